@@ -1,0 +1,98 @@
+"""Configurations are frozen dataclasses of plain values; this file turns them into JSON trees and back.
+
+A dumped configuration carries the address of its class and is *resolved*: every field is there. Loading accepts only
+frozen dataclasses defined in vivavoce itself, so that a file can never run code.
+"""
+
+import dataclasses
+import importlib
+import json
+from fractions import Fraction
+from typing import Any, TypeVar
+
+from vivavoce.core.errors import ConfigError
+
+ConfigT = TypeVar("ConfigT")
+_ROOT = "vivavoce."
+_CLASS = "class"
+
+
+def dump(config: object) -> Any:
+    """A configuration (or a tuple of them, or a plain value) as a tree that JSON can hold."""
+    if dataclasses.is_dataclass(config) and not isinstance(config, type):
+        kind = type(config)
+        fields = {f.name: dump(getattr(config, f.name)) for f in dataclasses.fields(config)}
+        return {_CLASS: f"{kind.__module__}:{kind.__qualname__}", **fields}
+    if isinstance(config, Fraction):
+        return {"fraction": [config.numerator, config.denominator]}
+    if isinstance(config, tuple | list):
+        return [dump(item) for item in config]
+    if config is None or isinstance(config, bool | int | float | str):
+        return config
+    raise ConfigError(f"a configuration holds {type(config).__name__}; numbers, strings, tuples and configs are allowed")
+
+
+def _class(address: str) -> type:
+    module, _, name = address.partition(":")
+    if not module.startswith(_ROOT):
+        raise ConfigError(f"the configuration names {address!r}; only classes of vivavoce can be loaded")
+    try:
+        kind: Any = importlib.import_module(module)
+        for piece in name.split("."):
+            kind = getattr(kind, piece)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"the configuration names {address!r}, which does not exist in this version") from error
+    parameters = getattr(kind, "__dataclass_params__", None)
+    if not isinstance(kind, type) or parameters is None or not parameters.frozen:
+        raise ConfigError(f"{address!r} is not a frozen dataclass and cannot be loaded")
+    return kind
+
+
+def load(data: Any) -> Any:
+    """The inverse of `dump`.
+
+    Raises ConfigError for foreign classes, unknown fields and missing ones.
+    """
+    if isinstance(data, dict) and _CLASS in data:
+        kind = _class(str(data[_CLASS]))
+        given = {key: load(value) for key, value in data.items() if key != _CLASS}
+        known = {f.name for f in dataclasses.fields(kind)}
+        if foreign := sorted(set(given) - known):
+            raise ConfigError(f"{kind.__name__} has no field {foreign[0]!r}; it has {', '.join(sorted(known))}")
+        try:
+            return kind(**given)
+        except TypeError as error:
+            raise ConfigError(f"{kind.__name__} cannot be built from the file: {error}") from error
+    if isinstance(data, dict) and set(data) == {"fraction"}:
+        return Fraction(*data["fraction"])
+    if isinstance(data, dict):
+        raise ConfigError(f"expected a configuration with a {_CLASS!r} entry, got the keys {sorted(data)}")
+    if isinstance(data, list):
+        return tuple(load(item) for item in data)
+    return data
+
+
+def edit(config: ConfigT, change: str) -> ConfigT:
+    """A copy with one value replaced: ``edit(config, "trunk.layers=4")``; the value is JSON, or a bare string."""
+    path, equals, text = change.partition("=")
+    if not equals:
+        raise ConfigError(f"cannot read the change {change!r}; write it as path.to.field=value")
+    try:
+        value = load(json.loads(text))
+    except json.JSONDecodeError:
+        value = text
+    return _edit(config, path.strip().split("."), value, path)
+
+
+def _edit(config: Any, path: list[str], value: Any, whole: str) -> Any:
+    names = [f.name for f in dataclasses.fields(config)] if dataclasses.is_dataclass(config) else []
+    if path[0] not in names:
+        raise ConfigError(f"no field {path[0]!r} on the way to {whole!r}; there are {', '.join(names) or 'none'}")
+    old = getattr(config, path[0])
+    new = _edit(old, path[1:], value, whole) if len(path) > 1 else value
+    if len(path) == 1 and old is not None and not isinstance(new, type(old)):
+        if isinstance(old, float) and isinstance(new, int):
+            new = float(new)
+        else:
+            raise ConfigError(f"{whole} is {type(old).__name__} ({old!r}), got {new!r}")
+    return dataclasses.replace(config, **{path[0]: new})

@@ -1,0 +1,129 @@
+"""Streams: everything that flows has a name, an exact clock and an alphabet.
+
+Two token streams of the same size and rate are not interchangeable: ids of one codec mean nothing to another. Whoever
+takes a stream therefore says what it wants (`Stream.expect`), and a mismatch is an error with both sides named.
+"""
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Generic, TypeVar
+
+import torch
+from jaxtyping import Int, Shaped
+from torch import Tensor
+
+from vivavoce.core.errors import SpecError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wave:
+    """Sound; data is Float[B, C, N] in [-1, 1]."""
+
+    name: str = "wave"
+    sample_rate: int
+    channels: int = 1
+
+    @property
+    def width(self) -> int:
+        """Rows of the data's second axis."""
+        return self.channels
+
+    @property
+    def rate(self) -> Fraction:
+        """Ticks per second."""
+        return Fraction(self.sample_rate)
+
+    @property
+    def alphabet(self) -> str:
+        """What the values mean."""
+        return f"pcm_{self.sample_rate}hz"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """Discrete ids on one clock; data is Int[B, K, T] with values in [0, size)."""
+
+    name: str
+    alphabet: str
+    size: int
+    books: int = 1
+    first_book: int = 0
+    rate: Fraction | None = None
+
+    @property
+    def width(self) -> int:
+        """Rows of the data's second axis."""
+        return self.books
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latents:
+    """Continuous vectors on one clock; data is Float[B, D, T]."""
+
+    name: str
+    alphabet: str
+    dim: int
+    rate: Fraction | None = None
+
+    @property
+    def width(self) -> int:
+        """Rows of the data's second axis."""
+        return self.dim
+
+
+SpecT = TypeVar("SpecT", Wave, Tokens, Latents)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream(Generic[SpecT]):
+    """Data with its spec; ``lengths`` counts the valid ticks of each row."""
+
+    spec: SpecT
+    data: Shaped[Tensor, "B W T"]
+    lengths: Int[Tensor, " B"]
+
+    def __post_init__(self) -> None:
+        """Holds data and spec together: SpecError names both sides when they differ."""
+        if self.data.shape[1] != self.spec.width:
+            raise SpecError(
+                f"stream {self.spec.name!r} has {self.data.shape[1]} rows but its spec says {self.spec.width}"
+            )
+        if len(self.lengths) != len(self.data) or (len(self.lengths) and int(self.lengths.max()) > self.data.shape[2]):
+            raise SpecError(f"stream {self.spec.name!r}: lengths {self.lengths.tolist()} for {tuple(self.data.shape)}")
+
+    @property
+    def seconds(self) -> Fraction | None:
+        """Length of the longest row, exactly; None without a clock."""
+        rate = self.spec.rate
+        return None if rate is None else Fraction(int(self.lengths.max())) / rate
+
+    def expect(self, wanted: SpecT) -> "Stream[SpecT]":
+        """Itself, if its alphabet, width, clock and books are the wanted ones; the role's name does not matter.
+
+        Raises SpecError that says what came and what was wanted.
+        """
+        if replace(self.spec, name=wanted.name) != wanted:
+            raise SpecError(f"got {self.spec}, wanted {wanted}; encode with the part that this one was trained with")
+        return self
+
+    def part(self: "Stream[Tokens]", first: int, books: int) -> "Stream[Tokens]":
+        """The codebooks ``first`` to ``first + books`` as a stream of their own."""
+        spec = self.spec
+        if first < 0 or books < 1 or first + books > spec.books:
+            raise SpecError(f"books {first}..{first + books} of {spec.name!r}, which has {spec.books}")
+        chosen = replace(spec, books=books, first_book=spec.first_book + first)
+        return Stream(chosen, self.data[:, first : first + books], self.lengths)
+
+    def join(self: "Stream[Tokens]", rest: "Stream[Tokens]") -> "Stream[Tokens]":
+        """These codebooks and the following ones; both must be of one alphabet and clock and adjoin."""
+        a, b = self.spec, rest.spec
+        follows = (a.alphabet, a.size, a.rate) == (b.alphabet, b.size, b.rate) and b.first_book == a.first_book + a.books
+        if not follows or self.data.shape[2] != rest.data.shape[2]:
+            raise SpecError(f"cannot join {b} after {a}")
+        data = torch.cat((self.data, rest.data), dim=1)
+        return Stream(replace(a, books=a.books + b.books), data, self.lengths)
+
+
+def whole(spec: SpecT, data: Shaped[Tensor, "B W T"]) -> Stream[SpecT]:
+    """A stream in which every row is valid to its end."""
+    return Stream(spec, data, torch.full((len(data),), data.shape[2], dtype=torch.long, device=data.device))

@@ -1,0 +1,1 @@
+"""Decoding: samplers, search, constraints."""

@@ -1,0 +1,1 @@
+"""Building blocks: one idea a file, its configuration and its module."""
