@@ -1,0 +1,22 @@
+"""Training: one loop over tasks, with exact resume."""
+
+from vivavoce.train.checkpoint import Checkpoints
+from vivavoce.train.hooks import Curves, Export, JsonLines, Progress, TensorBoard, Validate
+from vivavoce.train.loop import Run, fit, warm_cosine
+from vivavoce.train.task import Losses, Task, Term
+
+__all__ = [
+    "Checkpoints",
+    "Curves",
+    "Export",
+    "JsonLines",
+    "Losses",
+    "Progress",
+    "Run",
+    "Task",
+    "TensorBoard",
+    "Term",
+    "Validate",
+    "fit",
+    "warm_cosine",
+]

@@ -1,0 +1,207 @@
+"""The loop. There is one.
+
+Batches are a function of the step, and the random numbers of a step are seeded by its number; so a run that was killed
+and resumed from a checkpoint takes exactly the steps it would have taken (bit-exact on a CPU).
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from vivavoce.core.errors import TrainingError
+from vivavoce.train.task import Task
+
+log = logging.getLogger(__name__)
+BatchT = TypeVar("BatchT")
+Schedule = Callable[[int], float]
+_PATIENCE = 20
+
+
+@dataclass
+class Run:
+    """What hooks see: where the run is and what the last step gave."""
+
+    task: Task[Any, Any]
+    optimizers: Mapping[str, Optimizer]
+    steps: int
+    step: int = 0
+    ema: nn.Module | None = None
+    losses: dict[str, float] = field(default_factory=dict)
+    lr: float = 0.0
+    grad_norm: float = 0.0
+    audio_seconds: float = 0.0
+    started: float = field(default_factory=time.monotonic)
+    audio_at_start: float = 0.0
+
+    @property
+    def model(self) -> nn.Module:
+        """The averaged weights where there are any, else the task itself."""
+        return self.task if self.ema is None else self.ema
+
+    @property
+    def audio_per_second(self) -> float:
+        """Seconds of audio trained on per second since the loop began."""
+        return (self.audio_seconds - self.audio_at_start) / max(time.monotonic() - self.started, 1e-9)
+
+
+class Hook(Protocol):
+    """Something that wants to know of each step."""
+
+    def start(self, run: Run) -> None:
+        """Before the first step; a checkpoint hook puts an earlier run back here."""
+
+    def step(self, run: Run) -> None:
+        """After every step."""
+
+    def end(self, run: Run) -> None:
+        """After the last step, and when the run is interrupted."""
+
+
+def warm_cosine(steps: int, warmup: int, floor: float = 0.02) -> Schedule:
+    """Learning-rate factor: linear to 1 over ``warmup`` steps, then half a cosine down to ``floor``."""
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / warmup
+        done = min((step - warmup) / max(steps - warmup, 1), 1.0)
+        return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * done))
+
+    return factor
+
+
+def _to(value: Any, device: torch.device) -> Any:
+    if isinstance(value, Tensor):
+        return value.to(device, non_blocking=True)
+    if isinstance(value, dict):
+        return {key: _to(item, device) for key, item in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(_to(item, device) for item in value))
+    if isinstance(value, list | tuple):
+        return type(value)(_to(item, device) for item in value)
+    return value
+
+
+def _seconds(batch: Any) -> float:
+    value = batch.get("seconds", 0.0) if isinstance(batch, dict) else getattr(batch, "seconds", 0.0)
+    return float(value)
+
+
+def fit(
+    task: Task[BatchT, Any],
+    batches: Callable[[int], BatchT],
+    optimizers: Mapping[str, Optimizer] | Optimizer,
+    *,
+    steps: int,
+    hooks: tuple[Hook, ...] = (),
+    schedule: Schedule | None = None,
+    seed: int = 0,
+    clip: float = 1.0,
+    bf16: bool = True,
+    ema: float = 0.0,
+    device: str | torch.device = "cpu",
+    prefetch: int = 1,
+) -> Run:
+    """Trains ``task`` up to step ``steps`` and gives the finished `Run`.
+
+    ``batches(step)`` makes the batch of a step; it runs ahead in ``prefetch`` threads. A batch may carry ``seconds``, the
+    audio in it. ``ema`` > 0 keeps averaged weights with that decay. Raises TrainingError when losses or gradients are
+    not finite for 20 steps in a row; single such steps are left out.
+    """
+    if isinstance(optimizers, Optimizer):
+        optimizers = {task.phases[0]: optimizers}
+    if set(optimizers) != set(task.phases):
+        raise TrainingError(f"optimisers for {sorted(optimizers)}, but the task has the phases {list(task.phases)}")
+    device = torch.device(device)
+    task.to(device).train()
+    average = None
+    if ema > 0:
+        average = torch.optim.swa_utils.AveragedModel(
+            task, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(ema), use_buffers=False
+        )
+    run = Run(task, optimizers, steps, ema=average.module if average is not None else None)
+    base = {phase: [group["lr"] for group in optimizer.param_groups] for phase, optimizer in optimizers.items()}
+    for hook in hooks:
+        hook.start(run)
+    run.started, run.audio_at_start = time.monotonic(), run.audio_seconds
+    bad = 0
+    ready: dict[int, Future[BatchT]] = {}
+    pool = ThreadPoolExecutor(max(prefetch, 1))
+    try:
+        while run.step < steps:
+            step = run.step
+            for ahead in range(step, min(step + prefetch + 1, steps)):
+                if ahead not in ready:
+                    ready[ahead] = pool.submit(batches, ahead)
+            batch = _to(ready.pop(step).result(), device)
+            factor = schedule(step) if schedule is not None else 1.0
+            with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+                torch.manual_seed((seed << 32) + step)
+                whole = _one_step(run, batch, base, factor, clip, bf16, device)
+            bad = 0 if whole else bad + 1
+            if bad >= _PATIENCE:
+                raise TrainingError(
+                    f"losses or gradients were not finite for {bad} steps up to step {step}; "
+                    "lower the learning rate or look for broken data"
+                )
+            if average is not None:
+                average.update_parameters(task)
+                for mean, now in zip(average.module.buffers(), task.buffers(), strict=True):
+                    mean.copy_(now)
+            task.after_step(step)
+            run.step += 1
+            run.audio_seconds += _seconds(batch)
+            for hook in hooks:
+                hook.step(run)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for hook in hooks:
+            hook.end(run)
+    task.eval()
+    return run
+
+
+def _one_step(
+    run: Run, batch: Any, base: dict[str, list[float]], factor: float, clip: float, bf16: bool, device: torch.device
+) -> bool:
+    """One forward, one update per phase; False when something was not finite and the phase was left out."""
+    task = run.task
+    autocast = torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext()
+    with autocast:
+        out = task.outputs(batch)
+    run.losses = {}
+    whole = True
+    for phase in task.phases:
+        if task.skip(phase, run.step):
+            continue
+        with autocast:
+            terms = task.losses(phase, batch, out)
+        total = torch.stack([t.weight * t.value.float() for t in terms.values() if t.weight]).sum()
+        run.losses |= {name: float(term.value.detach()) for name, term in terms.items()}
+        parameters = task.parameters_of(phase)
+        if math.isfinite(float(total.detach())):
+            gradients = torch.autograd.grad(total, parameters, allow_unused=True)
+            for parameter, gradient in zip(parameters, gradients, strict=True):
+                parameter.grad = gradient
+            norm = float(nn.utils.clip_grad_norm_(parameters, clip if clip > 0 else math.inf))
+        else:
+            norm = math.nan
+        if not math.isfinite(norm):
+            log.warning("step %d: the %s phase is not finite and was left out", run.step, phase)
+            whole = False
+            continue
+        optimizer = run.optimizers[phase]
+        for group, lr in zip(optimizer.param_groups, base[phase], strict=True):
+            group["lr"] = lr * factor
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        run.lr, run.grad_norm = optimizer.param_groups[0]["lr"], norm
+    return whole

@@ -1,0 +1,117 @@
+"""The loop: exact resume, phases that keep to their own parameters, refusal of what is not finite."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from vivavoce.core.errors import TrainingError
+from vivavoce.train import Checkpoints, Losses, Task, Term, fit, warm_cosine
+
+
+class Line(Task[dict[str, Tensor], Tensor]):
+    """Learns y = 2x with dropout, so that random numbers matter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.3), nn.Linear(8, 4))
+
+    def outputs(self, batch: dict[str, Tensor]) -> Tensor:
+        """Prediction."""
+        return self.net(batch["x"])
+
+    def losses(self, phase: str, batch: dict[str, Tensor], out: Tensor) -> Losses:
+        """Squared error."""
+        return {"error": Term((out - 2 * batch["x"]).square().mean())}
+
+
+def batches(step: int) -> dict[str, Tensor]:
+    return {"x": torch.randn(16, 4, generator=torch.Generator().manual_seed(step))}
+
+
+def make() -> tuple[Line, torch.optim.Optimizer]:
+    torch.manual_seed(0)
+    task = Line()
+    return task, torch.optim.AdamW(task.parameters(), lr=1e-2)
+
+
+def test_resume_is_bit_exact(tmp_path: Path) -> None:
+    schedule = warm_cosine(12, 3)
+    whole, optimizer = make()
+    fit(whole, batches, optimizer, steps=12, schedule=schedule, ema=0.9)
+    first, optimizer = make()
+    fit(first, batches, optimizer, steps=5, schedule=schedule, ema=0.9, hooks=(Checkpoints(tmp_path),))
+    second, optimizer = make()
+    torch.manual_seed(99)
+    run = fit(second, batches, optimizer, steps=12, schedule=schedule, ema=0.9, hooks=(Checkpoints(tmp_path),))
+    assert run.step == 12
+    for a, b in zip(whole.parameters(), second.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_foreign_or_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    task, optimizer = make()
+    fit(task, batches, optimizer, steps=2, hooks=(Checkpoints(tmp_path, identity="a"),))
+    with pytest.raises(TrainingError, match="another configuration"):
+        fit(task, batches, optimizer, steps=4, hooks=(Checkpoints(tmp_path, identity="b"),))
+    path = tmp_path / "checkpoint.safetensors"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(TrainingError, match="damaged"):
+        fit(task, batches, optimizer, steps=4, hooks=(Checkpoints(tmp_path, identity="a"),))
+
+
+def test_single_bad_steps_are_left_out_and_many_end_the_run() -> None:
+    task, optimizer = make()
+    before = [p.clone() for p in task.parameters()]
+
+    def broken(step: int) -> dict[str, Tensor]:
+        return {"x": torch.full((2, 4), float("nan"))} if step == 0 else batches(step)
+
+    fit(task, broken, optimizer, steps=1)
+    assert all(torch.equal(a, b) for a, b in zip(before, task.parameters(), strict=True))
+    fit(task, broken, optimizer, steps=3)
+    assert not all(torch.equal(a, b) for a, b in zip(before, task.parameters(), strict=True))
+    with pytest.raises(TrainingError, match="not finite"):
+        fit(task, lambda step: broken(0), optimizer, steps=100)
+
+
+class TwoPhases(Task[dict[str, Tensor], Tensor]):
+    """A generator and a critic."""
+
+    phases = ("generator", "critic")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.generator, self.critic = nn.Linear(4, 4), nn.Linear(4, 1)
+
+    def outputs(self, batch: dict[str, Tensor]) -> Tensor:
+        """Fake."""
+        return self.generator(batch["x"])
+
+    def losses(self, phase: str, batch: dict[str, Tensor], out: Tensor) -> Losses:
+        """Least squares."""
+        if phase == "generator":
+            return {"fool": Term((self.critic(out) - 1).square().mean())}
+        return {"tell": Term(self.critic(out.detach()).square().mean() + (self.critic(batch["x"]) - 1).square().mean())}
+
+    def parameters_of(self, phase: str) -> list[nn.Parameter]:
+        """Each its own."""
+        return list(getattr(self, phase).parameters())
+
+    def skip(self, phase: str, step: int) -> bool:
+        """The critic rests at first."""
+        return phase == "critic" and step < 1
+
+
+def test_phases_change_their_own_parameters_only() -> None:
+    torch.manual_seed(0)
+    task = TwoPhases()
+    optimizers = {phase: torch.optim.SGD(task.parameters_of(phase), lr=0.1) for phase in task.phases}
+    critic = task.critic.weight.clone()
+    generator = task.generator.weight.clone()
+    fit(task, batches, optimizers, steps=1, bf16=False)
+    assert torch.equal(critic, task.critic.weight)
+    assert not torch.equal(generator, task.generator.weight)
+    fit(task, batches, optimizers, steps=2, bf16=False)
+    assert not torch.equal(critic, task.critic.weight)
