@@ -1,0 +1,56 @@
+"""How something should sound: a preset, a description in words, somebody's clip, or a clip and a description."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vivavoce.core.errors import ConsentError, VoiceError
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """Who agreed that their voice is imitated, and where that is written down."""
+
+    who: str
+    record: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voice:
+    """One way to sound; every system that speaks takes this and nothing else."""
+
+    name: str = "default"
+    description: str = ""
+    clip: bytes = b""
+    consent: Consent | None = None
+    speed: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuses what may not be spoken: somebody's voice without consent."""
+        if self.clip and self.consent is None:
+            raise ConsentError("A clip of somebody's voice came without consent; pass consent=Consent(who) to clone it.")
+        if not 0.25 <= self.speed <= 4:
+            raise VoiceError(f"A speed of {self.speed} was asked for; choose one from 0.25 to 4.")
+
+    @staticmethod
+    def preset(name: str) -> "Voice":
+        """One of the voices that the model brings along."""
+        return Voice(name=name)
+
+    @staticmethod
+    def described(words: str) -> "Voice":
+        """A voice from a description alone."""
+        return Voice(name="described", description=words)
+
+    @staticmethod
+    def like(clip: str | Path | bytes, consent: Consent | None = None, description: str = "") -> "Voice":
+        """Somebody's voice from a recording (a path, or the bytes of an audio file)."""
+        if not isinstance(clip, bytes):
+            try:
+                clip = Path(clip).read_bytes()
+            except OSError as error:
+                raise VoiceError(f"The clip {clip} cannot be read ({error.strerror}); give an audio file.") from error
+        return Voice(name="clip", clip=clip, consent=consent, description=description)
+
+    def at(self, speed: float) -> "Voice":
+        """The same voice, faster or slower."""
+        return replace(self, speed=speed)
