@@ -1,0 +1,1 @@
+"""The command line: short commands that import what they need inside."""

@@ -1,0 +1,74 @@
+"""The command ``vivavoce``: what it is made of, and how it says that something is wrong."""
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from vivavoce.core.errors import VivavoceError
+
+_EXTRAS = {
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "aiortc": "serve",
+    "av": "serve",
+    "silero_vad": "serve",
+    "prometheus_client": "serve",
+    "multipart": "serve",
+    "tensorboard": "train",
+    "pocketsphinx": "eval",
+    "pystoi": "eval",
+    "pesq": "eval",
+    "jiwer": "eval",
+    "speechmos": "eval",
+    "onnxruntime": "eval",
+    "scipy": "eval",
+    "psutil": "eval",
+    "transformers": "hf",
+}
+
+
+class _Plain(TyperGroup):
+    """Turns a deliberate error into one sentence and exit status 2, unless ``--debug`` asks for the traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the chosen command."""
+        try:
+            return super().invoke(ctx)
+        except VivavoceError as error:
+            _stop(ctx, str(error), error)
+        except ModuleNotFoundError as error:
+            package = (error.name or "").partition(".")[0]
+            if package not in _EXTRAS:
+                raise
+            extra = _EXTRAS[package]
+            _stop(ctx, f"this needs the package {package}; install it with: pip install 'vivavoce[{extra}]'", error)
+
+
+def _stop(ctx: Any, sentence: str, error: Exception) -> None:
+    if ctx.params.get("debug"):
+        raise error
+    typer.echo(f"vivavoce: {sentence}", err=True)
+    raise typer.Exit(2) from error
+
+
+app = typer.Typer(
+    name="vivavoce",
+    cls=_Plain,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Speak to it and it answers in speech.",
+)
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the whole traceback when something goes wrong.")] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point of the command ``vivavoce``."""
+    app()

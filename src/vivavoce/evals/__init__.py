@@ -1,0 +1,1 @@
+"""Measuring: metrics as plain functions, suites, reports with intervals."""
