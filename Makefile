@@ -77,7 +77,7 @@ bench: .venv/.dev
 	@for question in bench/[!_]*.py; do echo "== $$question"; $(BIN)/python $$question || exit 1; done
 
 golden: .venv/.dev
-	$(BIN)/python -m tests.golden.make
+	$(BIN)/python -m pytest -q --golden tests/golden tests/rules
 
 format: .venv/.dev
 	$(BIN)/ruff format

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +53,7 @@ class Run:
         return (self.audio_seconds - self.audio_at_start) / max(time.monotonic() - self.started, 1e-9)
 
 
+@runtime_checkable
 class Hook(Protocol):
     """Something that wants to know of each step."""
 
