@@ -87,7 +87,7 @@ def test_torchaudio_stays_out():
 
 
 def test_no_dependency_is_under_the_gpl():
-    """LGPL is a library's licence and allowed (soxr); what is under the GPL is only ever run or read, never imported."""
+    """LGPL is a library's licence and allowed (soxr); GPL code is run or read, never imported."""
     for line in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["serve"]:
         name = re.match(r"[A-Za-z0-9_.-]+", line)
         assert name
