@@ -1,0 +1,163 @@
+"""Augmentation of log-mel features, a batch at a time.
+
+Features are computed once; every pass over them hears another throat, tempo, microphone, room and noise. What is additive
+in sound is added in the power domain (phases are not known, so powers add on average).
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from vivavoce.audio.mel import FLOOR
+
+_DB = math.log(10) / 20
+"""Nepers of magnitude per decibel."""
+_FLOOR = math.log(FLOOR)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AugmentConfig:
+    """How strongly; probabilities per utterance, levels in dB."""
+
+    warp: float = 0.15
+    tempo: float = 0.2
+    gain_db: float = 12.0
+    tilt_db: float = 6.0
+    room: float = 0.45
+    room_seconds: float = 0.7
+    noise: float = 0.75
+    snr_db: tuple[float, float] = (0.0, 30.0)
+    babble: float = 0.4
+    clatter: float = 0.3
+    narrow: float = 0.2
+    masks: int = 2
+    mask_bins: int = 14
+    mask_frames: int = 18
+    frame_rate: int = 100
+
+
+def _uniform(rows: int, low: float, high: float, rng: Generator) -> Tensor:
+    return low + (high - low) * torch.rand(rows, generator=rng)
+
+
+def _some(rows: int, probability: float, rng: Generator) -> Tensor:
+    return torch.rand(rows, generator=rng) < probability
+
+
+def warp_bins(mel: Float[Tensor, "B M T"], factor: Float[Tensor, " B"]) -> Float[Tensor, "B M T"]:
+    """Vocal-tract length perturbation: bin m takes what was at ``m * factor``; the top bin is repeated."""
+    bins = mel.shape[1]
+    place = (torch.arange(bins)[None] * factor[:, None]).clamp(max=bins - 1.001)
+    low = place.floor().long()
+    part = (place - low)[..., None]
+    index = low[..., None].expand(-1, -1, mel.shape[2])
+    return mel.gather(1, index) * (1 - part) + mel.gather(1, index + 1) * part
+
+
+def stretch(mel: Float[Tensor, "M T"], factor: float) -> Float[Tensor, "M S"]:
+    """One utterance at ``factor`` times its length."""
+    length = max(round(mel.shape[1] * factor), 1)
+    return F.interpolate(mel[None], size=length, mode="linear", align_corners=False)[0]
+
+
+def level(mel: Float[Tensor, "B M T"], lengths: Tensor) -> Float[Tensor, " B"]:
+    """Log magnitude of the loud half of each utterance."""
+    inside = torch.arange(mel.shape[2])[None] < lengths[:, None]
+    power = (2 * mel).exp().mean(1).masked_fill(~inside, 0.0)
+    loud = power > power.sum(1, keepdim=True) / lengths[:, None].clamp(min=1) * 0.5
+    return 0.5 * ((power * loud).sum(1) / loud.sum(1).clamp(min=1) + 1e-12).log()
+
+
+def reverberate(
+    mel: Float[Tensor, "B M T"], seconds: Float[Tensor, " B"], wet: Float[Tensor, " B"], frame_rate: int
+) -> Float[Tensor, "B M T"]:
+    """Adds a decaying tail (60 dB in ``seconds``, ``wet`` times the direct power) in the power domain."""
+    taps = torch.arange(1, int(0.5 * frame_rate) + 1)
+    decay = torch.exp(-6 * math.log(10) * taps[None] / (seconds[:, None] * frame_rate))
+    tail = wet[:, None] * decay / decay.sum(1, keepdim=True)
+    kernel = torch.cat((torch.ones(len(mel), 1), tail), dim=1).flip(1)[:, None]
+    power = F.pad((2 * mel).exp(), (kernel.shape[2] - 1, 0)).transpose(0, 1)
+    return 0.5 * F.conv1d(power, kernel, groups=len(mel)).transpose(0, 1).clamp(min=FLOOR**2).log()
+
+
+def hiss(rows: int, bins: int, length: int, rng: Generator) -> Float[Tensor, "B M T"]:
+    """Coloured noise with slow changes: a random slope and hump over the bins, the grain of filtered noise."""
+    axis = torch.linspace(-1, 1, bins)[None]
+    slope, hump, place = (_uniform(rows, *limits, rng)[:, None] for limits in ((-2.0, 0.8), (0.0, 1.5), (-1.0, 1.0)))
+    shape = slope * axis + hump * torch.exp(-8 * (axis - place) ** 2)
+    slow = F.interpolate(torch.randn(rows, 1, max(length // 40, 2), generator=rng), size=length, mode="linear")
+    grain = 0.5 * (-torch.rand(2, rows, bins, length, generator=rng).clamp(min=1e-6).log()).mean(0).log()
+    return shape[..., None] + 0.3 * slow + grain
+
+
+def clatter(rows: int, bins: int, length: int, rng: Generator) -> Float[Tensor, "B M T"]:
+    """Cups and keys: short decaying bursts with a random, mostly bright colour."""
+    onsets = (torch.rand(rows, 1, length, generator=rng) < 0.012) * torch.rand(rows, 1, length, generator=rng)
+    decay = torch.exp(-torch.arange(24) / 5.0).flip(0)[None, None]
+    power = F.conv1d(F.pad(onsets, (23, 0)), decay)
+    colour = _uniform(rows, -0.5, 2.0, rng)[:, None] * torch.linspace(-1, 1, bins)[None]
+    return 0.5 * (power + 1e-6).log() + colour[..., None] + 0.3 * torch.randn(rows, bins, 1, generator=rng)
+
+
+def add(mel: Float[Tensor, "B M T"], noise: Float[Tensor, "B M T"]) -> Float[Tensor, "B M T"]:
+    """Sum of two sounds in the power domain."""
+    return 0.5 * torch.logaddexp(2 * mel, 2 * noise)
+
+
+def augment(
+    mel: Float[Tensor, "B M T"], lengths: Tensor, config: AugmentConfig, rng: Generator
+) -> Float[Tensor, "B M T"]:
+    """Another throat, room, microphone and noise for each utterance of the batch; lengths stay."""
+    rows, bins, length = mel.shape
+    mel = warp_bins(mel, _uniform(rows, 1 - config.warp, 1 + config.warp, rng))
+    room = _some(rows, config.room, rng)
+    if room.any():
+        seconds = _uniform(rows, 0.12, config.room_seconds, rng)
+        wet = 10 ** (_uniform(rows, -12.0, 2.0, rng) / 10)
+        mel = torch.where(room[:, None, None], reverberate(mel, seconds, wet, config.frame_rate), mel)
+    loud = level(mel, lengths)
+    other = mel.roll(1, 0)
+    for second in (2, 3, 5):
+        other = add(other, mel.roll(second, 0).roll(length // second, 2))
+    everything = torch.arange(1, rows + 1).fill_(length)
+    kinds = ((hiss, config.noise), (None, config.noise * config.babble), (clatter, config.noise * config.clatter))
+    noisy = mel
+    for make, probability in kinds:
+        noise = other if make is None else make(rows, bins, length, rng)
+        snr = _uniform(rows, *config.snr_db, rng) + (6.0 if make is None else 0.0)
+        gain = loud - level(noise, everything) - snr * _DB
+        silent = torch.where(_some(rows, probability, rng), 0.0, -50.0)
+        noisy = add(noisy, noise + (gain + silent)[:, None, None])
+    mel = noisy
+    axis = torch.linspace(0, math.pi, bins)[None]
+    curve = sum(
+        _uniform(rows, -config.tilt_db, config.tilt_db, rng)[:, None] / order * torch.cos(order * axis)
+        for order in (1, 2, 3)
+    )
+    gain = _uniform(rows, -config.gain_db, config.gain_db, rng)[:, None]
+    mel = mel + (_DB * (curve + gain))[..., None]
+    narrow = _some(rows, config.narrow, rng)
+    top = torch.where(narrow, torch.randint(int(bins * 0.68), bins, (rows,), generator=rng), bins)
+    bottom = torch.where(narrow, torch.randint(0, max(bins // 12, 1), (rows,), generator=rng), 0)
+    place = torch.arange(bins)[None]
+    outside = (place >= top[:, None]) | (place < bottom[:, None])
+    mel = torch.where(outside[..., None], mel - 5.0, mel).clamp(min=_FLOOR)
+    return mask(mel, config, rng)
+
+
+def mask(mel: Float[Tensor, "B M T"], config: AugmentConfig, rng: Generator) -> Float[Tensor, "B M T"]:
+    """SpecAugment (arXiv:1904.08779): bands of bins and of frames are replaced by the utterance's mean."""
+    rows, bins, length = mel.shape
+    hidden = torch.zeros(rows, bins, length, dtype=torch.bool)
+    for size, limit, axis in ((bins, config.mask_bins, 1), (length, config.mask_frames, 2)):
+        for _ in range(config.masks):
+            width = torch.randint(0, limit + 1, (rows, 1), generator=rng)
+            begin = (torch.rand(rows, 1, generator=rng) * (size - width).clamp(min=1)).long()
+            place = torch.arange(size)[None]
+            band = (place >= begin) & (place < begin + width)
+            hidden |= band[:, :, None] if axis == 1 else band[:, None, :]
+    return torch.where(hidden, mel.mean((1, 2), keepdim=True), mel)

@@ -1,0 +1,145 @@
+"""The listener: sound to phones, while it is being spoken.
+
+Log-mel at 16 kHz, two strided convolutions down to 25 frames/s, a chunk-causal Conformer, and two heads that each give two
+distributions per frame (one per 20 ms): a CTC head (blank and phones) and a frame head (silence and phones, the classical
+hybrid model), learnt together. The frame head gives alignments that do not shrink to peaks. One set of weights works with
+any chunk; the last words of a turn are judged once more with the whole turn in view.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import NamedTuple, final
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vivavoce.audio.mel import LogMel, LogMelConfig, LogMelState
+from vivavoce.core.streaming import State, Timing, zeros
+from vivavoce.core.streams import Wave
+from vivavoce.nn.conformer import ConformerConfig, ConformerState
+
+MEL = LogMelConfig(sample_rate=16000, bins=80, hop=160, window=400, n_fft=512, fmin=60.0, fmax=7600.0)
+_KERNEL, _STRIDE = 5, 2
+SPLIT = 2
+"""Distributions per frame of the trunk."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenerConfig:
+    """Sizes of the listener; ``symbols`` counts the phones with silence (or blank) at 0."""
+
+    mel: LogMelConfig = MEL
+    trunk: ConformerConfig = ConformerConfig()
+    symbols: int = 40
+    mean: float = -5.0
+    deviation: float = 2.5
+
+    def build(self) -> "Listener":
+        """The module."""
+        return Listener(self)
+
+    @property
+    def wave(self) -> Wave:
+        """What it hears."""
+        return Wave(sample_rate=self.mel.sample_rate)
+
+    @property
+    def rate(self) -> Fraction:
+        """Distributions per second."""
+        return self.trunk.rate * SPLIT
+
+
+class Heard(NamedTuple):
+    """Log-probabilities on the 20 ms clock, and the trunk's frames on the 40 ms clock."""
+
+    ctc: Float[Tensor, "B T V"]
+    frame: Float[Tensor, "B T V"]
+    features: Float[Tensor, "B U D"]
+    early: Float[Tensor, "B T V"] | None = None
+
+
+@dataclass
+class ListenerState(State):
+    """Samples, mel frames and half-rate frames that are still seen, and the trunk's state."""
+
+    mel: LogMelState
+    first: Float[Tensor, "B M K"]
+    second: Float[Tensor, "B D K"]
+    trunk: ConformerState
+
+
+@final
+class Listener(nn.Module):
+    """See the file's text."""
+
+    def __init__(self, config: ListenerConfig) -> None:
+        """Front end, trunk and heads."""
+        super().__init__()
+        self.config = config
+        dim = config.trunk.dim
+        self.mel: LogMel = config.mel.build()
+        self.down_1 = nn.Conv1d(config.mel.bins, dim, _KERNEL, _STRIDE)
+        self.down_2 = nn.Conv1d(dim, dim, _KERNEL, _STRIDE)
+        self.norm = nn.LayerNorm(dim)
+        self.trunk = config.trunk.build()
+        self.ctc = nn.Linear(dim, SPLIT * config.symbols)
+        self.frame = nn.Linear(dim, SPLIT * config.symbols)
+        self.early = nn.Linear(dim, SPLIT * config.symbols)
+
+    @property
+    def timing(self) -> Timing:
+        """A chunk of the trunk, in samples."""
+        chunk = self.config.trunk.chunk * _STRIDE * _STRIDE * self.config.mel.hop
+        return Timing(rate=Fraction(self.config.mel.sample_rate), hop=chunk)
+
+    def _head(self, head: nn.Linear, x: Float[Tensor, "B U D"]) -> Float[Tensor, "B T V"]:
+        scores = head(x).unflatten(-1, (SPLIT, -1)).flatten(1, 2)
+        return scores.float().log_softmax(-1)
+
+    def _level(self, mel: Float[Tensor, "B M T"]) -> Float[Tensor, "B M T"]:
+        return (mel - self.config.mean) / self.config.deviation
+
+    def forward(
+        self, mel: Float[Tensor, "B M T"], lengths: Int[Tensor, " B"] | None = None, chunk: int | None = None
+    ) -> Heard:
+        """Log-mel frames (100/s) of whole utterances; see `Conformer.forward` for ``chunk``. Lengths count mel frames."""
+        whole = -(-mel.shape[2] // 4) * 4 - mel.shape[2]
+        x = F.pad(self._level(mel), (_KERNEL - _STRIDE, whole))
+        x = F.gelu(self.down_1(x))
+        x = F.gelu(self.down_2(F.pad(x, (_KERNEL - _STRIDE, 0))))
+        x = self.norm(x.transpose(1, 2))
+        short = None if lengths is None else -(-lengths // 4)
+        x, early = self.trunk(x, short, chunk, tap=self.config.trunk.layers // 2 - 1)
+        given = self._head(self.early, early) if self.training else None
+        return Heard(self._head(self.ctc, x), self._head(self.frame, x), x, given)
+
+    def listen(self, wave: Float[Tensor, "B N"], chunk: int | None = 0) -> Heard:
+        """Waveforms at 16 kHz, whole; by default every frame sees the whole utterance."""
+        return self(self.mel(F.pad(wave, (0, -wave.shape[1] % (4 * self.config.mel.hop)))), None, chunk)
+
+    def init_state(self, rows: int) -> ListenerState:
+        """Silence before the first sample."""
+        like = self.down_1.weight
+        past = _KERNEL - _STRIDE
+        return ListenerState(
+            self.mel.init_state(rows),
+            zeros(rows, self.config.mel.bins, past, like=like),
+            zeros(rows, self.config.trunk.dim, past, like=like),
+            self.trunk.init_state(rows),
+        )
+
+    def step(
+        self, x: Float[Tensor, "B N"], state: ListenerState, active: Bool[Tensor, " B"] | None = None
+    ) -> Heard:
+        """The next samples; N must be a multiple of 640 (one trunk frame) and is best a whole chunk (2560)."""
+        before = state.clone() if active is not None else state
+        mel = torch.cat((state.first, self._level(self.mel.step(x, state.mel))), dim=2)
+        state.first.copy_(mel[:, :, mel.shape[2] - state.first.shape[2] :])
+        half = torch.cat((state.second, F.gelu(self.down_1(mel))), dim=2)
+        state.second.copy_(half[:, :, half.shape[2] - state.second.shape[2] :])
+        frames = self.norm(F.gelu(self.down_2(half)).transpose(1, 2))
+        frames = self.trunk.step(frames, state.trunk)
+        state.keep(before, active)
+        return Heard(self._head(self.ctc, frames), self._head(self.frame, frames), frames)

@@ -1,0 +1,223 @@
+"""How the listener is trained: people reading and machines speaking, features made once, augmented at every pass.
+
+The groups of utterances (real corpora, synthetic engines) are mixed by shares of audio time. Losses: CTC at the top and
+half-way up (arXiv:2102.03216), and framewise cross-entropy where an engine told its timings or an earlier listener aligned
+the recording.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from vivavoce.audio.augment import AugmentConfig, augment, stretch
+from vivavoce.audio.mel import FLOOR
+from vivavoce.core import config as configs
+from vivavoce.core import rng
+from vivavoce.data.packed import UNKNOWN, Packed, load_packed
+from vivavoce.models.listener import Heard, Listener, ListenerConfig
+from vivavoce.train import (
+    Checkpoints,
+    Curves,
+    JsonLines,
+    Losses,
+    Progress,
+    Run,
+    Task,
+    Term,
+    Validate,
+    fit,
+    warm_cosine,
+)
+
+log = logging.getLogger(__name__)
+_EDGES = (0, 150, 200, 250, 300, 360, 430, 520, 640, 800, 1000, 1250, 1600)
+_CHUNKS = (0, 0, 4, 8)
+_SILENCE = torch.log(torch.tensor(FLOOR))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenerRun:
+    """Numbers of a training run; shares are parts of the audio time that groups take."""
+
+    model: ListenerConfig = ListenerConfig()
+    augment: AugmentConfig = AugmentConfig()
+    shares: tuple[tuple[str, float], ...] = ()
+    frames: int = 12800
+    steps: int = 10000
+    warmup: int = 400
+    lr: float = 1.5e-3
+    decay: float = 0.02
+    ema: float = 0.999
+    early: float = 0.3
+    framewise: float = 0.4
+    seed: int = 1
+
+
+class ListenerTask(Task[dict[str, Tensor], Heard]):
+    """CTC and framewise phone recognition with one trunk."""
+
+    def __init__(self, run: ListenerRun) -> None:
+        """Builds the listener."""
+        super().__init__()
+        self.run = run
+        self.listener: Listener = run.model.build()
+
+    def outputs(self, batch: dict[str, Tensor]) -> Heard:
+        """Distributions under a chunk size drawn for this batch."""
+        chunk = _CHUNKS[int(torch.randint(len(_CHUNKS), ()))]
+        return self.listener(batch["mel"], batch["lengths"], chunk)
+
+    def losses(self, phase: str, batch: dict[str, Tensor], out: Heard) -> Losses:
+        """CTC per phone, early CTC, framewise cross-entropy."""
+        lengths = torch.minimum(-(-batch["lengths"] // 2), torch.tensor(out.ctc.shape[1]))
+        terms = {"ctc": Term(_ctc(out.ctc, lengths, batch))}
+        if out.early is not None:
+            terms["early"] = Term(_ctc(out.early, lengths, batch), self.run.early)
+        labels = batch["labels"][:, : out.frame.shape[1]]
+        told = labels != UNKNOWN
+        if told.any():
+            chosen = out.frame[:, : labels.shape[1]][told]
+            terms["frame"] = Term(F.nll_loss(chosen, labels[told].long()), self.run.framewise)
+            terms["right"] = Term((chosen.argmax(-1) == labels[told]).float().mean(), 0.0)
+        return terms
+
+
+def _ctc(log_probs: Tensor, lengths: Tensor, batch: dict[str, Tensor]) -> Tensor:
+    losses = F.ctc_loss(
+        log_probs.transpose(0, 1),
+        batch["phones"],
+        lengths,
+        batch["n_phones"],
+        reduction="none",
+        zero_infinity=True,
+    )
+    return losses.sum() / batch["n_phones"].sum()
+
+
+class Mixture:
+    """Batches of equal audio time, utterances of like length together, groups by shares; a function of the step."""
+
+    def __init__(self, packs: Mapping[str, Packed], run: ListenerRun) -> None:
+        """Every group needs a share; groups with no share get none."""
+        self.packs = list(packs.values())
+        self.run = run
+        shares = dict(run.shares)
+        chance, lengths, owners, indices = [], [], [], []
+        for number, (name, packed) in enumerate(packs.items()):
+            size = packed.lengths()
+            share = shares.get(name, 0.0)
+            if not share:
+                continue
+            usable = (size >= 40) & (size <= _EDGES[-1]) & (packed.phone_begins.diff() > 0)
+            chance.append(torch.full((int(usable.sum()),), share / float(size[usable].sum()), dtype=torch.double))
+            lengths.append(size[usable])
+            owners.append(torch.full_like(size[usable], number))
+            indices.append(usable.nonzero()[:, 0])
+        self.lengths, self.owners, self.indices = torch.cat(lengths), torch.cat(owners), torch.cat(indices)
+        every = torch.cat(chance)
+        place = torch.bucketize(self.lengths, torch.tensor(_EDGES[1:]))
+        self.buckets = [(place == b).nonzero()[:, 0] for b in range(len(_EDGES) - 1)]
+        self.chances = [every[bucket] for bucket in self.buckets]
+        weight = [float((c * self.lengths[b]).sum()) for b, c in zip(self.buckets, self.chances, strict=True)]
+        self.weight = torch.tensor(weight, dtype=torch.double)
+
+    def __call__(self, step: int) -> dict[str, Any]:
+        """The batch of a step."""
+        draw = rng.torch_stream(self.run.seed, "batch", step)
+        bucket = int(torch.multinomial(self.weight, 1, generator=draw))
+        rows = max(self.run.frames // _EDGES[bucket + 1], 2)
+        chosen = self.buckets[bucket][torch.multinomial(self.chances[bucket], rows, replacement=True, generator=draw)]
+        items = [self.packs[int(self.owners[i])][int(self.indices[i])] for i in chosen]
+        tempo = 1 + self.run.augment.tempo * (2 * torch.rand(rows, generator=draw) - 1)
+        mels, labels = [], []
+        for item, factor in zip(items, tempo.tolist(), strict=True):
+            frames = item.mel.shape[1]
+            # Fast speech with many phones must keep more distributions than phones.
+            factor = max(factor, 3.0 * len(item.phones) / frames)
+            mel = stretch(item.mel, factor)
+            mels.append(mel)
+            wanted = (torch.arange(-(-mel.shape[1] // 2)) * (len(item.labels) / -(-mel.shape[1] // 2))).long()
+            labels.append(item.labels[wanted.clamp(max=len(item.labels) - 1)])
+        lengths = torch.tensor([m.shape[1] for m in mels])
+        longest = int(lengths.max())
+        mel = torch.full((rows, mels[0].shape[0], longest), float(_SILENCE))
+        label = torch.full((rows, -(-longest // 2)), UNKNOWN, dtype=torch.uint8)
+        for row, (one, own) in enumerate(zip(mels, labels, strict=True)):
+            mel[row, :, : one.shape[1]] = one
+            label[row, : len(own)] = own
+        return {
+            "mel": augment(mel, lengths, self.run.augment, draw),
+            "lengths": lengths,
+            "labels": label,
+            "phones": torch.tensor([p for item in items for p in item.phones]),
+            "n_phones": torch.tensor([len(item.phones) for item in items]),
+            "seconds": float(lengths.sum()) / self.run.augment.frame_rate,
+        }
+
+
+def collapse(best: Tensor) -> list[int]:
+    """Greedy CTC: repeats merged, blanks dropped."""
+    merged = torch.unique_consecutive(best).tolist()
+    return [symbol for symbol in merged if symbol]
+
+
+def edits(a: list[int], b: list[int]) -> int:
+    """Levenshtein distance."""
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        last, row[0] = row[0], i
+        for j, y in enumerate(b, 1):
+            last, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, last + (x != y))
+    return row[-1]
+
+
+@torch.no_grad()
+def phone_errors(listener: Listener, packed: Packed, limit: int = 150) -> float:
+    """Greedy CTC phone error rate, whole utterances in view."""
+    wrong = total = 0
+    spread = torch.linspace(0, len(packed) - 1, min(limit, len(packed))).long().unique().tolist()
+    for index in spread:
+        one = packed[index]
+        if one.phones:
+            heard = listener(one.mel[None], None, 0)
+            wrong += edits(collapse(heard.ctc[0].argmax(-1)), list(one.phones))
+            total += len(one.phones)
+    return wrong / max(total, 1)
+
+
+def train(run: ListenerRun, data: Path, out: Path, *, device: str = "cpu", checkpoint_seconds: float = 180.0) -> Run:
+    """Trains on ``data/train-*.safetensors``, measures phone errors on ``data/dev-*.safetensors``; resumes in ``out``."""
+    packs = {path.stem.removeprefix("train-"): load_packed(path) for path in sorted(data.glob("train-*.safetensors"))}
+    dev = {path.stem.removeprefix("dev-"): load_packed(path) for path in sorted(data.glob("dev-*.safetensors"))}
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(run.seed)
+    task = ListenerTask(run)
+    matrices = [p for p in task.parameters() if p.ndim > 1]
+    others = [p for p in task.parameters() if p.ndim <= 1]
+    groups = [{"params": matrices, "weight_decay": run.decay}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=run.lr, betas=(0.9, 0.98), fused=True)
+
+    def measure(model: torch.nn.Module) -> dict[str, float]:
+        listener: Listener = model.listener  # type: ignore[assignment]  # the averaged copy of this task
+        return {f"phone_errors_{name}": phone_errors(listener, packed) for name, packed in dev.items()}
+
+    hooks = (
+        Checkpoints(out, every_seconds=checkpoint_seconds, identity=json.dumps(configs.dump(run.model))),
+        Progress("listener"),
+        JsonLines(out / "losses.jsonl"),
+        Validate(out / "dev.jsonl", measure, every_seconds=420),
+        Curves(out / "losses.jsonl", out / "curves.png"),
+    )
+    schedule = warm_cosine(run.steps, run.warmup)
+    mixture = Mixture(packs, run)
+    return fit(
+        task, mixture, optimizer, steps=run.steps, hooks=hooks, schedule=schedule, seed=run.seed, clip=2.0, ema=run.ema,
+        device=device,
+    )
