@@ -1,0 +1,226 @@
+"""The one transformer: rotary positions, RMSNorm, grouped heads, SwiGLU, a window of keys and values owned by the caller.
+
+Whole sequences go through `forward` (training), pieces through `step` (streaming), side branches that may be thrown away
+through `look` (scoring several continuations at once). The three share their mathematics: a position attends to itself and
+to the ``window - 1`` positions before it.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from vivavoce.core.errors import ConfigError
+from vivavoce.core.streaming import State, Timing, zeros
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransformerConfig:
+    """Numbers of a transformer; ``kv_heads`` divides ``heads`` (grouped-query attention, arXiv:2305.13245)."""
+
+    dim: int
+    layers: int
+    heads: int
+    kv_heads: int
+    hidden: int
+    window: int
+    causal: bool = True
+    rope_base: float = 10_000.0
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuses numbers that do not divide."""
+        if self.dim % (2 * self.heads) or self.heads % self.kv_heads:
+            raise ConfigError(
+                f"dim {self.dim} must be a multiple of twice the heads ({self.heads}), and those of kv_heads ({self.kv_heads})"
+            )
+
+    @property
+    def head_dim(self) -> int:
+        """Width of one head."""
+        return self.dim // self.heads
+
+    def build(self) -> "Transformer":
+        """The module with fresh weights."""
+        return Transformer(self)
+
+
+@dataclass
+class TransformerState(State):
+    """Keys and values of the last ``window`` positions in rings, per layer [B, G, W, E], and how many positions there were."""
+
+    position: Int[Tensor, " B"]
+    keys: tuple[Tensor, ...]
+    values: tuple[Tensor, ...]
+
+
+class Norm(nn.Module):
+    """Root-mean-square norm, computed in float32 whatever comes in (arXiv:1910.07467)."""
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(dim))
+
+    def forward(self, x: Float[Tensor, "B S D"]) -> Float[Tensor, "B S D"]:
+        """Scaled to unit mean square."""
+        return F.rms_norm(x.float(), (x.shape[-1],), self.weight.float(), 1e-5).to(x.dtype)
+
+
+def _turn(x: Float[Tensor, "B H S E"], cos: Float[Tensor, "#B 1 S F"], sin: Float[Tensor, "#B 1 S F"]) -> Float[Tensor, "B H S E"]:
+    """Rotary positions (arXiv:2104.09864), first half of a head against its second half."""
+    a, b = x.float().chunk(2, dim=-1)
+    return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1).to(x.dtype)
+
+
+class Layer(nn.Module):
+    """Attention and a gated feed-forward net, each behind a norm and added to what came in."""
+
+    def __init__(self, config: TransformerConfig):
+        super().__init__()
+        self.config = config
+        kv = config.kv_heads * config.head_dim
+        self.before = Norm(config.dim)
+        self.qkv = nn.Linear(config.dim, config.dim + 2 * kv, bias=False)
+        self.out = nn.Linear(config.dim, config.dim, bias=False)
+        self.between = Norm(config.dim)
+        self.up = nn.Linear(config.dim, 2 * config.hidden, bias=False)
+        self.down = nn.Linear(config.hidden, config.dim, bias=False)
+        self.drop = nn.Dropout(config.dropout)
+
+    def heads(
+        self, x: Float[Tensor, "B S D"], cos: Float[Tensor, "#B 1 S F"], sin: Float[Tensor, "#B 1 S F"]
+    ) -> tuple[Float[Tensor, "B H S E"], Float[Tensor, "B G S E"], Float[Tensor, "B G S E"]]:
+        """Queries, keys and values; queries and keys know their positions."""
+        c = self.config
+        kv = c.kv_heads * c.head_dim
+        split = self.qkv(self.before(x)).split((c.dim, kv, kv), dim=-1)
+        q, k, v = (part.unflatten(-1, (-1, c.head_dim)).transpose(1, 2) for part in split)
+        return _turn(q, cos, sin), _turn(k, cos, sin), v
+
+    def rest(self, x: Float[Tensor, "B S D"], attended: Float[Tensor, "B H S E"]) -> Float[Tensor, "B S D"]:
+        """Everything after attention."""
+        x = x + self.drop(self.out(attended.transpose(1, 2).flatten(2)))
+        gate, value = self.up(self.between(x)).chunk(2, dim=-1)
+        return x + self.drop(self.down(F.silu(gate) * value))
+
+
+class Transformer(nn.Module):
+    """A stack of layers and a last norm, from vectors to vectors."""
+
+    def __init__(self, config: TransformerConfig):
+        super().__init__()
+        self.config = config
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
+        self.norm = Norm(config.dim)
+        half = config.head_dim // 2
+        speeds = config.rope_base ** (-torch.arange(half, dtype=torch.float32) / half)
+        self.register_buffer("speeds", speeds, persistent=False)
+        for layer in self.layers:
+            for weight in (layer.out.weight, layer.down.weight):
+                nn.init.normal_(weight, std=0.02 / (2 * config.layers) ** 0.5)
+            for weight in (layer.qkv.weight, layer.up.weight):
+                nn.init.normal_(weight, std=0.02)
+
+    @property
+    def timing(self) -> Timing:
+        """One position in, one out, nothing ahead."""
+        return Timing(rate=Fraction(1))
+
+    def _rotation(self, positions: Int[Tensor, "B S"]) -> tuple[Float[Tensor, "B 1 S F"], Float[Tensor, "B 1 S F"]]:
+        angle = (positions[..., None].float() * self.speeds.float())[:, None]
+        return angle.cos(), angle.sin()
+
+    def forward(self, x: Float[Tensor, "B S D"], valid: Bool[Tensor, "B S"] | None = None) -> Float[Tensor, "B S D"]:
+        """A whole sequence from position 0.
+
+        ``valid`` marks what may be attended to where sequences are padded; a causal model with padding at the end needs none.
+        """
+        c = self.config
+        places = torch.arange(x.shape[1], device=x.device)
+        cos, sin = self._rotation(places[None])
+        mask = None
+        simple = c.causal and x.shape[1] <= c.window and valid is None
+        if not simple:
+            distance = places[:, None] - places[None]
+            near = distance.abs() < c.window if not c.causal else (distance >= 0) & (distance < c.window)
+            mask = near[None, None]
+            if valid is not None:
+                # Everything may see itself, or a row without anything valid would divide by zero.
+                mask = mask & (valid[:, None, None] | (distance == 0))
+        for layer in self.layers:
+            q, k, v = layer.heads(x, cos, sin)
+            attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=simple, enable_gqa=True)
+            x = layer.rest(x, attended)
+        return self.norm(x)
+
+    def init_state(self, rows: int) -> TransformerState:
+        """Empty windows."""
+        c = self.config
+        weight = self.layers[0].qkv.weight
+        position = torch.zeros(rows, dtype=torch.long, device=weight.device)
+
+        def leaf() -> Tensor:
+            return zeros(rows, c.kv_heads, c.window, c.head_dim, like=weight)
+
+        return TransformerState(position, tuple(leaf() for _ in self.layers), tuple(leaf() for _ in self.layers))
+
+    def _past(self, state: TransformerState, positions: Int[Tensor, "B S"]) -> tuple[int, Bool[Tensor, "B 1 S P"]]:
+        """How much of the rings is in use at all, and what of it each new position sees."""
+        window = self.config.window
+        filled = min(window, int(state.position.max())) if len(state.position) else 0
+        slots = torch.arange(filled, device=positions.device)
+        last = state.position[:, None] - 1
+        held = last - (last - slots) % window
+        seen = (held >= 0)[:, None] & (positions[..., None] - held[:, None] < window)
+        return filled, seen[:, None]
+
+    def _run(
+        self, x: Float[Tensor, "B S D"], state: TransformerState, positions: Int[Tensor, "B S"], among: Bool[Tensor, "S S"]
+    ) -> tuple[Float[Tensor, "B S D"], list[tuple[Tensor, Tensor]]]:
+        """New positions over the rings, with their own keys and values for whoever wants to keep them."""
+        if not self.config.causal:
+            raise ConfigError("a transformer that looks both ways cannot be stepped; build it with causal=True")
+        cos, sin = self._rotation(positions)
+        filled, seen = self._past(state, positions)
+        mask = torch.cat((seen, among.expand(len(x), 1, -1, -1)), dim=-1)
+        made = []
+        for layer, keys, values in zip(self.layers, state.keys, state.values, strict=True):
+            q, k, v = layer.heads(x, cos, sin)
+            made.append((k, v))
+            all_keys = torch.cat((keys[:, :, :filled], k), dim=2)
+            all_values = torch.cat((values[:, :, :filled], v), dim=2)
+            attended = F.scaled_dot_product_attention(q, all_keys, all_values, attn_mask=mask, enable_gqa=True)
+            x = layer.rest(x, attended)
+        return self.norm(x), made
+
+    def step(
+        self, x: Float[Tensor, "B S D"], state: TransformerState, active: Bool[Tensor, " B"] | None = None
+    ) -> Float[Tensor, "B S D"]:
+        """The next S positions of every row; rows that are not active keep their state and give numbers without meaning."""
+        size = x.shape[1]
+        if not size or not len(x):
+            return x
+        places = torch.arange(size, device=x.device)
+        distance = places[:, None] - places[None]
+        positions = state.position[:, None] + places
+        y, made = self._run(x, state, positions, (distance >= 0) & (distance < self.config.window))
+        rows = torch.arange(len(x), device=x.device) if active is None else active.nonzero()[:, 0]
+        kept = min(size, self.config.window)
+        slots = positions[rows, -kept:] % self.config.window
+        for (k, v), keys, values in zip(made, state.keys, state.values, strict=True):
+            keys[rows[:, None], :, slots] = k[rows, :, -kept:].transpose(1, 2).to(keys.dtype)
+            values[rows[:, None], :, slots] = v[rows, :, -kept:].transpose(1, 2).to(values.dtype)
+        state.position[rows] += size
+        return y
+
+    def look(
+        self, x: Float[Tensor, "B S D"], state: TransformerState, depth: Int[Tensor, " S"], among: Bool[Tensor, "S S"]
+    ) -> Float[Tensor, "B S D"]:
+        """Several continuations at once, as a tree that leaves the state as it is.
+
+        ``depth`` is how far behind the state a node stands, ``among`` which nodes (itself too) it comes from.
+        """
+        return self._run(x, state, state.position[:, None] + depth, among)[0]
