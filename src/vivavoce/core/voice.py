@@ -27,7 +27,7 @@ class Voice:
     def __post_init__(self) -> None:
         """Refuses what may not be spoken: somebody's voice without consent."""
         if self.clip and self.consent is None:
-            raise ConsentError("A clip of somebody's voice came without consent; pass consent=Consent(who) to clone it.")
+            raise ConsentError("A clip of a voice came without consent; pass consent=Consent(who) to clone it.")
         if not 0.25 <= self.speed <= 4:
             raise VoiceError(f"A speed of {self.speed} was asked for; choose one from 0.25 to 4.")
 

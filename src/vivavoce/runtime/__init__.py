@@ -1,0 +1,1 @@
+"""Live conversations without transport: engine, session, turns, history."""

@@ -1,0 +1,432 @@
+"""What goes in and out of a live conversation.
+
+`Session` and `Engine` know no transport: a conversation is a stream of inputs and a stream of outputs. The server
+translates them to a wire, the Python interface hands them to the user. The seam below, what a model must be able to
+do, is `model.py`. All times are samples at 24 kHz.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from vivavoce.core.voice import Voice
+from vivavoce.runtime.history import Entry
+from vivavoce.runtime.model import Pcm, Tool, Word
+
+Why = Literal["completed", "turn_detected", "client_cancelled", "max_output_tokens", "failed"]
+
+
+# ---- how a conversation is to be held ----
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnConfig:
+    """Who may speak: by sound (``server_vad``), by meaning (``semantic_vad``) or only when told (``none``)."""
+
+    kind: Literal["server_vad", "semantic_vad", "none"] = "server_vad"
+    threshold: float = 0.5
+    prefix_padding_ms: int = 300
+    silence_duration_ms: int = 500
+    idle_timeout_ms: int | None = None
+    eagerness: Literal["low", "medium", "high", "auto"] = "auto"
+    create_response: bool = True
+    interrupt_response: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionConfig:
+    """Everything that a conversation can be told before and between its turns."""
+
+    instructions: str = ""
+    voice: Voice = field(default_factory=Voice)
+    audio_out: bool = True
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str = "auto"
+    """``auto``, ``none``, ``required`` or the name of a tool."""
+    turns: TurnConfig = field(default_factory=TurnConfig)
+    max_output_tokens: int | None = None
+    seed: int = 0
+    only_listen: bool = False
+    """A transcription session: turns are heard, never answered."""
+    plays_here: bool = False
+    """We own the playback (WebRTC): an interruption cuts history at the played sample without being told."""
+    reply_to_text: bool = False
+    """Text and tool results are answered at once, without ``Respond``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyOptions:
+    """One reply that differs from the session's settings; None means as the session."""
+
+    instructions: str | None = None
+    voice: Voice | None = None
+    audio_out: bool | None = None
+    tools: tuple[Tool, ...] | None = None
+    tool_choice: str | None = None
+    max_output_tokens: int | None = None
+    apart: bool = False
+    """Out of band: what is said does not become part of the conversation."""
+    input: tuple[Entry, ...] | None = None
+    """What to answer instead of the whole history."""
+    recite: str | None = None
+    """Speak exactly this text; the mind is not asked."""
+    tag: Any = None
+    """Comes back with TurnStarted."""
+
+    def over(self, config: SessionConfig) -> SessionConfig:
+        """The session's settings with these on top."""
+        return replace(
+            config,
+            instructions=config.instructions if self.instructions is None else self.instructions,
+            voice=config.voice if self.voice is None else self.voice,
+            audio_out=config.audio_out if self.audio_out is None else self.audio_out,
+            tools=config.tools if self.tools is None else self.tools,
+            tool_choice=config.tool_choice if self.tool_choice is None else self.tool_choice,
+            max_output_tokens=self.max_output_tokens or config.max_output_tokens,
+        )
+
+
+# ---- inputs ----
+
+
+@dataclass(frozen=True, slots=True)
+class AudioIn:
+    """The next samples of the microphone."""
+
+    pcm: Pcm
+
+
+@dataclass(frozen=True, slots=True)
+class TextIn:
+    """Something the user wrote."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a called tool gave back."""
+
+    call: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """The client has played so many samples of a turn."""
+
+    turn: int
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Be quiet: ends the given turn, or whichever is on."""
+
+    turn: int | None = None
+    tag: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What was heard so far is a whole turn of the user."""
+
+    tag: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """Forget what was heard since the last turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Respond:
+    """Answer now."""
+
+    options: ReplyOptions = ReplyOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    """A further entry of the conversation, at the end or after a given one (``root``: at the beginning)."""
+
+    entry: Entry
+    after: str | None = None
+    tag: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Forget an entry."""
+
+    entry: str
+    tag: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Truncate:
+    """The user heard only so much of a spoken reply."""
+
+    entry: str
+    samples: int
+    tag: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieve:
+    """Show an entry as it is remembered."""
+
+    entry: str
+    tag: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Configure:
+    """New settings from here on."""
+
+    config: SessionConfig
+
+
+Input = (
+    AudioIn
+    | TextIn
+    | ToolResult
+    | Played
+    | Stop
+    | Commit
+    | Clear
+    | Respond
+    | Add
+    | Delete
+    | Truncate
+    | Retrieve
+    | Configure
+)
+
+
+# ---- outputs ----
+
+
+@dataclass(frozen=True, slots=True)
+class UserSpeech:
+    """The user began or ceased to speak; ``entry`` is what the turn will be called."""
+
+    on: bool
+    at: int
+    entry: str
+
+
+@dataclass(frozen=True, slots=True)
+class UserText:
+    """Words of the user that will not change any more; ``final`` carries the whole text."""
+
+    entry: str
+    delta: str
+    final: bool = False
+    text: str = ""
+    words: tuple[Word, ...] = ()
+    samples: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The input became a turn of the user; its entry follows."""
+
+    entry: str
+    previous: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """The input was forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdleTimeout:
+    """Nobody has spoken for long."""
+
+    start: int
+    end: int
+    entry: str
+
+
+@dataclass(frozen=True, slots=True)
+class EntryAdded:
+    """An entry came into being; ``turn`` is the reply that makes it, if one does, ``place`` its position there."""
+
+    entry: Entry
+    previous: str | None
+    turn: int | None = None
+    place: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EntryDone:
+    """An entry is whole."""
+
+    entry: Entry
+    previous: str | None
+    turn: int | None = None
+    place: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EntryShown:
+    """Answer to Retrieve."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class EntryDeleted:
+    """Answer to Delete."""
+
+    entry: str
+
+
+@dataclass(frozen=True, slots=True)
+class EntryTruncated:
+    """An entry was shortened to what was heard."""
+
+    entry: str
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStarted:
+    """We begin to answer."""
+
+    turn: int
+    options: ReplyOptions
+    config: SessionConfig
+
+
+@dataclass(frozen=True, slots=True)
+class TextOut:
+    """More text of the reply."""
+
+    turn: int
+    entry: str
+    delta: str
+
+
+@dataclass(frozen=True, slots=True)
+class AudioOut:
+    """More sound of the reply; ``at`` is its first sample, counted from the beginning of the turn."""
+
+    turn: int
+    entry: str
+    pcm: Pcm
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The reply calls a function; ``call`` is what a ToolResult refers to."""
+
+    turn: int
+    entry: str
+    call: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Sizes of one reply; audio counts one token per 40 ms, text one per four bytes."""
+
+    input_text: int = 0
+    input_audio: int = 0
+    output_text: int = 0
+    output_audio: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnded:
+    """The answer is over; ``heard`` is how many samples of it were played, as far as is known."""
+
+    turn: int
+    why: Why
+    heard: int
+    usage: Usage
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """Be quiet for a moment: perhaps somebody interrupts."""
+
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """It was nothing: play on."""
+
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Silenced:
+    """What was still to be played of a turn must not be played any more."""
+
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An input that could not be followed; the session goes on. ``tag`` is the input's."""
+
+    code: str
+    message: str
+    param: str | None = None
+    tag: Any = None
+
+
+Output = (
+    UserSpeech
+    | UserText
+    | Committed
+    | Cleared
+    | IdleTimeout
+    | EntryAdded
+    | EntryDone
+    | EntryShown
+    | EntryDeleted
+    | EntryTruncated
+    | TurnStarted
+    | TextOut
+    | AudioOut
+    | ToolCall
+    | TurnEnded
+    | Paused
+    | Resumed
+    | Silenced
+    | Refused
+)
+
+
+@runtime_checkable
+class Session(Protocol):
+    """One conversation; ``send`` and ``events`` run at the same time and ``send`` never waits for the model."""
+
+    async def send(self, event: Input) -> None:
+        """Hands over an input."""
+        ...
+
+    def events(self) -> AsyncIterator[Output]:
+        """What happens, until the session is closed."""
+        ...
+
+    async def close(self) -> None:
+        """Gives the row back."""
+        ...
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Weights on a device and a fixed number of rows stepped on one clock."""
+
+    async def open(self, config: SessionConfig) -> Session:
+        """A row for a new conversation; CapacityError when all are taken."""
+        ...

@@ -1,0 +1,507 @@
+"""One conversation, without thread or socket: inputs and steps of the model go in, outputs come out.
+
+The engine calls it in this order, again and again: `work` (inputs up to the next sound), `frame` and `noticed` (one
+frame of the microphone, what the activity detector says of it), `to_hear` and `heard` (the words), `think`, `spoke`.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from vivavoce.core.errors import ProtocolError
+from vivavoce.runtime import turns as t
+from vivavoce.runtime.api import (
+    Add,
+    AudioIn,
+    Clear,
+    Cleared,
+    Commit,
+    Committed,
+    Configure,
+    Delete,
+    EntryAdded,
+    EntryDeleted,
+    EntryDone,
+    EntryShown,
+    EntryTruncated,
+    IdleTimeout,
+    Input,
+    Output,
+    Paused,
+    Played,
+    Refused,
+    ReplyOptions,
+    Respond,
+    Resumed,
+    Retrieve,
+    SessionConfig,
+    Silenced,
+    Stop,
+    TextIn,
+    ToolResult,
+    Truncate,
+    UserSpeech,
+    UserText,
+    Why,
+)
+from vivavoce.runtime.echo import Echo
+from vivavoce.runtime.history import Entry, History
+from vivavoce.runtime.listening import CHUNK, Microphone, StableWords, meant
+from vivavoce.runtime.model import FRAME, Context, Heard, Pcm, Spoken
+from vivavoce.runtime.replying import Mouth, Reply, Thoughts
+
+LONGEST_INPUT = 300 * 24_000
+SHORTEST_INPUT = 100 * 24
+WAITING_REPLIES = 8
+URGENT = (Stop, Played, Configure)
+TAGGED = (Stop, Commit, Add, Delete, Truncate, Retrieve)
+
+
+@runtime_checkable
+class Row(Mouth, Protocol):
+    """What the engine lends a conversation: its row of the model's states."""
+
+    def hear_anew(self) -> None:
+        """Makes the hearing row fresh."""
+        ...
+
+    def hear_rest(self, pcm: Pcm | None) -> Heard:
+        """Takes a last frame, if there is one, and gives the final words."""
+        ...
+
+    def ponder(self, context: Context, recite: str | None) -> Thoughts:
+        """Begins to think of a reply, or to say a given text."""
+        ...
+
+
+class Conversation:
+    """The state of one conversation and everything that changes it."""
+
+    def __init__(self, config: SessionConfig, row: Row, emit: Callable[[Output], None], new_id: Callable[[str], str]):
+        """Nothing was said yet; ``new_id`` makes unique names such as ``item_1``."""
+        self.config, self._row, self._emit, self._new_id = config, row, emit, new_id
+        self.history = History()
+        self.microphone = Microphone()
+        self._turns = t.Turns(config.turns)
+        self._echo = Echo()
+        self._words = StableWords()
+        self._heard = Heard()
+        self._inputs: deque[Input] = deque()
+        self._numbers = count(1)
+        self._reply: Reply | None = None
+        self._last: Reply | None = None
+        self._waiting: deque[ReplyOptions] = deque()
+        self._user_entry: str | None = None
+        self._floor = False
+        self._played: set[int] = set()
+
+    # ---- inputs ----
+
+    def push(self, event: Input) -> None:
+        """An input arrived; urgent ones overtake sound that was not heard yet."""
+        if isinstance(event, URGENT):
+            self._do(event)
+        else:
+            self._inputs.append(event)
+
+    def work(self) -> None:
+        """Follows the inputs up to the next sound that has to be heard first."""
+        while self._inputs and self.microphone.waiting < FRAME:
+            event = self._inputs.popleft()
+            if not isinstance(event, AudioIn):
+                self._do(event)
+            elif len(event.pcm):
+                self._hear_more(event.pcm)
+
+    @property
+    def backlog(self) -> int:
+        """Samples and events that wait for their turn."""
+        return self.microphone.waiting + sum(len(e.pcm) if isinstance(e, AudioIn) else FRAME for e in self._inputs)
+
+    def _hear_more(self, pcm: Pcm) -> None:
+        mic = self.microphone
+        if self.config.turns.kind == "none" and mic.length + len(pcm) > LONGEST_INPUT:
+            return self._refuse(
+                "input_audio_buffer_full", "The input holds 5 minutes already; commit or clear it first."
+            )
+        mic.push(pcm)
+        if self.config.turns.kind == "none" and mic.heard_to is None:
+            mic.attend(mic.now)
+            self._begin_hearing()
+
+    def _do(self, event: Input) -> None:
+        tag = event.tag if isinstance(event, TAGGED) else event.options.tag if isinstance(event, Respond) else None
+        try:
+            match event:
+                case Configure(config):
+                    self._configure(config)
+                case Stop(turn):
+                    self._stop(turn, tag)
+                case Played(turn, samples):
+                    self._played = {turn}
+                    self._turn(t.PlayedTo(turn, samples))
+                case Clear():
+                    self.microphone.drop_pushed()
+                    self._forget_turn()
+                    self._emit(Cleared())
+                case Commit():
+                    self._commit_by_hand(tag)
+                case Add(entry, after):
+                    self._add(entry, after)
+                case TextIn(text):
+                    self._add(Entry(id=self._new_id("item"), text=text), None)
+                    self._answer_if_asked()
+                case ToolResult(call, output):
+                    self._add(Entry(id=self._new_id("item"), kind="result", call=call, output=output), None)
+                    self._answer_if_asked()
+                case Delete(entry):
+                    self.history.delete(entry)
+                    self._emit(EntryDeleted(entry))
+                case Truncate(entry, samples):
+                    if self._reply and self._reply.message == entry and not self._reply.ended:
+                        self._end_reply("client_cancelled", samples)
+                    self.history.truncate(entry, samples)
+                    self._emit(EntryTruncated(entry, samples))
+                case Retrieve(entry):
+                    self._emit(EntryShown(self.history.find(entry)))
+                case Respond(options):
+                    self._respond(options)
+                case _:
+                    pass
+        except ProtocolError as error:
+            self._refuse("invalid_value", str(error), tag)
+
+    def _refuse(self, code: str, message: str, tag: object = None, param: str | None = None) -> None:
+        self._emit(Refused(code, message, param, tag))
+
+    def _configure(self, config: SessionConfig) -> None:
+        old, self.config = self.config, config
+        self._turns.config = config.turns
+        if old.turns.kind != config.turns.kind:
+            self._turn(t.InputTaken())
+            self._user_entry, self._floor = None, False
+            if config.turns.kind != "none":
+                self.microphone.heard_to = None
+
+    def _add(self, entry: Entry, after: str | None) -> None:
+        previous = self.history.add(entry, after)
+        self._emit(EntryAdded(entry, previous))
+        self._emit(EntryDone(entry, previous))
+        self._drop_prepared()
+
+    def _answer_if_asked(self) -> None:
+        if self.config.reply_to_text:
+            self._end_reply("client_cancelled")
+            self._start_reply(ReplyOptions())
+
+    # ---- the microphone ----
+
+    def frame(self) -> Pcm | None:
+        """The next frame for the activity detector, if there is one; with turn detection off, sound needs none."""
+        mic = self.microphone
+        if self.config.turns.kind == "none":
+            whole = min(CHUNK, mic.waiting // FRAME * FRAME)
+            if whole:
+                mic.take(whole)
+                self._turn(t.Gap(whole))
+            return None
+        return mic.take(FRAME) if mic.waiting >= FRAME else None
+
+    def noticed(self, pcm: Pcm, speech: float) -> None:
+        """What the activity detector says of that frame."""
+        reply = self._reply or self._last
+        echo = False
+        if reply is not None and speech >= self.config.turns.threshold / 2:
+            echo = self._echo.sounds_like(pcm, reply.sound_near(self._turns.position))
+        else:
+            self._echo.listen(pcm)
+        self._turn(t.Frame(speech, echo))
+        if self.microphone.heard_to is None:
+            keep = (self.config.turns.prefix_padding_ms + 200) * 24
+            self.microphone.keep_from(self.microphone.now - keep)
+
+    def gap(self, samples: int) -> None:
+        """The microphone gave nothing for so long."""
+        self._turn(t.Gap(samples))
+
+    def to_hear(self) -> Pcm | None:
+        """What the model should listen to next."""
+        return self.microphone.unheard()
+
+    def heard(self, heard: Heard) -> None:
+        """What the turn sounds like now."""
+        self._heard = heard
+        if self._floor and self._user_entry:
+            delta = self._words.more(heard)
+            if delta:
+                self._emit(UserText(self._user_entry, delta))
+        self._turn(t.Judged(heard.done, len(heard.words), meant(heard.words)))
+
+    def _begin_hearing(self) -> None:
+        self._row.hear_anew()
+        self._heard, self._words = Heard(), StableWords()
+
+    def _forget_turn(self) -> None:
+        self.microphone.forget()
+        self._user_entry, self._floor = None, False
+        self._turn(t.InputTaken())
+
+    def _commit_by_hand(self, tag: object) -> None:
+        mic = self.microphone
+        if mic.waiting:
+            mic.take(mic.waiting)
+        if mic.length < SHORTEST_INPUT:
+            message = (
+                f"The input holds {mic.length / 24:.0f} ms; at least 100 ms are needed. Append audio before you commit."
+            )
+            return self._refuse("input_audio_buffer_commit_empty", message, tag)
+        if mic.heard_to is None:
+            mic.attend(mic.start)
+            self._begin_hearing()
+        while (pcm := mic.unheard()) is not None:
+            self._row.hear_rest(pcm)
+        self._commit_input(self._row.hear_rest(mic.rest()))
+        self._turn(t.InputTaken())
+
+    def _commit_input(self, heard: Heard) -> Entry:
+        entry_id = self._user_entry or self._new_id("item")
+        sound = self.microphone.sound()
+        text = " ".join(word.text for word in heard.words)
+        entry = Entry(
+            id=entry_id, text=text, spoken=True, audio=sound, samples=len(sound), words=heard.words, status="completed"
+        )
+        previous = self.history.add(entry)
+        self._emit(Committed(entry_id, previous))
+        self._emit(EntryAdded(entry, previous))
+        self._emit(EntryDone(entry, previous))
+        rest = self._words.rest(text)
+        self._emit(UserText(entry_id, rest, True, text, heard.words, len(sound)))
+        self.microphone.forget()
+        self._user_entry, self._floor = None, False
+        return entry
+
+    # ---- turns ----
+
+    def _turn(self, event: t.Event) -> None:
+        for action in self._turns.on(event, self.microphone.now):
+            match action:
+                case t.Attend(at):
+                    self.microphone.attend(at)
+                    self._begin_hearing()
+                case t.SpeechStarted(at):
+                    self._user_entry, self._floor = self._new_id("item"), True
+                    self._emit(UserSpeech(True, at, self._user_entry))
+                case t.SpeechStopped(at):
+                    self._emit(UserSpeech(False, at, self._user_entry or ""))
+                case t.Forget():
+                    self.microphone.forget()
+                case t.Prepare():
+                    self._prepare()
+                case t.Discard():
+                    self._drop_prepared()
+                case t.CommitInput():
+                    self._commit_input(self._row.hear_rest(None))
+                case t.Reply():
+                    if not self.config.only_listen:
+                        self._reply_to_speech()
+                case t.Pause(turn):
+                    self._emit(Paused(turn))
+                case t.Resume(turn):
+                    self._emit(Resumed(turn))
+                case t.Cut(turn, heard):
+                    self._cut(turn, heard)
+                case t.TimedOut(start, end):
+                    self._user_entry = self._new_id("item")
+                    self._begin_hearing()
+                    self.microphone.forget()
+                    self._emit(IdleTimeout(start, end, self._user_entry))
+
+    def _cut(self, turn: int, heard: int) -> None:
+        self._end_reply("turn_detected", heard)
+        self._waiting = deque(options for options in self._waiting if options.apart)
+        spoken = self._last
+        self._emit(Silenced(turn))
+        known = self.config.plays_here or turn in self._played
+        if known and spoken and spoken.turn == turn and spoken.message and self.history.knows(spoken.message):
+            self.history.truncate(spoken.message, min(heard, spoken.samples))
+            self._emit(EntryTruncated(spoken.message, min(heard, spoken.samples)))
+        self._next_reply()
+
+    # ---- replies ----
+
+    @property
+    def speaking(self) -> bool:
+        """Whether the model should make sound for us now."""
+        return self._reply is not None and self._reply.wants_to_speak
+
+    @property
+    def busy(self) -> bool:
+        """Whether a reply is being made."""
+        return self._reply is not None and not self._reply.ended
+
+    def think(self) -> bool:
+        """Takes what the mind has come up with; says whether there was anything."""
+        reply = self._reply
+        if reply is None or reply.ended:
+            return False
+        fresh = reply.think()
+        self._after(reply)
+        return fresh
+
+    def spoke(self, spoken: Spoken) -> None:
+        """Takes sound that became ready."""
+        reply = self._reply
+        if reply is None or reply.ended:
+            return
+        reply.spoke(spoken)
+        if reply.released:
+            self._turn(t.ReplyGrew(reply.turn, reply.samples))
+        reply.think()
+        self._after(reply)
+
+    def _after(self, reply: Reply) -> None:
+        if reply.restyled and reply.released and not reply.options.apart:
+            self.config, reply.restyled = replace(self.config, voice=reply.restyled), None
+        if not reply.ended or not reply.released:
+            return
+        self._turn(t.ReplyWhole(reply.turn))
+        self._last, self._reply = reply, None
+        self._next_reply()
+
+    def _next_reply(self) -> None:
+        if self._waiting and not self.busy:
+            self._start_reply(self._waiting.popleft())
+
+    def _respond(self, options: ReplyOptions) -> None:
+        if self.config.only_listen:
+            raise ProtocolError("A transcription session does not answer; open one of type 'realtime' for that.")
+        self._drop_prepared()
+        if self.busy:
+            if not options.apart and not (self._reply and self._reply.options.apart):
+                return self._refuse(
+                    "conversation_already_has_active_response",
+                    "The conversation has an active response already; wait for response.done or cancel it.",
+                    options.tag,
+                )
+            if len(self._waiting) >= WAITING_REPLIES:
+                return self._refuse("too_many_responses", f"{WAITING_REPLIES} responses wait already.", options.tag)
+            self._waiting.append(options)
+        else:
+            self._start_reply(options)
+
+    def _reply_to_speech(self) -> None:
+        ready = self._reply
+        if ready and not ready.released:
+            if self._same_words(ready):
+                ready.release()
+                self._begin_turn(ready)
+                self._after(ready)
+                return
+            self._drop_prepared()
+        if self.busy:
+            if len(self._waiting) < WAITING_REPLIES:
+                self._waiting.append(ReplyOptions())
+        else:
+            self._start_reply(ReplyOptions())
+
+    def _same_words(self, ready: Reply) -> bool:
+        """Whether what was prepared for is what was said: the same history, and the same words at its end."""
+        then, now = ready.context.entries, self.history.entries
+        if not then or len(then) != len(now):
+            return False
+        return all(a is b for a, b in zip(then[:-1], now[:-1], strict=True)) and then[-1].text == now[-1].text
+
+    def _prepare(self) -> None:
+        if self.busy or self.config.only_listen:
+            return
+        heard = self._row.hear_rest(None)
+        text = " ".join(word.text for word in heard.words)
+        samples = self.microphone.now - self.microphone.start
+        likely = Entry(id="item_being_said", text=text, spoken=True, words=heard.words, samples=samples)
+        self._start_reply(ReplyOptions(), likely)
+
+    def _drop_prepared(self) -> None:
+        if self._reply and not self._reply.released:
+            self._reply.drop()
+            self._reply = None
+
+    def _start_reply(self, options: ReplyOptions, likely: Entry | None = None) -> None:
+        config = options.over(self.config)
+        turn = next(self._numbers)
+        entries = (self.history.entries if options.input is None else options.input) + ((likely,) if likely else ())
+        context = Context(
+            entries=entries,
+            instructions=config.instructions,
+            tools=config.tools,
+            tool_choice=config.tool_choice,
+            voice=config.voice,
+            seed=config.seed + turn,
+        )
+        reply = Reply(
+            turn=turn,
+            config=config,
+            options=options,
+            context=context,
+            thoughts=self._row.ponder(context, options.recite),
+            mouth=self._row,
+            new_id=self._new_id,
+            emit=self._reply_output,
+            add=self._add_of_reply,
+            released=likely is None,
+        )
+        self._reply = reply
+        if likely is None:
+            self._begin_turn(reply)
+
+    def _begin_turn(self, reply: Reply) -> None:
+        self._turn(t.ReplyBegan(reply.turn))
+        self._turn(t.ReplyGrew(reply.turn, reply.samples))
+
+    def _add_of_reply(self, entry: Entry) -> str | None:
+        if self._reply and self._reply.options.apart:
+            return None
+        return self.history.add(entry)
+
+    def _reply_output(self, output: Output) -> None:
+        if isinstance(output, EntryDone) and self.history.knows(output.entry.id):
+            self.history.put(output.entry)
+            output = replace(output, previous=self.history.previous(output.entry.id))
+        self._emit(output)
+
+    def _stop(self, turn: int | None, tag: object) -> None:
+        self._drop_prepared()
+        if not self.busy or (turn is not None and self._reply and self._reply.turn != turn):
+            return self._refuse("response_cancel_not_active", "There is no active response to cancel.", tag)
+        self._end_reply("client_cancelled")
+        self._next_reply()
+
+    def _end_reply(self, why: Why, heard: int | None = None) -> None:
+        self._drop_prepared()
+        reply = self._reply
+        if reply is None or reply.ended:
+            return
+        reply.end(why, self._turns.position if heard is None else heard)
+        self._turn(t.ReplyStopped(reply.turn))
+        self._last, self._reply = reply, None
+
+    def broke(self, message: str) -> None:
+        """The model failed on this row: what it was doing is over, the conversation is not."""
+        if self._reply:
+            self._reply.error = message
+            self._end_reply("failed")
+        self._refuse("server_error", message)
+
+    def close(self) -> None:
+        """Stops everything without a word."""
+        if self._reply:
+            self._reply.drop()
+            self._reply = None
+
+    def audio_bytes(self) -> int:
+        """Memory that sound of this conversation takes."""
+        kept = sum(e.audio.nbytes for e in self.history.entries if isinstance(e.audio, np.ndarray))
+        return kept + 2 * self.microphone.length

@@ -1,0 +1,421 @@
+"""Many conversations on one model: a fixed number of rows, stepped together on one clock.
+
+One worker thread does all steps of the model; a few more think, so that nobody's hearing waits for somebody else's
+reply. `LiveEngine.step` is the whole clock: it can also be called by hand, without threads (``threads=0``), which is
+how simulations run faster than real time and always the same.
+"""
+
+import asyncio
+import itertools
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vivavoce.core.errors import CapacityError, VivavoceError
+from vivavoce.runtime.api import AudioIn, AudioOut, Input, Output, SessionConfig
+from vivavoce.runtime.conversation import Conversation
+from vivavoce.runtime.model import FRAME, Context, Heard, Model, Pcm, Say, Spoken, Thought
+from vivavoce.runtime.replying import InlineThoughts, Thoughts, ThreadThoughts
+
+log = logging.getLogger(__name__)
+
+MOST_WAITING_AUDIO = 10 * 24_000
+"""Samples that may wait for a slow client before we stop making more."""
+MOST_WAITING_EVENTS = 1000
+MOST_BACKLOG = 600 * 24_000
+"""Samples that a client may send ahead of us before it is refused."""
+LIVE_GAP = 0.25
+
+
+@dataclass(slots=True)
+class Stats:
+    """What the engine has done; read by metrics and benchmarks."""
+
+    steps: deque[float] = field(default_factory=lambda: deque(maxlen=4096))
+    """Seconds of the last steps that did something."""
+    late: int = 0
+    """Steps that took longer than a frame."""
+    opened: int = 0
+    refused: int = 0
+
+    def quantile(self, q: float) -> float:
+        """Of the step times, in seconds."""
+        return float(np.quantile(list(self.steps), q)) if self.steps else 0.0
+
+
+class _Recital:
+    """A mind that says one given text."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def respond(self, context: Context) -> Iterator[Thought]:
+        """The text."""
+        yield Say(self._text)
+
+
+class _EngineRow:
+    """One row of the model's states, as lent to a conversation."""
+
+    def __init__(self, engine: "LiveEngine", index: int) -> None:
+        self._engine, self._index = engine, index
+        self._mask = torch.zeros(engine.rows, dtype=torch.bool)
+        self._mask[index] = True
+
+    def hear_anew(self) -> None:
+        self._engine.states[1].reset(self._mask)
+
+    def hear_rest(self, pcm: Pcm | None) -> Heard:
+        model, state = self._engine.model, self._engine.states[1]
+        if pcm is not None:
+            model.hearing.step(_batch({self._index: pcm}, self._engine.rows), state, self._mask)
+        return model.hearing.finish(state, self._index)
+
+    def ponder(self, context: Context, recite: str | None) -> Thoughts:
+        return self._engine.ponder(context, recite)
+
+    def begin(self, config: SessionConfig, seed: int) -> None:
+        self._engine.model.speaking.begin(self._engine.states[2], self._index, config.voice, seed)
+
+    def feed(self, text: str, last: bool) -> None:
+        self._engine.model.speaking.feed(self._engine.states[2], self._index, text, last)
+
+    def stop(self) -> None:
+        self._engine.model.speaking.stop(self._engine.states[2], self._index)
+
+    def reset(self) -> None:
+        """Makes the row fresh for the next conversation."""
+        self.stop()
+        for state in self._engine.states:
+            state.reset(self._mask)
+
+
+def _batch(frames: dict[int, Pcm], rows: int) -> Tensor:
+    pcm = np.zeros((rows, len(next(iter(frames.values())))), np.float32)
+    for row, frame in frames.items():
+        pcm[row] = frame
+    return torch.from_numpy(pcm)
+
+
+class Seat:
+    """A conversation on a row: inputs wait here for the clock, outputs for their reader."""
+
+    def __init__(self, row: "_EngineRow", index: int, config: SessionConfig, new_id: Callable[[str], str]) -> None:
+        """Takes the row; ``notify`` is called when there is output."""
+        self.row, self.index = row, index
+        self.inbox: deque[Input] = deque()
+        self.outputs: deque[Output] = deque()
+        self.waiting_audio = 0
+        self.notify: Callable[[], None] = lambda: None
+        self.conversation = Conversation(config, row, self._emit, new_id)
+        self.closing = False
+        self.closed: Callable[[], object] = lambda: None
+        self.last_frame: float | None = None
+        # written by one thread each: what the client sent, what the clock took from the inbox, what waits behind it
+        self.sent = self.pulled = self.waiting = 0
+
+    def _emit(self, output: Output) -> None:
+        if isinstance(output, AudioOut):
+            self.waiting_audio += len(output.pcm)
+        self.outputs.append(output)
+        self.notify()
+
+    def read(self) -> Output:
+        """The next output."""
+        output = self.outputs.popleft()
+        if isinstance(output, AudioOut):
+            self.waiting_audio -= len(output.pcm)
+        return output
+
+    @property
+    def slow(self) -> bool:
+        """Whether the reader has so much to read that nothing more should be made."""
+        return self.waiting_audio > MOST_WAITING_AUDIO or len(self.outputs) > MOST_WAITING_EVENTS
+
+    @property
+    def backlog(self) -> int:
+        """Samples that wait to be heard; other inputs count as a frame."""
+        return self.sent - self.pulled + self.waiting
+
+    def push(self, event: Input) -> None:
+        """An input for the next step."""
+        self.sent += _size(event)
+        self.inbox.append(event)
+
+    def pull(self) -> bool:
+        """Hands what came to the conversation and lets it work; says whether anything came."""
+        came = bool(self.inbox)
+        while self.inbox:
+            event = self.inbox.popleft()
+            self.conversation.push(event)
+            self.pulled += _size(event)
+        if not self.slow:
+            self.conversation.work()
+        self.waiting = self.conversation.backlog
+        return came
+
+
+def _size(event: Input) -> int:
+    return len(event.pcm) if isinstance(event, AudioIn) else FRAME
+
+
+class LiveSession:
+    """A `Session` on a seat."""
+
+    def __init__(self, engine: "LiveEngine", seat: Seat) -> None:
+        """Listens to the seat from the running event loop."""
+        self._engine, self._seat = engine, seat
+        self._loop = asyncio.get_running_loop()
+        self._ready = asyncio.Event()
+        self._closed = False
+        seat.notify = self._notify
+
+    def _notify(self) -> None:
+        if not self._closed:
+            self._loop.call_soon_threadsafe(self._ready.set)
+
+    async def send(self, event: Input) -> None:
+        """Hands over an input; never waits for the model. CapacityError when too much waits already."""
+        if self._closed:
+            raise CapacityError("The session is closed; open another one.")
+        if self._seat.backlog > MOST_BACKLOG:
+            raise CapacityError(
+                "More than 10 minutes of input wait to be heard; send sound no faster than it can be used."
+            )
+        self._seat.push(event)
+        self._engine.wake()
+
+    async def events(self) -> AsyncIterator[Output]:
+        """What happens, until the session is closed."""
+        while not self._closed or self._seat.outputs:
+            while self._seat.outputs:
+                slow = self._seat.slow
+                output = self._seat.read()
+                if slow and not self._seat.slow:
+                    self._engine.wake()
+                yield output
+            if self._closed:
+                return
+            await self._ready.wait()
+            self._ready.clear()
+
+    async def close(self) -> None:
+        """Gives the row back; returns when it is free."""
+        if self._closed:
+            return
+        done = asyncio.Event()
+        loop = self._loop
+        self._seat.closed = partial(loop.call_soon_threadsafe, done.set)
+        self._engine.leave(self._seat)
+        await done.wait()
+        self._closed = True
+        self._ready.set()
+
+
+class LiveEngine:
+    """The `Engine`: one model, so many rows."""
+
+    def __init__(
+        self, model: Model, rows: int = 4, *, threads: int = 2, clock: Callable[[], float] | None = time.monotonic
+    ) -> None:
+        """Allocates the states; with ``threads=0`` nothing runs by itself and `step` has to be called."""
+        self.model, self.rows, self.stats = model, rows, Stats()
+        self.states: tuple[Any, Any, Any] = (
+            model.activity.init_state(rows),
+            model.hearing.init_state(rows),
+            model.speaking.init_state(rows),
+        )
+        self._clock = clock if threads else None
+        self._free = deque(range(rows))
+        self._seats: dict[int, Seat] = {}
+        self._coming: deque[Seat] = deque()
+        self._leaving: deque[Seat] = deque()
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._numbers = itertools.count(1)
+        self._pool: Executor | None = None
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+        if threads:
+            self._pool = ThreadPoolExecutor(threads, thread_name_prefix="vivavoce-think")
+            self._thread = threading.Thread(target=self._run, name="vivavoce-step", daemon=True)
+            self._thread.start()
+
+    # ---- sessions ----
+
+    @property
+    def taken(self) -> int:
+        """Rows in use."""
+        return self.rows - len(self._free)
+
+    def state_bytes(self) -> int:
+        """Bytes of state that one conversation takes."""
+        return sum(state.nbytes() for state in self.states) // self.rows
+
+    def sit(self, config: SessionConfig) -> Seat:
+        """A seat without event loop; CapacityError when every row is taken."""
+        with self._lock:
+            if not self._free:
+                self.stats.refused += 1
+                raise CapacityError(f"All {self.rows} conversations are taken; try again when one has ended.")
+            index = self._free.popleft()
+            self.stats.opened += 1
+        seat = Seat(_EngineRow(self, index), index, config, lambda kind: f"{kind}_{next(self._numbers):08x}")
+        self._coming.append(seat)
+        self.wake()
+        return seat
+
+    async def open(self, config: SessionConfig) -> LiveSession:
+        """A row for a new conversation; CapacityError when all are taken."""
+        return LiveSession(self, self.sit(config))
+
+    def leave(self, seat: Seat) -> None:
+        """The seat is not wanted any more; ``seat.closed`` is called when its row is free."""
+        self._leaving.append(seat)
+        self.wake()
+
+    def stop(self) -> None:
+        """Ends the threads."""
+        self._stopping = True
+        self.wake()
+        if self._thread:
+            self._thread.join()
+        if self._pool:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def wake(self) -> None:
+        """There is something to do."""
+        self._wake.set()
+
+    def ponder(self, context: Context, recite: str | None) -> Thoughts:
+        """Begins to think of a reply."""
+        thinking = self.model.thinking if recite is None else _Recital(recite)
+        if self._pool is None:
+            return InlineThoughts(thinking, context)
+        return ThreadThoughts(thinking, context, self._pool, self.wake)
+
+    # ---- the clock ----
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._wake.clear()
+            started = time.perf_counter()
+            if not self.step():
+                self._wake.wait()
+                continue
+            took = time.perf_counter() - started
+            self.stats.steps.append(took)
+            self.stats.late += took > FRAME / 24_000
+
+    @torch.inference_mode()
+    def step(self) -> bool:
+        """Everybody one frame further; says whether anything was done."""
+        did = self._come_and_go()
+        seats = list(self._seats.values())
+        for seat in seats:
+            did |= seat.pull()
+        did |= self._notice(seats)
+        while self._hear(seats):
+            did = True
+        for seat in seats:
+            if not seat.slow:
+                did |= seat.conversation.think()
+        return self._speak(seats) or did
+
+    def _come_and_go(self) -> bool:
+        did = False
+        while self._coming:
+            seat = self._coming.popleft()
+            self._seats[seat.index] = seat
+            did = True
+        while self._leaving:
+            seat = self._leaving.popleft()
+            if self._seats.pop(seat.index, None) is not None:
+                seat.conversation.close()
+                seat.row.reset()
+                with self._lock:
+                    self._free.append(seat.index)
+            seat.closed()
+            did = True
+        return did
+
+    def _notice(self, seats: list[Seat]) -> bool:
+        """One frame of every microphone that has one."""
+        frames: dict[int, Pcm] = {}
+        did = False
+        for seat in seats:
+            if seat.slow or seat.conversation.microphone.waiting < FRAME:
+                continue
+            if self._clock:
+                now = self._clock()
+                if seat.last_frame is not None and now - seat.last_frame > LIVE_GAP:
+                    seat.conversation.gap(int((now - seat.last_frame) * 24_000))
+                seat.last_frame = now
+            did = True
+            pcm = seat.conversation.frame()
+            if pcm is not None:
+                frames[seat.index] = pcm
+        if not frames:
+            return did
+        results = self._guard(
+            frames, lambda pcm, active: self.model.activity.step(pcm, self.states[0], active).tolist()
+        )
+        for row, frame in frames.items():
+            self._seats[row].conversation.noticed(frame, results[row] if results else 0.0)
+        return True
+
+    def _hear(self, seats: list[Seat]) -> bool:
+        """What the microphones hold and the model has not heard yet; rows with equally much go together."""
+        by_length: dict[int, dict[int, Pcm]] = {}
+        for seat in seats:
+            pcm = seat.conversation.to_hear()
+            if pcm is not None:
+                by_length.setdefault(len(pcm), {})[seat.index] = pcm
+        for frames in by_length.values():
+            results = self._guard(frames, lambda pcm, active: self.model.hearing.step(pcm, self.states[1], active))
+            for row in frames:
+                heard = results[row] if results else None
+                if heard is not None:
+                    self._seats[row].conversation.heard(heard)
+        return bool(by_length)
+
+    def _speak(self, seats: list[Seat]) -> bool:
+        """A little more sound of every reply."""
+        rows = {seat.index: np.zeros(1, np.float32) for seat in seats if seat.conversation.speaking and not seat.slow}
+        if not rows:
+            return False
+        results: list[Spoken | None] | None = self._guard(
+            rows, lambda _, active: self.model.speaking.step(self.states[2], active)
+        )
+        did = False
+        for row in rows:
+            spoken = results[row] if results else None
+            if spoken is not None:
+                did = True
+                self._seats[row].conversation.spoke(spoken)
+        return did
+
+    def _guard(self, frames: dict[int, Pcm], call: Callable[[Tensor, Tensor], Any]) -> Any:
+        """Calls the model; when it breaks, the rows it was called for are told and made fresh, and the others go
+        on."""
+        active = torch.zeros(self.rows, dtype=torch.bool)
+        active[list(frames)] = True
+        try:
+            return call(_batch(frames, self.rows), active)
+        except Exception as error:
+            log.exception("the model failed on rows %s", list(frames))
+            message = str(error) if isinstance(error, VivavoceError) else f"The model failed ({type(error).__name__})."
+            for row in frames:
+                self._seats[row].row.reset()
+                self._seats[row].conversation.broke(message)
+            return None

@@ -1,0 +1,142 @@
+"""What was said so far, kept as exactly what was heard.
+
+An `Entry` is a message, a call or a call's result. A spoken entry carries its words with their times, so that it can
+be cut at any sample: text and sound always end at the same moment.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from vivavoce.core.errors import ProtocolError
+
+KEPT_AUDIO_SECONDS = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Entry:
+    """One item of a conversation; ``words`` and ``audio`` (24 kHz, 16 bit) only where it was spoken."""
+
+    id: str
+    kind: Literal["message", "call", "result"] = "message"
+    role: Literal["system", "user", "assistant"] = "user"
+    text: str = ""
+    spoken: bool = False
+    audio: np.ndarray | None = None
+    samples: int = 0
+    words: tuple[Any, ...] = ()
+    """`Word`s with times from the beginning of this entry."""
+    status: Literal["completed", "incomplete", "in_progress"] = "completed"
+    call: str = ""
+    name: str = ""
+    arguments: str = ""
+    output: str = ""
+    trimmed: bool = False
+
+    def cut(self, samples: int) -> "Entry":
+        """The entry as somebody knows it who heard only so many samples.
+
+        A word counts as heard once half of it was played. Its place in the text is found by searching the words in
+        order.
+        """
+        heard = [word for word in self.words if (word.start + word.end) / 2 <= samples]
+        place = 0
+        for word in heard:
+            found = self.text.find(word.text, place)
+            place = place if found < 0 else found + len(word.text)
+        text = self.text
+        if len(heard) < len(self.words):
+            text = self.text[:place]
+        elif not self.words and self.samples:
+            text = self.text[: len(self.text) * samples // self.samples]
+        audio = None if self.audio is None else self.audio[:samples].copy()
+        return replace(
+            self, text=text, words=tuple(heard), audio=audio, samples=min(samples, self.samples), trimmed=True
+        )
+
+
+class History:
+    """The entries in their order; ids are unique and all changes go through here."""
+
+    def __init__(self) -> None:
+        """An empty conversation."""
+        self._entries: list[Entry] = []
+
+    def __len__(self) -> int:
+        """Number of entries."""
+        return len(self._entries)
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """All, oldest first."""
+        return tuple(self._entries)
+
+    @property
+    def last(self) -> str | None:
+        """Id of the newest entry."""
+        return self._entries[-1].id if self._entries else None
+
+    def find(self, entry: str) -> Entry:
+        """The entry of this id."""
+        return self._entries[self._index(entry)]
+
+    def knows(self, entry: str) -> bool:
+        """Whether there is such an entry."""
+        return any(e.id == entry for e in self._entries)
+
+    def previous(self, entry: str) -> str | None:
+        """Id of the one before."""
+        index = self._index(entry)
+        return self._entries[index - 1].id if index else None
+
+    def add(self, entry: Entry, after: str | None = None) -> str | None:
+        """Puts an entry at the end, after another one, or first (``root``); gives the id of the one before it."""
+        if self.knows(entry.id):
+            raise ProtocolError(f"There is an item {entry.id!r} already; choose another id or leave it out.")
+        if entry.kind == "result" and not any(e.kind == "call" and e.call == entry.call for e in self._entries):
+            raise ProtocolError(f"No call {entry.call!r} is known; a function_call_output needs the call_id of a call.")
+        index = len(self._entries) if after is None else 0 if after == "root" else self._index(after) + 1
+        self._entries.insert(index, entry)
+        self._forget_old_audio()
+        return self._entries[index - 1].id if index else None
+
+    def put(self, entry: Entry) -> None:
+        """Replaces the entry of the same id; one that was deleted meanwhile stays deleted."""
+        if self.knows(entry.id):
+            self._entries[self._index(entry.id)] = entry
+            self._forget_old_audio()
+
+    def delete(self, entry: str) -> None:
+        """Forgets an entry."""
+        del self._entries[self._index(entry)]
+
+    def truncate(self, entry: str, samples: int) -> Entry:
+        """Shortens a spoken reply to what was heard."""
+        old = self.find(entry)
+        if old.role != "assistant" or not old.spoken or old.kind != "message":
+            raise ProtocolError(
+                f"The item {entry!r} is not a spoken message of the assistant; only those can be truncated."
+            )
+        if samples > old.samples + 24:
+            raise ProtocolError(f"Audio content of {old.samples // 24} ms is already shorter than {samples // 24} ms.")
+        new = old.cut(samples)
+        self.put(new)
+        return new
+
+    def _index(self, entry: str) -> int:
+        for index, known in enumerate(self._entries):
+            if known.id == entry:
+                return index
+        raise ProtocolError(f"There is no item {entry!r} in this conversation.")
+
+    def _forget_old_audio(self) -> None:
+        """Keeps the memory of a long conversation bounded: the oldest sound goes, its words stay."""
+        left = KEPT_AUDIO_SECONDS * 24_000
+        for index in range(len(self._entries) - 1, -1, -1):
+            audio = self._entries[index].audio
+            if audio is None:
+                continue
+            left -= len(audio)
+            if left < 0:
+                self._entries[index] = replace(self._entries[index], audio=None)

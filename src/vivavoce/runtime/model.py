@@ -1,0 +1,176 @@
+"""What a model must be able to do to hold live conversations: four synchronous abilities, batched over rows.
+
+`Activity` tells speech from everything else, `Hearing` gives words while they are said, `Thinking` decides what to
+say, `Speaking` makes it sound. The engine owns their states and calls all but `Thinking` from one thread, all rows
+at once. All times are samples at 24 kHz.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32
+from torch import Tensor
+
+from vivavoce.core.streaming import State
+from vivavoce.core.voice import Voice
+from vivavoce.runtime.history import Entry
+
+RATE = 24_000
+FRAME = 960
+"""Samples of one step of the engine's clock: 40 ms."""
+
+Pcm = Float32[np.ndarray, " N"]
+"""Sound between -1 and 1 at 24 kHz, one channel."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """A function that the model may call; ``parameters`` is a JSON schema of an object."""
+
+    name: str
+    description: str = ""
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word and when it is said, in samples from the beginning of its turn."""
+
+    text: str
+    start: int
+    end: int
+    confidence: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a turn sounds like so far: all its words, and how likely it is that the speaker is done."""
+
+    words: tuple[Word, ...] = ()
+    done: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Text to be said next, best a phrase or a sentence at a time; pieces join without a separator."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A tool to be called; ``arguments`` is JSON that its schema accepts."""
+
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restyle:
+    """From here on speak in this voice."""
+
+    voice: Voice
+
+
+Thought = Say | Call | Restyle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """All that a reply may depend on."""
+
+    entries: tuple[Entry, ...]
+    instructions: str = ""
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str = "auto"
+    voice: Voice = field(default_factory=Voice)
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """Sound that became ready, the words in it (times from the beginning of the reply), and whether that was all."""
+
+    pcm: Pcm
+    words: tuple[Word, ...] = ()
+    done: bool = False
+
+
+StateT = TypeVar("StateT", bound=State)
+
+
+@runtime_checkable
+class Activity(Protocol[StateT]):
+    """Tells speech from everything else, row by row."""
+
+    def init_state(self, rows: int) -> StateT:
+        """A fresh state; all zeros."""
+        ...
+
+    def step(self, pcm: Float[Tensor, "B N"], state: StateT, active: Bool[Tensor, " B"]) -> Float[Tensor, " B"]:
+        """Probability that somebody speaks in this frame (N = FRAME); rows that are not active keep their state."""
+        ...
+
+
+@runtime_checkable
+class Hearing(Protocol[StateT]):
+    """Words while they are being said."""
+
+    def init_state(self, rows: int) -> StateT:
+        """A fresh state; ``state.reset(rows)`` begins a new turn on those rows."""
+        ...
+
+    def step(self, pcm: Float[Tensor, "B N"], state: StateT, active: Bool[Tensor, " B"]) -> list[Heard | None]:
+        """Takes N samples (a multiple of FRAME) of every active row; gives what each row's turn sounds like now."""
+        ...
+
+    def finish(self, state: StateT, row: int) -> Heard:
+        """What the turn sounds like if nothing more comes; changes nothing."""
+        ...
+
+
+@runtime_checkable
+class Thinking(Protocol):
+    """Decides what to say; called from worker threads, several at once, so it keeps no state between calls."""
+
+    def respond(self, context: Context) -> Iterator[Say | Call | Restyle]:
+        """The reply, piece by piece; closing the iterator cancels it."""
+        ...
+
+
+@runtime_checkable
+class Speaking(Protocol[StateT]):
+    """Text to sound, while it is being written."""
+
+    def init_state(self, rows: int) -> StateT:
+        """A fresh state for so many rows."""
+        ...
+
+    def begin(self, state: StateT, row: int, voice: Voice, seed: int) -> None:
+        """A new reply on this row, in this voice; whatever was on the row is dropped."""
+        ...
+
+    def feed(self, state: StateT, row: int, text: str, last: bool) -> None:
+        """More text to say; ``last``: nothing follows (the text may be empty)."""
+        ...
+
+    def step(self, state: StateT, active: Bool[Tensor, " B"]) -> list[Spoken | None]:
+        """A little more sound (40 to 200 ms is best) of every active row; None while a row waits for text."""
+        ...
+
+    def stop(self, state: StateT, row: int) -> None:
+        """Drops the rest of the reply."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """The abilities of one model, as the engine drives them."""
+
+    activity: Activity[Any]
+    hearing: Hearing[Any]
+    thinking: Thinking
+    speaking: Speaking[Any]
+    name: str = "model"

@@ -1,0 +1,357 @@
+"""One answer in the making: thoughts come in, entries, text and sound go out, and at any moment it can be cut."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from threading import Lock
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from vivavoce.core.errors import VivavoceError
+from vivavoce.core.voice import Voice
+from vivavoce.runtime.api import (
+    AudioOut,
+    EntryAdded,
+    EntryDone,
+    Output,
+    ReplyOptions,
+    SessionConfig,
+    TextOut,
+    ToolCall,
+    TurnEnded,
+    TurnStarted,
+    Usage,
+    Why,
+)
+from vivavoce.runtime.history import Entry
+from vivavoce.runtime.model import FRAME, Call, Context, Restyle, Say, Spoken, Thinking, Thought, Word
+
+AHEAD_WHILE_PREPARING = 2 * 24_000
+
+
+def text_tokens(text: str) -> int:
+    """How text is counted in usage: one token per four bytes."""
+    return -(-len(text.encode()) // 4)
+
+
+def audio_tokens(samples: int) -> int:
+    """How sound is counted in usage: one token per 40 ms."""
+    return -(-samples // FRAME)
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """There are no more thoughts; ``error`` says why, if something broke."""
+
+    error: str = ""
+
+
+@runtime_checkable
+class Thoughts(Protocol):
+    """Where the pieces of a reply come from."""
+
+    def take(self) -> list[Thought | Over]:
+        """What has come since the last time; never waits."""
+        ...
+
+    def cancel(self) -> None:
+        """No more are wanted."""
+        ...
+
+
+def _sentence(error: Exception) -> str:
+    return str(error) if isinstance(error, VivavoceError) else f"The model failed ({type(error).__name__}: {error})."
+
+
+class InlineThoughts:
+    """Thinks one piece whenever it is asked; for simulations, where everything happens on one thread."""
+
+    def __init__(self, thinking: Thinking, context: Context) -> None:
+        """Begins."""
+        self._pieces: Iterator[Thought] = thinking.respond(context)
+        self._over = False
+
+    def take(self) -> list[Thought | Over]:
+        """The next piece."""
+        if self._over:
+            return []
+        try:
+            return [next(self._pieces)]
+        except StopIteration:
+            self._over = True
+            return [Over()]
+        except Exception as error:  # a broken model must not take the other conversations with it
+            self._over = True
+            return [Over(_sentence(error))]
+
+    def cancel(self) -> None:
+        """Stops."""
+        self._over = True
+
+
+class ThreadThoughts:
+    """Thinks on another thread, so that a long thought delays nobody's hearing."""
+
+    def __init__(self, thinking: Thinking, context: Context, pool: Executor, wake: Callable[[], None]) -> None:
+        """Begins; ``wake`` is called when there is something to take."""
+        self._lock, self._box, self._cancelled, self._wake = Lock(), deque[Thought | Over](), False, wake
+        self._future = pool.submit(self._run, thinking, context)
+
+    def _run(self, thinking: Thinking, context: Context) -> None:
+        over = Over()
+        try:
+            if not self._cancelled:
+                for piece in thinking.respond(context):
+                    if self._cancelled:
+                        break
+                    self._put(piece)
+        except Exception as error:  # a broken model must not take the other conversations with it
+            over = Over(_sentence(error))
+        self._put(over)
+
+    def _put(self, piece: Thought | Over) -> None:
+        with self._lock:
+            self._box.append(piece)
+        self._wake()
+
+    def take(self) -> list[Thought | Over]:
+        """What has come."""
+        with self._lock:
+            pieces = list(self._box)
+            self._box.clear()
+        return pieces
+
+    def cancel(self) -> None:
+        """Stops after the piece that is being thought."""
+        self._cancelled = True
+        self._future.cancel()
+
+
+@runtime_checkable
+class Mouth(Protocol):
+    """The speaking row of one conversation."""
+
+    def begin(self, config: SessionConfig, seed: int) -> None:
+        """A new reply in this conversation's voice."""
+        ...
+
+    def feed(self, text: str, last: bool) -> None:
+        """More to say."""
+        ...
+
+    def stop(self) -> None:
+        """Drops the rest."""
+        ...
+
+
+class Reply:
+    """An answer from its first thought to its end.
+
+    As long as it is only prepared nobody hears of it: what it makes is held back until `release`.
+    """
+
+    def __init__(
+        self,
+        *,
+        turn: int,
+        config: SessionConfig,
+        options: ReplyOptions,
+        context: Context,
+        thoughts: Thoughts,
+        mouth: Mouth,
+        new_id: Callable[[str], str],
+        emit: Callable[[Output], None],
+        add: Callable[[Entry], str | None],
+        released: bool,
+    ) -> None:
+        """Begins to think; ``config`` already has the options in it."""
+        self.turn, self.config, self.options, self.context, self.released = turn, config, options, context, released
+        self._thoughts, self._mouth, self._new_id, self._emit_now, self._add = thoughts, mouth, new_id, emit, add
+        self._held: list[Callable[[], None]] = []
+        self._calls: list[Call] = []
+        self._places = 0
+        self._message: Entry | None = None
+        self._place_of_message = 0
+        self._text: list[str] = []
+        self._sound: list[np.ndarray] = []
+        self._words: list[Word] = []
+        self.samples = 0
+        self._thought_all = self._spoke_all = self.ended = False
+        self._fed = False
+        self.restyled: Voice | None = None
+        self.error = ""
+        self.entries: dict[int, Entry] = {}
+        self._do(lambda: self._emit_now(TurnStarted(turn, options, config)))
+        if config.audio_out:
+            mouth.begin(config, context.seed)
+
+    # ---- held back or not ----
+
+    def _do(self, act: Callable[[], None]) -> None:
+        if self.released:
+            act()
+        else:
+            self._held.append(act)
+
+    def release(self) -> None:
+        """It is wanted: everything it made goes out now."""
+        self.released = True
+        held, self._held = self._held, []
+        for act in held:
+            act()
+
+    # ---- growing ----
+
+    @property
+    def wants_to_speak(self) -> bool:
+        """Whether a speaking step makes sense now."""
+        if self.ended or self._spoke_all or not self._fed:
+            return False
+        return self.released or self.samples < AHEAD_WHILE_PREPARING
+
+    @property
+    def message(self) -> str | None:
+        """Id of the spoken or written message."""
+        return self._message.id if self._message else None
+
+    def think(self) -> bool:
+        """Takes the thoughts that came; says whether there were any."""
+        pieces = self._thoughts.take()
+        for piece in pieces:
+            match piece:
+                case Say(text) if text:
+                    self._say(text)
+                case Call():
+                    if self._message is None:
+                        self._call(piece)
+                    else:
+                        self._calls.append(piece)
+                case Restyle(voice):
+                    self.restyled = voice
+                    if not self._fed:
+                        self.config = replace(self.config, voice=voice)
+                        if self.config.audio_out:
+                            self._mouth.begin(self.config, self.context.seed)
+                case Over(error):
+                    self._thought_all, self.error = True, error
+                    if self._fed:
+                        self._mouth.feed("", True)
+                case _:
+                    pass
+        if self.error:
+            self.end("failed")
+        elif self._too_long:
+            self.end("max_output_tokens")
+        elif self._thought_all and (self._spoke_all or not self._fed):
+            self.end("completed")
+        return bool(pieces)
+
+    def spoke(self, spoken: Spoken) -> None:
+        """Takes sound that became ready."""
+        if self._message is None or self.ended:
+            return
+        entry, at = self._message.id, self.samples
+        self._sound.append((np.clip(spoken.pcm, -1, 1) * 32767).astype(np.int16))
+        self._words.extend(spoken.words)
+        self.samples += len(spoken.pcm)
+        if len(spoken.pcm):
+            self._do(lambda: self._emit_now(AudioOut(self.turn, entry, spoken.pcm, at)))
+        if spoken.done:
+            self._spoke_all = True
+
+    def sound_near(self, position: int) -> np.ndarray:
+        """What the loudspeaker gives around this sample: from 900 ms before to 200 ms after."""
+        begin, end = position - 900 * 24, position + 200 * 24
+        at, pieces = 0, []
+        for piece in self._sound:
+            if at + len(piece) > begin and at < end:
+                pieces.append(piece)
+            at += len(piece)
+        return np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
+
+    @property
+    def _too_long(self) -> bool:
+        limit = self.config.max_output_tokens
+        return limit is not None and text_tokens("".join(self._text)) + audio_tokens(self.samples) > limit
+
+    def _say(self, text: str) -> None:
+        if self._message is None:
+            entry = Entry(id=self._new_id("item"), role="assistant", spoken=self.config.audio_out, status="in_progress")
+            self._message, self._place_of_message = entry, self._new_place(entry)
+        self._text.append(text)
+        entry_id = self._message.id
+        self._do(lambda: self._emit_now(TextOut(self.turn, entry_id, text)))
+        if self.config.audio_out:
+            self._fed = True
+            self._mouth.feed(text, False)
+
+    def _call(self, call: Call) -> None:
+        entry = Entry(
+            id=self._new_id("item"), kind="call", role="assistant", status="in_progress", name=call.name,
+            call=self._new_id("call"), arguments=call.arguments,
+        )  # fmt: skip
+        place = self._new_place(entry)
+        event = ToolCall(self.turn, entry.id, entry.call, call.name, call.arguments)
+        self._do(lambda: self._emit_now(event))
+        self._done(place, replace(entry, status="completed"))
+
+    def _new_place(self, entry: Entry) -> int:
+        place, self._places = self._places, self._places + 1
+        self.entries[place] = entry
+        self._do(lambda: self._emit_now(EntryAdded(entry, self._add(entry), self.turn, place)))
+        return place
+
+    def _done(self, place: int, entry: Entry) -> None:
+        self.entries[place] = entry
+        self._do(lambda: self._emit_now(EntryDone(entry, None, self.turn, place)))
+
+    # ---- the end ----
+
+    def end(self, why: Why, heard: int | None = None, error: str = "") -> None:
+        """Ends it, once: closes its entries and says so."""
+        if self.ended:
+            return
+        self.ended = True
+        self._thoughts.cancel()
+        if why != "completed":
+            self._mouth.stop()
+        if self._message is not None:
+            whole = why == "completed"
+            self._done(
+                self._place_of_message,
+                replace(
+                    self._message,
+                    text="".join(self._text),
+                    audio=np.concatenate(self._sound) if self._sound else None,
+                    samples=self.samples,
+                    words=tuple(self._words),
+                    status="completed" if whole else "incomplete",
+                ),
+            )
+        if why == "completed":
+            for call in self._calls:
+                self._call(call)
+        ended = TurnEnded(self.turn, why, self.samples if heard is None else heard, self.usage, error or self.error)
+        self._do(lambda: self._emit_now(ended))
+
+    def drop(self) -> None:
+        """It was only prepared and is not wanted."""
+        self.ended = True
+        self._thoughts.cancel()
+        self._mouth.stop()
+        self._held.clear()
+
+    @property
+    def usage(self) -> Usage:
+        """What it cost."""
+        entries = self.context.entries
+        words = "".join(e.text + e.arguments + e.output for e in entries if not e.spoken) + self.context.instructions
+        calls = "".join(e.name + e.arguments for e in self.entries.values() if e.kind == "call")
+        return Usage(
+            input_text=text_tokens(words),
+            input_audio=sum(audio_tokens(e.samples) for e in entries if e.spoken),
+            output_text=text_tokens("".join(self._text) + calls),
+            output_audio=audio_tokens(self.samples),
+        )
