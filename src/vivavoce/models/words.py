@@ -1,0 +1,227 @@
+"""The listener's knowledge of words: how they are said (a tree of phones) and what follows what (an n-gram model).
+
+The model is estimated from text by interpolated absolute discounting (Ney, Essen, Kneser 1994) and kept as arrays, so that a
+search can look thousands of histories up at once. It also says how likely a sentence is over after what has been said,
+which tells a pause inside "I'd like a large …" from the end of a turn.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vivavoce.core.errors import PartError
+from vivavoce.text.phones import ids
+from vivavoce.text.pronounce import pronunciations
+
+END = 0
+"""Index of the end of a sentence in the vocabulary."""
+_BEGIN = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WordsConfig:
+    """Vocabulary (index 0 ends a sentence) and the sizes of the arrays."""
+
+    vocabulary: tuple[str, ...]
+    grams: int
+    histories: int
+
+    def build(self) -> "Words":
+        """Empty arrays of the right size, to be filled with weights."""
+        return Words(self)
+
+
+@final
+class Words(nn.Module):
+    """n-gram arrays: sorted keys ``history * V + word`` with log-probability and the next history."""
+
+    keys: Tensor
+    log_probs: Tensor
+    followers: Tensor
+    back_off: Tensor
+    shorter: Tensor
+    start: Tensor
+
+    def __init__(self, config: WordsConfig) -> None:
+        """Arrays as buffers, so that they are saved like any weights."""
+        super().__init__()
+        self.config = config
+        self.register_buffer("keys", torch.zeros(config.grams, dtype=torch.int64))
+        self.register_buffer("log_probs", torch.zeros(config.grams))
+        self.register_buffer("followers", torch.zeros(config.grams, dtype=torch.int32))
+        self.register_buffer("back_off", torch.zeros(config.histories))
+        self.register_buffer("shorter", torch.zeros(config.histories, dtype=torch.int32))
+        self.register_buffer("start", torch.zeros(1, dtype=torch.int32))
+
+
+class Model:
+    """The arrays of `Words` in NumPy, with look-up of many (history, word) pairs at once."""
+
+    def __init__(self, words: Words) -> None:
+        """Copies nothing that is already in memory."""
+        self.vocabulary = words.config.vocabulary
+        self.index = {word: number for number, word in enumerate(self.vocabulary)}
+        self.keys = words.keys.numpy()
+        self.log_probs = words.log_probs.numpy()
+        self.followers = words.followers.numpy()
+        self.back_off = words.back_off.numpy()
+        self.shorter = words.shorter.numpy()
+        self.start = int(words.start[0])
+        if len(self.keys) == 0:
+            raise PartError("the word model is empty; train it with: vivavoce train words")
+
+    def score(self, histories: np.ndarray, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Log-probabilities of words after histories, and the histories after them."""
+        size = len(self.vocabulary)
+        states, score = histories.astype(np.int64), np.zeros(len(words), np.float32)
+        follow = np.zeros(len(words), np.int64)
+        open_ = np.arange(len(words))
+        while len(open_):
+            keys = states[open_] * size + words[open_]
+            place = np.searchsorted(self.keys, keys)
+            place[place == len(self.keys)] = 0
+            found = self.keys[place] == keys
+            here = open_[found]
+            score[here] += self.log_probs[place[found]]
+            follow[here] = self.followers[place[found]]
+            open_ = open_[~found]
+            unknown = open_[states[open_] == 0]
+            score[unknown] += np.float32(-20.0)
+            open_ = open_[states[open_] != 0]
+            score[open_] += self.back_off[states[open_]]
+            states[open_] = self.shorter[states[open_]]
+        return score, follow
+
+    def unigrams(self) -> np.ndarray:
+        """Log-probability of every word without history."""
+        everything = np.arange(len(self.vocabulary))
+        return self.score(np.zeros(len(everything), np.int64), everything)[0]
+
+    def sentence(self, words: Sequence[str]) -> float:
+        """Log-probability of a whole sentence; unknown words cost 20 nats."""
+        state, total = self.start, 0.0
+        for word in [*words, ""]:
+            score, follow = self.score(np.array([state]), np.array([self.index.get(word, -1)]))
+            state, total = int(follow[0]), total + float(score[0])
+        return total
+
+    def over(self, words: Sequence[str]) -> float:
+        """Probability that a sentence ends after these words."""
+        state = self.start
+        for word in words:
+            state = int(self.score(np.array([state]), np.array([self.index.get(word, -1)]))[1][0])
+        return float(np.exp(self.score(np.array([state]), np.array([END]))[0][0]))
+
+
+def estimate(
+    texts: Iterable[tuple[Sequence[str], float]], *, order: int = 4, discount: float = 0.6, least: float = 0.0
+) -> Words:
+    """A word model from normalised sentences with weights.
+
+    n-grams of the highest orders (3 and up) seen no more than ``least`` times in weight are left out.
+    """
+    counts: list[Counter[tuple[int, ...]]] = [Counter() for _ in range(order)]
+    index: dict[str, int] = {"": END}
+    for words, weight in texts:
+        line = [_BEGIN, *(index.setdefault(word, len(index)) for word in words), END]
+        for last in range(1, len(line)):
+            for size in range(min(order, last + 1)):
+                counts[size][tuple(line[last - size : last + 1])] += weight  # type: ignore[assignment]  # weights
+    vocabulary = tuple(index)
+    for size in range(2, order):
+        counts[size] = Counter({gram: c for gram, c in counts[size].items() if c > least})
+    total: dict[tuple[int, ...], float] = defaultdict(float)
+    kinds: dict[tuple[int, ...], int] = defaultdict(int)
+    for grams in counts:
+        for gram, count in grams.items():
+            total[gram[:-1]] += count
+            kinds[gram[:-1]] += 1
+    probability: dict[tuple[int, ...], float] = {}
+    back_off: dict[tuple[int, ...], float] = {}
+    uniform = 1.0 / len(vocabulary)
+    for size, grams in enumerate(counts):
+        smallest = min(grams.values(), default=1.0)
+        cut = discount * min(smallest, 1.0) if size else discount
+        for gram, count in grams.items():
+            history = gram[:-1]
+            spare = cut * kinds[history] / total[history]
+            lower = uniform if not size else _lower(probability, back_off, gram[1:], uniform)
+            probability[gram] = max(count - cut, 1e-9) / total[history] + spare * lower
+            back_off[history] = spare
+    for word in range(len(vocabulary)):
+        probability.setdefault((word,), back_off[()] * uniform)
+    histories = sorted(back_off, key=lambda h: (len(h), h))
+    number = {history: place for place, history in enumerate(histories)}
+
+    def longest(gram: tuple[int, ...]) -> int:
+        while gram not in number:
+            gram = gram[1:]
+        return number[gram]
+
+    rows = sorted(
+        (number[gram[:-1]] * len(vocabulary) + gram[-1], gram, p)
+        for gram, p in probability.items()
+        if gram[-1] != _BEGIN
+    )
+    words = WordsConfig(vocabulary=vocabulary, grams=len(rows), histories=len(histories)).build()
+    words.keys.copy_(torch.tensor([row[0] for row in rows]))
+    words.log_probs.copy_(torch.tensor([row[2] for row in rows]).log())
+    words.followers.copy_(torch.tensor([0 if r[1][-1] == END else longest(r[1][-(order - 1) :]) for r in rows]))
+    words.back_off.copy_(torch.tensor([back_off[h] for h in histories]).clamp(min=1e-9).log())
+    words.shorter.copy_(torch.tensor([longest(h[1:]) if h else 0 for h in histories]))
+    words.start.fill_(longest((_BEGIN,)))
+    return words
+
+
+def _lower(
+    probability: dict[tuple[int, ...], float], back_off: dict[tuple[int, ...], float], gram: tuple[int, ...], uniform: float
+) -> float:
+    factor = 1.0
+    while gram not in probability:
+        if len(gram) == 1:
+            return factor * back_off.get((), 1.0) * uniform
+        factor *= back_off.get(gram[:-1], 1.0)
+        gram = gram[1:]
+    return factor * probability[gram]
+
+
+@final
+class Tree:
+    """Pronunciations of a vocabulary as a tree of phones in arrays; node 0 is the root.
+
+    ``ahead`` is the best unigram score of the words below a node, so that a search can use the language model early.
+    """
+
+    def __init__(self, vocabulary: Sequence[str], unigrams: np.ndarray) -> None:
+        """Builds the tree of all pronunciations; index 0 of the vocabulary is not a word."""
+        phone, children = [0], [{}]
+        ends: list[list[int]] = [[]]
+        for word in range(1, len(vocabulary)):
+            for form in pronunciations(vocabulary[word]):
+                node = 0
+                for symbol in ids(form):
+                    following = children[node].get(symbol)
+                    if following is None:
+                        following = len(phone)
+                        children[node][symbol] = following
+                        phone.append(symbol)
+                        children.append({})
+                        ends.append([])
+                    node = following
+                ends[node].append(word)
+        self.phone = np.array(phone, np.int64)
+        self.child_begin = np.cumsum([0, *(len(c) for c in children)])
+        self.child = np.array([n for c in children for n in c.values()], np.int64)
+        self.end_begin = np.cumsum([0, *(len(e) for e in ends)])
+        self.end = np.array([w for e in ends for w in e], np.int64)
+        ahead = np.full(len(phone), -np.inf, np.float32)
+        for node in range(len(phone) - 1, -1, -1):
+            below = [unigrams[w] for w in ends[node]] + [ahead[c] for c in children[node].values()]
+            ahead[node] = max(below, default=-20.0)
+        ahead[0] = 0.0
+        self.ahead = ahead
