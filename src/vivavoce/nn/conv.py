@@ -1,0 +1,152 @@
+"""Causal convolutions that stream: output frame t sees input up to the end of frame t, never after it.
+
+A strided layer turns ``stride`` input frames into one, a transposed one turns one into ``stride``; both want whole frames
+(SpecError otherwise). Before the first frame there are zeros, so that a fresh state is all zeros.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import final
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn.functional import conv1d, conv_transpose1d, pad
+
+from vivavoce.core.errors import ConfigError, SpecError
+from vivavoce.core.streaming import State, Timing, zeros
+
+
+@dataclass
+class ConvState(State):
+    """Input frames that the next output still sees; for a transposed layer, output that is not complete yet."""
+
+    past: Float[Tensor, "B D P"]
+
+
+def settle(leaf: Tensor, new: Tensor, active: Bool[Tensor, " B"] | None) -> None:
+    """Writes a leaf of a state in place, leaving the rows that are not active as they were."""
+    if active is None:
+        leaf.copy_(new)
+    else:
+        leaf.copy_(torch.where(active.view(-1, *[1] * (leaf.dim() - 1)), new, leaf))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvConfig:
+    """One causal convolution."""
+
+    inputs: int
+    outputs: int
+    kernel: int = 1
+    stride: int = 1
+    dilation: int = 1
+    groups: int = 1
+
+    @property
+    def past(self) -> int:
+        """Input frames before its own that an output frame sees."""
+        return (self.kernel - 1) * self.dilation + 1 - self.stride
+
+    def build(self) -> "CausalConv":
+        """The module."""
+        if self.past < 0:
+            raise ConfigError(
+                f"a kernel of {self.kernel} skips input at stride {self.stride}; make it at least as long"
+            )
+        return CausalConv(self)
+
+    def transposed(self) -> "CausalConvTranspose":
+        """The mirrored module, which makes ``stride`` frames out of one."""
+        if self.kernel < self.stride or self.dilation != 1:
+            raise ConfigError(f"a transposed kernel wants kernel >= stride and no dilation, got {self}")
+        return CausalConvTranspose(self)
+
+
+@final
+class CausalConv(nn.Module):
+    """Convolution padded on the left only."""
+
+    def __init__(self, config: ConvConfig) -> None:
+        """Weights as in ``torch.nn.Conv1d``."""
+        super().__init__()
+        self.config = config
+        made = nn.Conv1d(config.inputs, config.outputs, config.kernel, groups=config.groups)
+        assert made.bias is not None
+        self.weight, self.bias = made.weight, made.bias
+
+    @property
+    def timing(self) -> Timing:
+        """``stride`` frames in, one out."""
+        return Timing(rate=Fraction(1), hop=self.config.stride)
+
+    def forward(self, x: Float[Tensor, "B D T"]) -> Float[Tensor, "B O S"]:
+        """All frames at once; T must be a multiple of the stride."""
+        self._whole(x)
+        return self._conv(pad(x, (self.config.past, 0)))
+
+    def init_state(self, rows: int) -> ConvState:
+        """Zeros before the first frame."""
+        return ConvState(zeros(rows, self.config.inputs, self.config.past, like=self.weight))
+
+    def step(
+        self, x: Float[Tensor, "B D T"], state: ConvState, active: Bool[Tensor, " B"] | None = None
+    ) -> Float[Tensor, "B O S"]:
+        """The frames that end within these inputs."""
+        self._whole(x)
+        joined = torch.cat((state.past, x), dim=2)
+        settle(state.past, joined[:, :, joined.shape[2] - self.config.past :], active)
+        if x.shape[2] == 0:
+            return x.new_zeros(len(x), self.config.outputs, 0)
+        return self._conv(joined)
+
+    def _conv(self, joined: Float[Tensor, "B D T"]) -> Float[Tensor, "B O S"]:
+        config = self.config
+        return conv1d(joined, self.weight, self.bias, config.stride, 0, config.dilation, config.groups)
+
+    def _whole(self, x: Float[Tensor, "B D T"]) -> None:
+        if x.shape[2] % self.config.stride:
+            raise SpecError(f"got {x.shape[2]} frames, wanted a multiple of {self.config.stride}; pad with zeros")
+
+
+@final
+class CausalConvTranspose(nn.Module):
+    """Transposed convolution whose tail is added to the frames that follow."""
+
+    def __init__(self, config: ConvConfig) -> None:
+        """Weights as in ``torch.nn.ConvTranspose1d``."""
+        super().__init__()
+        self.config = config
+        made = nn.ConvTranspose1d(config.inputs, config.outputs, config.kernel, config.stride, groups=config.groups)
+        assert made.bias is not None
+        self.weight, self.bias = made.weight, made.bias
+
+    @property
+    def timing(self) -> Timing:
+        """One frame in, ``stride`` out."""
+        return Timing(rate=Fraction(1))
+
+    def forward(self, x: Float[Tensor, "B D T"]) -> Float[Tensor, "B O S"]:
+        """All frames at once: ``T * stride`` frames."""
+        return self._spread(x)[:, :, : x.shape[2] * self.config.stride] + self.bias[:, None]
+
+    def init_state(self, rows: int) -> ConvState:
+        """Nothing begun."""
+        return ConvState(zeros(rows, self.config.outputs, self.config.kernel - self.config.stride, like=self.weight))
+
+    def step(
+        self, x: Float[Tensor, "B D T"], state: ConvState, active: Bool[Tensor, " B"] | None = None
+    ) -> Float[Tensor, "B O S"]:
+        """The frames to which nothing will be added any more."""
+        if x.shape[2] == 0:
+            return x.new_zeros(len(x), self.config.outputs, 0)
+        made, tail = self._spread(x), state.past.shape[2]
+        made[:, :, :tail] += state.past
+        ready = x.shape[2] * self.config.stride
+        settle(state.past, made[:, :, ready:], active)
+        return made[:, :, :ready] + self.bias[:, None]
+
+    def _spread(self, x: Float[Tensor, "B D T"]) -> Float[Tensor, "B O S"]:
+        if x.shape[2] == 0:
+            return x.new_zeros(len(x), self.config.outputs, self.config.kernel - self.config.stride)
+        return conv_transpose1d(x, self.weight, None, self.config.stride, groups=self.config.groups)

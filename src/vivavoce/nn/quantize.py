@@ -1,0 +1,239 @@
+"""Vector quantisation: a frame's vector becomes a few book entries, each refining what the ones before it left.
+
+SoundStream (arXiv:2107.03312 §3.3): k-means start, codebooks that follow their vectors by moving averages, entries that are
+no longer used moved to vectors of the batch, and training with fewer books for part of the examples. `SplitQuantizer` gives
+the first book a projection of its own, so that it can be taught meaning without the others bending it (Mimi,
+arXiv:2410.00037 §3.3.3).
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple, final
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from vivavoce.core.errors import ConfigError, SpecError
+
+
+class Quantized(NamedTuple):
+    """What a quantiser gives while training."""
+
+    values: Float[Tensor, "B D T"]  # gradients pass straight through
+    codes: Int[Tensor, "B K T"]
+    commitment: Float[Tensor, ""]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResidualConfig:
+    """Residual books over projected vectors of ``code_dim`` numbers."""
+
+    dim: int
+    code_dim: int = 64
+    books: int = 8
+    size: int = 1024
+    decay: float = 0.99
+    dead_below: float = 0.1  # an entry used less often than this, per batch on average, is moved
+    fewer_books: float = 0.25  # share of training examples that see only the first n books, n uniform
+
+    def build(self) -> "ResidualQuantizer":
+        """The module."""
+        if min(self.dim, self.code_dim, self.books) < 1 or self.size < 2:
+            raise ConfigError(f"a quantiser needs at least one book of two entries, got {self}")
+        return ResidualQuantizer(self)
+
+
+@final
+class ResidualQuantizer(nn.Module):
+    """Books that refine each other; not started until `start` has seen vectors, and until then the identity."""
+
+    entries: Tensor
+    usage: Tensor
+
+    def __init__(self, config: ResidualConfig) -> None:
+        """Entries are buffers: they follow the vectors, no optimiser touches them. Usage 0 means not started."""
+        super().__init__()
+        self.config = config
+        self.into = nn.Linear(config.dim, config.code_dim)
+        self.out = nn.Linear(config.code_dim, config.dim)
+        self.register_buffer("entries", torch.zeros(config.books, config.size, config.code_dim))
+        self.register_buffer("usage", torch.zeros(config.books, config.size))
+
+    @property
+    def started(self) -> bool:
+        """Whether the books hold anything."""
+        return bool(self.usage.any())
+
+    def forward(self, x: Float[Tensor, "B D T"]) -> Quantized:
+        """Vectors to their nearest entries and back; moves the books when training."""
+        with torch.autocast(x.device.type, enabled=False):
+            inner = linear(x.transpose(1, 2).float(), self.into.weight, self.into.bias)
+            if not self.started:
+                made, codes = (
+                    inner,
+                    torch.zeros(len(x), self.config.books, x.shape[2], dtype=torch.long, device=x.device),
+                )
+                commitment = inner.new_zeros(())
+            else:
+                made, codes, commitment = self._quantize(inner)
+            values = linear(made, self.out.weight, self.out.bias).transpose(1, 2)
+        return Quantized(values, codes, commitment)
+
+    def encode(self, x: Float[Tensor, "B D T"]) -> Int[Tensor, "B K T"]:
+        """The nearest entries, book after book."""
+        residual, codes = self.into(x.transpose(1, 2)), []
+        for entries in self.entries:
+            chosen = nearest(residual, entries)
+            residual = residual - entries[chosen]
+            codes.append(chosen)
+        return torch.stack(codes, dim=1)
+
+    def decode(self, codes: Int[Tensor, "B K T"]) -> Float[Tensor, "B D T"]:
+        """Sum of the entries, projected back; fewer books than there are give a coarser vector."""
+        if not 1 <= codes.shape[1] <= self.config.books:
+            raise SpecError(f"got {codes.shape[1]} books, wanted 1 to {self.config.books}")
+        summed = sum(entries[chosen] for entries, chosen in zip(self.entries, codes.unbind(1), strict=False))
+        return self.out(summed).transpose(1, 2)
+
+    @torch.no_grad()
+    def start(self, x: Float[Tensor, "B D T"], rounds: int = 10) -> None:
+        """Fills the books by k-means on these vectors, each book on what the ones before it left."""
+        residual = self.into(x.transpose(1, 2).float()).flatten(0, 1)
+        if len(residual) < self.config.size:
+            raise SpecError(f"got {len(residual)} vectors, wanted at least {self.config.size} to start the books with")
+        for book in range(self.config.books):
+            self.entries[book] = kmeans(residual, self.config.size, rounds)
+            chosen = nearest(residual, self.entries[book])
+            residual = residual - self.entries[book][chosen]
+        self.usage.fill_(1.0)
+
+    def _quantize(
+        self, inner: Float[Tensor, "B T C"]
+    ) -> tuple[Float[Tensor, "B T C"], Int[Tensor, "B K T"], Float[Tensor, ""]]:
+        config = self.config
+        books = torch.full((len(inner),), config.books, device=inner.device)
+        if self.training:
+            few = torch.rand(len(inner), device=inner.device) < config.fewer_books
+            books = torch.where(few, torch.randint(1, config.books + 1, books.shape, device=inner.device), books)
+        residual, summed, codes, commitment = inner, torch.zeros_like(inner), [], inner.new_zeros(())
+        for book in range(config.books):
+            used = (book < books)[:, None, None]
+            with torch.no_grad():
+                chosen = nearest(residual, self.entries[book])
+                picked = self.entries[book][chosen] * used
+                if self.training:
+                    self._follow(book, residual.detach()[used[:, 0, 0]].flatten(0, 1), chosen[used[:, 0, 0]].flatten())
+            commitment = commitment + ((residual - picked).square() * used).sum(2).mean() / config.books
+            residual = residual - picked
+            summed = summed + picked
+            codes.append(chosen)
+        return inner + (summed - inner).detach(), torch.stack(codes, dim=1), commitment
+
+    def _follow(self, book: int, vectors: Float[Tensor, "N C"], chosen: Int[Tensor, " N"]) -> None:
+        """Moving averages: an entry is the mean of the vectors that chose it; unused ones jump to random vectors."""
+        if len(vectors) == 0:
+            return
+        entries, usage, decay = self.entries[book], self.usage[book], self.config.decay
+        count = torch.zeros_like(usage).index_add_(0, chosen, torch.ones_like(chosen, dtype=usage.dtype))
+        total = torch.zeros_like(entries).index_add_(0, chosen, vectors)
+        after = decay * usage + (1 - decay) * count
+        weight = (decay * usage / after.clamp(min=1e-8))[:, None]
+        entries.copy_(weight * entries + (1 - decay) * total / after.clamp(min=1e-8)[:, None])
+        usage.copy_(after)
+        dead = (usage < self.config.dead_below).nonzero()[:, 0]
+        if len(dead):
+            drawn = torch.randint(len(vectors), (len(dead),), device=vectors.device)
+            entries[dead] = vectors[drawn]
+            usage[dead] = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitConfig:
+    """One semantic book beside residual acoustic books; both see the same vector, their outputs are added."""
+
+    semantic: ResidualConfig
+    acoustic: ResidualConfig
+
+    @property
+    def books(self) -> int:
+        """All of them."""
+        return self.semantic.books + self.acoustic.books
+
+    def build(self) -> "SplitQuantizer":
+        """The module."""
+        if (self.semantic.dim, self.semantic.size) != (self.acoustic.dim, self.acoustic.size):
+            raise ConfigError(f"both halves must have one dim and one size, got {self.semantic} and {self.acoustic}")
+        return SplitQuantizer(self)
+
+
+@final
+class SplitQuantizer(nn.Module):
+    """The semantic half first in the codes, then the acoustic books."""
+
+    def __init__(self, config: SplitConfig) -> None:
+        """Two residual quantisers side by side."""
+        super().__init__()
+        self.config = config
+        self.semantic = config.semantic.build()
+        self.acoustic = config.acoustic.build()
+
+    @property
+    def started(self) -> bool:
+        """Whether the books hold anything."""
+        return self.semantic.started
+
+    def forward(self, x: Float[Tensor, "B D T"]) -> tuple[Quantized, Float[Tensor, "B D T"]]:
+        """Quantised vectors, and the semantic half of them alone for its teacher."""
+        meaning, detail = self.semantic(x), self.acoustic(x)
+        codes = torch.cat((meaning.codes, detail.codes), dim=1)
+        whole = Quantized(meaning.values + detail.values, codes, meaning.commitment + detail.commitment)
+        return whole, meaning.values
+
+    def encode(self, x: Float[Tensor, "B D T"]) -> Int[Tensor, "B K T"]:
+        """The nearest entries of all books."""
+        return torch.cat((self.semantic.encode(x), self.acoustic.encode(x)), dim=1)
+
+    def decode(self, codes: Int[Tensor, "B K T"]) -> Float[Tensor, "B D T"]:
+        """Vectors from the codes; the first book must be there, later ones may be missing."""
+        first = self.config.semantic.books
+        if not first <= codes.shape[1] <= self.config.books:
+            raise SpecError(f"got {codes.shape[1]} books, wanted {first} to {self.config.books}")
+        made = self.semantic.decode(codes[:, :first])
+        return made if codes.shape[1] == first else made + self.acoustic.decode(codes[:, first:])
+
+    def start(self, x: Float[Tensor, "B D T"], rounds: int = 10) -> None:
+        """Fills all books by k-means."""
+        self.semantic.start(x, rounds)
+        self.acoustic.start(x, rounds)
+
+
+def nearest(x: Float[Tensor, "*B C"], entries: Float[Tensor, "V C"]) -> Int[Tensor, "*B"]:
+    """Index of the entry at the least Euclidean distance; the first of several equals."""
+    return (0.5 * entries.square().sum(1) - x @ entries.T).argmin(dim=-1)
+
+
+def kmeans(x: Float[Tensor, "N C"], size: int, rounds: int) -> Float[Tensor, "V C"]:
+    """Means of ``size`` clusters, begun at random vectors; empty clusters are begun anew."""
+    means = x[torch.randperm(len(x), device=x.device)[:size]].clone()
+    for _ in range(rounds):
+        chosen = nearest(x, means)
+        count = torch.zeros(size, device=x.device).index_add_(0, chosen, torch.ones(len(x), device=x.device))
+        total = torch.zeros_like(means).index_add_(0, chosen, x)
+        empty = count == 0
+        means = total / count.clamp(min=1)[:, None]
+        means[empty] = x[torch.randint(len(x), (int(empty.sum()),), device=x.device)]
+    return means
+
+
+def perplexity(codes: Int[Tensor, "B K T"], size: int, mask: Bool[Tensor, "B T"] | None = None) -> Float[Tensor, " K"]:
+    """Per book, two to the power of the entropy of its use: ``size`` when all entries are used alike."""
+    return torch.exp2(entropy(codes, size, mask))
+
+
+def entropy(codes: Int[Tensor, "B K T"], size: int, mask: Bool[Tensor, "B T"] | None = None) -> Float[Tensor, " K"]:
+    """Bits per code and book of the distribution of its use."""
+    flat = codes.transpose(1, 2)[mask] if mask is not None else codes.transpose(1, 2).flatten(0, 1)
+    shares = torch.stack([torch.bincount(book, minlength=size) for book in flat.T]).double()
+    shares = shares / shares.sum(dim=1, keepdim=True).clamp(min=1)
+    return -(shares * shares.clamp(min=1e-12).log2()).sum(dim=1).float()

@@ -1,0 +1,96 @@
+"""Learning a codec: spectral distances and the quantiser's own terms.
+
+The quantiser is bypassed for the first steps, until the encoder says something worth clustering; then its books are begun
+by k-means on the latest latents. The first book may have a teacher, whose features come with the batch.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple, final
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from vivavoce.losses.spectral import MultiSpectralConfig
+from vivavoce.losses.vq import distillation
+from vivavoce.models.codec import Codec, CodecConfig, Resynthesis, without_highs
+from vivavoce.train.task import Losses, Task, Term
+
+_POOL = 12288
+
+
+class SoundBatch(NamedTuple):
+    """Crops of sound."""
+
+    wave: Float[Tensor, "B N"]
+    mel_bins: Int[Tensor, " B"]  # mel bins the encoder may see; the rest looks like a narrow-band recording's
+    highest_hz: Float[Tensor, " B"]  # above it the recording says nothing
+    seconds: float
+    teacher: Float[Tensor, "B D T"] | None = None
+    teacher_known: Bool[Tensor, "B T"] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodecWeights:
+    """How much each term counts."""
+
+    mel: float = 1.0
+    linear: float = 0.5
+    commitment: float = 0.02
+    teacher: float = 0.5
+
+
+def heard(codec: Codec, batch: SoundBatch) -> Resynthesis:
+    """The forward of all codec tasks: the encoder gets the mel bins it may see."""
+    with torch.no_grad():
+        mel = codec.mel(batch.wave)
+        for bins in batch.mel_bins.unique().tolist():
+            if bins < mel.shape[1]:
+                rows = batch.mel_bins == bins
+                mel[rows] = without_highs(mel[rows], bins)
+    return codec(batch.wave, mel)
+
+
+def quantizer_terms(batch: SoundBatch, out: Resynthesis, weights: CodecWeights) -> dict[str, Term]:
+    """Commitment, and the teacher's term where there is a teacher."""
+    terms = {"commit": Term(out.quantized.commitment, weights.commitment)}
+    if batch.teacher is not None and batch.teacher_known is not None and out.meaning is not None:
+        terms["teacher"] = Term(distillation(out.meaning, batch.teacher, batch.teacher_known), weights.teacher)
+    return terms
+
+
+@final
+class CodecSpectral(Task[SoundBatch, Resynthesis]):
+    """First stage: no adversary."""
+
+    pool: Tensor
+
+    def __init__(self, config: CodecConfig, weights: CodecWeights | None = None, *, bypass_steps: int = 300) -> None:
+        """``bypass_steps`` steps pass before the books are begun."""
+        super().__init__()
+        self.codec = config.build()
+        self.weights = weights or CodecWeights()
+        self.spectral = MultiSpectralConfig(sample_rate=config.mel.sample_rate).build()
+        self.bypass_steps = bypass_steps
+        self.register_buffer("pool", torch.zeros(_POOL, config.encode_coarse.dim))
+
+    def outputs(self, batch: SoundBatch) -> Resynthesis:
+        """The codec's forward; keeps latents while the books wait for their beginning."""
+        out = heard(self.codec, batch)
+        if not self.codec.quantizer.started:
+            latest = out.latents.detach().float().transpose(1, 2).flatten(0, 1)[:_POOL]
+            self.pool.copy_(torch.cat((self.pool[len(latest) :], latest)))
+        return out
+
+    def losses(self, phase: str, batch: SoundBatch, out: Resynthesis) -> Losses:
+        """Spectral distances between input and delayed output, and the quantiser's terms."""
+        delay = self.codec.delay
+        mel, linear = self.spectral(out.wave[:, delay:], batch.wave[:, :-delay], batch.highest_hz)
+        terms = {"mel": Term(mel, self.weights.mel), "linear": Term(linear, self.weights.linear)}
+        return terms | quantizer_terms(batch, out, self.weights)
+
+    def after_step(self, step: int) -> None:
+        """Begins the books when the encoder has had its time and the pool is full."""
+        full = bool(self.pool[0].any())
+        if step + 1 >= self.bypass_steps and full and not self.codec.quantizer.started:
+            self.codec.quantizer.start(self.pool.T[None])
