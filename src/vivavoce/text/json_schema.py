@@ -1,0 +1,378 @@
+"""A JSON schema as a grammar, so that what a model writes under it is always valid.
+
+One spelling per value: properties in the schema's order, ``", "`` and ``": "`` between things. Properties that the schema does
+not name are never written. Annotations (``title``, ``format`` …) are ignored as the standard says; keywords that would have to
+be enforced and cannot be are refused when the tool is declared.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from vivavoce.core.errors import ToolError
+from vivavoce.text.grammar import Alt, Chars, Free, Lit, Node, Place, Ref, Rep, Seq, alt, seq, shortest, start
+from vivavoce.text.pattern import ANY, pattern_grammar
+
+_TYPES = ("string", "number", "integer", "boolean", "null", "array", "object")
+_KNOWN = frozenset(
+    ["type", "enum", "const", "properties", "required", "additionalProperties", "items", "prefixItems", "minItems", "maxItems", "uniqueItems", "minLength", "maxLength", "pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "anyOf", "oneOf", "allOf", "$ref", "minProperties", "maxProperties"]
+)
+_NOTES = frozenset(
+    ["title", "description", "default", "examples", "example", "format", "$schema", "$id", "$comment", "$defs", "definitions", "deprecated", "readOnly", "writeOnly", "contentEncoding", "contentMediaType", "strict", "additionalItems", "unevaluatedProperties", "nullable"]
+)
+_FAR = 10**9
+_DIGIT = Chars(frozenset(b"0123456789"))
+_FRACTION = seq(Lit(b"."), Rep(_DIGIT, 0, 3), Chars(frozenset(b"123456789")))
+_ITEMS = 16
+_MAX_NESTING = 64
+
+
+def written(value: Any) -> bytes:
+    """A value in the one spelling."""
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", errors="replace")
+
+
+def schema_grammar(schema: Any) -> Node:
+    """The grammar of all JSON texts that the schema accepts (in our spelling).
+
+    Raises ToolError for keywords that cannot be enforced and for schemas that nothing satisfies.
+    """
+    root = {} if schema is True else schema
+    if not isinstance(root, Mapping):
+        raise ToolError(f"a JSON schema is an object, got {type(schema).__name__}")
+    node = _Maker(root).value(root)
+    if shortest(node) >= _FAR:
+        raise ToolError("no finite value satisfies the tool's schema; check its enums, limits and references")
+    return node
+
+
+def arguments_place(parameters: Mapping[str, Any]) -> Place:
+    """Where the arguments of a tool begin; an empty schema is a tool without arguments."""
+    schema = dict(parameters) if parameters else {}
+    schema.setdefault("type", "object")
+    if schema["type"] != "object":
+        raise ToolError(f"a tool's parameters are a schema of an object, got type {schema['type']!r}")
+    return start(schema_grammar(schema))
+
+
+class _Maker:
+    """Builds grammars for one root schema."""
+
+    def __init__(self, root: Mapping[str, Any]):
+        self.root = root
+        self.refs: dict[str, Ref] = {}
+        self.made: dict[str, Node] = {}
+        self.depth = 0
+
+    def value(self, schema: Any) -> Node:
+        """Any schema."""
+        self.depth += 1
+        try:
+            if self.depth > _MAX_NESTING:
+                raise ToolError(f"the tool's schema is nested more than {_MAX_NESTING} deep; make it flatter")
+            return self._value(schema)
+        finally:
+            self.depth -= 1
+
+    def _value(self, schema: Any) -> Node:
+        if schema is True:
+            schema = {}
+        if schema is False:
+            return Alt(())
+        if not isinstance(schema, Mapping):
+            raise ToolError(f"a JSON schema is an object or a boolean, got {schema!r}")
+        if foreign := sorted(set(map(str, schema)) - _KNOWN - _NOTES):
+            raise ToolError(
+                f"the schema keyword {foreign[0]!r} cannot be enforced; leave it out or use {sorted(_KNOWN)}"
+            )
+        if "$ref" in schema:
+            return self._reference(str(schema["$ref"]))
+        for keyword in ("allOf", "anyOf", "oneOf"):
+            if keyword in schema:
+                return self._combined(schema, keyword)
+        if "const" in schema or "enum" in schema:
+            return self._listed(schema)
+        kinds = schema.get("type")
+        if kinds is None:
+            kinds = self._guess(schema)
+        kinds = [kinds] if isinstance(kinds, str) else list(kinds)
+        if schema.get("nullable") is True and "null" not in kinds:
+            kinds.append("null")
+        for kind in kinds:
+            if kind not in _TYPES:
+                raise ToolError(f"the schema type {kind!r} does not exist; there are {', '.join(_TYPES)}")
+        return alt(*(self._typed(kind, schema) for kind in kinds))
+
+    @staticmethod
+    def _guess(schema: Mapping[str, Any]) -> tuple[str, ...]:
+        if {"properties", "required", "minProperties"} & set(schema):
+            return ("object",)
+        if {"items", "prefixItems", "minItems"} & set(schema):
+            return ("array",)
+        return ("string", "number", "boolean", "null")
+
+    def _reference(self, address: str) -> Node:
+        if address not in self.refs:
+            target: Any = self.root
+            for key in address.removeprefix("#").strip("/").split("/"):
+                key = key.replace("~1", "/").replace("~0", "~")
+                if address != "#" and (
+                    not address.startswith("#/") or not isinstance(target, Mapping) or key not in target
+                ):
+                    raise ToolError(f"the schema refers to {address!r}, which is not in it")
+                target = target[key] if key else target
+            self.refs[address] = Ref(partial(self._resolved, address, target))
+            self._check_once(address, target)
+        return self.refs[address]
+
+    def _check_once(self, address: str, target: Any) -> None:
+        if address not in self.made:
+            self.made[address] = Alt(())  # while it is being made; a reference to itself goes through the Ref
+            self.made[address] = self.value(target)
+
+    def _resolved(self, address: str, target: Any) -> Node:
+        return self.made[address]
+
+    def _combined(self, schema: Mapping[str, Any], keyword: str) -> Node:
+        rest = {key: value for key, value in schema.items() if key != keyword}
+        merged = []
+        for option in schema[keyword]:
+            option = {} if option is True else option
+            if not isinstance(option, Mapping):
+                raise ToolError(f"{keyword} holds {option!r} instead of a schema")
+            both = [key for key in set(rest) & set(option) & _KNOWN if rest[key] != option[key]]
+            if both:
+                raise ToolError(f"{both[0]!r} stands beside {keyword} and within it; write it in one place")
+            merged.append({**rest, **option})
+        if keyword == "allOf":
+            if len(merged) == 1:
+                return self.value(merged[0])
+            whole: dict[str, Any] = {}
+            for option in merged:
+                for key, value in option.items():
+                    if key in ("properties",):
+                        value = {**whole.get(key, {}), **value}
+                    elif key == "required":
+                        value = [*whole.get(key, []), *value]
+                    elif key in whole and whole[key] != value and key in _KNOWN:
+                        raise ToolError(f"two parts of allOf both say {key!r}; write it in one place")
+                    whole[key] = value
+            return self.value(whole)
+        if keyword == "oneOf" and not _apart(merged):
+            raise ToolError("the options of oneOf may overlap; give them different types or constants, or use anyOf")
+        return alt(*(self.value(option) for option in merged))
+
+    def _listed(self, schema: Mapping[str, Any]) -> Node:
+        values = [schema["const"]] if "const" in schema else list(schema["enum"])
+        if "const" in schema and "enum" in schema and schema["const"] not in schema["enum"]:
+            values = []
+        rest = {key: value for key, value in schema.items() if key not in ("const", "enum")}
+        if set(rest) & _KNOWN:
+            place = start(self.value(rest))
+            kinds = rest.get("type")
+            # A listed string of type string is the usual case; others are held against the rest of the schema.
+            simple = kinds == "string" and not {"pattern", "minLength", "maxLength"} & set(rest)
+            values = [v for v in values if (isinstance(v, str) if simple else place.accepts(written(v)))]
+        return Alt(tuple(Lit(written(value)) for value in values))
+
+    def _typed(self, kind: str, schema: Mapping[str, Any]) -> Node:
+        match kind:
+            case "string":
+                return self._string(schema)
+            case "integer" | "number":
+                return _number(schema, whole=kind == "integer")
+            case "boolean":
+                return Alt((Lit(b"true"), Lit(b"false")))
+            case "null":
+                return Lit(b"null")
+            case "array":
+                return self._array(schema)
+            case _:
+                return self._object(schema)
+
+    @staticmethod
+    def _string(schema: Mapping[str, Any]) -> Node:
+        least, most = int(schema.get("minLength", 0)), schema.get("maxLength")
+        if "pattern" in schema:
+            if least or most is not None:
+                raise ToolError("'pattern' together with a length cannot be enforced; put the length into the pattern")
+            inner = pattern_grammar(str(schema["pattern"]))
+        else:
+            inner = Rep(ANY, least, None if most is None else int(most))
+        closed = seq(inner, Lit(b'"'))
+        return seq(Lit(b'"'), closed if _of_pieces(inner) else Free(closed))
+
+    def _array(self, schema: Mapping[str, Any]) -> Node:
+        first = [self.value(item) for item in schema.get("prefixItems", ())]
+        rest = schema.get("items", True)
+        least, most = (
+            int(schema.get("minItems", 0)),
+            int(schema.get("maxItems", max(_ITEMS, int(schema.get("minItems", 0))))),
+        )
+        if schema.get("uniqueItems"):
+            if least > 1:
+                raise ToolError("'uniqueItems' with more than one item cannot be enforced; leave one of them out")
+            most = min(most, 1)
+        if rest is False:
+            most = min(most, len(first))
+        item = None if rest is False else self.value(rest)
+
+        def tail(done: int) -> Node:
+            options: list[Node] = []
+            if done >= least:
+                options.append(Lit(b"]"))
+            if done < most:
+                now = first[done] if done < len(first) else item
+                if now is not None:
+                    options.append(seq(Lit(b", " if done else b""), now, Ref(partial(tail, done + 1))))
+            return alt(*options) if options else Alt(())
+
+        return seq(Lit(b"["), tail(0))
+
+    def _object(self, schema: Mapping[str, Any]) -> Node:
+        properties = dict(schema.get("properties", {}))
+        required = list(dict.fromkeys(schema.get("required", ())))
+        for name in required:
+            properties.setdefault(name, schema.get("additionalProperties", True))
+        least, most = int(schema.get("minProperties", 0)), int(schema.get("maxProperties", len(properties)))
+        for name in properties:
+            if len(required) < least and name not in required:
+                required.append(name)
+        if len(required) < least or len(required) > most:
+            raise ToolError(f"the schema wants {least} to {most} properties, but names {len(properties)}")
+        optional = [name for name in properties if name not in required][: most - len(required)]
+        names = [name for name in properties if name in required or name in optional]
+        nodes = {name: self.value(properties[name]) for name in names}
+        made: dict[tuple[int, bool], Node] = {}
+
+        def tail(index: int, first: bool) -> Node:
+            if (index, first) not in made:
+                options: list[Node] = []
+                for place in range(index, len(names)):
+                    name = names[place]
+                    key = Lit((b"" if first else b", ") + written(name) + b": ")
+                    options.append(seq(key, nodes[name], Ref(partial(tail, place + 1, False))))
+                    if name in required:
+                        break
+                else:
+                    options.append(Lit(b"}"))
+                made[index, first] = alt(*options)
+            return made[index, first]
+
+        return seq(Lit(b"{"), tail(0, True))
+
+
+def _of_pieces(node: Node) -> bool:
+    """Whether a text of this grammar is put together from a few whole pieces, such as the words of an alternation."""
+    match node:
+        case Lit():
+            return True
+        case Seq(items=parts) | Alt(options=parts):
+            return all(map(_of_pieces, parts))
+        case Rep(item=item, most=most):
+            return most is not None and most <= 1 and _of_pieces(item)
+        case _:
+            return False
+
+
+def _apart(options: list[Mapping[str, Any]]) -> bool:
+    """Whether at most one of these schemas can hold, as far as types and constants tell."""
+
+    def values(option: Mapping[str, Any]) -> list[bytes] | None:
+        if "const" in option:
+            return [written(option["const"])]
+        return [written(value) for value in option["enum"]] if "enum" in option else None
+
+    def two(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+        listed = values(a), values(b)
+        if listed[0] is not None and listed[1] is not None:
+            return not set(listed[0]) & set(listed[1])
+        kinds = [{x} if isinstance(x, str) else set(x or _TYPES) for x in (a.get("type"), b.get("type"))]
+        if {"number", "integer"} & kinds[0] and {"number", "integer"} & kinds[1]:
+            return False
+        if not kinds[0] & kinds[1]:
+            return True
+        fields = [option.get("properties", {}) for option in (a, b)]
+        shared = [n for n in fields[0] if n in fields[1] and n in a.get("required", ()) and n in b.get("required", ())]
+        return any(
+            two(fields[0][name], fields[1][name])
+            for name in shared
+            if "const" in fields[0][name] or "enum" in fields[0][name]
+        )
+
+    return all(two(a, b) for place, a in enumerate(options) for b in options[place + 1 :])
+
+
+def _number(schema: Mapping[str, Any], whole: bool) -> Node:
+    """Numbers within limits: integers, and for ``number`` also decimals with at most four places."""
+    low, high = Decimal("-Infinity"), Decimal("Infinity")
+    open_low = open_high = False
+    for keyword, lower, strict in (
+        ("minimum", True, False),
+        ("exclusiveMinimum", True, True),
+        ("maximum", False, False),
+        ("exclusiveMaximum", False, True),
+    ):
+        if keyword not in schema:
+            continue
+        if isinstance(schema[keyword], bool) or not isinstance(schema[keyword], int | float):
+            raise ToolError(f"{keyword!r} must be a number, got {schema[keyword]!r}")
+        limit = Decimal(str(schema[keyword]))
+        if lower and limit >= low:
+            low, open_low = limit, strict or (open_low and limit == low)
+        elif not lower and limit <= high:
+            high, open_high = limit, strict or (open_high and limit == high)
+    bounded_low = low if low.is_finite() else min(Decimal(-_FAR), high - _FAR if high.is_finite() else Decimal(-_FAR))
+    bounded_high = high if high.is_finite() else max(Decimal(_FAR), bounded_low + 2 * _FAR)
+    first, last = math.ceil(bounded_low), math.floor(bounded_high)
+    first += open_low and first == low
+    last -= open_high and last == high
+    options = _integers(first, last)
+    if not whole:
+        floor, ceiling = math.ceil(bounded_low), math.floor(bounded_high)
+        options += [seq(part, _FRACTION) for part in _integers(max(floor, 0), ceiling - 1)]
+        options += [seq(Lit(b"-"), part, _FRACTION) for part in _integers(max(-ceiling, 0), -floor - 1)]
+        if not options and low < high:
+            step = Decimal(1).scaleb(math.floor((high - low).log10()) - 1)
+            inside = [(low // step + n) * step for n in range(202)]
+            options = [
+                Lit(str(v.normalize()).encode()) for v in inside if low < v < high and "E" not in str(v.normalize())
+            ]
+            options = options[:50]
+    return alt(*options) if options else Alt(())
+
+
+def _integers(low: int, high: int) -> list[Node]:
+    """Grammars whose texts are exactly the integers of a range."""
+    if low > high:
+        return []
+    if high < 0:
+        return [seq(Lit(b"-"), part) for part in _integers(-high, -low)]
+    if low < 0:
+        return [*_integers(low, -1), *_integers(0, high)]
+    found: list[Node] = []
+    for size in range(len(str(low)), len(str(high)) + 1):
+        a = max(low, 10 ** (size - 1) if size > 1 else 0)
+        b = min(high, 10**size - 1)
+        found.append(_between(str(a), str(b)))
+    return found
+
+
+def _between(a: str, b: str) -> Node:
+    """Numbers of equal length from a to b."""
+    if not a:
+        return Lit(b"")
+    if a == "0" * len(a) and b == "9" * len(b):
+        return Rep(_DIGIT, len(a), len(a))
+    if a[0] == b[0]:
+        return seq(Lit(a[0].encode()), _between(a[1:], b[1:]))
+    rest = len(a) - 1
+    options = [seq(Lit(a[0].encode()), _between(a[1:], "9" * rest))]
+    if int(b[0]) - int(a[0]) > 1:
+        inner = Chars(frozenset(range(ord(a[0]) + 1, ord(b[0]))))
+        options.append(seq(inner, Rep(_DIGIT, rest, rest)))
+    options.append(seq(Lit(b[0].encode()), _between("0" * rest, b[1:])))
+    return alt(*options)
