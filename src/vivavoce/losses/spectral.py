@@ -6,7 +6,7 @@ teach that speech ends at 8 kHz.
 """
 
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import torch
 from jaxtyping import Float
@@ -19,11 +19,12 @@ _FLOOR = 1e-5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MultiSpectralConfig:
-    """Windows (samples, hop a quarter) and the mel bins for each."""
+    """Windows (samples, hop a quarter) and the mel bins for each; ``drawn`` of them, chosen anew, count in a training step."""
 
     sample_rate: int = 24000
     windows: tuple[int, ...] = (2048, 1024, 512, 256, 128)
     mels: tuple[int, ...] = (160, 100, 60, 30, 15)
+    drawn: int = 2
 
     def build(self) -> "MultiSpectral":
         """The module; it has no weights."""
@@ -32,7 +33,7 @@ class MultiSpectralConfig:
 
 @final
 class MultiSpectral(nn.Module):
-    """Mean over the windows of log-mel and log-magnitude distances."""
+    """Mean over the windows of log-mel and linear distances."""
 
     def __init__(self, config: MultiSpectralConfig) -> None:
         """Filters and windows follow from the configuration."""
@@ -46,38 +47,51 @@ class MultiSpectral(nn.Module):
     def forward(
         self, made: Float[Tensor, "B N"], real: Float[Tensor, "B N"], highest_hz: Float[Tensor, " B"]
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-        """Log-mel distance and linear distance (in natural-log units; relative to the real level)."""
-        mel, linear = made.new_zeros(()), made.new_zeros(())
-        for window in self.config.windows:
-            shape = self.get_buffer(f"window_{window}")
-            ours = magnitudes(made, shape)
-            with torch.no_grad():
-                theirs = magnitudes(real, shape)
-            filters = self.get_buffer(f"filters_{window}")
-            counts = self._below(filters, highest_hz, ours.shape[2])
-            distance = (log_floor(ours @ filters) - log_floor(theirs @ filters)).abs().mean(1)
-            mel = mel + ((distance * counts).sum(1) / counts.sum(1).clamp(min=1)).mean()
-            bins = torch.linspace(0, self.config.sample_rate / 2, ours.shape[2], device=made.device)
-            keep = (bins <= highest_hz[:, None])[:, None]
-            linear = (
-                linear
-                + (((ours - theirs) * keep).abs().sum((1, 2)) / (theirs * keep).sum((1, 2)).clamp(min=0.1)).mean()
-            )
-        return mel / len(self.config.windows), linear / len(self.config.windows)
+        """Log-mel distance (natural units) and linear distance (relative to the level of the real sound)."""
+        windows = self.config.windows
+        if self.training and self.config.drawn < len(windows):
+            windows = tuple(windows[i] for i in torch.randperm(len(windows))[: self.config.drawn].tolist())
+        pairs = [self._one(window, made, real, highest_hz) for window in windows]
+        return torch.stack([mel for mel, _ in pairs]).mean(), torch.stack([linear for _, linear in pairs]).mean()
 
-    def _below(self, filters: Float[Tensor, "F M"], highest_hz: Float[Tensor, " B"], bins: int) -> Float[Tensor, "B M"]:
-        """Which mel bins end below the highest frequency of each row."""
-        hz = torch.linspace(0, self.config.sample_rate / 2, bins, device=filters.device)
-        ends = torch.where(filters > 0, hz[:, None], 0.0).amax(dim=0)
-        return (ends <= highest_hz[:, None]).float()
+    def _one(
+        self, window: int, made: Float[Tensor, "B N"], real: Float[Tensor, "B N"], highest_hz: Float[Tensor, " B"]
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        shape, filters = self.get_buffer(f"window_{window}"), self.get_buffer(f"filters_{window}")
+        with torch.autocast(made.device.type, enabled=False):
+            ours, theirs = magnitudes(made, shape), magnitudes(real, shape)
+            hz = torch.linspace(0, self.config.sample_rate / 2, window // 2 + 1, device=made.device)
+            counts = (torch.where(filters > 0, hz[:, None], 0.0).amax(dim=0) <= highest_hz[:, None]).float()
+            distance = (log_floor(ours @ filters) - log_floor(theirs @ filters)).abs().mean(1)
+            mel = ((distance * counts).sum(1) / counts.sum(1).clamp(min=1)).mean()
+            keep = (hz <= highest_hz[:, None]).float()
+            level = (theirs.sum(1) * keep).sum(1).clamp(min=0.1)
+            linear = (((ours - theirs).abs().sum(1) * keep).sum(1) / level).mean()
+        return mel, linear
+
+
+class _Magnitude(torch.autograd.Function):
+    """Windowed frames to magnitudes. PyTorch's own backward of a real FFT is a full complex one; this is half the work."""
+
+    @staticmethod
+    def forward(ctx: Any, frames: Tensor, window: Tensor) -> Tensor:
+        spectra = torch.fft.rfft(frames * window)
+        made = spectra.abs()
+        ctx.save_for_backward(spectra, made, window)
+        return made
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        spectra, made, window = ctx.saved_tensors
+        towards = spectra * (gradients[0] / made.clamp(min=1e-7))
+        towards[..., 1 : (len(window) + 1) // 2] *= 0.5  # the inverse counts each of these bins twice
+        return torch.fft.irfft(towards, n=len(window), norm="forward") * window, None
 
 
 def magnitudes(wave: Float[Tensor, "B N"], window: Float[Tensor, " W"]) -> Float[Tensor, "B T F"]:
     """Magnitudes of windowed frames, hop a quarter of the window."""
-    with torch.autocast(wave.device.type, enabled=False):
-        frames = wave.float().unfold(-1, len(window), len(window) // 4) * window
-        spectra = torch.fft.rfft(frames)
-        return torch.sqrt(spectra.real.square() + spectra.imag.square() + 1e-10)
+    frames = wave.float().unfold(-1, len(window), len(window) // 4)
+    return _Magnitude.apply(frames, window)
 
 
 def log_floor(x: Float[Tensor, "*B"]) -> Float[Tensor, "*B"]:
