@@ -1,0 +1,131 @@
+"""A character sheet: a YAML file that says what a character can do, how people ask for it and how it talks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, cast
+
+import yaml
+
+from vivavoce.core.errors import ManifestError
+from vivavoce.data.templates import check
+
+DEFAULT: Final = Path(__file__).with_name("characters") / "innkeeper.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """An argument of the tool: its values, and the amounts that may stand before them."""
+
+    name: str
+    values: tuple[str, ...]
+    amounts: tuple[str, ...] = ()
+
+    def every(self) -> list[str]:
+        """Every string that the argument can be."""
+        return [*self.values, *(f"{amount} {value}" for amount in self.amounts for value in self.values)]
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """What the character can do."""
+
+    name: str
+    description: str
+    item: str
+    slots: tuple[Slot, ...]
+
+    def slot(self, name: str) -> Slot:
+        """A slot by its name."""
+        return next(slot for slot in self.slots if slot.name == name)
+
+    def schema(self) -> dict[str, Any]:
+        """JSON schema of the arguments."""
+        return {
+            "type": "object",
+            "properties": {slot.name: {"type": "string", "enum": slot.every()} for slot in self.slots},
+            "required": [self.item],
+            "additionalProperties": False,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A character as its file says; ``said`` holds the templates and lists by their section."""
+
+    name: str
+    persona: str
+    voice: str
+    tool: Tool
+    said: Mapping[str, Any]
+
+    def texts(self, *path: str) -> list[str]:
+        """The list of strings at a place in the file, ``texts("replies", "order")``."""
+        place: Any = self.said
+        for key in path:
+            place = place[key]
+        return list(cast("Sequence[str]", place))
+
+
+_SECTIONS: Final = (
+    "tool", "prices", "orders", "changes", "replies", "heard", "styles", "role_requests", "roles", "repeat_requests",
+    "ask", "vague", "incomplete", "not_served", "other_milks", "mentions", "talk", "nonsense", "lists", "lines",
+)  # fmt: skip
+
+
+@cache
+def load_sheet(path: Path = DEFAULT) -> Sheet:
+    """Reads and checks a sheet. Raises ManifestError that names the file, the place in it and what is wrong."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ManifestError(f"the character sheet {path} cannot be read ({error.strerror}); check the path") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ManifestError(f"the character sheet {path} is no valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(data, dict):
+        raise ManifestError(f"the character sheet {path} holds no sections; start from {DEFAULT.name}")
+    missing = [name for name in ("name", "persona", "voice", *_SECTIONS) if name not in data]
+    if missing:
+        raise ManifestError(f"the character sheet {path} lacks {', '.join(missing)}; see {DEFAULT.name} for each")
+    tool = _tool(data["tool"], path)
+    _check_strings(data, path, "")
+    for item in tool.slot(tool.item).values:
+        if not isinstance(data["prices"].get("base", {}).get(item), int):
+            raise ManifestError(f"the character sheet {path} has no price for {item!r}; add a number to prices.base")
+    return Sheet(data["name"], data["persona"], data["voice"], tool, data)
+
+
+def _tool(data: Any, path: Path) -> Tool:
+    try:
+        slots = tuple(
+            Slot(name, tuple(slot["values"]), tuple(slot.get("amounts", ()))) for name, slot in data["slots"].items()
+        )
+        tool = Tool(data["name"], data["description"], data["item"], slots)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ManifestError(
+            f"the tool of the character sheet {path} is not complete ({error}); it needs name, description, item and "
+            "slots, each slot a list of values"
+        ) from error
+    if tool.item not in data["slots"]:
+        raise ManifestError(f"the tool of {path} has the item {tool.item!r}, which is none of its slots; name a slot")
+    return tool
+
+
+def _check_strings(data: Any, path: Path, place: str) -> None:
+    """Every text is a string with closed brackets: YAML turns a bare ``no`` or ``8`` into something else."""
+    if isinstance(data, dict):
+        for key, value in data.items():
+            if not isinstance(key, str):
+                raise ManifestError(f"{path}: {place or 'the top'} has the key {key!r}, which is no text; quote it")
+            _check_strings(value, path, f"{place}.{key}".lstrip("."))
+    elif isinstance(data, list):
+        for number, value in enumerate(data, 1):
+            if isinstance(value, (bool, int, float)) or value is None:
+                raise ManifestError(f"{path}: entry {number} of {place} is {value!r} and no text; put it in quotes")
+            _check_strings(value, path, f"{place}[{number}]")
+    elif isinstance(data, str):
+        try:
+            check(data)
+        except ManifestError as error:
+            raise ManifestError(f"{path}: {place}: {error}") from error
