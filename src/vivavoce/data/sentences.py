@@ -112,7 +112,11 @@ def sentence(draw: np.random.Generator) -> str:
         return " ".join(word(draw, 0.55) for _ in range(int(draw.integers(2, 11))))
     frame = pick(list(_FRAMES), draw)
     while "{" in frame:  # every place is filled anew, so a frame with two rare words gets two different ones
-        for name, make in (("rare", lambda: word(draw, 0.0)), ("common", lambda: word(draw, 1.0)), ("name", lambda: pick(_NAMES, draw))):
+        for name, make in (
+            ("rare", lambda: word(draw, 0.0)),
+            ("common", lambda: word(draw, 1.0)),
+            ("name", lambda: pick(_NAMES, draw)),
+        ):
             frame = frame.replace(f"{{{name}}}", make(), 1)
     return " ".join(normalise(fill(frame, {}, draw)))
 

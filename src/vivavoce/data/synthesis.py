@@ -149,7 +149,9 @@ def _run(command: list[str], reading: Reading, given: str | None = None) -> str:
     try:
         done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
     except subprocess.TimeoutExpired as error:
-        raise AudioError(f"{reading.engine} did not finish reading {reading.text[:40]!r}; try a shorter text") from error
+        raise AudioError(
+            f"{reading.engine} did not finish reading {reading.text[:40]!r}; try a shorter text"
+        ) from error
     if done.returncode:
         why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise AudioError(f"{reading.engine} could not read {reading.text[:40]!r} with voice {reading.voice!r}: {why}")
@@ -255,7 +257,7 @@ def _festival(group: list[Reading], names: list[int], folder: Path, sample_rate:
         lines.append(f'(set! u (utt.synth (Utterance Text "{text}")))')
         lines.append(f'(utt.save.wave u "{folder / f"{name}.wav"}" \'riff)')
         lines.append(
-            f"(mapcar (lambda (s) (format t \"{place} %s %f\\n\" (item.name s) (item.feat s 'end))) "
+            f'(mapcar (lambda (s) (format t "{place} %s %f\\n" (item.name s) (item.feat s \'end))) '
             "(utt.relation.items u 'Segment))"
         )
     script = folder / f"{names[0]}.scm"
@@ -288,9 +290,17 @@ def _timed(ends: Sequence[tuple[str, float]]) -> tuple[TimedPhone, ...]:
 
 def _ours(name: str) -> Phone:
     bare = name.rstrip("012")
-    symbol = {"pau": SIL, "h#": SIL, "brth": SIL, "ax": "AH", "axr": "ER", "ix": "IH", "el": "L", "en": "N", "dx": "T"}.get(
-        bare, bare.upper()
-    )
+    symbol = {
+        "pau": SIL,
+        "h#": SIL,
+        "brth": SIL,
+        "ax": "AH",
+        "axr": "ER",
+        "ix": "IH",
+        "el": "L",
+        "en": "N",
+        "dx": "T",
+    }.get(bare, bare.upper())
     if symbol not in PHONE_IDS:
         raise AudioError(f"a synthesis program says the phone {name!r}, which has no place among ours; report the text")
     return Phone(symbol)

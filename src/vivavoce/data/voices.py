@@ -27,7 +27,21 @@ _FESTIVAL: Final = ("cmu_us_slt_arctic_hts", "kal_diphone", "ked_diphone")
 
 _HELD_OUT_ACCENTS: Final = frozenset({"en-gb-x-gbclan"})
 _HELD_OUT_VARIANTS: Final = frozenset(
-    {"m4", "f3", "Andy", "Denis", "linda", "klatt4", "travis", "grandma", "Hugo", "belinda", "quincy", "steph2", "Alicia"}
+    {
+        "m4",
+        "f3",
+        "Andy",
+        "Denis",
+        "linda",
+        "klatt4",
+        "travis",
+        "grandma",
+        "Hugo",
+        "belinda",
+        "quincy",
+        "steph2",
+        "Alicia",
+    }
 )
 _HELD_OUT_FLITE: Final = frozenset({"awb"})
 _FEMALE: Final = frozenset(

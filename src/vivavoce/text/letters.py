@@ -27,7 +27,9 @@ Chunk = tuple[str, ...]  # what one letter says: at most two phones, with stress
 def _contexts(word: str, index: int) -> list[str]:
     padded = "#####" + word + "#####"
     at = index + 5
-    return [padded[at - before : at] + word[index].upper() + padded[at + 1 : at + 1 + after] for before, after in _WINDOWS]
+    return [
+        padded[at - before : at] + word[index].upper() + padded[at + 1 : at + 1 + after] for before, after in _WINDOWS
+    ]
 
 
 @final
@@ -118,7 +120,9 @@ def _best_path(word: str, phones: list[str], scores: Mapping[tuple[str, Chunk], 
             for size in range(min(3, n - at + 1)):
                 chunk = _bare(tuple(phones[at : at + size]))
                 # at first everything is possible and one phone per letter is likely
-                step = scores.get((letter, chunk), -12.0 if scores else (-2.0, -1.0, -4.0)[size] + _kinship(letter, chunk))
+                step = scores.get(
+                    (letter, chunk), -12.0 if scores else (-2.0, -1.0, -4.0)[size] + _kinship(letter, chunk)
+                )
                 end = at + size
                 if end not in now or score + step > now[end][0]:
                     now[end] = (score + step, at)

@@ -139,7 +139,7 @@ def read(text: str) -> list[str]:
     if len(text) > LONGEST:
         raise TextError(f"the text has {len(text)} characters and at most {LONGEST} are read at once; split it")
     plain = _ascii(text)
-    for pattern, say in _RULES:
+    for pattern, say in _RULES if _WRITTEN.search(plain) else _WORD_RULES:
         plain = pattern.sub(say, plain)
     said: list[str] = []
     for token in re.findall(r"[A-Za-z']+\.(?=\x00)|[A-Za-z']+|[,.?!]|[^\sA-Za-z',.?!]", plain):
@@ -292,9 +292,12 @@ _RULES: Final = (
     _rule(r"\b([a-z])\.(?=[a-z]\.)|(?<=[a-z]\.[a-z])\.", lambda found: (found[1] or "") + " "),
 )
 
+_WRITTEN: Final = re.compile(r"[\d.\-/$£€¢]")  # without one of these, only whole words can need a rule
+_WORD_RULES: Final = tuple(rule for rule in _RULES if rule[1] is _say_abbreviation)
+
 
 def _word(token: str) -> list[str]:
-    """One written word: an acronym is spelled, quotation marks go, the name of the letter A is told from the article."""
+    """One written word: an acronym is spelled, quotation marks go, the letter A is told from the article."""
     if token.isupper() and 1 < len(token) <= 5 and _is_acronym(token):
         return ["a." if letter == "A" else letter.lower() for letter in token]
     word = token.lower()
@@ -312,8 +315,8 @@ def _is_acronym(token: str) -> bool:
 
 
 _SPELLED: Final = frozenset(
-    {"AI", "API", "USA", "UK", "EU", "UN", "CEO", "CIA", "FBI", "DIY", "DJ", "FAQ", "IBM", "ID", "IQ", "IT", "OK", "UFO",
-     "URL", "USB", "VIP", "CPU", "GPU", "AC", "BBC", "IOU", "ATM", "EKG", "LA"}
+    {"AI", "API", "USA", "UK", "EU", "UN", "CEO", "CIA", "FBI", "DIY", "DJ", "FAQ", "IBM", "ID", "IQ", "IT", "OK",
+     "UFO", "URL", "USB", "VIP", "CPU", "GPU", "AC", "BBC", "IOU", "ATM", "EKG", "LA"}
 )  # fmt: skip
 
 

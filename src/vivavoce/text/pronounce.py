@@ -146,7 +146,14 @@ def _stem(word: str) -> Pronunciation | None:
 
 def _inflected(word: str) -> Pronunciation | None:
     """Stem and ending, with the sound that English gives the ending after that stem."""
-    for ending, sound in (("'s", _plural), ("s'", _plural), ("es", _plural), ("s", _plural), ("ed", _past), ("d", _past)):
+    for ending, sound in (
+        ("'s", _plural),
+        ("s'", _plural),
+        ("es", _plural),
+        ("s", _plural),
+        ("ed", _past),
+        ("d", _past),
+    ):
         if word.endswith(ending):
             stem = _stem(word[: -len(ending)])
             if stem:
