@@ -5,6 +5,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from vivavoce.cli import data
+from vivavoce.cli import eval as evaluate
+from vivavoce.cli.bench import bench
+from vivavoce.cli.models import models
 from vivavoce.core.errors import VivavoceError
 
 _EXTRAS = {
@@ -69,6 +73,16 @@ def _options(
     pass
 
 
+app.command()(models)
+app.add_typer(data.app, name="data")
+app.add_typer(evaluate.app, name="eval")
+app.command()(bench)
+
+
 def main() -> None:
     """Entry point of the command ``vivavoce``."""
     app()
+
+
+if __name__ == "__main__":
+    main()

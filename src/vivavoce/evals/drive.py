@@ -19,6 +19,9 @@ SPEAKING_RATE = 24_000
 class Assistant(Protocol):
     """The part of the user's model that is measured."""
 
+    codec: Any
+    listener: Any
+
     def ask(self, recording: Any, *, voice: Voice | None = None, speak: bool = True) -> Any:
         """One independent spoken turn: transcript, words, reply, calls, audio, first_audio_ms, rtf."""
         ...

@@ -1,4 +1,4 @@
-"""Understanding: orders from voices and programs never heard in training, in noise; false calls; words of real people."""
+"""Understanding: orders from unheard voices and programs, in noise; false calls; words of real people."""
 
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence

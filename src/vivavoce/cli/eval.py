@@ -1,0 +1,41 @@
+"""``vivavoce eval``: measurements with intervals."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Measure a model; prints tables and writes JSON.")
+
+
+@app.command()
+def mini(
+    model: Annotated[str, typer.Option(help="A model's folder; the bundled one if left out.")] = "",
+    speech: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="VIVAVOCE_SPEECH", help="Recordings of people with a manifest.jsonl, for the rows that need them."
+        ),
+    ] = None,
+    only: Annotated[str, typer.Option(help="Parts to measure, comma-separated; all if left out.")] = "",
+    orders: Annotated[int, typer.Option(min=1, help="Spoken orders per engine and noise level.")] = 100,
+    seed: Annotated[int, typer.Option(help="Of the sentences, voices and noises.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
+    out: Annotated[Path, typer.Option(help="Where the JSON is written.")] = Path("runs/eval/mini.json"),
+) -> None:
+    """Orders, calls, words, replies, voices, codec and speed of the default model."""
+    import json as formats
+
+    import vivavoce
+    from vivavoce.core.errors import ConfigError
+    from vivavoce.evals import mini as suites
+
+    parts = tuple(part.strip() for part in only.split(",") if part.strip()) or suites.PARTS
+    if unknown := sorted(set(parts) - set(suites.PARTS)):
+        raise ConfigError(f"the suite mini has no part {unknown[0]!r}; its parts are {', '.join(suites.PARTS)}")
+    suite = suites.MiniSuite(orders=orders, seed=seed, parts=parts)
+    loaded = vivavoce.load(model) if model else vivavoce.load()
+    report = suites.run(loaded, suite, speech, say=lambda line: typer.echo(line, err=True))
+    report.write(out)
+    typer.echo(formats.dumps(report.json()) if json else report.text())
+    typer.echo(f"written to {out}", err=True)

@@ -1,0 +1,110 @@
+"""The suite ``mini``: everything that is claimed of the default model, with intervals and outside yardsticks."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from vivavoce.audio.files import pad_to, write_audio
+from vivavoce.audio.resample import resample
+from vivavoce.evals import coding, listening, speaking, speed
+from vivavoce.evals.drive import Assistant
+from vivavoce.evals.listening import Clip, Say
+from vivavoce.evals.people import measured_on, taught_from
+from vivavoce.evals.report import Report, Table
+from vivavoce.text.normalise import normalise
+from vivavoce.text.phones import PHONES
+from vivavoce.text.pronounce import pronunciations
+
+PARTS = ("orders", "calls", "people", "replies", "described", "clones", "codec", "speed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MiniSuite:
+    """How much is measured; the numbers of the README are made with these."""
+
+    orders: int = 100
+    replies: int = 100
+    described: int = 10
+    people: int = 60
+    timed: int = 10
+    seed: int = 0
+    parts: tuple[str, ...] = PARTS
+
+
+def run(model: Assistant, suite: MiniSuite, speech: Path | None = None, say: Say = print) -> Report:
+    """Measures the parts that are asked for; what needs recordings that were not given reads "not measured"."""
+    people = measured_on(speech) if speech else []
+    taught = taught_from(speech) if speech and "clones" in suite.parts else []
+    made: dict[str, Callable[[], Table]] = {
+        "orders": lambda: listening.order_table(model, suite.orders, suite.seed, say),
+        "calls": lambda: listening.false_call_table(model, suite.seed, say),
+        "people": lambda: listening.real_table(model, people, suite.people, say, phones_of(model), pronounced),
+        "replies": lambda: speaking.reply_table(model, people, suite.replies, suite.seed, say),
+        "described": lambda: speaking.described_table(model, suite.described, suite.seed, say),
+        "clones": lambda: _clones(model, taught, people, suite.seed, say),
+        "codec": lambda: coding.codec_table(there_and_back(model), people, model.codec.config.size, say),
+        "speed": lambda: _speed(model, suite),
+    }
+    about: dict[str, Any] = {"seed": suite.seed, "orders": suite.orders, "speech": speech is not None}
+    return Report("mini", about, [made[part]() for part in suite.parts])
+
+
+def pronounced(text: str) -> list[str]:
+    """The phones of a text, each word's first pronunciation."""
+    return [phone.symbol for word in normalise(text) for phone in pronunciations(word)[0]]
+
+
+def phones_of(model: Assistant) -> Callable[[Float[Tensor, " N"], int], list[str]]:
+    """The phones that the listener hears, without knowledge of words: the likeliest of each frame, repeats joined."""
+
+    def heard(wave: Float[Tensor, " N"], sample_rate: int) -> list[str]:
+        with torch.inference_mode():
+            sound = resample(wave, sample_rate, listening.LISTENING_RATE)
+            best = model.listener.listen(sound[None]).ctc[0].argmax(-1)
+        return [PHONES[phone] for phone in torch.unique_consecutive(best).tolist() if phone]
+
+    return heard
+
+
+def there_and_back(model: Assistant) -> coding.RoundTrip:
+    """Sound to tokens and back with the model's codec."""
+
+    def round_trip(wave: Float[Tensor, " N"]) -> tuple[Int[Tensor, "K T"], Float[Tensor, " N"]]:
+        with torch.inference_mode():
+            padded = pad_to(torch.cat([wave, torch.zeros(model.codec.delay)]), model.codec.config.hop)
+            codes = model.codec.encode(padded[None])
+            made = model.codec.decode(codes)[0, model.codec.delay :]
+        return codes[0], made[: len(wave)]
+
+    return round_trip
+
+
+def _clones(model: Assistant, taught: list[Clip], people: list[Clip], seed: int, say: Say) -> Table:
+    by_speaker: dict[str, list[Clip]] = {}
+    for clip in people:
+        by_speaker.setdefault(clip.speaker, []).append(clip)
+    files: dict[str, bytes] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for who, own in by_speaker.items():
+            first, _ = speaking.halves(own)
+            path = Path(folder) / "clip.wav"
+            write_audio(path, first.wave, first.sample_rate)
+            files[who] = path.read_bytes()
+    return speaking.clone_table(model, taught, people, files, seed, say)
+
+
+def _speed(model: Assistant, suite: MiniSuite) -> Table:
+    with tempfile.TemporaryDirectory() as folder:
+        texts = [order.text for order in listening.orders(suite.timed, suite.seed + 1)]
+        paths = []
+        for number, one in enumerate(listening.spoken(texts, {"festival": 1.0}, suite.seed + 1)):
+            paths.append(Path(folder) / f"{number}.wav")
+            write_audio(paths[-1], resample(one.wave, listening.LISTENING_RATE, 24_000), 24_000)
+        model.ask(paths[0])
+        return speed.speed_table([model.ask(path) for path in paths], str(paths[0]))

@@ -1,0 +1,40 @@
+"""Recordings of real people from a folder with a ``manifest.jsonl``: who to measure with, who the judge learns from."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from vivavoce.audio.files import mono, read_audio
+from vivavoce.data.manifest import Record, read_manifest
+from vivavoce.evals.listening import Clip
+
+_TAUGHT_SECONDS = 40.0
+"""What the judge of voices hears of each training speaker, in pieces of about five seconds."""
+
+
+def _clip(record: Record) -> Clip:
+    wave, rate = read_audio(record.file)
+    return Clip(record.speaker, mono(wave), rate, record.text or "", record.source, record.quality == "lossless")
+
+
+def measured_on(folder: Path) -> list[Clip]:
+    """All English recordings of the dev speakers."""
+    records = read_manifest(folder / "manifest.jsonl")
+    return [_clip(record) for record in records if record.split == "dev" and record.lang == "en"]
+
+
+def taught_from(folder: Path) -> list[Clip]:
+    """Pieces of the training speakers whose names are known."""
+    return list(_pieces(read_manifest(folder / "manifest.jsonl")))
+
+
+def _pieces(records: list[Record]) -> Iterator[Clip]:
+    heard: dict[str, float] = {}
+    for record in records:
+        who = record.speaker
+        if record.split != "train" or who.endswith(":unknown") or heard.get(who, 0.0) > _TAUGHT_SECONDS:
+            continue
+        heard[who] = heard.get(who, 0.0) + record.seconds
+        whole = _clip(record)
+        for piece in whole.wave.chunk(max(1, round(record.seconds / 5))):
+            if len(piece) > 1.5 * whole.sample_rate:
+                yield Clip(who, piece, whole.sample_rate, "", whole.source, whole.lossless)
