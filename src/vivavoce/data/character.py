@@ -69,7 +69,7 @@ class Character:
         self.item = self.sheet.tool.item
         self._ingredients = [value for name in self.counter.after for value in self.sheet.tool.slot(name).values]
 
-    # ---- single turns -------------------------------------------------------------------------------------------
+    # ---- single turns --------------------
 
     def orders(self, count: int, seed: int, *, rich: bool = False) -> Iterator[Turn]:
         """Single orders, in the acceptance test's wording or the richer one, each with its call."""
@@ -101,25 +101,26 @@ class Character:
             yield Dialogue(tuple(standing.turns))
 
     def sentence_held_out(self, user: str) -> bool:
-        """Whether a sentence that is no order is kept for testing; short ones never are, the character must know them."""
+        """Whether a sentence that is no order is kept for testing; short ones never are: all must be known."""
         digest = hashlib.blake2b(user.encode(), digest_size=4).digest()
         return len(user.split()) > 3 and int.from_bytes(digest, "little") % 10 == 0
 
-    # ---- kinds of turns: each takes what stands and draws one --------------------------------------------------------
+    # ---- kinds of turns: each takes what stands and draws one --------------------
 
     @property
     def _talk_kinds(self) -> tuple[tuple[float, "_Kind"], ...]:
         return (
-            (0.34, self._small_talk), (0.12, self._mention), (0.08, self._price), (0.07, self._has), (0.05, self._vague),
-            (0.05, self._not_served), (0.02, self._incomplete), (0.05, self._repeat), (0.06, self._style),
-            (0.04, self._role), (0.03, self._sound), (0.03, self._said), (0.02, self._order_asked), (0.02, self._cancel),
+            (0.34, self._small_talk), (0.12, self._mention), (0.08, self._price), (0.07, self._has),
+            (0.05, self._vague), (0.05, self._not_served), (0.02, self._incomplete), (0.05, self._repeat),
+            (0.06, self._style), (0.04, self._role), (0.03, self._sound), (0.03, self._said),
+            (0.02, self._order_asked), (0.02, self._cancel),
             (0.02, self._nonsense),
         )  # fmt: skip
 
     @property
     def _opening_kinds(self) -> tuple[tuple[float, "_Kind"], ...]:
         return (
-            (0.28, self._order), (0.06, self._two), (0.03, self._completed), (0.35, lambda s, d: self._one_of(self._talk_kinds, s, d)),
+            (0.28, self._order), (0.06, self._two), (0.03, self._completed), (0.35, self._aside),
             (0.04, self._said), (0.03, self._sound), (0.02, self._milk),
         )  # fmt: skip
 
@@ -127,9 +128,11 @@ class Character:
     def _order_kinds(self) -> tuple[tuple[float, "_Kind"], ...]:
         return (
             (0.24, self._change), (0.1, self._order_asked), (0.07, self._owe), (0.07, self._cancel), (0.1, self._said),
-            (0.09, self._confirm), (0.06, self._order), (0.03, self._two), (0.03, self._sound),
-            (0.2, lambda s, d: self._one_of(self._talk_kinds, s, d)),
+            (0.09, self._confirm), (0.06, self._order), (0.03, self._two), (0.03, self._sound), (0.2, self._aside),
         )  # fmt: skip
+
+    def _aside(self, standing: _Standing, draw: np.random.Generator) -> Turn:
+        return self._one_of(self._talk_kinds, standing, draw)
 
     def _one_of(self, kinds: tuple[tuple[float, "_Kind"], ...], standing: _Standing, draw: np.random.Generator) -> Turn:
         weights = np.array([weight for weight, _ in kinds])
@@ -345,7 +348,7 @@ class Character:
             reply=sentence_case(fill(pick(self.sheet.texts("nonsense"), draw), {}, draw)),
         )
 
-    # ---- wording --------------------------------------------------------------------------------------------------------
+    # ---- wording --------------------
 
     def _asked(self, ask: str, reply: str, names: dict[str, str], draw: np.random.Generator) -> Turn:
         said = fill(pick(self.sheet.texts("ask", ask), draw), names, draw)

@@ -1,7 +1,8 @@
 """Orders: drawing what somebody wants, and the ways they say it.
 
-An order is its slots. The plain wording follows what people say at the counter exactly; the rich wording adds greetings,
-politeness, hesitation and slips. Whole combinations of slots are held out for testing, never a single value or opening.
+An order is its slots. The plain wording follows what people say at the counter exactly; the rich wording adds
+greetings, politeness, hesitation and slips. Whole combinations of slots are held out for testing, never a single value
+or opening.
 """
 
 import hashlib

@@ -35,9 +35,13 @@ INSTALL: Final = "apt-get install espeak-ng flite festival festvox-kallpc16k fes
 TEACHERS: Final[Mapping[str, float]] = MappingProxyType({"espeak-ng": 0.7, "flite": 0.3})
 
 _TIMEOUT: Final = 60.0  # seconds for one program call; a sentence takes hundredths
-_TRUSTED: Final = frozenset(  # words that the programs say well, and whose weak forms in a sentence are theirs to choose
-    "a an and are as at be but by can could do for from had has have he her him his i if in is it me my not of on or our "
-    "she some so than that the their them then there they this to up us was we were what will with would you your".split()
+# words that the programs say well, and whose weak forms in a sentence are theirs to choose
+_TRUSTED: Final = frozenset(
+    """
+    a an and are as at be but by can could do for from had has have he her him his i if in is it me my not of
+    on or our she some so than that the their them then there they this to up us was we were what will with
+    would you your
+    """.split()
 )
 
 
@@ -125,18 +129,21 @@ def speak(
         while group := list(islice(remaining, batch)):
             for engine in {reading.engine for reading in group}:
                 require(engine)
-            place = Path(folder)
-            made: dict[int, Spoken] = {}
-            singles = [index for index, reading in enumerate(group) if reading.engine != "festival"]
-            together = [index for index, reading in enumerate(group) if reading.engine == "festival"]
-            jobs = pool.map(lambda index: _speak_one(group[index], place / f"{index}.wav", sample_rate), singles)
-            halves = [together[start::workers] for start in range(workers) if together[start::workers]]
-            scripts = pool.map(lambda half: _festival([group[i] for i in half], half, place, sample_rate), halves)
-            made.update(zip(singles, jobs, strict=True))
-            for half, spoken in zip(halves, scripts, strict=True):
-                made.update(zip(half, spoken, strict=True))
-            for index in range(len(group)):
-                yield made[index]
+            yield from _speak_group(group, Path(folder), sample_rate, pool, workers)
+
+
+def _speak_group(
+    group: list[Reading], folder: Path, sample_rate: int, pool: ThreadPoolExecutor, workers: int
+) -> list[Spoken]:
+    singles = [index for index, reading in enumerate(group) if reading.engine != "festival"]
+    together = [index for index, reading in enumerate(group) if reading.engine == "festival"]
+    parts = [together[start::workers] for start in range(workers) if together[start::workers]]
+    jobs = [pool.submit(_speak_one, group[index], folder / f"{index}.wav", sample_rate) for index in singles]
+    scripts = [pool.submit(_festival, [group[i] for i in part], part, folder, sample_rate) for part in parts]
+    made = {index: job.result() for index, job in zip(singles, jobs, strict=True)}
+    for part, script in zip(parts, scripts, strict=True):
+        made.update(zip(part, script.result(), strict=True))
+    return [made[index] for index in range(len(group))]
 
 
 def sayable(text: str) -> str:

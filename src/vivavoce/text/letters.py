@@ -3,7 +3,8 @@
 Each letter of a word makes no phone, one or two. Which, is looked up by the letter with its neighbours: the widest
 context that the table lists decides. Letters and phones are aligned by expectation-maximisation over all monotonic
 alignments' best paths, contexts are kept only where they change the answer (the trees of Black, Lenzo and Pagel 1998,
-"Issues in building general letter to sound rules", as a pruned table). ``python -m vivavoce.text.letters`` learns it anew.
+"Issues in building general letter to sound rules", as a pruned table). ``python -m vivavoce.text.letters`` learns it
+anew.
 """
 
 import gzip

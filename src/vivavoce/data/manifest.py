@@ -1,0 +1,184 @@
+"""Recordings listed in a file, one JSON object a line: errors name the line, a check reports on all of them."""
+
+import json
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final
+
+import soundfile
+
+from vivavoce.core.errors import ManifestError, TextError
+from vivavoce.text.normalise import normalise
+
+SPLITS: Final = ("train", "dev", "test")
+_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
+    "id": (str,), "path": (str,), "split": (str,), "speaker": (str,), "seconds": (int, float), "sample_rate": (int,),
+    "licence": (str,), "source": (str,), "lang": (str,), "text": (str,), "text_style": (str,), "sex": (str,),
+    "native_sample_rate": (int,), "quality": (str,), "snr_db": (int, float),
+}  # fmt: skip
+_REQUIRED: Final = ("id", "path", "split", "speaker", "seconds", "sample_rate", "licence")
+_LENGTH_TOLERANCE: Final = 0.1  # seconds: encoders pad and headers round
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One recording. ``path`` is relative to the manifest's folder; ``folder`` says where that is."""
+
+    id: str
+    path: str
+    split: str
+    speaker: str
+    seconds: float
+    sample_rate: int
+    licence: str
+    source: str = ""
+    lang: str = "en"
+    text: str | None = None
+    text_style: str | None = None
+    sex: str | None = None
+    native_sample_rate: int | None = None
+    quality: str = "lossless"
+    snr_db: float | None = None
+    folder: Path = field(default=Path(), compare=False)
+
+    @property
+    def file(self) -> Path:
+        """The sound file."""
+        return self.folder / self.path
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a manifest holds and what is wrong with it."""
+
+    path: Path
+    clips: Mapping[tuple[str, str], int]
+    seconds: Mapping[tuple[str, str], float]
+    speakers: Mapping[tuple[str, str], int]
+    problems: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """The report for people: a table by source and split, then the problems."""
+        table = [f"{'source':24} {'split':6} {'clips':>7} {'hours':>7} {'speakers':>8}"]
+        for source, split in sorted(self.clips):
+            key = source, split
+            hours = self.seconds[key] / 3600
+            table.append(f"{source or '-':24} {split:6} {self.clips[key]:7} {hours:7.2f} {self.speakers[key]:8}")
+        return [*table, *self.problems, f"{len(self.problems)} problems in {self.path}"]
+
+
+def read_manifest(path: str | Path) -> list[Record]:
+    """The records of a manifest. Raises ManifestError for the first bad line, with its number and what to do."""
+    path = Path(path)
+    records: list[Record] = []
+    seen: dict[str, int] = {}
+    for number, line in _lines(path):
+        record = _record(line, path, number)
+        if record.id in seen:
+            raise ManifestError(
+                f"{path}:{number}: the id {record.id!r} was used in line {seen[record.id]}; ids are unique"
+            )
+        seen[record.id] = number
+        records.append(record)
+    if not records:
+        raise ManifestError(f"{path} lists no recordings; each line is one JSON object with {', '.join(_REQUIRED)}")
+    return records
+
+
+def check(path: str | Path, *, limit: int = 20) -> Report:
+    """Reads every line and looks at every file; problems are listed up to ``limit``, and none of them raises.
+
+    Looked for: bad lines, missing or unreadable files, lengths that differ from the file's, texts that cannot be said,
+    speakers that are in two splits. Raises ManifestError when the manifest itself cannot be read.
+    """
+    path = Path(path)
+    problems: list[str] = []
+    clips: Counter[tuple[str, str]] = Counter()
+    seconds: defaultdict[tuple[str, str], float] = defaultdict(float)
+    speakers: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    seen: dict[str, int] = {}
+    where: defaultdict[str, set[str]] = defaultdict(set)
+    for number, line in _lines(path):
+        try:
+            record = _record(line, path, number)
+        except ManifestError as error:
+            problems.append(str(error))
+            continue
+        if record.id in seen:
+            problems.append(f"{path}:{number}: the id {record.id!r} was used in line {seen[record.id]}; ids are unique")
+        seen[record.id] = number
+        where[record.speaker].add(record.split)
+        key = record.source, record.split
+        clips[key] += 1
+        seconds[key] += record.seconds
+        speakers[key].add(record.speaker)
+        problems.extend(f"{path}:{number}: {problem}" for problem in _look(record))
+    for speaker, splits in sorted(where.items()):
+        if len(splits) > 1:
+            problems.append(f"{path}: speaker {speaker!r} is in {' and '.join(sorted(splits))}; keep each in one split")
+    if len(problems) > limit:
+        problems[limit:] = [f"and {len(problems) - limit} problems more"]
+    people = {key: len(names) for key, names in speakers.items()}
+    return Report(path, dict(clips), dict(seconds), people, tuple(problems))
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield number, line
+    except OSError as error:
+        raise ManifestError(f"the manifest {path} cannot be read ({error.strerror}); check the path") from error
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"the manifest {path} is no UTF-8 text ({error.reason}); save it as UTF-8") from error
+
+
+def _record(line: str, path: Path, number: int) -> Record:
+    place = f"{path}:{number}"
+    try:
+        data: Any = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ManifestError(f"{place}: no valid JSON ({error.msg} at column {error.colno}); mend the line") from error
+    if not isinstance(data, dict):
+        raise ManifestError(f'{place}: {line.strip()[:40]} is no JSON object; write {{"id": …, "path": …}}')
+    missing = [name for name in _REQUIRED if data.get(name) is None]
+    if missing:
+        raise ManifestError(f"{place}: {', '.join(missing)} missing; every line needs {', '.join(_REQUIRED)}")
+    for name, kinds in _TYPES.items():
+        value = data.get(name)
+        if value is not None and (not isinstance(value, kinds) or isinstance(value, bool)):
+            wanted = "a number" if float in kinds else "a whole number" if int in kinds else "a text"
+            raise ManifestError(f"{place}: {name} is {value!r}, which is not {wanted}; mend the line")
+    if data["split"] not in SPLITS:
+        raise ManifestError(f"{place}: split is {data['split']!r}; it can be {', '.join(SPLITS)}")
+    if not 0 < data["seconds"] < math.inf or data["sample_rate"] <= 0:
+        raise ManifestError(
+            f"{place}: seconds and sample_rate are {data['seconds']} and {data['sample_rate']}; both are above 0"
+        )
+    if Path(data["path"]).is_absolute() or ".." in Path(data["path"]).parts:
+        raise ManifestError(
+            f"{place}: path {data['path']!r} leaves the manifest's folder; give it relative to that folder"
+        )
+    known = {item.name for item in fields(Record)} - {"folder"}
+    given = {name: value for name, value in data.items() if name in known and value is not None}
+    return Record(**given, folder=path.parent)
+
+
+def _look(record: Record) -> Iterator[str]:
+    try:
+        info = soundfile.info(record.file)
+    except (soundfile.LibsndfileError, OSError):
+        there = record.file.is_file()
+        yield f"{record.path} is {'not audio that can be read' if there else 'not there'}; copy the recording again"
+    else:
+        if abs(info.duration - record.seconds) > _LENGTH_TOLERANCE:
+            yield f"{record.path} lasts {info.duration:.2f} s and not {record.seconds:.2f} s; mend seconds"
+    if record.text is not None and record.lang == "en":
+        try:
+            normalise(record.text)
+        except TextError as error:
+            yield f"text of {record.id}: {error}"
