@@ -66,8 +66,8 @@ class ReplyOptions:
     max_output_tokens: int | None = None
     apart: bool = False
     """Out of band: what is said does not become part of the conversation."""
-    input: tuple[Entry, ...] | None = None
-    """What to answer instead of the whole history."""
+    input: tuple[Entry | str, ...] | None = None
+    """What to answer instead of the whole history: entries, or the ids of known ones."""
     recite: str | None = None
     """Speak exactly this text; the mind is not asked."""
     tag: Any = None

@@ -189,8 +189,12 @@ class Conversation:
 
     def _add(self, entry: Entry, after: str | None) -> None:
         previous = self.history.add(entry, after)
+        known, entry = entry, self._with_words(entry)
+        self.history.put(entry)
         self._emit(EntryAdded(entry, previous))
         self._emit(EntryDone(entry, previous))
+        if entry is not known:
+            self._emit(UserText(entry.id, entry.text, True, entry.text, entry.words, entry.samples))
         self._drop_prepared()
 
     def _answer_if_asked(self) -> None:
@@ -379,6 +383,9 @@ class Conversation:
     def _respond(self, options: ReplyOptions) -> None:
         if self.config.only_listen:
             raise ProtocolError("A transcription session does not answer; open one of type 'realtime' for that.")
+        for entry in options.input or ():
+            if isinstance(entry, str):
+                self.history.find(entry)
         self._drop_prepared()
         if self.busy:
             if not options.apart and not (self._reply and self._reply.options.apart):
@@ -432,7 +439,7 @@ class Conversation:
     def _start_reply(self, options: ReplyOptions, likely: Entry | None = None) -> None:
         config = options.over(self.config)
         turn = next(self._numbers)
-        entries = (self.history.entries if options.input is None else options.input) + ((likely,) if likely else ())
+        entries = self._about(options) + ((likely,) if likely else ())
         context = Context(
             entries=entries,
             instructions=config.instructions,
@@ -456,6 +463,29 @@ class Conversation:
         self._reply = reply
         if likely is None:
             self._begin_turn(reply)
+
+    def _about(self, options: ReplyOptions) -> tuple[Entry, ...]:
+        """What a reply answers; ids of entries were checked when it was asked for."""
+        if options.input is None:
+            return self.history.entries
+        known = (e for e in options.input if not isinstance(e, str) or self.history.knows(e))
+        return tuple(self.history.find(e) if isinstance(e, str) else self._with_words(e) for e in known)
+
+    def _with_words(self, entry: Entry) -> Entry:
+        """The entry with the words of its sound, if it came as sound alone."""
+        if entry.audio is None or entry.text or entry.role != "user":
+            return entry
+        self._row.hear_anew()
+        sound = entry.audio.astype(np.float32) / 32767
+        for begin in range(0, len(sound), CHUNK):
+            piece = sound[begin : begin + CHUNK]
+            self._row.hear_rest(np.pad(piece, (0, -len(piece) % FRAME)))
+        heard = self._row.hear_rest(None)
+        if self.microphone.heard_to is not None:
+            # the row was in the middle of the user's turn: it hears that again
+            self._row.hear_anew()
+            self.microphone.heard_to = self.microphone.start
+        return replace(entry, text=" ".join(word.text for word in heard.words), words=heard.words)
 
     def _begin_turn(self, reply: Reply) -> None:
         self._turn(t.ReplyBegan(reply.turn))

@@ -1,0 +1,1 @@
+"""The OpenAI-compatible server: the wire protocol, REST, WebRTC and the web page."""

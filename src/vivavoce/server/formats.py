@@ -1,0 +1,85 @@
+"""Sound on the wire: 16-bit PCM at 24 kHz and G.711 telephone sound at 8 kHz, both ways, piece by piece."""
+
+from typing import Literal
+
+import numpy as np
+import soxr
+
+from vivavoce.core.errors import ProtocolError
+from vivavoce.runtime.model import RATE, Pcm
+
+FormatName = Literal["audio/pcm", "audio/pcmu", "audio/pcma"]
+PHONE_RATE = 8000
+
+
+def _mulaw_table() -> np.ndarray:
+    """All 256 codes of G.711 mu-law as 16-bit samples."""
+    code = ~np.arange(256, dtype=np.uint8)
+    exponent, mantissa = (code >> 4) & 7, (code & 15).astype(np.int32)
+    size = (((mantissa << 3) + 0x84) << exponent) - 0x84
+    return np.where(code & 0x80, -size, size).astype(np.int16)
+
+
+def _alaw_table() -> np.ndarray:
+    """All 256 codes of G.711 A-law as 16-bit samples."""
+    code = np.arange(256, dtype=np.uint8) ^ 0x55
+    exponent, mantissa = ((code >> 4) & 7).astype(np.int32), (code & 15).astype(np.int32)
+    size = np.where(exponent == 0, (mantissa << 4) + 8, ((mantissa << 4) + 0x108) << np.maximum(exponent - 1, 0))
+    return np.where(code & 0x80, size, -size).astype(np.int16)
+
+
+def _coder(table: np.ndarray) -> np.ndarray:
+    """The nearest code for each of the 65,536 samples."""
+    order = np.argsort(table, kind="stable")
+    values = table[order].astype(np.int32)
+    samples = np.arange(-32768, 32768)
+    nearest = np.searchsorted((values[1:] + values[:-1]) / 2, samples)
+    return order[nearest].astype(np.uint8)
+
+
+TABLES: dict[str, np.ndarray] = {"audio/pcmu": _mulaw_table(), "audio/pcma": _alaw_table()}
+CODERS: dict[str, np.ndarray] = {name: _coder(table) for name, table in TABLES.items()}
+
+
+def to_float(pcm: np.ndarray) -> Pcm:
+    """16-bit samples between -1 and 1."""
+    return pcm.astype(np.float32) / np.float32(32768)
+
+
+def to_int16(pcm: np.ndarray) -> np.ndarray:
+    """Samples between -1 and 1 as 16 bit."""
+    return (np.clip(pcm, -1, 1) * 32767).astype(np.int16)
+
+
+class Decoder:
+    """Bytes of a client to samples at 24 kHz; one for each stream, because resampling remembers."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._resample = None if name == "audio/pcm" else soxr.ResampleStream(PHONE_RATE, RATE, 1, dtype="float32")
+
+    def __call__(self, data: bytes) -> Pcm:
+        """The samples that became ready; ProtocolError when 16-bit sound has an odd number of bytes."""
+        if self._resample is None:
+            if len(data) % 2:
+                raise ProtocolError(f"{len(data)} bytes are no 16-bit sound; send an even number of bytes.")
+            return to_float(np.frombuffer(data, "<i2"))
+        low = to_float(TABLES[self.name][np.frombuffer(data, np.uint8)])
+        return self._resample.resample_chunk(low)
+
+
+class Encoder:
+    """Samples at 24 kHz to bytes for a client; one for each reply."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._resample = None if name == "audio/pcm" else soxr.ResampleStream(RATE, PHONE_RATE, 1, dtype="float32")
+
+    def __call__(self, pcm: Pcm, last: bool = False) -> bytes:
+        """The bytes that became ready; with ``last`` everything."""
+        if self._resample is not None:
+            pcm = self._resample.resample_chunk(np.ascontiguousarray(pcm, np.float32), last=last)
+        whole = to_int16(pcm)
+        if self._resample is None:
+            return whole.astype("<i2").tobytes()
+        return CODERS[self.name][whole.astype(np.int32) + 32768].tobytes()

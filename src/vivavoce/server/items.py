@@ -1,0 +1,96 @@
+"""Items of the wire and entries of the history."""
+
+import base64
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from vivavoce.runtime.history import Entry
+from vivavoce.runtime.model import Word
+from vivavoce.server.formats import Decoder, Encoder, to_float, to_int16
+from vivavoce.server.wire import (
+    AssistantMessage,
+    FunctionCall,
+    FunctionCallOutput,
+    InputAudio,
+    InputText,
+    Problem,
+    SystemMessage,
+    UserMessage,
+)
+
+WireItem = SystemMessage | UserMessage | AssistantMessage | FunctionCall | FunctionCallOutput
+
+
+def base64_bytes(text: str, param: str) -> bytes:
+    """The bytes of a field; Problem when it is not base64."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise Problem(f"'{param}' is not base64; encode the bytes of the sound.", "invalid_value", param) from error
+
+
+def sound_of(text: str, format_name: str, param: str) -> np.ndarray:
+    """A whole recording in the session's input format, as 16 bit at 24 kHz."""
+    data = base64_bytes(text, param)
+    if format_name == "audio/pcm" and len(data) % 2:
+        raise Problem(f"'{param}' has {len(data)} bytes, which is no 16-bit sound.", "invalid_value", param)
+    return to_int16(Decoder(format_name)(data))
+
+
+def entry_of(item: WireItem, format_name: str, new_id: Callable[[str], str], param: str = "item") -> Entry:
+    """The entry that an item of a client becomes."""
+    name = item.id or new_id("item")
+    if isinstance(item, FunctionCall):
+        call = item.call_id or new_id("call")
+        return Entry(id=name, kind="call", role="assistant", name=item.name, arguments=item.arguments, call=call)
+    if isinstance(item, FunctionCallOutput):
+        return Entry(id=name, kind="result", call=item.call_id, output=item.output)
+    if isinstance(item, SystemMessage | AssistantMessage):
+        return Entry(id=name, role=item.role, text="".join(part.text for part in item.content))
+    texts, sounds = [], []
+    for index, part in enumerate(item.content):
+        if isinstance(part, InputText):
+            texts.append(part.text)
+        if isinstance(part, InputAudio):
+            if part.transcript:
+                texts.append(part.transcript)
+            if part.audio:
+                sounds.append(sound_of(part.audio, format_name, f"{param}.content[{index}].audio"))
+    sound = np.concatenate(sounds) if sounds else None
+    return Entry(
+        id=name,
+        role="user",
+        text="\n".join(texts),
+        spoken=sound is not None,
+        audio=sound,
+        samples=0 if sound is None else len(sound),
+    )
+
+
+def item_of(entry: Entry, format_name: str = "", transcript: bool = True, empty: bool = False) -> dict[str, Any]:
+    """An entry as the wire shows it; with a format name its sound is in it."""
+    head = {"id": entry.id, "object": "realtime.item", "status": entry.status}
+    if entry.kind == "call":
+        arguments = "" if empty else entry.arguments
+        return {**head, "type": "function_call", "name": entry.name, "call_id": entry.call, "arguments": arguments}
+    if entry.kind == "result":
+        return {**head, "type": "function_call_output", "call_id": entry.call, "output": entry.output}
+    part: dict[str, Any]
+    if entry.spoken:
+        kind = "output_audio" if entry.role == "assistant" else "input_audio"
+        part = {"type": kind, "transcript": entry.text if transcript else None}
+        if format_name and entry.audio is not None:
+            encoded = Encoder(format_name)(to_float(entry.audio), last=True)
+            part["audio"] = base64.b64encode(encoded).decode()
+    else:
+        part = {"type": "output_text" if entry.role == "assistant" else "input_text", "text": entry.text}
+    return {**head, "type": "message", "role": entry.role, "content": [] if empty else [part]}
+
+
+def logprobs_of(words: tuple[Word, ...]) -> list[dict[str, Any]]:
+    """How sure the listener is of each word."""
+    sure = ((word.text, min(1.0, max(1e-6, word.confidence))) for word in words)
+    return [{"token": text, "bytes": list(text.encode()), "logprob": math.log(chance)} for text, chance in sure]

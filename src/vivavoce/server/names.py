@@ -1,0 +1,76 @@
+"""Names that OpenAI's clients use, and which of our models and voices answer to them."""
+
+from dataclasses import dataclass
+
+from vivavoce.core.errors import VoiceError
+from vivavoce.core.voice import Voice
+
+OURS = "vivavoce-mini"
+MODELS: dict[str, tuple[str, ...]] = {
+    "realtime": (
+        *("gpt-realtime", "gpt-realtime-mini", "gpt-realtime-1.5", "gpt-realtime-2", "gpt-realtime-2.1"),
+        *(
+            "gpt-realtime-2.1-mini",
+            "gpt-realtime-2025-08-28",
+            "gpt-4o-realtime-preview",
+            "gpt-4o-mini-realtime-preview",
+        ),
+        *("gpt-realtime-whisper", "gpt-live-transcribe"),
+    ),
+    "speech": ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15"),
+    "transcription": (
+        *("whisper-1", "gpt-transcribe", "gpt-4o-transcribe", "gpt-4o-mini-transcribe"),
+        "gpt-4o-mini-transcribe-2025-12-15",
+    ),
+    "chat": ("gpt-audio", "gpt-audio-1.5", "gpt-audio-mini", "gpt-4o-audio-preview", "gpt-4o-mini-audio-preview"),
+}
+VOICES: dict[str, str] = {
+    "alloy": "a calm voice of medium pitch",
+    "ash": "a low, clear voice of a man",
+    "ballad": "a soft, slow voice of a man",
+    "coral": "a bright, high voice of a woman",
+    "echo": "a low, calm voice of a man",
+    "sage": "a calm, low voice of a woman",
+    "shimmer": "a soft, high voice of a woman",
+    "verse": "a lively voice of a man",
+    "marin": "a friendly voice of a woman",
+    "cedar": "a warm, low voice of a man",
+    "fable": "a lively, high voice",
+    "onyx": "a very low voice of a man",
+    "nova": "a bright, fast voice of a woman",
+    "default": "",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownModel(Exception):
+    """Nobody here answers to this name."""
+
+    name: str
+    kind: str
+
+    def __str__(self) -> str:
+        """What was asked for, and what there is."""
+        known = ", ".join((OURS, *MODELS[self.kind]))
+        return f"The model '{self.name}' does not exist here; for this use: {known}."
+
+
+def check_model(name: str, kind: str) -> str:
+    """The name, if a model of this kind answers to it; UnknownModel otherwise."""
+    if name != OURS and name not in MODELS[kind]:
+        raise UnknownModel(name, kind)
+    return name
+
+
+def stock_voice(name: str) -> Voice | None:
+    """A voice of ours that answers to this name, or that these words describe."""
+    if name in VOICES:
+        return Voice(name=name, description=VOICES[name])
+    return Voice.described(name) if " " in name.strip() else None
+
+
+def unknown_voice(name: str) -> VoiceError:
+    """What to say when nobody sounds like that."""
+    return VoiceError(
+        f"There is no voice '{name}'; use one of {', '.join(VOICES)}, an id of yours, or a description in words."
+    )

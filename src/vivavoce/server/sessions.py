@@ -1,0 +1,151 @@
+"""A session as the wire has it, and as the runtime has it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import ValidationError
+
+from vivavoce.core.errors import VoiceError
+from vivavoce.core.voice import Voice
+from vivavoce.runtime.api import ReplyOptions, SessionConfig, TurnConfig
+from vivavoce.runtime.model import Tool
+from vivavoce.server.wire import (
+    FunctionTool,
+    InputOnly,
+    NamedTool,
+    Problem,
+    RealtimeSession,
+    ResponseParams,
+    SemanticVad,
+    ServerVad,
+    TranscriptionSession,
+    VoiceId,
+    problem_of,
+)
+
+Session = RealtimeSession | TranscriptionSession
+Voices = Callable[[str], Voice]
+"""Finds a voice by its name or id, or takes a description in words; raises VoiceError."""
+
+WHOLE = ("format", "turn_detection", "transcription", "noise_reduction", "voice", "tools", "tool_choice", "truncation")
+"""Fields that an update replaces; all others are merged."""
+
+
+def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """The old settings with the given ones changed."""
+    result = dict(old)
+    for name, value in new.items():
+        before = result.get(name)
+        if name == "turn_detection" and isinstance(value, dict) and isinstance(before, dict):
+            same = value.get("type", before.get("type")) == before.get("type")
+            result[name] = {**before, **value} if same else value
+        elif isinstance(value, dict) and isinstance(before, dict) and name not in WHOLE:
+            result[name] = merged(before, value)
+        else:
+            result[name] = value
+    return result
+
+
+def updated(session: Session, change: dict[str, Any]) -> Session:
+    """The session after an update; Problem when a field is wrong."""
+    kind = change.get("type", session.type)
+    if kind != session.type:
+        raise Problem(f"The session is of type '{session.type}' and stays so.", "invalid_value", "session.type")
+    data = merged(session.model_dump(), change)
+    try:
+        return type(session).model_validate(data)
+    except ValidationError as error:
+        raise problem_of(error, data, "session") from error
+
+
+def first_session(change: dict[str, Any]) -> Session:
+    """A session that begins with these settings."""
+    kind = change.get("type", "realtime")
+    if kind not in ("realtime", "transcription"):
+        raise Problem(f"There is no session type '{kind}'; use 'realtime' or 'transcription'.", param="session.type")
+    blank: Session = RealtimeSession() if kind == "realtime" else TranscriptionSession(type="transcription")
+    return updated(blank, change)
+
+
+def voice_of(voice: str | VoiceId, voices: Voices, param: str) -> Voice:
+    """The voice that is meant; Problem when there is none."""
+    try:
+        return voices(voice.id if isinstance(voice, VoiceId) else voice)
+    except VoiceError as error:
+        raise Problem(str(error), "invalid_value", param) from error
+
+
+def tools_of(tools: list[FunctionTool]) -> tuple[Tool, ...]:
+    """The functions that may be called."""
+    return tuple(Tool(name=t.name, description=t.description or "", parameters=t.parameters or {}) for t in tools)
+
+
+def choice_of(choice: str | NamedTool, tools: tuple[Tool, ...], param: str) -> str:
+    """``auto``, ``none``, ``required`` or the name of one of the tools."""
+    if isinstance(choice, str):
+        return choice
+    if all(tool.name != choice.name for tool in tools):
+        raise Problem(f"The tool choice names '{choice.name}', which is not among the tools.", "invalid_value", param)
+    return choice.name
+
+
+def _turns_of(given: ServerVad | SemanticVad | None) -> TurnConfig:
+    if isinstance(given, ServerVad):
+        return TurnConfig(
+            kind="server_vad",
+            threshold=given.threshold,
+            prefix_padding_ms=given.prefix_padding_ms,
+            silence_duration_ms=given.silence_duration_ms,
+            idle_timeout_ms=given.idle_timeout_ms,
+            create_response=given.create_response,
+            interrupt_response=given.interrupt_response,
+        )
+    if isinstance(given, SemanticVad):
+        return TurnConfig(
+            kind="semantic_vad",
+            eagerness=given.eagerness,
+            create_response=given.create_response,
+            interrupt_response=given.interrupt_response,
+        )
+    return TurnConfig(kind="none")
+
+
+def config_of(session: Session, voices: Voices, plays_here: bool, seed: int = 0) -> SessionConfig:
+    """What the runtime has to know of a session; Problem when a voice or tool is not known."""
+    if isinstance(session.audio, InputOnly) or isinstance(session, TranscriptionSession):
+        return SessionConfig(turns=_turns_of(session.audio.input.turn_detection), only_listen=True)
+    output, tools = session.audio.output, tools_of(session.tools)
+    return SessionConfig(
+        instructions=session.instructions,
+        voice=voice_of(output.voice, voices, "session.audio.output.voice").at(output.speed),
+        audio_out=session.output_modalities == ["audio"],
+        tools=tools,
+        tool_choice=choice_of(session.tool_choice, tools, "session.tool_choice"),
+        turns=_turns_of(session.audio.input.turn_detection),
+        max_output_tokens=None if session.max_output_tokens == "inf" else session.max_output_tokens,
+        plays_here=plays_here,
+        seed=seed,
+    )
+
+
+def options_of(given: ResponseParams, session: RealtimeSession, voices: Voices, tag: object) -> ReplyOptions:
+    """What one response does differently; its input is filled in by the caller."""
+    tools = None if given.tools is None else tools_of(given.tools)
+    voice = None
+    if given.audio.output.voice is not None:
+        voice = voice_of(given.audio.output.voice, voices, "response.audio.output.voice").at(session.audio.output.speed)
+    choice = None
+    if given.tool_choice is not None:
+        known = tools_of(session.tools) if tools is None else tools
+        choice = choice_of(given.tool_choice, known, "response.tool_choice")
+    limit = given.max_output_tokens
+    return ReplyOptions(
+        instructions=given.instructions,
+        voice=voice,
+        audio_out=None if given.output_modalities is None else given.output_modalities == ["audio"],
+        tools=tools,
+        tool_choice=choice,
+        max_output_tokens=None if limit == "inf" else limit,
+        apart=given.conversation == "none",
+        tag=tag,
+    )

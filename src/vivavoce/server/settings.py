@@ -1,0 +1,38 @@
+"""What a server is told when it starts: where it listens, who may use it, and how much."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vivavoce.core.errors import ConfigError
+
+LOCAL = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Safe by default: only this machine, and limits on everything that can grow."""
+
+    host: str = "127.0.0.1"
+    port: int = 8765
+    api_keys: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    """Web origins that may connect, besides our own page."""
+    data: Path | None = None
+    """Folder of voices and consents; None keeps them in memory."""
+    session_seconds: float = 3600
+    idle_seconds: float = 300
+    """A connection that says nothing for so long is closed."""
+    events_per_minute: int = 12_000
+    responses_per_minute: int = 120
+    requests_per_minute: int = 600
+    upload_bytes: int = 25 * 1024 * 1024
+    drain_seconds: float = 10
+    """After SIGTERM replies may finish for so long."""
+    secrets_kept: int = 10_000
+
+    def __post_init__(self) -> None:
+        """Refuses to be reachable by others without a key."""
+        if self.host not in LOCAL and not self.api_keys:
+            raise ConfigError(
+                f"Listening on {self.host} lets others connect, so a key is needed; give --api-key or use 127.0.0.1."
+            )
