@@ -1,7 +1,7 @@
 """What every question in bench/ shares: a table for people, and as the last line one JSON object for the record.
 
-A result carries the machine, the commit and a digest of the configuration, and each number its spread. With ``--save`` it
-is appended to ``bench/results/<question>.jsonl``, from which the README's tables are made.
+A result carries the machine, the commit and a digest of the configuration, and each number its spread. With ``--save``
+it is appended to ``bench/results/<question>.jsonl``, from which the README's tables are made.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """How long until a newcomer sees something: help, import, a cold process to its first whole reply, and its memory.
 
-Reading weights is cheap (they are mapped, a few MiB); most of a cold start is importing torch, so ``vivavoce --help`` and
+Reading weights is cheap (a few MiB); most of a cold start is importing torch, so ``vivavoce --help`` and
 ``import vivavoce`` must not do it.
 """
 
@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 from _report import publish, spread
-
 from vivavoce.evals.speed import cold_start, help_seconds
 
 

@@ -1,0 +1,50 @@
+"""The README's tables, made by ``cog`` from what is kept in bench/results; nothing is typed in by hand."""
+
+import json
+from typing import Any
+
+from _report import RESULTS, latest
+
+
+def evaluation() -> str:
+    """The tables of ``vivavoce eval mini``, floors beside them."""
+    path = RESULTS / "mini.json"
+    if not path.exists():
+        return "\nNot measured yet: `vivavoce eval mini --out bench/results/mini.json` writes what belongs here.\n\n"
+    report = json.loads(path.read_text())
+    lines = ["", "| what | measured (95 % interval) | floor | n |", "|---|---|---|---|"]
+    for title, rows in report["tables"].items():
+        lines.append(f"| **{title}** | | | |")
+        for row in rows:
+            value = row["value"]
+            lines.append(f"| {row['name']} | {_shown(row)} | {row['floor']} | {value['n'] if value else ''} |")
+    return "\n".join([*lines, "", ""])
+
+
+def _shown(row: dict[str, Any]) -> str:
+    value = row["value"]
+    if value is None:
+        return "not measured"
+    scale, digits = (100, 1) if row["unit"] == "%" else (1, 0 if abs(value["value"]) >= 50 else 2)
+    numbers = [f"{scale * value[key]:.{digits}f}" for key in ("value", "low", "high")]
+    spread = "" if value["low"] == value["high"] else f" ({numbers[1]} to {numbers[2]})"
+    return f"{numbers[0]}{' ' + row['unit'] if row['unit'] else ''}{spread}"
+
+
+def question(name: str) -> str:
+    """The rows of the latest kept result of one question, with the machine it ran on."""
+    result = latest(name)
+    if result is None:
+        return f"\nNot measured yet: `vivavoce bench {name} --save` writes what belongs here.\n\n"
+    columns = list(dict.fromkeys(key for row in result["rows"] for key in row))
+    lines = ["", f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
+    lines += [f"| {' | '.join(_cell(row.get(column, '')) for column in columns)} |" for row in result["rows"]]
+    about = result["machine"]
+    lines.append(f"\n{about['cpu']}, {about['cores']} cores, commit {result['commit']}.")
+    return "\n".join([*lines, "", ""])
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, dict) and "p50" in value:
+        return f"{value['p50']:.3g} ({value['low']:.3g} to {value['high']:.3g})"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
