@@ -44,7 +44,7 @@ def read_audio(
             rate, frames = file.samplerate, file.frames
             if limit_seconds is not None and frames > limit_seconds * rate:
                 raise AudioError(
-                    f"{path} is {frames / rate:.0f} s long and at most {limit_seconds:g} s are taken; cut it into pieces"
+                    f"{path} is {frames / rate:.0f} s long and at most {limit_seconds:g} s are taken; cut it up"
                 )
             data = file.read(dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError) as error:

@@ -90,6 +90,8 @@ class LogMel(nn.Module):
 
     def _frames(self, joined: Float[Tensor, "B N"]) -> Float[Tensor, "B M T"]:
         config = self.config
+        if joined.shape[1] < config.window:
+            return joined.new_zeros(len(joined), config.bins, 0)
         with torch.autocast(joined.device.type, enabled=False):
             windowed = frames(joined.float(), config.window, config.hop) * self.window
             magnitudes = torch.fft.rfft(windowed, n=config.n_fft).abs()

@@ -1,7 +1,7 @@
 """Decoded sound in one memory-mapped file, so that training never decodes a clip twice.
 
-Samples are 16-bit at one rate, clip after clip. The index beside them holds a digest of what they were made from (paths,
-sizes, times, rate); a cache that no longer fits is made again.
+Samples are 16-bit at one rate, clip after clip. The index beside them holds a digest of what they were made from
+(paths, sizes, times, rate); a cache that no longer fits is made again.
 """
 
 import hashlib

@@ -19,7 +19,10 @@ _FLOOR = 1e-5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MultiSpectralConfig:
-    """Windows (samples, hop a quarter) and the mel bins for each; ``drawn`` of them, chosen anew, count in a training step."""
+    """Windows (samples, hop a quarter) and the mel bins for each.
+
+    ``drawn`` of them, chosen anew, count in a training step.
+    """
 
     sample_rate: int = 24000
     windows: tuple[int, ...] = (2048, 1024, 512, 256, 128)
@@ -71,7 +74,10 @@ class MultiSpectral(nn.Module):
 
 
 class _Magnitude(torch.autograd.Function):
-    """Windowed frames to magnitudes. PyTorch's own backward of a real FFT is a full complex one; this is half the work."""
+    """Windowed frames to magnitudes.
+
+    PyTorch's own backward of a real FFT is a full complex one; this is half the work.
+    """
 
     @staticmethod
     def forward(ctx: Any, frames: Tensor, window: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
 """A codec: sound to a few tokens per frame and back, streaming both ways.
 
 Cheap by design: log-mel frames go in and an inverse FFT makes the samples, so no layer runs faster than 100 frames per
-second (the front end and head of Vocos, arXiv:2306.00814; the middle of SoundStream, arXiv:2107.03312; the split of Mimi,
-arXiv:2410.00037). A token frame covers ``hop`` samples; decoded sound lags by one such frame, which is all the look-ahead
-there is (`Codec.delay`).
+second (the front end and head of Vocos, arXiv:2306.00814; the middle of SoundStream, arXiv:2107.03312; the split of
+Mimi, arXiv:2410.00037). A token frame covers ``hop`` samples; decoded sound lags by one such frame, which is all the
+look-ahead there is (`Codec.delay`).
 """
 
 from dataclasses import dataclass
@@ -137,7 +137,7 @@ class Codec(nn.Module):
         """One token frame per hop; sound in to sound out waits for one more."""
         return Timing(rate=Fraction(self.config.mel.sample_rate), hop=self.config.hop, lookahead=self.delay)
 
-    def forward(self, wave: Float[Tensor, "B N"], mel: Float[Tensor, "B M T"] | None = None) -> Resynthesis:
+    def forward(self, wave: Float[Tensor, "B N"], mel: Float[Tensor, "B M S"] | None = None) -> Resynthesis:
         """Training: through the quantiser with gradients; ``mel`` replaces the wave's own where it was altered."""
         latents = self._latents(self.mel(wave) if mel is None else mel)
         quantized, meaning = self.quantizer(latents)
@@ -150,12 +150,15 @@ class Codec(nn.Module):
         )
 
     def encode(self, wave: Float[Tensor, "B N"]) -> Int[Tensor, "B K T"]:
-        """Sound in [-1, 1] to codes; N must be a multiple of ``config.hop`` (SpecError; pad with ``audio.files.pad_to``)."""
+        """Sound in [-1, 1] to codes.
+
+        N must be a multiple of ``config.hop`` (SpecError; pad with ``audio.files.pad_to``).
+        """
         if wave.shape[1] % self.config.hop:
             raise SpecError(f"got {wave.shape[1]} samples, wanted a multiple of {self.config.hop}; pad with zeros")
         return self.encode_mel(self.mel(wave))
 
-    def encode_mel(self, mel: Float[Tensor, "B M T"]) -> Int[Tensor, "B K T"]:
+    def encode_mel(self, mel: Float[Tensor, "B M S"]) -> Int[Tensor, "B K T"]:
         """Log-mel frames to codes, ``config.stride`` frames to one."""
         return self.quantizer.encode(self._latents(mel))
 
@@ -187,7 +190,7 @@ class Codec(nn.Module):
         return self.encode_mel_step(self.mel.step(wave, state.mel, active), state, active)
 
     def encode_mel_step(
-        self, mel: Float[Tensor, "B M T"], state: EncodeState, active: Bool[Tensor, " B"] | None = None
+        self, mel: Float[Tensor, "B M S"], state: EncodeState, active: Bool[Tensor, " B"] | None = None
     ) -> Int[Tensor, "B K T"]:
         """Codes of mel frames that come from elsewhere; the state's own mel part is not used."""
         x = self.enter.step(_level(mel), state.enter, active)
@@ -214,7 +217,7 @@ class Codec(nn.Module):
         x = self.decode_fine.step(x, state.fine, active)
         return self.head.step(self._final(x), state.head, active)
 
-    def _latents(self, mel: Float[Tensor, "B M T"]) -> Float[Tensor, "B D T"]:
+    def _latents(self, mel: Float[Tensor, "B M S"]) -> Float[Tensor, "B D T"]:
         x = self.encode_fine(self.enter(_level(mel)))
         return self._normed(self.encode_coarse(self.down(x)))
 

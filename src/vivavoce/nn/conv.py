@@ -1,7 +1,7 @@
 """Causal convolutions that stream: output frame t sees input up to the end of frame t, never after it.
 
-A strided layer turns ``stride`` input frames into one, a transposed one turns one into ``stride``; both want whole frames
-(SpecError otherwise). Before the first frame there are zeros, so that a fresh state is all zeros.
+A strided layer turns ``stride`` input frames into one, a transposed one turns one into ``stride``; both want whole
+frames (SpecError otherwise). Before the first frame there are zeros, so that a fresh state is all zeros.
 """
 
 from dataclasses import dataclass

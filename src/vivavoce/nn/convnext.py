@@ -1,7 +1,7 @@
 """ConvNeXt blocks over time, causal: a depthwise convolution, then a wide pointwise layer per frame (arXiv:2201.03545).
 
-Vocos (arXiv:2306.00814) showed that a plain stack of them at one frame rate makes a vocoder. Departures: the convolution
-looks only backwards; no global response norm.
+Vocos (arXiv:2306.00814) showed that a plain stack of them at one frame rate makes a vocoder. Departures: the
+convolution looks only backwards; no global response norm.
 """
 
 from dataclasses import dataclass

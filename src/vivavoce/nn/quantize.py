@@ -1,9 +1,9 @@
 """Vector quantisation: a frame's vector becomes a few book entries, each refining what the ones before it left.
 
-SoundStream (arXiv:2107.03312 §3.3): k-means start, codebooks that follow their vectors by moving averages, entries that are
-no longer used moved to vectors of the batch, and training with fewer books for part of the examples. `SplitQuantizer` gives
-the first book a projection of its own, so that it can be taught meaning without the others bending it (Mimi,
-arXiv:2410.00037 §3.3.3).
+SoundStream (arXiv:2107.03312 §3.3): k-means start, codebooks that follow their vectors by moving averages, entries
+that are no longer used moved to vectors of the batch, and training with fewer books for part of the examples.
+`SplitQuantizer` gives the first book a projection of its own, so that it can be taught meaning without the others
+bending it (Mimi, arXiv:2410.00037 §3.3.3).
 """
 
 from dataclasses import dataclass

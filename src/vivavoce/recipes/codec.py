@@ -1,12 +1,11 @@
 """The codec's training: real speech, spectral distances first, an adversary afterwards.
 
-    python -m vivavoce.recipes.codec --speech DIR --run runs/codec
-
-``DIR`` holds ``manifest.jsonl`` and its clips. Decoded sound is cached beside the run; a killed run goes on where it was.
+`train` and then `polish`; the speech folder holds ``manifest.jsonl`` and its clips. Decoded sound is cached beside the
+run; a killed run goes on where it was.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,17 +15,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vivavoce.audio.files import mono, read_audio
+from vivavoce.audio.files import mono, pad_to, read_audio
 from vivavoce.audio.resample import resample
 from vivavoce.core import rng
 from vivavoce.core.config import dump
 from vivavoce.core.errors import ManifestError
-from vivavoce.core.parts import save_part
+from vivavoce.core.parts import load_part, save_part
 from vivavoce.data.waves import WaveCache
+from vivavoce.evals import quality
 from vivavoce.models.codec import Codec, CodecConfig
 from vivavoce.nn.quantize import entropy
 from vivavoce.train import Checkpoints, Curves, Export, JsonLines, Progress, Run, Validate, fit, warm_cosine
 from vivavoce.train.tasks.codec import CodecSpectral, SoundBatch
+from vivavoce.train.tasks.codec_gan import CodecGan
 
 _NARROW_HZ = 7600.0  # what a 16 kHz recording can be trusted to
 _MP3_HZ = 5500.0
@@ -37,6 +38,7 @@ class Clip(NamedTuple):
 
     path: Path
     source: str
+    licence: str
     highest_hz: float
 
 
@@ -52,6 +54,9 @@ class CodecRecipe:
     frames: int = 32  # token frames per crop
     seed: int = 1
     ema: float = 0.998
+    polish_steps: int = 4000
+    polish_lr: float = 3e-4
+    judges_share: float = 1.0
     bypass_steps: int = 300
     share: tuple[tuple[str, float], ...] = (
         ("librispeech", 0.42),
@@ -79,12 +84,15 @@ def read_clips(speech: Path, split: str = "train") -> list[Clip]:
             highest = _MP3_HZ if row["quality"] != "lossless" else 12000.0 if wide else _NARROW_HZ
             if row["native_sample_rate"] == 22050:
                 highest = 10500.0
-            clips.append(Clip(speech / row["path"], row["source"], highest))
+            clips.append(Clip(speech / row["path"], row["source"], row["licence"], highest))
     return clips
 
 
 def batches(recipe: CodecRecipe, clips: Sequence[Clip], cache: WaveCache) -> Callable[[int], SoundBatch]:
-    """Crops as a function of the step: sources by their share, then clips by length; half of them played faster or slower."""
+    """Crops as a function of the step: sources by their share, then clips by length.
+
+    Half of them played faster or slower.
+    """
     size, rate = recipe.frames * recipe.codec.hop, recipe.codec.mel.sample_rate
     lengths = np.array([cache.length(number) for number in range(len(clips))], dtype=np.float64)
     sources = {name: np.array([i for i, c in enumerate(clips) if c.source == name]) for name, _ in recipe.share}
@@ -149,67 +157,96 @@ def measuring_clips(speech: Path, rate: int, each_seconds: float = 5.0, most: in
 
 
 def measure(codec: Codec, samples: Sequence[Sample]) -> dict[str, float]:
-    """STOI and PESQ-WB at 16 kHz, and bits per code, over clips (packages ``pystoi`` and ``pesq``)."""
-    from pesq import pesq
-    from pystoi import stoi
-
-    rate = codec.config.mel.sample_rate
-    clear, quality, codes = [], [], []
+    """STOI, PESQ-WB and bits per code over clips (packages ``pystoi`` and ``pesq``)."""
+    rate, hop = codec.config.mel.sample_rate, codec.config.hop
+    clear, opinion, codes = [], [], []
     for sample in samples:
-        padded = torch.nn.functional.pad(sample.wave, (0, -len(sample.wave) % codec.config.hop))[None]
-        codes.append(codec.encode(padded)[0])
         made = codec.resynthesize(sample.wave[None])[0]
-        real16, made16 = (resample(x, rate, 16000).numpy() for x in (sample.wave, made))
-        clear.append(stoi(real16, made16, 16000))
-        quality.append(pesq(16000, real16, made16, "wb"))
+        clear.append(quality.stoi(sample.wave, made, rate))
+        opinion.append(quality.pesq(sample.wave, made, rate))
+        codes.append(codec.encode(pad_to(sample.wave[None], hop))[0])
     used = entropy(torch.cat(codes, dim=1)[None], codec.config.size)
     return {
         "stoi": float(np.mean(clear)),
-        "pesq": float(np.mean(quality)),
+        "pesq": float(np.mean(opinion)),
         "bits_first": float(used[0]),
         "bits_rest": float(used[1:].mean()),
     }
 
 
-def train(
+def train(recipe: CodecRecipe, speech: Path, folder: Path, cache: Path | None = None, **every: float) -> Run:
+    """First stage: spectral distances. Measures on dev clips and writes the part ``codec`` into ``folder``."""
+    torch.manual_seed(recipe.seed)
+    task = CodecSpectral(recipe.codec, bypass_steps=recipe.bypass_steps)
+    optimizer = torch.optim.AdamW(task.parameters(), recipe.lr, betas=(0.9, 0.99), weight_decay=0.01)
+    return _fit(task, optimizer, recipe, speech, folder, cache, **every)
+
+
+def polish(
+    recipe: CodecRecipe, start: Path, speech: Path, folder: Path, cache: Path | None = None, **every: float
+) -> Run:
+    """Second stage: goes on from the part ``codec`` in ``start`` with judges."""
+    torch.manual_seed(recipe.seed)
+    task = CodecGan(recipe.codec, share=recipe.judges_share)
+    task.codec.load_state_dict(load_part(start, "codec").state_dict())
+    optimizers = {
+        "codec": torch.optim.AdamW(task.codec.parameters(), recipe.polish_lr, betas=(0.8, 0.99), weight_decay=0.01),
+        "judges": torch.optim.AdamW(task.judges.parameters(), 2 * recipe.polish_lr, betas=(0.5, 0.9)),
+    }
+    return _fit(task, optimizers, recipe, speech, folder, cache, **every)
+
+
+def _fit(
+    task: CodecSpectral | CodecGan,
+    optimizers: Any,
     recipe: CodecRecipe,
     speech: Path,
     folder: Path,
-    cache_folder: Path | None = None,
-    card: Mapping[str, Any] | None = None,
-    measure_every_seconds: float = 300.0,
+    cache: Path | None,
+    measure_seconds: float = 300.0,
 ) -> Run:
-    """First stage: trains with spectral distances, measures on dev clips, writes the part into ``folder``."""
-    torch.set_num_threads(1)
-    torch.manual_seed(recipe.seed)
+    rate = recipe.codec.mel.sample_rate
     clips = read_clips(speech)
-    cache = WaveCache.of([c.path for c in clips], recipe.codec.mel.sample_rate, cache_folder or folder)
-    task = CodecSpectral(recipe.codec, bypass_steps=recipe.bypass_steps)
-    optimizer = torch.optim.AdamW(task.parameters(), recipe.lr, betas=(0.9, 0.99), weight_decay=0.01)
-    samples = measuring_clips(speech, recipe.codec.mel.sample_rate)
+    waves = WaveCache.of([clip.path for clip in clips], rate, cache or folder)
+    samples = measuring_clips(speech, rate)
 
-    def measured(model: nn.Module) -> Mapping[str, float]:
-        assert isinstance(model, CodecSpectral)
-        return measure(model.codec, samples)
+    def codec_of(model: nn.Module) -> Codec:
+        assert isinstance(model, CodecSpectral | CodecGan)
+        return model.codec
 
     def export(run: Run) -> None:
-        assert isinstance(run.model, CodecSpectral)
-        save_part(folder, "codec", recipe.codec, run.model.codec, dict(card or {}) | {"steps": run.step}, torch.float16)
+        card = _card(recipe, run, clips)
+        save_part(folder, "codec", recipe.codec, codec_of(run.model), card, torch.float16)
 
+    steps = recipe.steps if isinstance(task, CodecSpectral) else recipe.polish_steps
     return fit(
         task,
-        batches(recipe, clips, cache),
-        optimizer,
-        steps=recipe.steps,
-        schedule=warm_cosine(recipe.steps, recipe.warmup, floor=0.1),
+        batches(recipe, clips, waves),
+        optimizers,
+        steps=steps,
+        schedule=warm_cosine(steps, recipe.warmup, floor=0.1),
         seed=recipe.seed,
         ema=recipe.ema,
         hooks=(
             Progress("codec"),
             JsonLines(folder / "losses.jsonl"),
-            Validate(folder / "dev.jsonl", measured, every_seconds=measure_every_seconds),
+            Validate(
+                folder / "dev.jsonl", lambda model: measure(codec_of(model), samples), every_seconds=measure_seconds
+            ),
             Curves(folder / "losses.jsonl", folder / "losses.png"),
             Export(export),
             Checkpoints(folder, every_seconds=180, identity=json.dumps(dump(recipe.codec))),
         ),
     )
+
+
+def _card(recipe: CodecRecipe, run: Run, clips: Sequence[Clip]) -> dict[str, Any]:
+    licences = sorted({(clip.source, clip.licence) for clip in clips})
+    return {
+        "recipe": "vivavoce.recipes.codec",
+        "settings": dump(recipe),
+        "stage": type(run.task).__name__,
+        "data": [{"source": source, "licence": licence} for source, licence in licences],
+        "steps": run.step,
+        "audio_hours": round(run.audio_seconds / 3600, 2),
+    }

@@ -1,7 +1,7 @@
 """Learning a codec: spectral distances and the quantiser's own terms.
 
-The quantiser is bypassed for the first steps, until the encoder says something worth clustering; then its books are begun
-by k-means on the latest latents. The first book may have a teacher, whose features come with the batch.
+The quantiser is bypassed for the first steps, until the encoder says something worth clustering; then its books are
+begun by k-means on the latest latents. The first book may have a teacher, whose features come with the batch.
 """
 
 from dataclasses import dataclass

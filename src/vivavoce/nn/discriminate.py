@@ -1,0 +1,95 @@
+"""Discriminators: small image networks that look at spectra at several resolutions and say how real each patch is.
+
+The multi-scale STFT discriminator of EnCodec (arXiv:2210.13438 §3.4), made for a CPU. Departures: three scales, and
+groups of neighbouring bins enter as channels, which makes the pictures small and the multiplications dense; spectra
+enter with square-root magnitudes, so that quiet parts count; frequencies that a recording cannot be trusted to are
+blanked in both the real and the made sound.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import leaky_relu
+from torch.nn.utils.parametrizations import weight_norm
+
+from vivavoce.audio.stft import hann
+
+
+class Judgement(NamedTuple):
+    """What one discriminator says."""
+
+    score: Float[Tensor, "B 1 T F"]  # high for real
+    features: tuple[Float[Tensor, "B D T F"], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscriminatorConfig:
+    """One network per window, hop a quarter of it."""
+
+    sample_rate: int = 24000
+    windows: tuple[int, ...] = (1024, 512, 256)
+    channels: int = 32
+    grouped: int = 8  # neighbouring bins that enter as channels
+
+    def build(self) -> "Discriminator":
+        """The module."""
+        return Discriminator(self)
+
+
+@final
+class SpectrumJudge(nn.Module):
+    """Convolutions over time and frequency; frequency is halved by the later ones, time is seen ever further."""
+
+    window: Tensor
+
+    def __init__(self, window: int, config: DiscriminatorConfig) -> None:
+        """Three layers and a score."""
+        super().__init__()
+        self.config = config
+        self.register_buffer("window", hann(window), persistent=False)
+        wide = config.channels
+        widths = ((2 * config.grouped, wide, 1, 1), (wide, wide, 2, 2), (wide, 2 * wide, 2, 4))
+        self.layers = nn.ModuleList(
+            [
+                weight_norm(nn.Conv2d(a, b, (3, 5), (1, stride), (dilation, 2), (dilation, 1)))
+                for a, b, stride, dilation in widths
+            ]
+        )
+        self.score = weight_norm(nn.Conv2d(2 * wide, 1, (3, 3), padding=(1, 1)))
+
+    def forward(self, wave: Float[Tensor, "B N"], highest_hz: Float[Tensor, " B"]) -> Judgement:
+        """A score per patch, and what the layers saw."""
+        x, features = self._picture(wave, highest_hz), []
+        for layer in self.layers:
+            x = leaky_relu(layer(x), 0.2)
+            features.append(x)
+        return Judgement(self.score(x), tuple(features))
+
+    def _picture(self, wave: Float[Tensor, "B N"], highest_hz: Float[Tensor, " B"]) -> Float[Tensor, "B G T F"]:
+        grouped = self.config.grouped
+        with torch.autocast(wave.device.type, enabled=False):
+            spectra = torch.fft.rfft(wave.float().unfold(-1, len(self.window), len(self.window) // 4) * self.window)
+            parts = torch.stack((spectra.real, spectra.imag), dim=1)
+            loud = parts / (parts.square().sum(1, keepdim=True) + 1e-4) ** 0.25
+            hz = torch.linspace(0, self.config.sample_rate / 2, loud.shape[3], device=wave.device)
+            whole = (loud * (hz <= highest_hz[:, None])[:, None, None])[..., : loud.shape[3] // grouped * grouped]
+            picture = whole.unflatten(3, (-1, grouped)).permute(0, 1, 4, 2, 3).flatten(1, 2)
+            return picture.contiguous(memory_format=torch.channels_last)
+
+
+@final
+class Discriminator(nn.Module):
+    """Judges of several resolutions."""
+
+    def __init__(self, config: DiscriminatorConfig) -> None:
+        """One judge per window."""
+        super().__init__()
+        self.config = config
+        self.judges = nn.ModuleList([SpectrumJudge(w, config) for w in config.windows])
+
+    def forward(self, wave: Float[Tensor, "B N"], highest_hz: Float[Tensor, " B"]) -> list[Judgement]:
+        """What each judge says."""
+        return [judge(wave, highest_hz) for judge in self.judges]
