@@ -1,0 +1,158 @@
+"""Descriptions of voices in words, and what they ask for.
+
+Every known word asks for some of nine things, each as a number about -1 to 1. "Very" and "a bit" scale the word that
+follows, "not" and "less" turn it around.
+"""
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from types import MappingProxyType
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """What a voice should be like; 0 is "not said".
+
+    ``sex`` is -1 for a man and 1 for a woman, ``age`` -1 for a child and 1 for an old person, ``size`` -1 for somebody
+    tiny and 1 for a giant; the others mean more (1) or less (-1) of what they name.
+    """
+
+    pitch: float = 0.0
+    rate: float = 0.0
+    loudness: float = 0.0
+    liveliness: float = 0.0
+    roughness: float = 0.0
+    breath: float = 0.0
+    whisper: float = 0.0
+    sex: float = 0.0
+    age: float = 0.0
+    size: float = 0.0
+
+    def __bool__(self) -> bool:
+        """Whether anything is asked for."""
+        return any(getattr(self, field.name) for field in fields(self))
+
+    def plus(self, asked: Mapping[str, float], weight: float = 1.0) -> "Traits":
+        """These and more, each kept within -1.7 to 1.7."""
+        changed = {name: max(-1.7, min(1.7, getattr(self, name) + weight * value)) for name, value in asked.items()}
+        return replace(self, **changed)
+
+
+def _known() -> Mapping[str, Mapping[str, float]]:
+    """The words by what they ask for."""
+    alike: tuple[tuple[str, dict[str, float]], ...] = (
+        ("high higher high-pitched squeaky shrill piping soprano treble", {"pitch": 1.0}),
+        ("low lower low-pitched deep deeper bass baritone", {"pitch": -1.0}),
+        ("fast faster quick quicker quickly rapid rapidly hurried brisk hasty speedy hasten rushed", {"rate": 1.0}),
+        ("slow slower slowly unhurried drawling leisurely sluggish measured", {"rate": -1.0}),
+        ("loud louder loudly shouting shouted shout booming yelling strong powerful thundering", {"loudness": 1.0}),
+        ("quiet quieter quietly soft softly softer gentle gently hushed muted faint murmuring", {"loudness": -1.0}),
+        ("whisper whispers whispering whispered whispery", {"whisper": 1.0, "loudness": -0.5}),
+        ("rough gruff raspy rasping hoarse gravelly gravel croaky harsh husky scratchy creaky growling", {"roughness": 1.0}),
+        ("smooth clear clean silky velvety polished", {"roughness": -0.5}),
+        ("breathy airy", {"breath": 1.0}),
+        ("lively expressive animated energetic enthusiastic melodic", {"liveliness": 1.0}),
+        ("flat monotone monotonous deadpan robotic mechanical emotionless", {"liveliness": -1.0}),
+        ("happy cheerful cheery joyful merry jolly", {"liveliness": 0.8, "pitch": 0.3, "rate": 0.2}),
+        ("excited eager", {"liveliness": 1.0, "rate": 0.5, "pitch": 0.4, "loudness": 0.3}),
+        ("sad gloomy mournful melancholy", {"liveliness": -0.6, "rate": -0.7, "pitch": -0.3, "loudness": -0.4}),
+        ("angry furious", {"loudness": 0.8, "rate": 0.3, "roughness": 0.6, "liveliness": 0.4}),
+        ("grumpy grumbling surly cranky", {"pitch": -0.6, "rate": -0.5, "roughness": 0.7, "liveliness": -0.3}),
+        ("calm relaxed soothing patient", {"rate": -0.5, "liveliness": -0.3, "loudness": -0.2}),
+        ("tired sleepy weary bored drowsy", {"rate": -0.7, "liveliness": -0.6, "pitch": -0.2, "loudness": -0.3}),
+        ("nervous anxious", {"rate": 0.6, "pitch": 0.4}),
+        ("mysterious sinister", {"rate": -0.5, "loudness": -0.4, "breath": 0.5, "pitch": -0.3}),
+        ("serious stern solemn", {"pitch": -0.3, "liveliness": -0.4, "rate": -0.2}),
+        ("warm friendly kind", {"pitch": -0.1, "liveliness": 0.3}),
+        ("bright", {"pitch": 0.4, "liveliness": 0.3}),
+        ("dark", {"pitch": -0.6}),
+        ("woman female lady feminine girlish she her queen princess waitress mother actress", {"sex": 1.0}),
+        ("man male gentleman guy masculine he his king knight father actor lord", {"sex": -1.0}),
+        ("old elderly aged ancient aging", {"age": 1.0, "rate": -0.25}),
+        ("young youthful teenage teenager youngish", {"age": -0.4, "pitch": 0.2}),
+        ("child kid childlike childish toddler", {"age": -1.0, "size": -0.7, "pitch": 0.6}),
+        ("girl", {"age": -0.8, "sex": 1.0, "size": -0.5, "pitch": 0.4}),
+        ("boy", {"age": -1.0, "sex": -0.3, "size": -0.6, "pitch": 0.5}),
+        ("grandmother grandma granny", {"age": 1.0, "sex": 1.0, "rate": -0.3}),
+        ("grandfather grandpa", {"age": 1.0, "sex": -1.0, "rate": -0.3}),
+        ("big large huge heavy", {"size": 0.7, "pitch": -0.4}),
+        ("little tiny small", {"size": -0.7, "pitch": 0.4}),
+        ("dwarf dwarven", {"sex": -1.0, "pitch": -0.7, "rate": -0.4, "roughness": 0.8, "size": 0.3}),
+        ("innkeeper barkeeper bartender barkeep", {"sex": -1.0, "pitch": -0.2, "roughness": 0.2}),
+        ("robot android computer machine", {"liveliness": -2.0, "rate": -0.1}),
+        ("giant ogre troll orc monster dragon", {"sex": -1.0, "size": 1.0, "pitch": -1.0, "rate": -0.5, "roughness": 0.7}),
+        ("goblin gnome imp", {"size": -0.6, "pitch": 0.6, "rate": 0.4, "roughness": 0.6}),
+        ("elf elven fairy pixie", {"sex": 0.6, "pitch": 0.5, "size": -0.3, "breath": 0.2}),
+        ("witch hag crone", {"sex": 1.0, "age": 1.0, "roughness": 0.6, "pitch": 0.4}),
+        ("wizard sage", {"sex": -1.0, "age": 1.0, "rate": -0.4, "pitch": -0.2}),
+        ("pirate", {"sex": -1.0, "roughness": 0.8, "loudness": 0.4, "pitch": -0.3}),
+        ("ghost spirit", {"whisper": 0.6, "breath": 0.6, "rate": -0.5}),
+        ("mouse", {"size": -1.0, "pitch": 1.0, "loudness": -0.5}),
+        ("narrator storyteller", {"rate": -0.2, "liveliness": 0.2}),
+        ("newsreader announcer", {"rate": 0.1, "liveliness": 0.2, "loudness": 0.2}),
+    )
+    return MappingProxyType({word: asked for words, asked in alike for word in words.split()})
+
+
+KNOWN: Mapping[str, Mapping[str, float]] = _known()
+_MORE = {"very": 1.6, "really": 1.5, "extremely": 1.7, "super": 1.6, "so": 1.4, "much": 1.4, "too": 1.3, "incredibly": 1.7}
+_LESS = {"bit": 0.5, "slightly": 0.5, "somewhat": 0.6, "rather": 0.9, "quite": 1.0, "fairly": 0.8, "touch": 0.4}
+_NOT = {"not", "no", "never", "without", "isn't", "don't", "doesn't", "nor"}
+_JOINS = {"and", "or", "a", "an", "as", "the", "of", "be", "sound", "speak", "any", "that", "all"}
+_VOLUME = {"volume", "loudness"}
+_SPEED = {"speed", "tempo", "pace", "rate"}
+
+
+def traits_of(description: str) -> Traits:
+    """What a description asks for; words that nobody knows are passed over."""
+    words = re.findall(r"[a-z]+(?:['-][a-z]+)*", description.lower().replace("\u2019", "'"))
+    traits = Traits()
+    weight, sign = 1.0, 1.0
+    for index, word in enumerate(words):
+        following = words[index + 1] if index + 1 < len(words) else ""
+        if word in _NOT:
+            sign = -1.0
+        elif word == "less":
+            sign, weight = -1.0, 0.7
+        elif word in _MORE:
+            weight *= _MORE[word]
+        elif word in _LESS or (word == "little" and following in KNOWN and index and words[index - 1] == "a"):
+            weight *= _LESS.get(word, 0.5)
+        elif word in KNOWN or (word not in _JOINS and _parts_known(word)):
+            for part in [word] if word in KNOWN else word.split("-"):
+                asked = _measured(KNOWN.get(part, {}), following)
+                traits = traits.plus(asked, weight * (0.6 * sign if sign < 0 else 1.0))
+            weight, sign = 1.0, 1.0
+        elif word not in _JOINS:
+            weight = 1.0
+    return traits
+
+
+def _parts_known(word: str) -> bool:
+    return "-" in word and any(part in KNOWN for part in word.split("-"))
+
+
+def _measured(asked: Mapping[str, float], following: str) -> Mapping[str, float]:
+    """"Low" and "high" mean pitch, unless volume or speed follows."""
+    if set(asked) == {"pitch"} and following in _VOLUME:
+        return {"loudness": asked["pitch"]}
+    if set(asked) == {"pitch"} and following in _SPEED:
+        return {"rate": asked["pitch"]}
+    return asked
+
+
+def understood(description: str) -> Traits:
+    """As `traits_of`; says in one warning when nothing in a description is known, and then asks for nothing."""
+    traits = traits_of(description)
+    if description.strip() and not traits:
+        log.warning(
+            "no word of the voice %r is known, so the default voice speaks; known are for example %s",
+            description[:80],
+            "high, low, fast, slow, loud, quiet, whispering, gruff, breathy, lively, monotone, old, young, woman, man, "
+            "child, dwarf, innkeeper, robot, witch, giant",
+        )
+    return traits
