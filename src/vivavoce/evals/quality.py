@@ -1,5 +1,7 @@
 """How well coded sound keeps what it was: intelligibility, quality and how evenly the tokens are used."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -45,7 +47,8 @@ def dnsmos(wave: Float[Tensor, " N"], sample_rate: int) -> float:
     from speechmos import dnsmos as measure
 
     sound = resample(wave, sample_rate, _RATE).clamp(-1, 1).numpy()
-    return float(measure.run(sound, sr=_RATE)["ovrl_mos"])
+    found: Any = measure.run(sound, sr=_RATE)
+    return float(found["ovrl_mos"])
 
 
 def entropy(codes: Int[Tensor, " N"], size: int) -> float:
