@@ -1,9 +1,10 @@
 """Which phone is spoken when: a frame classifier, and the best path through everything a sentence may sound like.
 
-The lattice of a sentence holds every listed pronunciation of each word and a pause that may or may not stand between two
-words; Viterbi's algorithm takes all of it at once. Every phone lasts at least two frames.
+The lattice of a sentence holds every listed pronunciation of each word and a pause that may or may not stand between
+two words; Viterbi's algorithm takes all of it at once. Every phone lasts at least two frames.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, final
@@ -31,51 +32,60 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Lattice:
-    """States with one phone each; ``before`` lists who may come before a state (padded with the number of states)."""
+    """States with one phone each, in chains.
+
+    A state may be held (``holds``), may follow the state before it (``follows``), or begins a chain: the k-th of
+    ``begins`` comes after one of the states in row k of ``after``, which is padded with the number of states.
+    """
 
     phone: np.ndarray
     unit: np.ndarray
     word: np.ndarray
-    before: np.ndarray
+    holds: np.ndarray
+    follows: np.ndarray
+    begins: np.ndarray
+    after: np.ndarray
     opens: np.ndarray
     closes: np.ndarray
 
 
 def lattice(words: Sequence[Sequence[Sequence[int]]], silence: int = 0) -> Lattice:
     """All ways to say words, each given as its pronunciations; pauses may stand before, between and after them."""
-    phone: list[int] = []
-    unit: list[int] = []
-    word: list[int] = []
-    before: list[list[int]] = []
-    opens: set[int] = set()
+    rows: list[tuple[int, int, int, bool, bool]] = []  # phone, unit, word, holds, follows
+    begins: list[int] = []
+    after: list[list[int]] = []
+    opens: list[int] = []
 
-    def chain(phones: Sequence[int], index: int, after: list[int], begins: bool) -> int:
-        for place, one in enumerate(phones):
-            for repeat in range(_SHORTEST_PAUSE if one == silence else _SHORTEST):
-                state = len(phone)
-                phone.append(one)
-                word.append(index)
-                unit.append(unit[-1] + (repeat == 0) if unit else 0)
-                first = place == 0 and repeat == 0
-                before.append(list(after) if first else [state - 1])
-                if first and begins:
-                    opens.add(state)
-            before[-1].append(len(phone) - 1)
-        return len(phone) - 1
+    def chain(phones: Sequence[int], word: int, befores: list[int], first: bool) -> int:
+        begins.append(len(rows))
+        after.append(befores)
+        if first:
+            opens.append(len(rows))
+        for place, phone in enumerate(phones):
+            repeats = _SHORTEST_PAUSE if phone == silence else _SHORTEST
+            unit = rows[-1][1] + 1 if rows else 0
+            for repeat in range(repeats):
+                rows.append((phone, unit, word, repeat == repeats - 1, place + repeat > 0))
+        return len(rows) - 1
 
     ends = [chain([silence], -1, [], True)]
-    start = True
     for index, forms in enumerate(words):
-        reached = [chain(form, index, ends, start) for form in forms if form]
-        pause = chain([silence], -1, reached, False)
-        ends, start = [*reached, pause], False
-    widest = max(len(b) for b in before)
-    table = np.full((len(phone), widest), len(phone), dtype=np.int64)
-    for state, row in enumerate(before):
-        table[state, : len(row)] = row
-    states = np.arange(len(phone))
+        reached = [chain(form, index, ends, index == 0) for form in forms if form]
+        ends = [*reached, chain([silence], -1, reached, False)]
+    widest = max(len(row) for row in after)
+    padded = [row + [len(rows)] * (widest - len(row)) for row in after]
+    phone, unit, word, holds, follows = (np.array(column) for column in zip(*rows, strict=True))
+    states = np.arange(len(rows))
     return Lattice(
-        np.array(phone), np.array(unit), np.array(word), table, np.isin(states, list(opens)), np.isin(states, ends)
+        phone,
+        unit,
+        word,
+        np.where(holds, 0.0, _NEVER),
+        np.where(follows, 0.0, _NEVER),
+        np.array(begins),
+        np.array(padded, dtype=np.int64).reshape(len(begins), widest),
+        np.isin(states, opens),
+        np.isin(states, ends),
     )
 
 
@@ -87,31 +97,43 @@ def align(scores: Float[Tensor, "T V"], ways: Lattice) -> tuple[list[Span], floa
     """
     local = scores.double().numpy()[:, ways.phone]
     n_frames, n_states = local.shape
-    total = np.full(n_states + 1, _NEVER)
+    total = np.full(n_states + 1, _NEVER)  # one more: what padding points to
     if n_frames:
         total[:-1] = np.where(ways.opens, local[0], _NEVER)
-    back = np.zeros((n_frames, n_states), dtype=np.int64)
-    rows = np.arange(n_states)
+    moved = np.zeros((n_frames, n_states), dtype=bool)
+    entered = np.zeros((n_frames, len(ways.begins)), dtype=np.int64)
+    chains = np.arange(len(ways.begins))
     for t in range(1, n_frames):
-        reach = total[ways.before]
-        pick = reach.argmax(axis=1)
-        back[t] = ways.before[rows, pick]
-        total[:-1] = reach[rows, pick] + local[t]
-    final_scores = np.where(ways.closes, total[:-1], _NEVER)
-    state = int(final_scores.argmax())
-    best = float(final_scores[state])
+        hold = total[:-1] + ways.holds
+        step = ways.follows.copy()
+        step[1:] += total[:-2]
+        reach = total[ways.after]
+        np.greater(step, hold, out=moved[t])
+        entered[t] = reach.argmax(axis=1)
+        total[:-1] = np.maximum(hold, step)
+        total[ways.begins] = reach[chains, entered[t]]
+        total[:-1] += local[t]
+    last = np.where(ways.closes, total[:-1], _NEVER)
+    state = int(last.argmax())
+    best = float(last[state])
     if n_frames == 0 or best < _NEVER / 2:
         raise SpecError(f"{n_frames} frames are too few for these words; is it their recording?")
+    chain_of = {int(begin): number for number, begin in enumerate(ways.begins)}
     path = np.empty(n_frames, dtype=np.int64)
     path[-1] = state
     for t in range(n_frames - 1, 0, -1):
-        path[t - 1] = back[t, path[t]]
-    units = ways.unit[path]
-    edges = [0, *(np.flatnonzero(np.diff(units)) + 1).tolist(), n_frames]
-    spans = [
-        Span(int(ways.phone[path[a]]), int(ways.word[path[a]]), a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)
-    ]
-    return spans, best / n_frames
+        if state in chain_of:
+            state = int(ways.after[chain_of[state], entered[t, chain_of[state]]])
+        elif moved[t, state]:
+            state -= 1
+        path[t - 1] = state
+    return _spans(path, ways.unit, ways.phone, ways.word), best / n_frames
+
+
+def _spans(path: np.ndarray, unit: np.ndarray, phone: np.ndarray, word: np.ndarray) -> list[Span]:
+    units = unit[path]
+    edges = [0, *(np.flatnonzero(np.diff(units)) + 1).tolist(), len(path)]
+    return [Span(int(phone[path[a]]), int(word[path[a]]), a, b) for a, b in itertools.pairwise(edges)]
 
 
 def decode(
@@ -133,7 +155,7 @@ def decode(
     for t in range(len(local) - 1, 0, -1):
         path[t - 1] = back[t, path[t]]
     edges = [0, *(np.flatnonzero(np.diff(path)) + 1).tolist(), len(path)]
-    return [Span(int(path[a]), 0 if path[a] else -1, a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [Span(int(path[a]), 0 if path[a] else -1, a, b) for a, b in itertools.pairwise(edges)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

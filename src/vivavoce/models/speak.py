@@ -1,0 +1,399 @@
+"""The voice: phones, their lengths and melody, and a voice print become a mel spectrum, piece by piece.
+
+After FastSpeech 2 (arXiv:2006.04558): lengths are explicit, so nothing can be skipped or said twice, everything can be
+told to it (rate, pitch, level), and the times of words are known before they sound. Departs from it: the spectrum is
+predicted in the units of the voice (deviations from its mean spectrum), harmonics are drawn from a comb that the pitch
+gives, and the decoder is causal and stepped. It makes two mel frames at a time.
+"""
+
+import math
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import NamedTuple, final
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from vivavoce.audio.mel import LogMelConfig
+from vivavoce.audio.stft import hz_of_mel, mel_of_hz
+from vivavoce.core.errors import VoiceError
+from vivavoce.core.streaming import State, Timing, zeros
+from vivavoce.models.manner import Manner
+from vivavoce.models.script import MARK_IDS, PLACES, STRESSES, Script
+from vivavoce.nn.prosody import (
+    ANCHORS,
+    FEATURES,
+    LENGTH_CENTRE,
+    PITCH_CENTRE,
+    FrameTable,
+    ProsodyPredictorConfig,
+    curve,
+    frame_table,
+)
+from vivavoce.nn.style import ReferenceEncoderConfig, VoicePrint, spectrum_stats, stack_prints, top_bin_of
+
+STACK = 2
+COMB_BINS = 48
+PLAIN = Manner()
+_PITCH_RANGE = (6.05, 8.75)  # 66 to 430 Hz
+_SHORTEST, _LONGEST = 2, 40
+_FIRST_PAUSE, _LAST_PAUSE = 4, 16
+_PAUSES = {0: (6, 30), 1: (12, 40), 2: (28, 60), 3: (28, 60), 4: (28, 60)}  # by the mark that stands there
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeakerConfig:
+    """About 4 M parameters; ``voices`` names the prints that it brings along."""
+
+    mel: LogMelConfig = field(default_factory=LogMelConfig)
+    phones: int = 40
+    text_width: int = 192
+    text_blocks: int = 3
+    width: int = 256
+    blocks: int = 5
+    kernel: int = 5
+    voice: int = 128
+    reference: ReferenceEncoderConfig = field(default_factory=ReferenceEncoderConfig)
+    voices: tuple[str, ...] = ()
+
+    @property
+    def rate(self) -> Fraction:
+        """Steps per second."""
+        return self.mel.rate / STACK
+
+    @property
+    def inputs(self) -> int:
+        """Numbers per step: condition, combs, voice, mean and deviation of the spectrum."""
+        return self.width + STACK * COMB_BINS + self.voice + 2 * self.mel.bins
+
+    def build(self) -> "Speaker":
+        """The module."""
+        return Speaker(self)
+
+
+@dataclass
+class SpeakerState(State):
+    """What each causal convolution still sees."""
+
+    past: list[Float[Tensor, "B P D"]]
+
+
+class _TextBlock(nn.Module):
+    """Depthwise convolution over phones and a two-layer perceptron, both added to their input."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.mix = nn.Conv1d(width, width, 7, padding=3, groups=width)
+        self.norm = nn.LayerNorm(width)
+        self.up = nn.Linear(width, 4 * width)
+        self.down = nn.Linear(4 * width, width)
+
+    def forward(self, x: Float[Tensor, "B P D"], mask: Float[Tensor, "B P 1"]) -> Float[Tensor, "B P D"]:
+        y = self.norm(self.mix((x * mask).transpose(1, 2)).transpose(1, 2))
+        return x + self.down(torch.relu(self.up(y)))
+
+
+class _FrameBlock(nn.Module):
+    """The same, causal, and coloured by the voice."""
+
+    def __init__(self, config: SpeakerConfig) -> None:
+        super().__init__()
+        self.kernel = config.kernel
+        self.mix = nn.Conv1d(config.width, config.width, config.kernel, groups=config.width)
+        self.norm = nn.LayerNorm(config.width)
+        self.colour = nn.Linear(config.voice, 2 * config.width)
+        self.up = nn.Linear(config.width, 3 * config.width)
+        self.down = nn.Linear(3 * config.width, config.width)
+
+    def forward(self, x: Float[Tensor, "B T D"], past: Tensor, voice: Float[Tensor, "B U E"]) -> Float[Tensor, "B T D"]:
+        mixed = self.mix(torch.cat((past, x), dim=1).transpose(1, 2)).transpose(1, 2)
+        scale, shift = self.colour(voice).chunk(2, dim=-1)
+        y = self.norm(mixed) * (1 + scale) + shift
+        return x + self.down(torch.relu(self.up(y)))
+
+
+def _whole_frames(lengths: Float[Tensor, " P"], script: Script) -> Int[Tensor, " P"]:
+    """Lengths in frames: what rounding takes from one phone goes to the next; pauses have bounds; the sum is even."""
+    made: list[int] = []
+    owed = 0.0
+    last = len(script) - 1
+    for index, length in enumerate(lengths.tolist()):
+        if int(script.phone[index]) == 0:
+            least, most = _PAUSES[int(script.mark[index])]
+            bounds = (_FIRST_PAUSE,) * 2 if index == 0 else (_LAST_PAUSE,) * 2 if index == last else (least, most)
+            made.append(round(min(max(length, bounds[0]), bounds[1])))
+            continue
+        wanted = min(length, _LONGEST) + owed
+        made.append(max(_SHORTEST, round(wanted)))
+        owed = wanted - made[-1]
+    made[-1] += sum(made) % STACK
+    return torch.tensor(made)
+
+
+class WordTime(NamedTuple):
+    """A word and when it is said, in mel frames."""
+
+    word: str
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A sentence that has been decided on but not drawn."""
+
+    script: Script
+    who: VoicePrint
+    manner: Manner
+    encoded: Float[Tensor, "1 P D"]
+    voice: Float[Tensor, "1 E"]
+    frames: Int[Tensor, " P"]
+    octaves: Float[Tensor, " T"]
+    voicing: Float[Tensor, " P"]
+    level: Float[Tensor, " P"]
+
+    @property
+    def steps(self) -> int:
+        """Steps that draw it."""
+        return int(self.frames.sum()) // STACK
+
+    @property
+    def gain_db(self) -> float:
+        """By how much the finished sound is to be raised or lowered."""
+        return self.manner.gain_db
+
+    def word_times(self) -> tuple[WordTime, ...]:
+        """Each word with its first frame and the frame after its last."""
+        ends = self.frames.cumsum(0)
+        times = []
+        for index, word in enumerate(self.script.words):
+            own = (self.script.word == index).nonzero()[:, 0]
+            times.append(WordTime(word, int((ends - self.frames)[own[0]]), int(ends[own[-1]])))
+        return tuple(times)
+
+
+@final
+class Speaker(nn.Module):
+    """See the file's text. `encode`, `prosody` and `conditions` plan a sentence; `step` draws it."""
+
+    bin_hz: Tensor
+    typical_mean: Tensor
+    typical_spread: Tensor
+    voices_vector: Tensor
+    voices_mean: Tensor
+    voices_spread: Tensor
+    voices_pitch: Tensor
+    voices_liveliness: Tensor
+
+    def __init__(self, config: SpeakerConfig) -> None:
+        """Random weights; the typical spectrum is set from training data."""
+        super().__init__()
+        self.config = config
+        sizes = (config.phones, STRESSES, PLACES, len(MARK_IDS))
+        self.tables = nn.ModuleList(nn.Embedding(size, config.text_width) for size in sizes)
+        self.text = nn.ModuleList(_TextBlock(config.text_width) for _ in range(config.text_blocks))
+        self.text_norm = nn.LayerNorm(config.text_width)
+        self.reference = config.reference.build()
+        self.voice = nn.Linear(config.reference.vector + 2 + 2 * config.mel.bins, config.voice)
+        self.prosody = ProsodyPredictorConfig(
+            inputs=config.text_width, voice=config.voice, width=config.text_width
+        ).build()
+        self.now = nn.Linear(config.text_width, config.width)
+        self.later = nn.Linear(config.text_width, config.width)
+        self.told = nn.Sequential(
+            nn.Linear(STACK * (FEATURES + COMB_BINS), config.width), nn.ReLU(), nn.Linear(config.width, config.width)
+        )
+        self.blocks = nn.ModuleList(_FrameBlock(config) for _ in range(config.blocks))
+        self.out_norm = nn.LayerNorm(config.width)
+        self.out = nn.Linear(config.width, STACK * (config.mel.bins + COMB_BINS))
+        top = float(mel_of_hz(torch.tensor(config.mel.fmax)))
+        centres = hz_of_mel(torch.linspace(0, top, config.mel.bins + 2)[1:-1])
+        self.register_buffer("bin_hz", centres[:COMB_BINS], persistent=False)
+        self.register_buffer("typical_mean", torch.full((config.mel.bins,), -5.0))
+        self.register_buffer("typical_spread", torch.full((config.mel.bins,), 1.5))
+        shapes = {"vector": (config.reference.vector,), "mean": (config.mel.bins,), "spread": (config.mel.bins,)}
+        for name in ("vector", "mean", "spread", "pitch", "liveliness"):
+            self.register_buffer(f"voices_{name}", torch.zeros(len(config.voices), *shapes.get(name, ())))
+
+    @property
+    def timing(self) -> Timing:
+        """A step is two mel frames; everything it needs is in its input."""
+        return Timing(rate=self.config.mel.rate, hop=STACK)
+
+    # --- who speaks -------------------------------------------------------------------------------------------------
+
+    def preset(self, name: str) -> VoicePrint:
+        """A voice that the part brings along; VoiceError names those that there are."""
+        if name not in self.config.voices:
+            raise VoiceError(f"there is no voice {name!r}; choose one of {', '.join(self.config.voices) or 'none'}")
+        index = self.config.voices.index(name)
+        prints = (self.voices_vector, self.voices_mean, self.voices_spread, self.voices_pitch, self.voices_liveliness)
+        return VoicePrint(*(values[index] for values in prints))
+
+    def bring(self, name: str, who: VoicePrint) -> None:
+        """Sets a voice that the configuration names."""
+        index = self.config.voices.index(name)
+        self.voices_vector[index] = who.vector
+        self.voices_mean[index] = who.mean
+        self.voices_spread[index] = who.spread
+        self.voices_pitch[index] = who.pitch
+        self.voices_liveliness[index] = who.liveliness
+
+    def listen(self, mel: Float[Tensor, "T M"], hz: Float[Tensor, " T"], top_bin: int | None = None) -> VoicePrint:
+        """The print of a voice from a clip's mel and pitch."""
+        top_bin = top_bin_of(mel) if top_bin is None else top_bin
+        mean, spread = spectrum_stats(mel, top_bin, (self.typical_mean, self.typical_spread))
+        octaves = hz[hz > 0].log2()
+        pitch = octaves.median() if len(octaves) else torch.tensor(PITCH_CENTRE)
+        near = octaves[(octaves - pitch).abs() < 0.6]
+        liveliness = near.std() if len(near) > 10 else torch.tensor(0.2)
+        return VoicePrint(self.reference(mel[None])[0], mean, spread, pitch, liveliness)
+
+    def voice_of(self, who: VoicePrint) -> Float[Tensor, "B E"]:
+        """The vector that colours every layer, from a print with a leading axis."""
+        numbers = torch.stack((who.pitch - PITCH_CENTRE, 4 * (who.liveliness - 0.2)), dim=1)
+        colour = torch.cat((who.mean - self.typical_mean, 2 * (who.spread - self.typical_spread)), dim=1)
+        return torch.tanh(self.voice(torch.cat((who.vector, 2 * numbers, colour), dim=1)))
+
+    # --- what is said -----------------------------------------------------------------------------------------------
+
+    def encode(self, table: Int[Tensor, "B P 4"], mask: Float[Tensor, "B P 1"]) -> Float[Tensor, "B P D"]:
+        """Phones with their surroundings."""
+        x = sum(embed(table[:, :, i]) for i, embed in enumerate(self.tables))
+        for block in self.text:
+            x = block(x, mask)
+        return self.text_norm(x)
+
+    def plan(self, script: Script, who: VoicePrint, manner: Manner = PLAIN) -> "Plan":
+        """Everything about a sentence but its spectrum: lengths, melody, levels and so the times of its words."""
+        encoded = self.encode(script.table()[None], torch.ones(1, len(script), 1))
+        voice = self.voice_of(stack_prints([who]))
+        raw = self.prosody(encoded, voice, torch.ones(1, len(script), 1))[0]
+        frames = _whole_frames((raw[:, 0] + LENGTH_CENTRE).exp() / manner.rate, script)
+        pitch = (who.pitch + manner.octaves).clamp(*_PITCH_RANGE)
+        points = raw[:, 1 : 1 + ANCHORS].clamp(-0.6, 0.6) * manner.liveliness
+        voicing = raw[:, 1 + ANCHORS].sigmoid()
+        melody = curve(points, frames, int(frames.sum()), (voicing > 0.4).float())
+        if manner.roughness:
+            shake = torch.randn(len(melody), generator=torch.Generator().manual_seed(len(melody)))
+            melody = melody + 0.05 * manner.roughness * shake
+        return Plan(
+            script,
+            replace(who, pitch=pitch),
+            manner,
+            encoded,
+            voice,
+            frames,
+            (pitch + melody).clamp(*_PITCH_RANGE),
+            voicing,
+            raw[:, 2 + ANCHORS] + manner.effort,
+        )
+
+    def inputs_of(self, plan: "Plan", begin: int, steps: int) -> Float[Tensor, "1 U I"]:
+        """The input of `step` for the steps [begin, begin + steps) of a plan; what lies beyond its end is silence."""
+        manner = plan.manner
+        whisper = max(manner.whisper, 0.3 * manner.breath)
+        table = frame_table(
+            plan.frames,
+            plan.octaves,
+            float(plan.who.pitch),
+            plan.voicing,
+            plan.level,
+            begin * STACK,
+            steps * STACK,
+            whisper,
+        )
+        many = FrameTable(table.phone[None], table.later[None], table.features[None], table.octaves[None])
+        x = self.conditions(plan.encoded, plan.voice, many, stack_prints([plan.who]))
+        depth = 1 - max(0.55 * manner.roughness, 0.4 * manner.breath, manner.whisper)
+        x[:, :, self.config.width : self.config.width + STACK * COMB_BINS] *= depth
+        return x
+
+    def speak(self, plan: "Plan", steps: int = 64) -> Float[Tensor, "M T"]:
+        """The whole spectrum of a plan, drawn piece by piece."""
+        state = self.init_state(1)
+        pieces = [
+            self.step(self.inputs_of(plan, at, min(steps, plan.steps - at)), state)
+            for at in range(0, plan.steps, steps)
+        ]
+        return torch.cat(pieces, dim=2)[0]
+
+    # --- how it looks -----------------------------------------------------------------------------------------------
+
+    def comb(self, octaves: Float[Tensor, "*B"]) -> Float[Tensor, "*B C"]:
+        """Where harmonics of a pitch lie: 1 on them, -1 between."""
+        return torch.cos(2 * math.pi * self.bin_hz / torch.exp2(octaves.float())[..., None])
+
+    def conditions(
+        self, encoded: Float[Tensor, "B P D"], voice: Float[Tensor, "B E"], frames: FrameTable, who: VoicePrint
+    ) -> Float[Tensor, "B U I"]:
+        """The input of `step` for frames (an even number of them)."""
+        told, comb = self._told(encoded, frames)
+        steps = told.shape[1]
+        ends = (voice[:, None], who.mean[:, None], who.spread[:, None])
+        return torch.cat((told, comb, *(end.expand(-1, steps, -1) for end in ends)), dim=2)
+
+    def draw(
+        self, encoded: Float[Tensor, "B P D"], voice: Float[Tensor, "B E"], frames: FrameTable
+    ) -> Float[Tensor, "B T M"]:
+        """Training: the spectrum of a piece in units of the voice, all at once."""
+        told, comb = self._told(encoded, frames)
+        past = self.init_state(len(told)).past
+        return self._decode(told, comb, voice[:, None], past)[0]
+
+    def init_state(self, rows: int) -> SpeakerState:
+        """Silence before."""
+        shape = (self.config.kernel - 1, self.config.width)
+        return SpeakerState([zeros(rows, *shape, like=self.out_norm.weight) for _ in self.blocks])
+
+    def step(
+        self, x: Float[Tensor, "B U I"], state: SpeakerState, active: Bool[Tensor, " B"] | None = None
+    ) -> Float[Tensor, "B M T"]:
+        """The next mel frames, two per input."""
+        bins = self.config.mel.bins
+        sizes = (self.config.width, STACK * COMB_BINS, self.config.voice, bins, bins)
+        told, comb, voice, mean, spread = x.split(sizes, dim=2)
+        if x.shape[1] == 0:
+            return x.new_zeros(len(x), bins, 0)
+        before = state.clone() if active is not None else state
+        units, past = self._decode(told, comb, voice, state.past)
+        for kept, new in zip(state.past, past, strict=True):
+            kept.copy_(new)
+        state.keep(before, active)
+        mel = units * spread.repeat_interleave(STACK, dim=1) + mean.repeat_interleave(STACK, dim=1)
+        return mel.transpose(1, 2)
+
+    def _told(
+        self, encoded: Float[Tensor, "B P D"], frames: FrameTable
+    ) -> tuple[Float[Tensor, "B U W"], Float[Tensor, "B U C"]]:
+        batch, length = frames.phone.shape
+
+        def pairs(index: Int[Tensor, "B T"], projected: Float[Tensor, "B P W"]) -> Float[Tensor, "B U W"]:
+            taken = projected.gather(1, index[:, :, None].expand(-1, -1, projected.shape[2]))
+            return taken.view(batch, length // STACK, STACK, -1).mean(dim=2)
+
+        comb = self.comb(frames.octaves)
+        numbers = torch.cat((frames.features, comb), dim=2).view(batch, length // STACK, -1)
+        told = pairs(frames.phone, self.now(encoded)) + pairs(frames.later, self.later(encoded)) + self.told(numbers)
+        return told, comb.reshape(batch, length // STACK, STACK * COMB_BINS)
+
+    def _decode(
+        self,
+        told: Float[Tensor, "B U W"],
+        comb: Float[Tensor, "B U C"],
+        voice: Float[Tensor, "B V E"],
+        past: list[Float[Tensor, "B P D"]],
+    ) -> tuple[Float[Tensor, "B T M"], list[Float[Tensor, "B P D"]]]:
+        x = told
+        kept = []
+        for block, before in zip(self.blocks, past, strict=True):
+            kept.append(torch.cat((before, x), dim=1)[:, -(self.config.kernel - 1) :])
+            x = block(x, before, voice)
+        y = self.out(self.out_norm(x)).float()
+        batch, steps, _ = y.shape
+        y = y.view(batch, steps * STACK, -1)
+        drawn, gate = y.split((self.config.mel.bins, COMB_BINS), dim=2)
+        harmonics = gate * comb.reshape(batch, steps * STACK, COMB_BINS)
+        return drawn + pad(harmonics, (0, self.config.mel.bins - COMB_BINS)), kept

@@ -1,0 +1,135 @@
+"""Trains the speaker on real readers, and writes it out with the voices that it brings along."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, normalize
+
+from vivavoce.core import config as configs
+from vivavoce.core.rng import stream
+from vivavoce.models.speak import Speaker, SpeakerConfig
+from vivavoce.nn.prosody import LENGTH_CENTRE, FrameTable
+from vivavoce.nn.style import VoicePrint
+from vivavoce.recipes.speaker_align import load_spans, make_alignments
+from vivavoce.recipes.speaker_corpus import features, read_clips
+from vivavoce.recipes.speaker_data import Batches, SpeakerBatch
+from vivavoce.train import Checkpoints, JsonLines, Losses, Progress, Run, Task, Term, Validate, fit, warm_cosine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeakerRun:
+    """One training of the speaker."""
+
+    model: SpeakerConfig = field(default_factory=SpeakerConfig)
+    size: int = 16
+    steps: int = 12000
+    lr: float = 1.5e-3
+    seed: int = 0
+
+
+@final
+class SpeakTask(Task[SpeakerBatch, dict[str, Tensor]]):
+    """Mel, lengths, melody and level by regression; the reference encoder also learns to tell people apart."""
+
+    def __init__(self, speaker: Speaker, people: int) -> None:
+        """``people`` is the number of known speakers."""
+        super().__init__()
+        self.speaker = speaker
+        self.people = nn.Parameter(torch.randn(people, speaker.config.reference.vector) * 0.1)
+
+    def outputs(self, batch: SpeakerBatch) -> dict[str, Tensor]:
+        """Everything predicted."""
+        model = self.speaker
+        vector = model.reference(batch.reference)
+        who = VoicePrint(vector, batch.mean, batch.spread, batch.pitch, batch.liveliness)
+        voice = model.voice_of(who)
+        encoded = model.encode(batch.table, batch.phone_mask)
+        table = FrameTable(batch.phone, batch.later, batch.features, batch.octaves)
+        units = model.draw(encoded, voice, table)
+        mel = units * batch.spread[:, None] + batch.mean[:, None]
+        return {"mel": mel, "prosody": model.prosody(encoded, voice, batch.phone_mask).float(), "vector": vector}
+
+    def losses(self, phase: str, batch: SpeakerBatch, out: dict[str, Tensor]) -> Losses:
+        """Named terms."""
+        off = (out["mel"] - batch.mel) * batch.mel_mask
+        count = batch.mel_mask.sum()
+        mask = batch.phone_mask[:, :, 0]
+        raw = out["prosody"]
+        length = (raw[:, :, 0] + LENGTH_CENTRE - batch.frames.clamp(min=1).float().log()) * mask
+        points = (raw[:, :, 1:3] - batch.points) * batch.pointed
+        voicing = binary_cross_entropy_with_logits(raw[:, :, 3], batch.voicing.clamp(0, 1), reduction="none") * mask
+        level = (raw[:, :, 4] - batch.level) * mask
+        scores = 16 * normalize(out["vector"].float(), dim=1) @ normalize(self.people, dim=1).T
+        return {
+            "mel": Term(off.abs().sum() / count),
+            "mel_square": Term(off.square().sum() / count, 0.15),
+            "length": Term(length.square().sum() / mask.sum(), 0.5),
+            "pitch": Term(points.abs().sum() / batch.pointed.sum().clamp(min=1), 1.0),
+            "voicing": Term(voicing.sum() / mask.sum(), 0.3),
+            "level": Term(level.abs().sum() / mask.sum(), 0.3),
+            "people": Term(_classify(scores, batch.speaker), 0.05),
+        }
+
+
+def _classify(scores: Float[Tensor, "B S"], truth: Tensor) -> Float[Tensor, ""]:
+    known = truth >= 0
+    return cross_entropy(scores[known], truth[known]) if bool(known.any()) else scores.sum() * 0
+
+
+def measure(task: SpeakTask, batches: Batches) -> dict[str, float]:
+    """Losses on the clips that were held out, without warping."""
+    task.eval()
+    chosen = batches.held_out[:64]
+    random = stream(0, "held out")
+    sums: dict[str, float] = {}
+    pieces = [chosen[i : i + 16] for i in range(0, len(chosen), 16)]
+    with torch.no_grad():
+        for piece in pieces:
+            batch = batches.collate(piece, random, plain=True)
+            for name, term in task.losses("model", batch, task.outputs(batch)).items():
+                sums[f"held_{name}"] = sums.get(f"held_{name}", 0.0) + float(term.value) / len(pieces)
+    return sums
+
+
+def prepare(speech: Path, cache: Path, run: SpeakerRun, say: Callable[[str], None] = print) -> Batches:
+    """Features, alignments and batches of a folder of recordings; what is in the cache and fits is not made again."""
+    clips = read_clips(speech)
+    made = features(
+        clips, cache, run.model.mel, lambda what, at, of: say(f"{what} {at}/{of}") if at % 500 == 0 else None
+    )
+    if not (cache / "spans.safetensors").exists():
+        make_alignments(clips, made, cache, run.model.mel, say=say)
+    spans, scores = load_spans(cache / "spans.safetensors")
+    return Batches(clips, made, spans, scores, size=run.size, seed=run.seed)
+
+
+def train(run: SpeakerRun, batches: Batches, folder: Path, hooks: Sequence[Any] = ()) -> Run:
+    """Trains (or goes on training) in ``folder``: checkpoint, curves and measurements."""
+    torch.manual_seed(run.seed)
+    speaker = run.model.build()
+    speaker.typical_mean.copy_(batches.typical[0])
+    speaker.typical_spread.copy_(batches.typical[1])
+    task = SpeakTask(speaker, len(batches.speakers))
+    optimizer = torch.optim.AdamW(task.parameters(), lr=run.lr, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+    return fit(
+        task,
+        batches,
+        optimizer,
+        steps=run.steps,
+        schedule=warm_cosine(run.steps, 200),
+        seed=run.seed,
+        ema=0.998,
+        hooks=(
+            Checkpoints(folder, identity=json.dumps(configs.dump(run.model))),
+            Progress("speaker"),
+            JsonLines(folder / "train.jsonl"),
+            Validate(folder / "held.jsonl", lambda model: measure(model, batches), every_seconds=240.0),
+            *hooks,
+        ),
+    )
