@@ -29,7 +29,9 @@ def dump(config: object) -> Any:
         return [dump(item) for item in config]
     if config is None or isinstance(config, bool | int | float | str):
         return config
-    raise ConfigError(f"a configuration holds {type(config).__name__}; numbers, strings, tuples and configs are allowed")
+    raise ConfigError(
+        f"a configuration holds {type(config).__name__}; numbers, strings, tuples and configs are allowed"
+    )
 
 
 def _class(address: str) -> type:
@@ -95,4 +97,5 @@ def _edit(config: Any, path: list[str], value: Any, whole: str) -> Any:
             new = float(new)
         else:
             raise ConfigError(f"{whole} is {type(old).__name__} ({old!r}), got {new!r}")
-    return dataclasses.replace(config, **{path[0]: new})
+    replace: Any = dataclasses.replace
+    return replace(config, **{path[0]: new})

@@ -1,7 +1,8 @@
 """A language model over a grid of tokens: R lanes side by side, one column after the other.
 
 Text alone is a grid of one lane; codebooks, delayed codebooks and text beside audio are grids of several (see
-`core.layout`). The lanes of a column are embedded and added, as in MusicGen (arXiv:2306.05284) and Moshi (arXiv:2410.00037).
+`core.layout`). The lanes of a column are embedded and added, as in MusicGen (arXiv:2306.05284) and Moshi
+(arXiv:2410.00037).
 """
 
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ class StreamLMConfig:
 
 class StreamLM(nn.Module):
     """Predicts the next column; ids that a lane does not have get minus infinity."""
+
+    starts: Tensor
 
     def __init__(self, config: StreamLMConfig):
         super().__init__()

@@ -1,13 +1,13 @@
 """Chunk-causal Conformer: frames see their own chunk and a window before it; convolutions are causal.
 
-Gulati et al. 2020 (arXiv:2005.08100) with the chunked masks of WeNet's unified streaming training (arXiv:2012.05481): one set
-of weights serves every chunk size, up to the whole utterance. Departures: rotary positions instead of relative ones,
-LayerNorm instead of BatchNorm after the depthwise convolution (no batch statistics to carry while streaming).
+Gulati et al. 2020 (arXiv:2005.08100) with the chunked masks of WeNet's unified streaming training (arXiv:2012.05481):
+one set of weights serves every chunk size, up to the whole utterance. Departures: rotary positions instead of relative
+ones, LayerNorm instead of BatchNorm after the depthwise convolution (no batch statistics to carry while streaming).
 """
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import final
+from typing import Any, final
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -158,6 +158,7 @@ class Conformer(nn.Module):
     """A stack of blocks over frames on one clock."""
 
     turns: Tensor
+    blocks: Any  # nn.ModuleList of Block, whose stub knows only modules
 
     def __init__(self, config: ConformerConfig) -> None:
         """Builds the blocks."""
@@ -208,7 +209,11 @@ class Conformer(nn.Module):
         size = (config.heads, config.window, config.dim // config.heads)
         return ConformerState(
             tuple(
-                BlockState(zeros(rows, *size, like=like), zeros(rows, *size, like=like), zeros(rows, config.kernel - 1, config.dim, like=like))
+                BlockState(
+                    zeros(rows, *size, like=like),
+                    zeros(rows, *size, like=like),
+                    zeros(rows, config.kernel - 1, config.dim, like=like),
+                )
                 for _ in range(config.layers)
             ),
             torch.zeros(rows, dtype=torch.long, device=like.device),

@@ -1,12 +1,14 @@
-"""The one transformer: rotary positions, RMSNorm, grouped heads, SwiGLU, a window of keys and values owned by the caller.
+"""The one transformer: rotary positions, RMSNorm, grouped heads, SwiGLU, a window of keys and values owned by the
+caller.
 
-Whole sequences go through `forward` (training), pieces through `step` (streaming), side branches that may be thrown away
-through `look` (scoring several continuations at once). The three share their mathematics: a position attends to itself and
-to the ``window - 1`` positions before it.
+Whole sequences go through `forward` (training), pieces through `step` (streaming), side branches that may be thrown
+away through `look` (scoring several continuations at once). The three share their mathematics: a position attends to
+itself and to the ``window - 1`` positions before it.
 """
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -35,7 +37,8 @@ class TransformerConfig:
         """Refuses numbers that do not divide."""
         if self.dim % (2 * self.heads) or self.heads % self.kv_heads:
             raise ConfigError(
-                f"dim {self.dim} must be a multiple of twice the heads ({self.heads}), and those of kv_heads ({self.kv_heads})"
+                f"dim {self.dim} must be a multiple of twice the heads ({self.heads}), "
+                f"and those of kv_heads ({self.kv_heads})"
             )
 
     @property
@@ -50,7 +53,8 @@ class TransformerConfig:
 
 @dataclass
 class TransformerState(State):
-    """Keys and values of the last ``window`` positions in rings, per layer [B, G, W, E], and how many positions there were."""
+    """Keys and values of the last ``window`` positions in rings, per layer [B, G, W, E], and how many positions there
+    were."""
 
     position: Int[Tensor, " B"]
     keys: tuple[Tensor, ...]
@@ -69,7 +73,9 @@ class Norm(nn.Module):
         return F.rms_norm(x.float(), (x.shape[-1],), self.weight.float(), 1e-5).to(x.dtype)
 
 
-def _turn(x: Float[Tensor, "B H S E"], cos: Float[Tensor, "#B 1 S F"], sin: Float[Tensor, "#B 1 S F"]) -> Float[Tensor, "B H S E"]:
+def _turn(
+    x: Float[Tensor, "B H S E"], cos: Float[Tensor, "#B 1 S F"], sin: Float[Tensor, "#B 1 S F"]
+) -> Float[Tensor, "B H S E"]:
     """Rotary positions (arXiv:2104.09864), first half of a head against its second half."""
     a, b = x.float().chunk(2, dim=-1)
     return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1).to(x.dtype)
@@ -110,6 +116,9 @@ class Layer(nn.Module):
 class Transformer(nn.Module):
     """A stack of layers and a last norm, from vectors to vectors."""
 
+    speeds: Tensor
+    layers: Any  # nn.ModuleList of Layer, whose stub knows only modules
+
     def __init__(self, config: TransformerConfig):
         super().__init__()
         self.config = config
@@ -136,7 +145,8 @@ class Transformer(nn.Module):
     def forward(self, x: Float[Tensor, "B S D"], valid: Bool[Tensor, "B S"] | None = None) -> Float[Tensor, "B S D"]:
         """A whole sequence from position 0.
 
-        ``valid`` marks what may be attended to where sequences are padded; a causal model with padding at the end needs none.
+        ``valid`` marks what may be attended to where sequences are padded; a causal model with padding at the end
+        needs none.
         """
         c = self.config
         places = torch.arange(x.shape[1], device=x.device)
@@ -178,7 +188,11 @@ class Transformer(nn.Module):
         return filled, seen[:, None]
 
     def _run(
-        self, x: Float[Tensor, "B S D"], state: TransformerState, positions: Int[Tensor, "B S"], among: Bool[Tensor, "S S"]
+        self,
+        x: Float[Tensor, "B S D"],
+        state: TransformerState,
+        positions: Int[Tensor, "B S"],
+        among: Bool[Tensor, "S S"],
     ) -> tuple[Float[Tensor, "B S D"], list[tuple[Tensor, Tensor]]]:
         """New positions over the rings, with their own keys and values for whoever wants to keep them."""
         if not self.config.causal:
@@ -199,7 +213,8 @@ class Transformer(nn.Module):
     def step(
         self, x: Float[Tensor, "B S D"], state: TransformerState, active: Bool[Tensor, " B"] | None = None
     ) -> Float[Tensor, "B S D"]:
-        """The next S positions of every row; rows that are not active keep their state and give numbers without meaning."""
+        """The next S positions of every row; rows that are not active keep their state and give numbers without
+        meaning."""
         size = x.shape[1]
         if not size or not len(x):
             return x
