@@ -114,7 +114,14 @@ def tiny_codec() -> Codec:
     torch.manual_seed(0)
     thin = ConvNeXtConfig(dim=16, depth=1)
     codec = CodecConfig(
-        mel=MEL, encode_fine=thin, encode_coarse=thin, decode_coarse=thin, decode_fine=thin, books=3, size=16, code_dim=4
+        mel=MEL,
+        encode_fine=thin,
+        encode_coarse=thin,
+        decode_coarse=thin,
+        decode_fine=thin,
+        books=3,
+        size=16,
+        code_dim=4,
     ).build()
     codec.quantizer.start(torch.randn(4, 16, 64))
     return codec.eval()

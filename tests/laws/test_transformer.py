@@ -47,7 +47,9 @@ def test_rows_are_independent_and_paused_rows_unchanged(model: Transformer, turn
             y = model.step(x, state, torch.tensor(turn))
             for row in range(3):
                 if turn[row]:
-                    torch.testing.assert_close(y[row : row + 1], model.step(x[row : row + 1], alone[row]), atol=1e-4, rtol=1e-4)
+                    torch.testing.assert_close(
+                        y[row : row + 1], model.step(x[row : row + 1], alone[row]), atol=1e-4, rtol=1e-4
+                    )
                 for now, then in zip(state.rows([row]).tensors(), alone[row].tensors(), strict=True):
                     torch.testing.assert_close(now, then, atol=1e-4, rtol=1e-4)
 
@@ -83,7 +85,9 @@ def test_branches_of_a_tree_equal_lines(model: Transformer, past: int, left: int
 def test_padding_at_the_end_changes_nothing_before_it() -> None:
     torch.manual_seed(1)
     for causal in (True, False):
-        model = TransformerConfig(dim=16, layers=2, heads=2, kv_heads=1, hidden=24, window=32, causal=causal).build().eval()
+        model = (
+            TransformerConfig(dim=16, layers=2, heads=2, kv_heads=1, hidden=24, window=32, causal=causal).build().eval()
+        )
         x = noise(2, 9, 16)
         valid = torch.arange(9) < torch.tensor([[9], [5]])
         changed = x.clone()

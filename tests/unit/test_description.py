@@ -1,4 +1,5 @@
-"""Descriptions of voices: what words ask for, how they are scaled and turned around, and what is said of unknown ones."""
+"""Descriptions of voices: what words ask for, how they are scaled and turned around, and what is said of unknown
+ones."""
 
 import logging
 

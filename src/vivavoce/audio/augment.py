@@ -1,7 +1,7 @@
 """Augmentation of log-mel features, a batch at a time.
 
-Features are computed once; every pass over them hears another throat, tempo, microphone, room and noise. What is additive
-in sound is added in the power domain (phases are not known, so powers add on average).
+Features are computed once; every pass over them hears another throat, tempo, microphone, room and noise. What is
+additive in sound is added in the power domain (phases are not known, so powers add on average).
 """
 
 import math

@@ -1,8 +1,8 @@
 """Pitch of the voice: short-time autocorrelation, and the smoothest path through its peaks.
 
-P. Boersma, "Accurate short-term analysis of the fundamental frequency" (1993). Departs from it: sound is brought to 8 kHz
-first, and peaks are interpolated by parabolas. Frames stand where those of `audio.mel` stand, so a pitch and a spectrum
-with the same index tell of the same moment.
+P. Boersma, "Accurate short-term analysis of the fundamental frequency" (1993). Departs from it: sound is brought to 8
+kHz first, and peaks are interpolated by parabolas. Frames stand where those of `audio.mel` stand, so a pitch and a
+spectrum with the same index tell of the same moment.
 """
 
 from dataclasses import dataclass
@@ -51,7 +51,8 @@ def track_pitch(
     low_hz: float = 65.0,
     high_hz: float = 500.0,
 ) -> Pitch:
-    """Pitch of each hop; frame t is centred ``centre_seconds`` after its start (-0.01 fits the mel frames at 24 kHz)."""
+    """Pitch of each hop; frame t is centred ``centre_seconds`` after its start (-0.01 fits the mel frames at 24
+    kHz)."""
     n_frames = int(round(wave.numel() / sample_rate / hop_seconds - 1e-6))
     if n_frames == 0:
         return Pitch(torch.zeros(0))

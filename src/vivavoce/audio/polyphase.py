@@ -1,7 +1,7 @@
 """Sample-rate conversion by a small ratio, batched over rows, with state that the caller owns.
 
-`audio.resample` is better for files; this one is for live conversations, where many rows advance together and a row begins
-anew with all zeros. Windowed sinc in polyphase form (Crochiere and Rabiner 1983).
+`audio.resample` is better for files; this one is for live conversations, where many rows advance together and a row
+begins anew with all zeros. Windowed sinc in polyphase form (Crochiere and Rabiner 1983).
 """
 
 import math
@@ -53,7 +53,9 @@ class Rational(nn.Module):
         cut = config.roll_off / max(up, down)
         half = math.ceil(config.zeros * max(up, down) / config.roll_off / (up * down)) * up * down
         place = torch.arange(-half, half, dtype=torch.float64)
-        prototype = up * cut * torch.sinc(cut * place) * torch.hann_window(2 * half, periodic=False, dtype=torch.float64)
+        prototype = (
+            up * cut * torch.sinc(cut * place) * torch.hann_window(2 * half, periodic=False, dtype=torch.float64)
+        )
         taps = 2 * half // up
         length = -(-(taps + down) // down) * down
         filters = torch.zeros(up, length, dtype=torch.float64)

@@ -52,7 +52,10 @@ def _known() -> Mapping[str, Mapping[str, float]]:
         ("loud louder loudly shouting shouted shout booming yelling strong powerful thundering", {"loudness": 1.0}),
         ("quiet quieter quietly soft softly softer gentle gently hushed muted faint murmuring", {"loudness": -1.0}),
         ("whisper whispers whispering whispered whispery", {"whisper": 1.0, "loudness": -0.5}),
-        ("rough gruff raspy rasping hoarse gravelly gravel croaky harsh husky scratchy creaky growling", {"roughness": 1.0}),
+        (
+            "rough gruff raspy rasping hoarse gravelly gravel croaky harsh husky scratchy creaky growling",
+            {"roughness": 1.0},
+        ),
         ("smooth clear clean silky velvety polished", {"roughness": -0.5}),
         ("breathy airy", {"breath": 1.0}),
         ("lively expressive animated energetic enthusiastic melodic", {"liveliness": 1.0}),
@@ -84,7 +87,10 @@ def _known() -> Mapping[str, Mapping[str, float]]:
         ("dwarf dwarven", {"sex": -1.0, "pitch": -0.7, "rate": -0.4, "roughness": 0.8, "size": 0.3}),
         ("innkeeper barkeeper bartender barkeep", {"sex": -1.0, "pitch": -0.2, "roughness": 0.2}),
         ("robot android computer machine", {"liveliness": -2.0, "rate": -0.1}),
-        ("giant ogre troll orc monster dragon", {"sex": -1.0, "size": 1.0, "pitch": -1.0, "rate": -0.5, "roughness": 0.7}),
+        (
+            "giant ogre troll orc monster dragon",
+            {"sex": -1.0, "size": 1.0, "pitch": -1.0, "rate": -0.5, "roughness": 0.7},
+        ),
         ("goblin gnome imp", {"size": -0.6, "pitch": 0.6, "rate": 0.4, "roughness": 0.6}),
         ("elf elven fairy pixie", {"sex": 0.6, "pitch": 0.5, "size": -0.3, "breath": 0.2}),
         ("witch hag crone", {"sex": 1.0, "age": 1.0, "roughness": 0.6, "pitch": 0.4}),
@@ -99,7 +105,16 @@ def _known() -> Mapping[str, Mapping[str, float]]:
 
 
 KNOWN: Mapping[str, Mapping[str, float]] = _known()
-_MORE = {"very": 1.6, "really": 1.5, "extremely": 1.7, "super": 1.6, "so": 1.4, "much": 1.4, "too": 1.3, "incredibly": 1.7}
+_MORE = {
+    "very": 1.6,
+    "really": 1.5,
+    "extremely": 1.7,
+    "super": 1.6,
+    "so": 1.4,
+    "much": 1.4,
+    "too": 1.3,
+    "incredibly": 1.7,
+}
 _LESS = {"bit": 0.5, "slightly": 0.5, "somewhat": 0.6, "rather": 0.9, "quite": 1.0, "fairly": 0.8, "touch": 0.4}
 _NOT = {"not", "no", "never", "without", "isn't", "don't", "doesn't", "nor"}
 _JOINS = {"and", "or", "a", "an", "as", "the", "of", "be", "sound", "speak", "any", "that", "all"}
@@ -137,7 +152,7 @@ def _parts_known(word: str) -> bool:
 
 
 def _measured(asked: Mapping[str, float], following: str) -> Mapping[str, float]:
-    """"Low" and "high" mean pitch, unless volume or speed follows."""
+    """ "Low" and "high" mean pitch, unless volume or speed follows."""
     if set(asked) == {"pitch"} and following in _VOLUME:
         return {"loudness": asked["pitch"]}
     if set(asked) == {"pitch"} and following in _SPEED:

@@ -1,8 +1,8 @@
 """Streaming: ``step(x, state)`` with state that the caller owns.
 
 A `State` is a dataclass tree whose leaves are tensors with the session row as axis 0; all zeros means fresh. A step
-changes it in place. The laws, held by tests for every module that claims them: chunked equals whole; rows do not see each
-other; a paused row does not change; nothing in gives nothing out.
+changes it in place. The laws, held by tests for every module that claims them: chunked equals whole; rows do not see
+each other; a paused row does not change; nothing in gives nothing out.
 """
 
 from collections.abc import Iterator

@@ -117,7 +117,11 @@ class Stream(Generic[SpecT]):
     def join(self: "Stream[Tokens]", rest: "Stream[Tokens]") -> "Stream[Tokens]":
         """These codebooks and the following ones; both must be of one alphabet and clock and adjoin."""
         a, b = self.spec, rest.spec
-        follows = (a.alphabet, a.size, a.rate) == (b.alphabet, b.size, b.rate) and b.first_book == a.first_book + a.books
+        follows = (a.alphabet, a.size, a.rate) == (
+            b.alphabet,
+            b.size,
+            b.rate,
+        ) and b.first_book == a.first_book + a.books
         if not follows or self.data.shape[2] != rest.data.shape[2]:
             raise SpecError(f"cannot join {b} after {a}")
         data = torch.cat((self.data, rest.data), dim=1)

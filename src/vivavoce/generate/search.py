@@ -1,8 +1,8 @@
 """From phones to words while they are spoken: a beam search over a pronunciation tree and a word model.
 
-Frame-synchronous token passing with the CTC topology (Graves 2012; time-synchronous decoding with a lexical tree, Ney and
-Ortmanns 1999). All tokens are rows of arrays; one frame is a dozen array operations. Language-model scores are spread over
-the tree (look-ahead), so that a narrow beam suffices.
+Frame-synchronous token passing with the CTC topology (Graves 2012; time-synchronous decoding with a lexical tree, Ney
+and Ortmanns 1999). All tokens are rows of arrays; one frame is a dozen array operations. Language-model scores are
+spread over the tree (look-ahead), so that a narrow beam suffices.
 """
 
 from dataclasses import dataclass, field
@@ -78,9 +78,7 @@ class Search:
     def init_state(self) -> SearchState:
         """Nothing heard."""
         one = np.zeros(1, np.int64)
-        tokens = Tokens(
-            one, one + self.model.start, np.ones(1, bool), np.zeros(1), np.zeros(1), one.copy(), one.copy()
-        )
+        tokens = Tokens(one, one + self.model.start, np.ones(1, bool), np.zeros(1), np.zeros(1), one.copy(), one.copy())
         columns = {
             "word": [one + END], "previous": [one - 1], "begun": [one], "ended": [one], "sound": [np.zeros(1)],
             "free": [np.zeros(1)],
@@ -144,7 +142,9 @@ class Search:
         within = np.arange(len(source)) - np.repeat(np.cumsum(counts) - counts, counts)
         word = tree.end[tree.end_begin[tokens.node[source]] + within]
         score, follow = self.model.score(tokens.history[source], word)
-        worth = tokens.score[source] + config.model_scale * (score - tree.ahead[tokens.node[source]]) + config.word_bonus
+        worth = (
+            tokens.score[source] + config.model_scale * (score - tree.ahead[tokens.node[source]]) + config.word_bonus
+        )
         kept = np.flatnonzero(worth > tokens.score.max() - config.beam)
         if not len(kept):
             return None

@@ -1,9 +1,9 @@
 """The listener: sound to phones, while it is being spoken.
 
-Log-mel at 16 kHz, two strided convolutions down to 25 frames/s, a chunk-causal Conformer, and two heads that each give two
-distributions per frame (one per 20 ms): a CTC head (blank and phones) and a frame head (silence and phones, the classical
-hybrid model), learnt together. The frame head gives alignments that do not shrink to peaks. One set of weights works with
-any chunk; the last words of a turn are judged once more with the whole turn in view.
+Log-mel at 16 kHz, two strided convolutions down to 25 frames/s, a chunk-causal Conformer, and two heads that each give
+two distributions per frame (one per 20 ms): a CTC head (blank and phones) and a frame head (silence and phones, the
+classical hybrid model), learnt together. The frame head gives alignments that do not shrink to peaks. One set of
+weights works with any chunk; the last words of a turn are judged once more with the whole turn in view.
 """
 
 from dataclasses import dataclass
@@ -104,7 +104,8 @@ class Listener(nn.Module):
     def forward(
         self, mel: Float[Tensor, "B M T"], lengths: Int[Tensor, " B"] | None = None, chunk: int | None = None
     ) -> Heard:
-        """Log-mel frames (100/s) of whole utterances; see `Conformer.forward` for ``chunk``. Lengths count mel frames."""
+        """Log-mel frames (100/s) of whole utterances; see `Conformer.forward` for ``chunk``. Lengths count mel
+        frames."""
         whole = -(-mel.shape[2] // 4) * 4 - mel.shape[2]
         x = F.pad(self._level(mel), (_KERNEL - _STRIDE, whole))
         x = F.gelu(self.down_1(x))
@@ -130,9 +131,7 @@ class Listener(nn.Module):
             self.trunk.init_state(rows),
         )
 
-    def step(
-        self, x: Float[Tensor, "B N"], state: ListenerState, active: Bool[Tensor, " B"] | None = None
-    ) -> Heard:
+    def step(self, x: Float[Tensor, "B N"], state: ListenerState, active: Bool[Tensor, " B"] | None = None) -> Heard:
         """The next samples; N must be a multiple of 640 (one trunk frame) and is best a whole chunk (2560)."""
         before = state.clone() if active is not None else state
         mel = torch.cat((state.first, self._level(self.mel.step(x, state.mel))), dim=2)

@@ -1,8 +1,8 @@
 """The listener's knowledge of words: how they are said (a tree of phones) and what follows what (an n-gram model).
 
-The model is estimated from text by interpolated absolute discounting (Ney, Essen, Kneser 1994) and kept as arrays, so that a
-search can look thousands of histories up at once. It also says how likely a sentence is over after what has been said,
-which tells a pause inside "I'd like a large …" from the end of a turn.
+The model is estimated from text by interpolated absolute discounting (Ney, Essen, Kneser 1994) and kept as arrays, so
+that a search can look thousands of histories up at once. It also says how likely a sentence is over after what has
+been said, which tells a pause inside "I'd like a large …" from the end of a turn.
 """
 
 from collections import Counter, defaultdict
@@ -179,7 +179,10 @@ def estimate(
 
 
 def _lower(
-    probability: dict[tuple[int, ...], float], back_off: dict[tuple[int, ...], float], gram: tuple[int, ...], uniform: float
+    probability: dict[tuple[int, ...], float],
+    back_off: dict[tuple[int, ...], float],
+    gram: tuple[int, ...],
+    uniform: float,
 ) -> float:
     factor = 1.0
     while gram not in probability:

@@ -1,8 +1,9 @@
 """SEANet: strided convolutions straight from samples to latents and back (SoundStream, arXiv:2107.03312 §3.2).
 
-As EnCodec builds it (arXiv:2210.13438 §3.1): per stage a residual unit and a strided convolution that doubles the channels;
-the decoder mirrors it. Causal, and streaming by the caller's state. Departures: no LSTM at the bottleneck, no weight
-normalisation (fold it into the weights when loading), zero instead of reflected padding before the first sample.
+As EnCodec builds it (arXiv:2210.13438 §3.1): per stage a residual unit and a strided convolution that doubles the
+channels; the decoder mirrors it. Causal, and streaming by the caller's state. Departures: no LSTM at the bottleneck,
+no weight normalisation (fold it into the weights when loading), zero instead of reflected padding before the first
+sample.
 """
 
 from dataclasses import dataclass

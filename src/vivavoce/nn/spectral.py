@@ -1,8 +1,8 @@
 """The last layer of a vocoder: per frame a spectrum, and from spectra sound by overlap-add.
 
-Vocos, arXiv:2306.00814 §3.3. Departures: frames are laid forward (frame t covers samples ``t * hop`` to ``t * hop + window``), so that sample n needs
-frames up to ``n // hop`` only and the head streams with a constant delay; the window envelope is constant for a Hann
-window at these hops and is divided out as a number.
+Vocos, arXiv:2306.00814 §3.3. Departures: frames are laid forward (frame t covers samples ``t * hop`` to ``t * hop +
+window``), so that sample n needs frames up to ``n // hop`` only and the head streams with a constant delay; the window
+envelope is constant for a Hann window at these hops and is divided out as a number.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
 """How the listener is trained: people reading and machines speaking, features made once, augmented at every pass.
 
 The groups of utterances (real corpora, synthetic engines) are mixed by shares of audio time. Losses: CTC at the top and
-half-way up (arXiv:2102.03216), and framewise cross-entropy where an engine told its timings or an earlier listener aligned
-the recording.
+half-way up (arXiv:2102.03216), and framewise cross-entropy where an engine told its timings or an earlier listener
+aligned the recording.
 """
 
 import json
@@ -193,7 +193,8 @@ def phone_errors(listener: Listener, packed: Packed, limit: int = 150) -> float:
 
 
 def train(run: ListenerRun, data: Path, out: Path, *, device: str = "cpu", checkpoint_seconds: float = 180.0) -> Run:
-    """Trains on ``data/train-*.safetensors``, measures phone errors on ``data/dev-*.safetensors``; resumes in ``out``."""
+    """Trains on ``data/train-*.safetensors``, measures phone errors on ``data/dev-*.safetensors``; resumes in
+    ``out``."""
     packs = {path.stem.removeprefix("train-"): load_packed(path) for path in sorted(data.glob("train-*.safetensors"))}
     dev = {path.stem.removeprefix("dev-"): load_packed(path) for path in sorted(data.glob("dev-*.safetensors"))}
     out.mkdir(parents=True, exist_ok=True)
@@ -218,6 +219,14 @@ def train(run: ListenerRun, data: Path, out: Path, *, device: str = "cpu", check
     schedule = warm_cosine(run.steps, run.warmup)
     mixture = Mixture(packs, run)
     return fit(
-        task, mixture, optimizer, steps=run.steps, hooks=hooks, schedule=schedule, seed=run.seed, clip=2.0, ema=run.ema,
+        task,
+        mixture,
+        optimizer,
+        steps=run.steps,
+        hooks=hooks,
+        schedule=schedule,
+        seed=run.seed,
+        clip=2.0,
+        ema=run.ema,
         device=device,
     )

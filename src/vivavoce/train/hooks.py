@@ -91,7 +91,12 @@ class JsonLines(_Quiet):
     def step(self, run: Run) -> None:
         """Writes a line."""
         if run.step % self.every == 0 or run.step == run.steps:
-            entry = {"step": run.step, "audio_seconds": round(run.audio_seconds, 1), "lr": run.lr, "grad": run.grad_norm}
+            entry = {
+                "step": run.step,
+                "audio_seconds": round(run.audio_seconds, 1),
+                "lr": run.lr,
+                "grad": run.grad_norm,
+            }
             with self.path.open("a") as file:
                 file.write(json.dumps(entry | run.losses) + "\n")
 
@@ -122,7 +127,11 @@ class Validate(_Quiet):
     """Measures every so many seconds and at the end; the numbers go to a JSON-lines file and the terminal."""
 
     def __init__(
-        self, path: str | Path, measure: Callable[[torch.nn.Module], Mapping[str, float]], *, every_seconds: float = 300.0
+        self,
+        path: str | Path,
+        measure: Callable[[torch.nn.Module], Mapping[str, float]],
+        *,
+        every_seconds: float = 300.0,
     ):
         self.path = Path(path)
         self.measure = measure
@@ -137,7 +146,11 @@ class Validate(_Quiet):
         training = model.training
         model.eval()
         with torch.no_grad():
-            entry: dict[str, Any] = {"step": run.step, "audio_seconds": round(run.audio_seconds, 1), **self.measure(model)}
+            entry: dict[str, Any] = {
+                "step": run.step,
+                "audio_seconds": round(run.audio_seconds, 1),
+                **self.measure(model),
+            }
         model.train(training)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a") as file:
@@ -193,7 +206,9 @@ def draw_curves(source: Path, picture: Path) -> None:
     except ImportError as error:
         raise MissingExtra("training curves need: pip install 'vivavoce[train]'") from error
     rows = [json.loads(line) for line in source.read_text().splitlines()]
-    names = [name for name in dict.fromkeys(key for row in rows for key in row) if name not in ("step", "audio_seconds")]
+    names = [
+        name for name in dict.fromkeys(key for row in rows for key in row) if name not in ("step", "audio_seconds")
+    ]
     if not rows or not names:
         return
     figure = Figure(figsize=(10, 2.2 * ((len(names) + 2) // 3)), layout="constrained")

@@ -113,9 +113,9 @@ def fit(
 ) -> Run:
     """Trains ``task`` up to step ``steps`` and gives the finished `Run`.
 
-    ``batches(step)`` makes the batch of a step; it runs ahead in ``prefetch`` threads. A batch may carry ``seconds``, the
-    audio in it. ``ema`` > 0 keeps averaged weights with that decay. Raises TrainingError when losses or gradients are
-    not finite for 20 steps in a row; single such steps are left out.
+    ``batches(step)`` makes the batch of a step; it runs ahead in ``prefetch`` threads. A batch may carry ``seconds``,
+    the audio in it. ``ema`` > 0 keeps averaged weights with that decay. Raises TrainingError when losses or gradients
+    are not finite for 20 steps in a row; single such steps are left out.
     """
     if isinstance(optimizers, Optimizer):
         optimizers = {task.phases[0]: optimizers}
