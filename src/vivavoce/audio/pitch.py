@@ -53,7 +53,7 @@ def track_pitch(
 ) -> Pitch:
     """Pitch of each hop; frame t is centred ``centre_seconds`` after its start (-0.01 fits the mel frames at 24
     kHz)."""
-    n_frames = int(round(wave.numel() / sample_rate / hop_seconds - 1e-6))
+    n_frames = round(wave.numel() / sample_rate / hop_seconds - 1e-6)
     if n_frames == 0:
         return Pitch(torch.zeros(0))
     low = resample(wave.float(), sample_rate, _RATE)
