@@ -12,7 +12,7 @@ SYSTEM := espeak-ng flite festival festvox-kallpc16k festvox-kdlpc16k festvox-us
 .PHONY: help demo talk test check bench golden format clean
 
 help:
-	@echo "make demo    hold a spoken conversation with the bundled model and write it to ./demo"
+	@echo "make demo    hold a spoken conversation with the bundled model and write it to ./demo-out"
 	@echo "make talk    open the web page and speak to it yourself"
 	@echo "make test    the whole test suite, with everything that 'make check' runs"
 	@echo "make check   format, lint, types, import layers, fast tests, generated tables"

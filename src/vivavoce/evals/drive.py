@@ -26,7 +26,7 @@ class Assistant(Protocol):
         """One independent spoken turn: transcript, words, reply, calls, audio, first_audio_ms, rtf."""
         ...
 
-    def say(self, text: str, *, voice: Voice | None = None, seed: int = 0) -> Iterable[Tensor]:
+    def say(self, text: str, *, voice: Voice | None = None, seed: int = 0) -> Iterable[Any]:
         """Speech in chunks."""
         ...
 
