@@ -24,7 +24,7 @@ def read_audio(
     sample_rate: int | None = None,
     *,
     allow_silent: bool = False,
-    limit_seconds: float | None = None,
+    limit_seconds: int | float | None = None,
 ) -> tuple[Float[Tensor, "C N"], int]:
     """A sound file as floats in [-1, 1] and its rate, resampled when ``sample_rate`` is given.
 

@@ -11,7 +11,9 @@ def hann(window: int) -> Float[Tensor, " W"]:
 
 
 def frames(wave: Float[Tensor, "B N"], window: int, hop: int) -> Float[Tensor, "B T W"]:
-    """Overlapping windows (a view); as many as fit wholly, at least one."""
+    """Overlapping windows (a view); as many as fit wholly, which may be none."""
+    if wave.shape[-1] < window:
+        return wave.new_zeros(len(wave), 0, window)
     return wave.unfold(-1, window, hop)
 
 

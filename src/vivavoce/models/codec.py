@@ -193,6 +193,8 @@ class Codec(nn.Module):
         self, mel: Float[Tensor, "B M S"], state: EncodeState, active: Bool[Tensor, " B"] | None = None
     ) -> Int[Tensor, "B K T"]:
         """Codes of mel frames that come from elsewhere; the state's own mel part is not used."""
+        if mel.shape[2] == 0:
+            return torch.zeros(len(mel), self.config.books, 0, dtype=torch.long, device=mel.device)
         x = self.enter.step(_level(mel), state.enter, active)
         x = self.down(self.encode_fine.step(x, state.fine, active))
         return self.quantizer.encode(self._normed(self.encode_coarse.step(x, state.coarse, active)))
