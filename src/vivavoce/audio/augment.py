@@ -5,7 +5,7 @@ additive in sound is added in the power domain (phases are not known, so powers 
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -38,6 +38,23 @@ class AugmentConfig:
     mask_bins: int = 14
     mask_frames: int = 18
     frame_rate: int = 100
+
+    def softened(self, strength: float) -> "AugmentConfig":
+        """The same at ``strength`` (0 to 1): fewer rooms and noises, weaker ones, smaller masks and changes."""
+        low, high = self.snr_db
+        return replace(
+            self,
+            warp=self.warp * strength,
+            tempo=self.tempo * strength,
+            gain_db=self.gain_db * strength,
+            tilt_db=self.tilt_db * strength,
+            room=self.room * strength,
+            noise=self.noise * strength,
+            snr_db=(high - (high - low) * strength, high),
+            narrow=self.narrow * strength,
+            mask_bins=round(self.mask_bins * strength),
+            mask_frames=round(self.mask_frames * strength),
+        )
 
 
 def _uniform(rows: int, low: float, high: float, rng: Generator) -> Tensor:

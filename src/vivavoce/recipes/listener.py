@@ -20,6 +20,7 @@ from vivavoce.audio.augment import AugmentConfig, augment, stretch
 from vivavoce.audio.mel import FLOOR
 from vivavoce.core import config as configs
 from vivavoce.core import rng
+from vivavoce.core.parts import save_part
 from vivavoce.data.packed import UNKNOWN, Packed, load_packed
 from vivavoce.models.listener import Heard, Listener, ListenerConfig
 from vivavoce.train import (
@@ -35,6 +36,7 @@ from vivavoce.train import (
     fit,
     warm_cosine,
 )
+from vivavoce.train.checkpoint import with_ema
 
 log = logging.getLogger(__name__)
 _EDGES = (0, 150, 200, 250, 300, 360, 430, 520, 640, 800, 1000, 1250, 1600)
@@ -44,7 +46,11 @@ _SILENCE = torch.log(torch.tensor(FLOOR))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerRun:
-    """Numbers of a training run; shares are parts of the audio time that groups take."""
+    """Numbers of a training run; shares are parts of the audio time that groups take.
+
+    Augmentation begins at the strength ``soft`` and is whole after ``harden`` steps: what is learnt first is what the
+    phones are.
+    """
 
     model: ListenerConfig = ListenerConfig()
     augment: AugmentConfig = AugmentConfig()
@@ -57,6 +63,8 @@ class ListenerRun:
     ema: float = 0.999
     early: float = 0.3
     framewise: float = 0.4
+    soft: float = 0.2
+    harden: int = 5000
     seed: int = 1
 
 
@@ -135,7 +143,9 @@ class Mixture:
         rows = max(self.run.frames // _EDGES[bucket + 1], 2)
         chosen = self.buckets[bucket][torch.multinomial(self.chances[bucket], rows, replacement=True, generator=draw)]
         items = [self.packs[int(self.owners[i])][int(self.indices[i])] for i in chosen]
-        tempo = 1 + self.run.augment.tempo * (2 * torch.rand(rows, generator=draw) - 1)
+        strength = min(self.run.soft + (1 - self.run.soft) * step / max(self.run.harden, 1), 1.0)
+        harsh = self.run.augment.softened(strength)
+        tempo = 1 + harsh.tempo * (2 * torch.rand(rows, generator=draw) - 1)
         mels, labels = [], []
         for item, factor in zip(items, tempo.tolist(), strict=True):
             frames = item.mel.shape[1]
@@ -153,7 +163,7 @@ class Mixture:
             mel[row, :, : one.shape[1]] = one
             label[row, : len(own)] = own
         return {
-            "mel": augment(mel, lengths, self.run.augment, draw),
+            "mel": augment(mel, lengths, harsh, draw),
             "lengths": lengths,
             "labels": label,
             "phones": torch.tensor([p for item in items for p in item.phones]),
@@ -230,3 +240,9 @@ def train(run: ListenerRun, data: Path, out: Path, *, device: str = "cpu", check
         ema=run.ema,
         device=device,
     )
+
+
+def export(run: ListenerRun, folder: Path, out: Path, card: dict[str, Any]) -> Path:
+    """Writes the averaged weights of a run as the part ``listener``, in half precision and without its training head."""
+    state = {key.removeprefix("listener."): value for key, value in with_ema(folder / "checkpoint.safetensors").items()}
+    return save_part(out, "listener", run.model, state, card, torch.float16)

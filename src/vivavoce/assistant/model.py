@@ -1,0 +1,153 @@
+"""The user's model: load it, let it say something, ask it, let it transcribe, converse with it."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vivavoce.assistant.conversation import Conversation
+from vivavoce.assistant.hearing import Ears
+from vivavoce.assistant.speaking import Mouth
+from vivavoce.assistant.thinking import Clerk
+from vivavoce.assistant.turn import Finished, Transcript, Turn
+from vivavoce.audio.files import mono, read_audio
+from vivavoce.core.errors import PartError
+from vivavoce.core.parts import load_part
+from vivavoce.core.voice import Voice
+from vivavoce.models.codec import Codec
+from vivavoce.models.listener import Listener
+from vivavoce.runtime.activity import Loudness, SileroActivity
+from vivavoce.runtime.engine import LiveEngine
+from vivavoce.runtime.model import FRAME, RATE, Tool
+from vivavoce.runtime.model import Model as Abilities
+
+BUNDLED = Path(__file__).parent.parent / "weights" / "mini"
+_ON = torch.ones(1, dtype=torch.bool)
+
+
+def load(folder: str | Path = BUNDLED) -> "Model":
+    """The bundled model, or the one in a folder of parts.
+
+    Raises PartError when there is none, or when a part is missing or damaged.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise PartError(f"there is no model in {folder}; give a folder of parts, or nothing for the bundled model")
+    return Model(folder)
+
+
+def sound_of(recording: str | Path | np.ndarray | torch.Tensor) -> np.ndarray:
+    """A recording (a file, or Float[N] at 24 kHz) as Float[N] at 24 kHz, one channel."""
+    if isinstance(recording, str | Path):
+        wave, _ = read_audio(recording, RATE)
+        return mono(wave).numpy()
+    return np.asarray(recording, dtype=np.float32).reshape(-1)
+
+
+class Model:
+    """Parts of one folder and what they can do together. Parts are read when they are first needed."""
+
+    def __init__(self, folder: Path) -> None:
+        """Reads nothing yet."""
+        self.folder = folder
+
+    @cached_property
+    def listener(self) -> Listener:
+        """Sound to phones."""
+        return load_part(self.folder, "listener")
+
+    @cached_property
+    def codec(self) -> Codec:
+        """Sound to tokens and back."""
+        return load_part(self.folder, "codec")
+
+    @cached_property
+    def ears(self) -> Ears:
+        """Sound to words."""
+        return Ears(self.listener, load_part(self.folder, "words"))
+
+    @cached_property
+    def mind(self) -> Clerk:
+        """Words to calls and replies."""
+        return Clerk(load_part(self.folder, "mind"))
+
+    @cached_property
+    def mouth(self) -> Mouth:
+        """Text to sound."""
+        return Mouth(load_part(self.folder, "speaker"), self.codec)
+
+    @cached_property
+    def tools(self) -> tuple[Tool, ...]:
+        """The tools that the model was trained to call."""
+        return self.mind.tools
+
+    @cached_property
+    def abilities(self) -> Abilities:
+        """Hearing, thinking and speaking for turns that are handed over whole."""
+        return Abilities(
+            activity=Loudness(), hearing=self.ears, thinking=self.mind, speaking=self.mouth, name=self.folder.name
+        )
+
+    def say(self, text: str, *, voice: Voice | None = None, seed: int = 0) -> Iterator[np.ndarray]:
+        """Speech for a text, Float[N] at 24 kHz, piece by piece while it is made."""
+        mouth = self.mouth
+        state = mouth.init_state(1)
+        mouth.begin(state, 0, voice or Voice(), seed)
+        mouth.feed(state, 0, text, last=True)
+        while (spoken := mouth.step(state, _ON)[0]) is not None:
+            if len(spoken.pcm):
+                yield spoken.pcm
+            if spoken.done:
+                return
+
+    def transcribe(self, recording: str | Path | np.ndarray | torch.Tensor) -> Transcript:
+        """The words of a recording with their times; any length."""
+        from vivavoce.audio.resample import resample
+
+        sound = torch.from_numpy(sound_of(recording))[None]
+        heard = self.ears.whole(resample(sound, RATE, self.listener.config.mel.sample_rate))
+        return Transcript(" ".join(word.text for word in heard.words), heard.words)
+
+    def ask(
+        self,
+        question: str | Path | np.ndarray | torch.Tensor,
+        *,
+        voice: Voice | None = None,
+        tools: tuple[Tool, ...] | None = None,
+        speak: bool = True,
+        seed: int = 0,
+    ) -> Turn:
+        """One independent turn about a recording (a path, or Float[N] at 24 kHz)."""
+        conversation = self.conversation(voice=voice, tools=tools, seed=seed)
+        return finished(conversation.ask(sound_of(question), speak=speak))
+
+    def answer(self, text: str, *, voice: Voice | None = None, speak: bool = True, seed: int = 0) -> Turn:
+        """One independent turn about a written question."""
+        return finished(self.conversation(voice=voice, seed=seed).ask(text, speak=speak))
+
+    def conversation(
+        self, *, voice: Voice | None = None, tools: tuple[Tool, ...] | None = None, seed: int = 0
+    ) -> Conversation:
+        """Turns that remember each other; by default the character's own tools are declared."""
+        return Conversation(
+            self.abilities, voice=voice, tools=self.tools if tools is None else tools, seed=seed
+        )
+
+    def engine(self, rows: int = 4) -> LiveEngine:
+        """An engine for live conversations, ``rows`` at once."""
+        return LiveEngine(replace(self.abilities, activity=SileroActivity()), rows=rows)
+
+
+def finished(happenings: Iterator[Any]) -> Turn:
+    """Runs a turn to its end."""
+    for happening in happenings:
+        if isinstance(happening, Finished):
+            return happening.turn
+    raise AssertionError("a turn ends with Finished")
+
+
+__all__ = ["BUNDLED", "FRAME", "Model", "finished", "load", "sound_of"]

@@ -1,0 +1,258 @@
+"""Speaking: text becomes a plan, the plan a spectrum, the spectrum tokens, the tokens sound, 80 ms at a time.
+
+Everything that is spoken passes through the codec's tokens, so `say`, `ask` and live sessions sound alike, and a reply can be
+kept as 200 tokens a second.
+"""
+
+import io
+import re
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+import numpy as np
+import soundfile
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from vivavoce.audio.pitch import track_pitch
+from vivavoce.audio.resample import resample
+from vivavoce.core.description import understood
+from vivavoce.core.errors import TextError, VoiceError
+from vivavoce.core.streaming import State
+from vivavoce.core.voice import Voice
+from vivavoce.models.codec import Codec, DecodeState, EncodeState
+from vivavoce.models.manner import Manner, manner_of
+from vivavoce.models.script import script_of
+from vivavoce.models.speak import STACK, Plan, Speaker, SpeakerState
+from vivavoce.nn.style import VoicePrint
+from vivavoce.runtime.model import RATE, Spoken, Word
+
+_TOKENS = 2
+"""Token frames of one step."""
+_SHORTEST_CLIP_SECONDS = 1.5
+_LONGEST_CLIP_SECONDS = 30
+_LONGEST_SENTENCE = 220
+_KEPT_VOICES = 32
+_SENTENCE = re.compile(r"[^.!?]+[.!?]*[\"')]*\s*|[.!?]+\s*")
+
+
+@dataclass
+class Utterance:
+    """What one row is saying: text that is not planned yet, plans, and how far the first of them has come."""
+
+    who: VoicePrint
+    manner: Manner
+    text: str = ""
+    last: bool = False
+    plans: deque[Plan] = field(default_factory=deque)
+    step: int = 0
+    samples: int = 0
+    """Samples given out so far."""
+    planned: int = 0
+    """Samples given out before the first plan began."""
+    told: int = 0
+    """Words of the first plan that were given out."""
+    begun: bool = False
+    ended: bool = False
+
+
+@dataclass
+class MouthState(State):
+    """Networks' states of all rows, and what each row is saying."""
+
+    speaker: SpeakerState
+    encode: EncodeState
+    decode: DecodeState
+    rows_: list[Utterance | None]
+
+    def reset(self, rows: Bool[Tensor, " B"] | None = None) -> None:
+        """Falls silent on these rows (or all)."""
+        for part in (self.speaker, self.encode, self.decode):
+            part.reset(rows)
+        for index in range(len(self.rows_)):
+            if rows is None or bool(rows[index]):
+                self.rows_[index] = None
+
+
+def sentences(text: str) -> list[str]:
+    """A text cut where one breathes: at the ends of sentences, and inside ones that are too long for one breath."""
+    found: list[str] = []
+    for sentence in _SENTENCE.findall(text):
+        rest = sentence.strip()
+        while len(rest) > _LONGEST_SENTENCE:
+            cut = max(rest.rfind(mark, 40, _LONGEST_SENTENCE) for mark in (", ", "; ", ": "))
+            cut = cut + 1 if cut > 0 else rest.rfind(" ", 40, _LONGEST_SENTENCE)
+            cut = cut if cut > 0 else _LONGEST_SENTENCE
+            found.append(rest[:cut].strip())
+            rest = rest[cut:].strip()
+        if rest:
+            found.append(rest)
+    return found
+
+
+class Mouth:
+    """Speaking for the runtime, from the parts ``speaker`` and ``codec``."""
+
+    def __init__(self, speaker: Speaker, codec: Codec) -> None:
+        """Remembers the prints of the last voices."""
+        self.speaker = speaker
+        self.codec = codec
+        self._prints: OrderedDict[bytes, VoicePrint] = OrderedDict()
+        self._mel = speaker.config.mel.build()
+
+    def init_state(self, rows: int) -> MouthState:
+        """Silent rows."""
+        return MouthState(
+            self.speaker.init_state(rows), self.codec.init_encode(rows), self.codec.init_decode(rows), [None] * rows
+        )
+
+    def begin(self, state: MouthState, row: int, voice: Voice, seed: int) -> None:
+        """A new reply on this row, in this voice. Raises VoiceError for a clip that cannot be imitated."""
+        del seed  # the plan is the likeliest one; nothing is drawn
+        who, manner = self.cast(voice)
+        chosen = torch.arange(len(state.rows_)) == row
+        state.reset(chosen)
+        state.rows_[row] = Utterance(who, manner)
+
+    def feed(self, state: MouthState, row: int, text: str, last: bool) -> None:
+        """More text; whole sentences are planned at once, the rest when it is whole or nothing else is left to say."""
+        saying = state.rows_[row]
+        if saying is None:
+            return
+        saying.text += text
+        saying.last |= last
+
+    def stop(self, state: MouthState, row: int) -> None:
+        """Drops the rest of the reply."""
+        state.rows_[row] = None
+
+    @torch.inference_mode()
+    def step(self, state: MouthState, active: Bool[Tensor, " B"]) -> list[Spoken | None]:
+        """80 ms of sound of every active row that has something to say."""
+        ready = [self._ready(state.rows_[row]) if on else False for row, on in enumerate(active.tolist())]
+        given: list[Spoken | None] = [None] * len(ready)
+        for row, saying in enumerate(state.rows_):
+            if saying is not None and saying.ended and active[row]:
+                given[row] = Spoken(np.zeros(0, np.float32), (), True)
+                state.rows_[row] = None
+        if not any(ready):
+            return given
+        steps = _TOKENS * self.codec.config.stride // STACK
+        blank = torch.zeros(1, steps, self.speaker.config.inputs)
+        inputs = [
+            self.speaker.inputs_of(saying.plans[0], saying.step, steps) if on and saying and saying.plans else blank
+            for on, saying in zip(ready, state.rows_, strict=True)
+        ]
+        on = torch.tensor(ready)
+        mel = self.speaker.step(torch.cat(inputs), state.speaker, on)
+        for row, saying in enumerate(state.rows_):
+            if ready[row] and saying is not None and not saying.plans:
+                mel[row] = self.speaker.typical_mean[:, None] - 6.0  # the codec's delay is flushed with silence
+        codes = self.codec.encode_mel_step(mel, state.encode, on)
+        sound = self.codec.decode_step(codes, state.decode, on)
+        for row, saying in enumerate(state.rows_):
+            if ready[row] and saying is not None:
+                given[row] = self._give(saying, sound[row], steps)
+                if given[row].done:  # type: ignore[union-attr]  # set in the line above
+                    state.rows_[row] = None
+        return given
+
+    def _ready(self, saying: Utterance | None) -> bool:
+        """Plans what can be planned; whether there is something to draw."""
+        if saying is None or saying.ended:
+            return False
+        pieces = sentences(saying.text)
+        while pieces:
+            whole = len(pieces) > 1 or saying.last or pieces[0][-1] in ".!?"
+            if not whole and (saying.plans or pieces[0][-1] not in ",;:"):
+                break
+            if len(saying.plans) > 1:
+                break
+            piece = pieces.pop(0)
+            try:
+                saying.plans.append(self.speaker.plan(script_of(piece), saying.who, saying.manner))
+            except TextError:
+                if not saying.last or saying.begun or pieces or saying.plans:
+                    continue  # a lone mark or symbol in a longer reply is not worth falling silent for
+                saying.ended = True
+                raise
+            finally:
+                saying.text = " ".join(pieces)
+        if saying.plans:
+            return True
+        if saying.last and not saying.begun:
+            saying.ended = True
+        return saying.last and not saying.ended
+
+    def _give(self, saying: Utterance, sound: Tensor, steps: int) -> Spoken:
+        """The sound of a step without the codec's delay, and the words that begin in it."""
+        hop = self.speaker.config.mel.hop
+        flushing = not saying.plans
+        pcm = sound.numpy()
+        if not saying.begun:
+            saying.begun = True
+            pcm = pcm[self.codec.delay :]
+        elif flushing:
+            pcm = pcm[: self.codec.delay]
+        pcm = np.tanh(pcm * 10 ** (saying.manner.gain_db / 20)) if saying.manner.gain_db > 0 else (
+            pcm * np.float32(10 ** (saying.manner.gain_db / 20))
+        )
+        words: list[Word] = []
+        if saying.plans:
+            plan = saying.plans[0]
+            saying.step += steps
+            times = plan.word_times()
+            while saying.told < len(times) and times[saying.told].begin < saying.step * STACK:
+                word = times[saying.told]
+                words.append(Word(word.word, saying.planned + word.begin * hop, saying.planned + word.end * hop))
+                saying.told += 1
+            if saying.step >= plan.steps:
+                saying.plans.popleft()
+                saying.planned += saying.step * STACK * hop
+                saying.step = saying.told = 0
+        else:
+            saying.ended = True
+        saying.samples += len(pcm)
+        return Spoken(np.ascontiguousarray(pcm, dtype=np.float32), tuple(words), saying.ended)
+
+    # ---- who speaks ----
+
+    def cast(self, voice: Voice) -> tuple[VoicePrint, Manner]:
+        """The print and the manner of a voice."""
+        traits = understood(voice.description.replace("|", ","))
+        manner = manner_of(traits, voice.speed)
+        if voice.clip:
+            return self._print_of(voice.clip), manner
+        names = self.speaker.config.voices
+        name = voice.name if voice.name in names else names[0]
+        return self.speaker.preset(name), manner
+
+    def _print_of(self, clip: bytes) -> VoicePrint:
+        key = blake2b(clip, digest_size=16).digest()
+        if key not in self._prints:
+            self._prints[key] = self.imitate(clip)
+            while len(self._prints) > _KEPT_VOICES:
+                self._prints.popitem(last=False)
+        self._prints.move_to_end(key)
+        return self._prints[key]
+
+    @torch.inference_mode()
+    def imitate(self, clip: bytes) -> VoicePrint:
+        """The print of the voice in an audio file's bytes; VoiceError when there is too little of it."""
+        try:
+            wave, rate = soundfile.read(io.BytesIO(clip), dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            raise VoiceError(f"the clip is not an audio file that can be read ({error}); give WAV, FLAC or Ogg") from error
+        sound = resample(torch.from_numpy(wave.mean(1)), rate, RATE)[: _LONGEST_CLIP_SECONDS * RATE]
+        mel = self._mel(torch.nn.functional.pad(sound, (0, -len(sound) % self._mel.config.hop))[None])[0].T
+        level = mel.mean(1)
+        speech = int((level > level.max() - 4.0).sum()) if len(level) and float(sound.abs().max()) > 1e-3 else 0
+        seconds = speech * self._mel.config.hop / RATE
+        if not bool(torch.isfinite(sound).all()) or seconds < _SHORTEST_CLIP_SECONDS:
+            raise VoiceError(
+                f"the clip has {seconds:.1f} s of speech, but imitating a voice takes at least "
+                f"{_SHORTEST_CLIP_SECONDS} s; give a longer or louder recording"
+            )
+        return self.speaker.listen(mel, track_pitch(sound, RATE).hz[: len(mel)])

@@ -1,0 +1,110 @@
+"""What a spoken turn leaves behind, and what happens while it is going on."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from vivavoce.runtime.model import RATE, Word
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """Words that were heard, with times in samples at 24 kHz."""
+
+    transcript: str
+    words: tuple[Word, ...] = ()
+
+    def json(self) -> dict[str, Any]:
+        """As plain values; times in seconds."""
+        return {"transcript": self.transcript, "words": [timed(word) for word in self.words]}
+
+
+@dataclass(slots=True, kw_only=True)
+class Turn:
+    """A question and its answer: what was heard, what was called, said and spoken, and how long it took.
+
+    ``audio`` is Float[N] at 24 kHz. ``first_audio_ms`` counts from the last sample of the question to the first sample of
+    the answer that is not silent; ``rtf`` is compute per second of answer.
+    """
+
+    transcript: str = ""
+    words: tuple[Word, ...] = ()
+    reply: str = ""
+    reply_words: tuple[Word, ...] = ()
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    audio: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    first_audio_ms: float | None = None
+    rtf: float | None = None
+    seconds: float = 0.0
+
+    def json(self, **more: Any) -> dict[str, Any]:
+        """As plain values without the sound; times in seconds."""
+        return {
+            "transcript": self.transcript,
+            "words": [timed(word) for word in self.words],
+            "reply": self.reply,
+            "calls": self.calls,
+            "first_audio_ms": None if self.first_audio_ms is None else round(self.first_audio_ms, 1),
+            "rtf": None if self.rtf is None else round(self.rtf, 4),
+            **more,
+        }
+
+
+def timed(word: Word) -> dict[str, Any]:
+    """A word with its times in seconds."""
+    return {
+        "word": word.text,
+        "start": round(word.start / RATE, 3),
+        "end": round(word.end / RATE, 3),
+        "confidence": word.confidence,
+    }
+
+
+# ---- what happens during a turn ----
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """The words so far, while the question is still going on."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """The whole question."""
+
+    transcript: Transcript
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A tool was called; ``arguments`` is the JSON object."""
+
+    name: str
+    arguments: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Saying:
+    """More text of the answer."""
+
+    delta: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """More sound of the answer, Float[N] at 24 kHz."""
+
+    pcm: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The turn is over."""
+
+    turn: Turn
+
+
+Happening = Partial | Understood | Called | Saying | Sound | Finished

@@ -1,0 +1,175 @@
+"""``vivavoce demo``, ``ask``, ``say`` and ``transcribe``: talk to the model from the command line."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from vivavoce.core.voice import Voice
+
+_Voice = Annotated[str, typer.Option("--voice", help='How it should sound, in words: "a gruff old innkeeper".')]
+_Like = Annotated[Path | None, typer.Option("--like", help="A clip of a voice to imitate; needs --consent.")]
+_Consent = Annotated[str, typer.Option("--consent", help="Who agreed that the clip's voice is imitated.")]
+_Seed = Annotated[int, typer.Option("--seed", help="For what is drawn at random.")]
+_Model = Annotated[Path | None, typer.Option("--model", help="A folder of parts; the bundled model if left out.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per file.")]
+
+
+def _voice(words: str, like: Path | None, consent: str) -> "Voice":
+    from vivavoce.core.voice import Consent, Voice
+
+    if like is not None:
+        return Voice.like(like, consent=Consent(consent) if consent else None, description=words)
+    return Voice.described(words) if words else Voice()
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Where to write.")] = Path("demo-out"),
+    fast: Annotated[bool, typer.Option("--fast", help="Take the recordings in faster than real time.")] = False,
+    model: _Model = None,
+) -> None:
+    """Holds a whole spoken conversation from recordings and shows what came of it."""
+    import json
+
+    from rich.console import Console
+
+    from vivavoce.assistant.demo import Line, demonstrate
+    from vivavoce.assistant.model import BUNDLED, load
+    from vivavoce.assistant.turn import Called, Finished, Happening, Saying, Understood
+
+    console = Console(highlight=False)
+    shown = {"turn": 0, "saying": False}
+
+    def tell(number: int, line: Line, happening: Happening) -> None:
+        if shown["turn"] != number:
+            shown.update(turn=number, saying=False)
+            console.print(f"\n[bold]{number}[/]  a recording of: {line.says}")
+        if isinstance(happening, Understood):
+            console.print(f"   [cyan]heard[/]   {happening.transcript.transcript}")
+        elif isinstance(happening, Called):
+            console.print(f"   [yellow]calls[/]   {happening.name} {json.dumps(happening.arguments)}")
+        elif isinstance(happening, Saying):
+            console.print(happening.delta if shown["saying"] else f"   [green]says[/]    {happening.delta}", end="")
+            shown["saying"] = True
+        elif isinstance(happening, Finished):
+            turn = happening.turn
+            sounds = line.voice.description or "the voice of a clip"
+            first = "no sound" if turn.first_audio_ms is None else f"first sound after {turn.first_audio_ms:.0f} ms"
+            speed = "" if turn.rtf is None else f", real-time factor {turn.rtf:.2f}"
+            console.print(f"\n           [dim]{first}{speed}; voice: {sounds}[/]")
+
+    console.print("A customer orders at the counter; everything you see is worked out now, on this machine.")
+    turns = demonstrate(load(model or BUNDLED), out, fast=fast, tell=tell)
+    console.print(f"\nWrote {len(turns)} replies, conversation.wav, conversation.json and conversation.png to {out}/.")
+    console.print('Next: [bold]vivavoce talk[/] to speak with it yourself, or [bold]vivavoce say "Welcome!" --voice')
+    console.print('"an old wizard, slow" -o welcome.wav[/], or [bold]vivavoce ask[/] with a recording of your own.')
+
+
+def ask(
+    files: Annotated[list[Path], typer.Argument(help="Recordings of questions or orders.")],
+    voice: _Voice = "",
+    like: _Like = None,
+    consent: _Consent = "",
+    conversation: Annotated[bool, typer.Option("--conversation", help="The files are turns of one talk.")] = False,
+    text_only: Annotated[bool, typer.Option("--text-only", help="Do not speak the answers.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the spoken answers.")] = None,
+    json: _Json = False,
+    seed: _Seed = 0,
+    model: _Model = None,
+) -> None:
+    """Answers recordings: one independent spoken turn per file."""
+    import json as formats
+
+    import torch
+
+    from vivavoce.assistant.model import BUNDLED, finished, load, sound_of
+    from vivavoce.audio.files import write_audio
+    from vivavoce.core.errors import VivavoceError
+    from vivavoce.runtime.model import RATE
+
+    sounding = _voice(voice, like, consent)
+    loaded = load(model or BUNDLED)
+    talk = loaded.conversation(voice=sounding, seed=seed)
+    failed = False
+    for number, path in enumerate(files):
+        try:
+            question = sound_of(path)
+            if not conversation and number:
+                talk = loaded.conversation(voice=sounding, seed=seed)
+            turn = finished(talk.ask(question, speak=not text_only))
+            audio = None
+            if len(turn.audio):
+                folder = out or Path("answers")
+                audio = folder / f"{path.stem}.answer.wav"
+                write_audio(audio, torch.from_numpy(turn.audio), RATE)
+        except VivavoceError as error:
+            failed = True
+            if json:
+                typer.echo(formats.dumps({"path": str(path), "error": str(error)}))
+            else:
+                typer.echo(f"vivavoce: {path}: {error}", err=True)
+            continue
+        found = {"path": str(path), **turn.json(audio=None if audio is None else str(audio))}
+        if json:
+            typer.echo(formats.dumps(found))
+        else:
+            typer.echo(f"{path}\n  heard  {turn.transcript}\n  says   {turn.reply}")
+            for call in turn.calls:
+                typer.echo(f"  calls  {call['name']} {formats.dumps(call['arguments'])}")
+            if audio is not None:
+                typer.echo(f"  wrote  {audio}")
+    if failed:
+        raise typer.Exit(2)
+
+
+def say(
+    text: Annotated[str, typer.Argument(help="What to say.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The audio file to write.")],
+    voice: _Voice = "",
+    like: _Like = None,
+    consent: _Consent = "",
+    seed: _Seed = 0,
+    model: _Model = None,
+) -> None:
+    """Speaks a text in a described or imitated voice."""
+    import numpy as np
+    import torch
+
+    from vivavoce.assistant.model import BUNDLED, load
+    from vivavoce.audio.files import write_audio
+    from vivavoce.runtime.model import RATE
+
+    sounding = _voice(voice, like, consent)
+    pieces = list(load(model or BUNDLED).say(text, voice=sounding, seed=seed))
+    sound = np.concatenate(pieces)
+    write_audio(out, torch.from_numpy(sound), RATE)
+    typer.echo(f"wrote {out}: {len(sound) / RATE:.1f} s")
+
+
+def transcribe(
+    files: Annotated[list[Path], typer.Argument(help="Recordings of speech.")],
+    json: _Json = False,
+    model: _Model = None,
+) -> None:
+    """Writes down what is said in recordings, with the time and confidence of every word."""
+    import json as formats
+
+    from vivavoce.assistant.model import BUNDLED, load
+    from vivavoce.core.errors import VivavoceError
+
+    loaded = load(model or BUNDLED)
+    failed = False
+    for path in files:
+        try:
+            heard = loaded.transcribe(path)
+        except VivavoceError as error:
+            failed = True
+            typer.echo(formats.dumps({"path": str(path), "error": str(error)}) if json else f"{path}: {error}", err=not json)
+            continue
+        if json:
+            typer.echo(formats.dumps({"path": str(path), **heard.json()}))
+        else:
+            typer.echo(heard.transcript if len(files) == 1 else f"{path}: {heard.transcript}")
+    if failed:
+        raise typer.Exit(2)
