@@ -1,7 +1,7 @@
 """Who speaks: what is taken from a clip of somebody so that they can be imitated.
 
-Part of it is measured (the mean spectrum and how far it varies, pitch and its liveliness), part is learnt (a vector). The
-measured part is put back into the speech exactly, so that even a voice unlike any in training keeps its colour.
+Part of it is measured (the mean spectrum and how far it varies, pitch and its liveliness), part is learnt (a vector).
+The measured part is put back into the speech exactly, so that even a voice unlike any in training keeps its colour.
 """
 
 from dataclasses import dataclass, fields, replace

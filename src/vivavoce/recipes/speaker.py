@@ -1,8 +1,9 @@
 """Trains the speaker on real readers, and writes it out with the voices that it brings along."""
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -11,7 +12,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, normalize
 
+from vivavoce.audio.formants import warp
 from vivavoce.core import config as configs
+from vivavoce.core.errors import VoiceError
+from vivavoce.core.parts import save_part
 from vivavoce.core.rng import stream
 from vivavoce.models.speak import Speaker, SpeakerConfig
 from vivavoce.nn.prosody import LENGTH_CENTRE, FrameTable
@@ -133,3 +137,39 @@ def train(run: SpeakerRun, batches: Batches, folder: Path, hooks: Sequence[Any] 
             *hooks,
         ),
     )
+
+
+def print_of(speaker: Speaker, batches: Batches, clips: Sequence[int], factor: float = 1.0) -> VoicePrint:
+    """The print of a person over several clips; ``factor`` makes the throat shorter (above 1) or longer."""
+    own = {example.clip: example for example in batches.examples}
+    chosen = [own[clip] for clip in clips if clip in own]
+    if not chosen:
+        raise VoiceError("none of the clips of this voice was aligned; choose other clips")
+    with torch.no_grad():
+        vectors = [speaker.reference(warp(batches.made.mel_of(e.clip), factor)[None])[0] for e in chosen]
+    vector = torch.stack(vectors).mean(dim=0)
+    return VoicePrint(
+        vector * (len(vector) ** 0.5 / vector.norm()),
+        warp(torch.stack([e.mean for e in chosen]).mean(dim=0), factor),
+        warp(torch.stack([e.spread for e in chosen]).mean(dim=0), factor),
+        torch.tensor(batches.own_pitch[chosen[0].clip] + math.log2(factor), dtype=torch.float32),
+        torch.tensor(batches.liveliness[chosen[0].clip], dtype=torch.float32),
+    )
+
+
+def export(
+    trained: Speaker, batches: Batches, casting: Mapping[str, tuple[str, float]], folder: Path, card: dict[str, Any]
+) -> Speaker:
+    """Writes the part ``speaker`` in half precision; each voice is a name, a speaker of the corpus and a factor."""
+    config = replace(trained.config, voices=tuple(casting))
+    speaker = config.build().eval()
+    learnt = {key: value for key, value in trained.state_dict().items() if not key.startswith("voices_")}
+    speaker.load_state_dict(speaker.state_dict() | learnt)
+    with torch.no_grad():
+        for name, (person, factor) in casting.items():
+            index = batches.speakers.index(person)
+            longest = sorted(batches.of_speaker[index], key=lambda i: -int(batches.examples[i].frames.sum()))[:24]
+            clips = [batches.examples[i].clip for i in longest]
+            speaker.bring(name, print_of(speaker, batches, clips, factor))
+    save_part(folder, "speaker", config, speaker, card=card, dtype=torch.float16)
+    return speaker
