@@ -1,0 +1,156 @@
+"""What the listener learns from, packed: people reading (aligned), orders and other sentences spoken by machines.
+
+Recordings are aligned with their texts by `speaker_align`, so that every frame has a phone and the pronunciation that was
+really used is known. Synthetic speech brings its timings where the engine tells them. One file per group; a group that is
+there already is not made again.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vivavoce.audio.files import mono, read_audio
+from vivavoce.audio.loudness import at_level
+from vivavoce.core import rng
+from vivavoce.core.errors import TextError, VivavoceError
+from vivavoce.data.character import Character
+from vivavoce.data.packed import UNKNOWN, Utterance, load_packed, pack
+from vivavoce.data.sentences import sentences
+from vivavoce.data.synthesis import TEACHERS, Reading, Spoken, readings, speak
+from vivavoce.models.listener import MEL, SPLIT
+from vivavoce.nn.align import Span
+from vivavoce.recipes.speaker_align import load_spans
+from vivavoce.recipes.speaker_corpus import Clip, read_clips
+from vivavoce.text.normalise import normalise
+from vivavoce.text.phones import PHONE_IDS, SIL, ids
+from vivavoce.text.pronounce import pronunciations
+
+LEVEL_DB: Final = -23.0
+_LEAST_SCORE: Final = -8.0
+_SKIPPED: Final = frozenset({"kerstin"})
+_HALF: Final = 2
+"""Mel frames per label."""
+
+
+def labels_of(spans: Iterable[tuple[int, float, float]], frames: int) -> Tensor:
+    """The phone of every 20 ms from (phone, begin, end) in seconds; what nobody claims is silence."""
+    labels = torch.zeros(-(-frames // _HALF), dtype=torch.uint8)
+    rate = float(MEL.rate) / _HALF
+    for phone, begin, end in spans:
+        labels[int(begin * rate + 0.5) : int(end * rate + 0.5)] = phone
+    return labels
+
+
+def _mel(wave: Float[Tensor, " N"]) -> Float[Tensor, "M T"]:
+    return MEL.build()(at_level(wave, MEL.sample_rate, LEVEL_DB)[None])[0]
+
+
+def _usable(one: Utterance) -> bool:
+    """Whether there are more distributions than phones, and something is said at all."""
+    return 0 < len(one.phones) * 1.05 <= one.mel.shape[1] / 100 * float(25 * SPLIT)
+
+
+def recordings(clips: list[Clip], spans: list[list[Span]] | None, scores: list[float] | None) -> Iterator[tuple[str, Utterance]]:
+    """The recordings that have a text, with the name of their source; those whose text does not fit are left out."""
+    for number, clip in enumerate(clips):
+        if not clip.text or clip.source in _SKIPPED:
+            continue
+        if scores is not None and scores[number] < _LEAST_SCORE:
+            continue
+        try:
+            wave, _ = read_audio(clip.path, MEL.sample_rate)
+            mel = _mel(mono(wave))
+            if spans is not None and spans[number]:
+                timed = [(s.phone, (s.begin - 1) / 100, (s.end - 1) / 100) for s in spans[number]]
+                phones = [s.phone for s in spans[number] if s.phone]
+                one = Utterance(mel, phones, labels_of(timed, mel.shape[1]))
+            else:
+                phones = [i for word in normalise(clip.text) for i in ids(pronunciations(word)[0])]
+                one = Utterance(mel, phones, torch.full((-(-mel.shape[1] // _HALF),), UNKNOWN, dtype=torch.uint8))
+        except VivavoceError:
+            continue
+        if _usable(one):
+            yield clip.source, one
+
+
+def utterance(spoken: Spoken) -> Utterance:
+    """Synthetic speech as something to learn from."""
+    mel = _mel(torch.from_numpy(spoken.wave).float())
+    if spoken.phones is None:
+        phones = [i for word in normalise(spoken.reading.text) for i in ids(pronunciations(word)[0])]
+        return Utterance(mel, phones, torch.full((-(-mel.shape[1] // _HALF),), UNKNOWN, dtype=torch.uint8))
+    timed = [(PHONE_IDS[p.phone.symbol], p.start, p.end) for p in spoken.phones]
+    return Utterance(mel, [p for p, _, _ in timed if p != PHONE_IDS[SIL]], labels_of(timed, mel.shape[1]))
+
+
+def texts_of_orders(count: int, seed: int) -> list[str]:
+    """Orders and other things that customers say, in the proportion in which the clerk meets them."""
+    character = Character()
+    shares = ((0.6, character.orders(round(count * 0.6), seed)), (0.15, character.orders(round(count * 0.15), seed + 1, rich=True)))
+    texts = [turn.user for _, turns in shares for turn in turns]
+    texts += [turn.user for turn in character.talk(count - len(texts), seed + 2)]
+    return [texts[i] for i in rng.stream(seed, "order of texts").permutation(len(texts))]
+
+
+def texts_of_anything(count: int, seed: int, transcripts: list[str]) -> list[str]:
+    """Phonetically broad sentences: pieces of what people read, and sentences of any words."""
+    draw = rng.stream(seed, "pieces")
+    texts = list(sentences(count // 2 if transcripts else count, seed))
+    while len(texts) < count:
+        words = normalise(transcripts[int(draw.integers(len(transcripts)))])
+        size = int(draw.integers(4, 15))
+        begin = int(draw.integers(0, max(len(words) - size, 0) + 1))
+        texts.append(" ".join(words[begin : begin + size]))
+    return texts
+
+
+def synthetic(wanted: list[Reading]) -> Iterator[Utterance]:
+    """Readings spoken and packed; what cannot be used is left out."""
+    for spoken in speak(wanted):
+        try:
+            one = utterance(spoken)
+        except TextError:
+            continue
+        if _usable(one):
+            yield one
+
+
+def prepare(
+    speech: Path | None,
+    out: Path,
+    *,
+    orders: int = 9000,
+    anything: int = 6000,
+    seed: int = 11,
+    spans: Path | None = None,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Writes the packed groups into ``out``: ``train-SOURCE``, ``dev-SOURCE``, ``train-orders``, ``train-anything``.
+
+    ``spans`` is the file of alignments that the speaker's preparation wrote for the training recordings of ``speech``.
+    """
+    transcripts: list[str] = []
+    if speech is not None:
+        for split in ("train", "dev"):
+            clips = read_clips(speech, split)
+            known = load_spans(spans) if spans is not None and split == "train" else (None, None)
+            if split == "train":
+                transcripts = [clip.text for clip in clips if clip.text and len(clip.text) > 20]
+            if list(out.glob(f"{split}-*.safetensors")) and split == "dev":
+                continue
+            groups: dict[str, list[Utterance]] = {}
+            for source, one in recordings(clips, *known):
+                groups.setdefault(source, []).append(one)
+            for source, group in groups.items():
+                pack(group).save(out / f"{split}-{source}.safetensors")
+                say(f"{split} {source}: {len(group)} recordings")
+    jobs = (("orders", texts_of_orders(orders, seed)), ("anything", texts_of_anything(anything, seed + 1, transcripts)))
+    for name, texts in jobs:
+        path = out / f"train-{name}.safetensors"
+        if not path.exists():
+            pack(synthetic(readings(texts, seed, engines=TEACHERS))).save(path)
+            say(f"train {name}: {len(load_packed(path))} sentences")
