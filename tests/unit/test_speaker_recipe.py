@@ -49,7 +49,8 @@ def corpus(count: int = 12) -> tuple[list[Clip], Features, list[list[Span]], lis
     mel = torch.cat([colour[labels] + 0.1 * torch.randn(length, 100, generator=draw) - 4 for _ in clips])
     hz = torch.where(torch.tensor(labels) > 0, 180.0, 0.0).repeat(len(clips))
     starts = np.arange(len(clips) + 1) * length
-    return clips, Features(mel.numpy().astype(np.float16), hz.numpy().astype(np.float16), starts), spans, [0.0] * len(clips)
+    made = Features(mel.numpy().astype(np.float16), hz.numpy().astype(np.float16), starts)
+    return clips, made, spans, [0.0] * len(clips)
 
 
 def test_rows_tell_stress_place_and_the_mark_ahead() -> None:

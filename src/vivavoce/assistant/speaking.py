@@ -26,6 +26,7 @@ from vivavoce.models.codec import Codec, DecodeState, EncodeState
 from vivavoce.models.manner import Manner, manner_of
 from vivavoce.models.script import script_of
 from vivavoce.models.speak import STACK, Plan, Speaker, SpeakerState
+from vivavoce.models.voices import cast
 from vivavoce.nn.style import VoicePrint
 from vivavoce.runtime.model import RATE, Spoken, Word
 
@@ -225,9 +226,9 @@ class Mouth:
         manner = manner_of(traits, voice.speed)
         if voice.clip:
             return self._print_of(voice.clip), manner
-        names = self.speaker.config.voices
-        name = voice.name if voice.name in names else names[0]
-        return self.speaker.preset(name), manner
+        if voice.name in self.speaker.config.voices:
+            return self.speaker.preset(voice.name), manner
+        return cast(self.speaker, traits), manner
 
     def _print_of(self, clip: bytes) -> VoicePrint:
         key = blake2b(clip, digest_size=16).digest()

@@ -34,28 +34,30 @@ _FROM_FLITE = {"ax": "AH", "pau": "SIL", "axr": "ER", "ssil": "SIL"}
 Labelled = tuple[Float[Tensor, "T M"], np.ndarray]  # mel and the phone of each frame, -1 where not known
 
 
+def run_flite(text: str, voice: str, path: Path) -> str:
+    """Has flite read a text into a file; gives what it prints: each phone and when it ended."""
+    command = ["flite", "-voice", voice, "-psdur", "-t", text, "-o", str(path)]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    except FileNotFoundError as error:
+        raise MissingExtra("the aligner begins with flite; install it with: apt-get install flite") from error
+
+
 def spoken_by_flite(texts: Sequence[str], voices: Sequence[str], mel: LogMelConfig) -> list[Labelled]:
-    """Texts read by flite, voice after voice, with the phones' times that it prints."""
+    """Texts read by flite, voice after voice, with the phones' times."""
     logmel = mel.build()
     made = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "said.wav"
         for number, text in enumerate(texts):
-            voice = voices[number % len(voices)]
-            command = ["flite", "-voice", voice, "-psdur", "-t", text, "-o", str(path)]
-            try:
-                printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-            except FileNotFoundError as error:
-                raise MissingExtra("the aligner begins with flite; install it with: apt-get install flite") from error
-            wave = mono(read_audio(path, mel.sample_rate)[0])
-            frames = logmel(wave[None])[0].T
+            printed = run_flite(text, voices[number % len(voices)], path)
+            frames = logmel(mono(read_audio(path, mel.sample_rate)[0])[None])[0].T
             labels = np.full(len(frames), -1)
             begin = 0.0
             for mark in printed.split():
                 name, _, until = mark.rpartition(":")
-                symbol = _FROM_FLITE.get(name, name.upper())
                 end = float(until)
-                labels[_frame(begin, mel) : _frame(end, mel)] = PHONE_IDS[symbol]
+                labels[_frame(begin, mel) : _frame(end, mel)] = PHONE_IDS[_FROM_FLITE.get(name, name.upper())]
                 begin = end
             made.append((frames, labels))
     return made
