@@ -128,6 +128,11 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Hush:
+    """Do not play the rest; where we own the playback."""
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """What was heard so far is a whole turn of the user."""
 
@@ -188,20 +193,9 @@ class Configure:
 
 
 Input = (
-    AudioIn
-    | TextIn
-    | ToolResult
-    | Played
-    | Stop
-    | Commit
-    | Clear
-    | Respond
-    | Add
-    | Delete
-    | Truncate
-    | Retrieve
-    | Configure
-)
+    AudioIn | TextIn | ToolResult | Played | Stop | Hush | Commit | Clear | Respond
+    | Add | Delete | Truncate | Retrieve | Configure
+)  # fmt: skip
 
 
 # ---- outputs ----

@@ -28,6 +28,7 @@ from vivavoce.runtime.api import (
     EntryDone,
     EntryShown,
     EntryTruncated,
+    Hush,
     IdleTimeout,
     Input,
     Output,
@@ -57,7 +58,7 @@ from vivavoce.runtime.replying import Mouth, Reply, Thoughts
 LONGEST_INPUT = 300 * 24_000
 SHORTEST_INPUT = 100 * 24
 WAITING_REPLIES = 8
-URGENT = (Stop, Played, Configure)
+URGENT = (Stop, Hush, Played, Configure)
 TAGGED = (Stop, Commit, Add, Delete, Truncate, Retrieve)
 
 
@@ -144,6 +145,8 @@ class Conversation:
                 case Played(turn, samples):
                     self._played = {turn}
                     self._turn(t.PlayedTo(turn, samples))
+                case Hush():
+                    self._hush()
                 case Clear():
                     self.microphone.drop_pushed()
                     self._forget_turn()
@@ -324,9 +327,19 @@ class Conversation:
                     self.microphone.forget()
                     self._emit(IdleTimeout(start, end, self._user_entry))
 
+    def _hush(self) -> None:
+        turn, heard = self._turns.playing, self._turns.position
+        if turn is not None:
+            self._turn(t.ReplyStopped(turn))
+            self._silence(turn, heard, "client_cancelled")
+
     def _cut(self, turn: int, heard: int) -> None:
-        self._end_reply("turn_detected", heard)
         self._waiting = deque(options for options in self._waiting if options.apart)
+        self._silence(turn, heard, "turn_detected")
+
+    def _silence(self, turn: int, heard: int, why: Why) -> None:
+        """Nothing more of this turn is played, and where we know what was, history ends there too."""
+        self._end_reply(why, heard)
         spoken = self._last
         self._emit(Silenced(turn))
         known = self.config.plays_here or turn in self._played

@@ -258,6 +258,10 @@ class LiveEngine:
         """Rows in use."""
         return self.rows - len(self._free)
 
+    def backlog(self) -> int:
+        """Samples that wait to be heard, of all conversations."""
+        return sum(seat.backlog for seat in list(self._seats.values()))
+
     def state_bytes(self) -> int:
         """Bytes of state that one conversation takes."""
         return sum(state.nbytes() for state in self.states) // self.rows

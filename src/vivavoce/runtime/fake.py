@@ -29,7 +29,7 @@ LEVEL = 0.2
 
 
 def _frequency(symbol: int) -> float:
-    return 400 + 64 * symbol
+    return 400.0 + 64 * symbol
 
 
 def utter(text: str, pause_ms: int = 0) -> Pcm:

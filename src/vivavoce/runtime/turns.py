@@ -235,6 +235,11 @@ class Turns:
         self._idle: int | None = None
 
     @property
+    def playing(self) -> int | None:
+        """The turn that is being made or played."""
+        return self._reply.turn if self._reply and self._reply.on else None
+
+    @property
     def position(self) -> int:
         """Samples of the present answer that were played, as far as is known."""
         return self._reply.position if self._reply else 0

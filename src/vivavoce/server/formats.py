@@ -58,14 +58,14 @@ class Decoder:
         self.name = name
         self._resample = None if name == "audio/pcm" else soxr.ResampleStream(PHONE_RATE, RATE, 1, dtype="float32")
 
-    def __call__(self, data: bytes) -> Pcm:
-        """The samples that became ready; ProtocolError when 16-bit sound has an odd number of bytes."""
+    def __call__(self, data: bytes, last: bool = False) -> Pcm:
+        """The samples that became ready, with ``last`` all of them; ProtocolError when 16-bit sound has an odd number of bytes."""
         if self._resample is None:
             if len(data) % 2:
                 raise ProtocolError(f"{len(data)} bytes are no 16-bit sound; send an even number of bytes.")
             return to_float(np.frombuffer(data, "<i2"))
         low = to_float(TABLES[self.name][np.frombuffer(data, np.uint8)])
-        return self._resample.resample_chunk(low)
+        return self._resample.resample_chunk(low, last=last)
 
 
 class Encoder:

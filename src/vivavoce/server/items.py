@@ -37,7 +37,7 @@ def sound_of(text: str, format_name: str, param: str) -> np.ndarray:
     data = base64_bytes(text, param)
     if format_name == "audio/pcm" and len(data) % 2:
         raise Problem(f"'{param}' has {len(data)} bytes, which is no 16-bit sound.", "invalid_value", param)
-    return to_int16(Decoder(format_name)(data))
+    return to_int16(Decoder(format_name)(data, last=True))
 
 
 def entry_of(item: WireItem, format_name: str, new_id: Callable[[str], str], param: str = "item") -> Entry:

@@ -75,7 +75,7 @@ class Wire:
         """``name`` makes ids unique; ``plays_here``: over WebRTC; ``extension``: the client wants our playback
         events."""
         self.session, self.name, self.expires_at = session, name, expires_at
-        self._voices, self._plays_here, self._extension, self._limits = voices, plays_here, extension, limits
+        self._voices, self._plays_here, self._extension, self.limits = voices, plays_here, extension, limits
         self._count = 0
         self.config = config_of(session, voices, plays_here)
         self._decoder = Decoder(session.audio.input.format.type)
@@ -114,6 +114,10 @@ class Wire:
         return self._event(
             "error", error={"type": kind, "code": code, "message": message, "param": param, "event_id": event_id}
         )
+
+    def output_buffer(self, kind: str, response_id: str) -> dict[str, Any]:
+        """That the sound of a response began, ended or was dropped, where we own the playback."""
+        return self._event(f"output_audio_buffer.{kind}", response_id=response_id)
 
     # ---- from the client ----
 
@@ -157,7 +161,9 @@ class Wire:
                 pcm = self._decoder(base64_bytes(event.audio, "audio"))
                 return [api.AudioIn(pcm)], []
             case w.BufferCommit():
-                return [api.Commit(event_id)], []
+                tail = self._decoder(b"", last=True)
+                self._decoder = Decoder(self._decoder.name)
+                return [api.AudioIn(tail), api.Commit(event_id)], []
             case w.BufferClear():
                 return [api.Clear()], []
             case w.ItemCreate():
@@ -177,7 +183,7 @@ class Wire:
                 if not self._plays_here:
                     message = "output_audio_buffer.clear is for WebRTC; here the client plays: cancel and truncate."
                     raise Problem(message, "not_supported", "type")
-                return [], []
+                return [api.Hush()], []
             case w.PlaybackPosition():
                 turn = self._turn(event.response_id)
                 return [] if turn is None else [api.Played(turn, event.audio_ms * 24)], []
@@ -355,7 +361,7 @@ class Wire:
         for old in [turn for turn in self._responses if turn < output.turn - 8]:
             del self._turn_of[self._responses.pop(old).id]
         events = [self._event("response.created", response=self._response(response, "in_progress"))]
-        limits = self._limits()
+        limits = self.limits()
         return [*events, self._event("rate_limits.updated", rate_limits=limits)] if limits else events
 
     def _response(self, response: _Response, status: str, **more: Any) -> dict[str, Any]:

@@ -414,6 +414,10 @@ class Problem(Exception):
         self.message, self.code, self.param = message, code, param
 
 
+class NotFound(Problem):
+    """Nothing of this id."""
+
+
 UNSUPPORTED_ITEMS = {"mcp_list_tools", "mcp_call", "mcp_approval_request", "mcp_approval_response"}
 
 

@@ -1,0 +1,120 @@
+"""The whole server as a FastAPI application."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+from starlette.middleware.base import RequestResponseEndpoint
+
+from vivavoce.core.errors import CapacityError, ConsentError, StorageError, VivavoceError, VoiceError
+from vivavoce.runtime.engine import LiveEngine
+from vivavoce.server import chat, models, realtime, secret_routes, speech, transcription, voice_routes, webrtc
+from vivavoce.server.names import UnknownModel
+from vivavoce.server.security import Denied
+from vivavoce.server.service import Service
+from vivavoce.server.settings import Settings
+from vivavoce.server.wire import NotFound, Problem
+
+WEB = Path(__file__).parent / "web"
+SECRET_MAY = ("/v1/realtime/calls",)
+
+
+def error_body(message: str, code: str | None, param: str | None = None, kind: str = "") -> dict[str, Any]:
+    """An error as OpenAI's clients read it."""
+    return {"error": {"message": message, "type": kind or "invalid_request_error", "param": param, "code": code}}
+
+
+def create_app(engine: LiveEngine, settings: Settings | None = None) -> FastAPI:
+    """The application around an engine; the engine is stopped with it."""
+    service = Service.make(engine, settings or Settings())
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await webrtc.close_all(service)
+        engine.stop()
+        service.voices.close()
+
+    summary = "Speech to speech for OpenAI's clients"
+    app = FastAPI(title="vivavoce", version="1", summary=summary, lifespan=lifespan)
+    app.state.service = service
+    for module in (realtime, models, speech, transcription, chat, voice_routes, secret_routes, webrtc):
+        app.include_router(module.router(service))
+    _operations(app, service)
+    _errors(app, service)
+    if (WEB / "index.html").exists():
+        app.mount("/", StaticFiles(directory=WEB, html=True), name="web")
+    return app
+
+
+def _operations(app: FastAPI, service: Service) -> None:
+    @app.get("/healthz", summary="Is the server alive", tags=["operations"])
+    async def health() -> dict[str, Any]:
+        """Whether it takes conversations, and how many more."""
+        state = "draining" if service.draining else "ok"
+        return {"status": state, "rows": service.engine.rows, "free": service.engine.rows - service.engine.taken}
+
+    @app.get("/metrics", summary="Prometheus counters", tags=["operations"], response_class=Response)
+    async def metrics() -> Response:
+        """All counters."""
+        return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
+
+    @app.middleware("http")
+    async def guard(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        """Checks callers and sizes before anything is read."""
+        path = request.url.path
+        try:
+            if path.startswith("/v1/") or path == "/metrics":
+                caller = request.client.host if request.client else ""
+                secret = service.gate.check(request.headers, caller, secret_allowed=path in SECRET_MAY)
+                request.state.secret = secret
+            length = request.headers.get("content-length", "0")
+            if length.isdigit() and int(length) > service.settings.upload_bytes:
+                raise Denied(413, "too_large", f"A request may have {service.settings.upload_bytes} bytes at most.")
+        except Denied as denied:
+            service.metrics.errors.labels(denied.code).inc()
+            return JSONResponse(error_body(denied.message, denied.code), denied.status)
+        return await call_next(request)
+
+
+def _errors(app: FastAPI, service: Service) -> None:
+    def answer(status: int, message: str, code: str | None, param: str | None = None) -> JSONResponse:
+        service.metrics.errors.labels(code or str(status)).inc()
+        kind = "server_error" if status >= 500 else "invalid_request_error"
+        return JSONResponse(error_body(message, code, param, kind), status)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        found = error.errors()[0]
+        param = ".".join(str(step) for step in found["loc"][1:]) or None
+        return answer(400, f"Invalid value for '{param}': {found['msg']}.", "invalid_value", param)
+
+    @app.exception_handler(Problem)
+    async def problem(_: Request, error: Problem) -> Response:
+        return answer(404 if isinstance(error, NotFound) else 400, error.message, error.code, error.param)
+
+    @app.exception_handler(UnknownModel)
+    async def unknown(_: Request, error: UnknownModel) -> Response:
+        return answer(404, str(error), "model_not_found", "model")
+
+    @app.exception_handler(VivavoceError)
+    async def ours(_: Request, error: VivavoceError) -> Response:
+        if isinstance(error, CapacityError):
+            return answer(503, str(error), "capacity")
+        if isinstance(error, ConsentError):
+            return answer(403, str(error), "consent_required", "consent")
+        if isinstance(error, StorageError):
+            return answer(507, str(error), "storage")
+        return answer(400, str(error), "invalid_value", "voice" if isinstance(error, VoiceError) else None)
+
+    @app.exception_handler(HTTPException)
+    async def http(_: Request, error: HTTPException) -> Response:
+        response = answer(error.status_code, str(error.detail), "not_found" if error.status_code == 404 else None)
+        response.headers.update(error.headers or {})
+        return response

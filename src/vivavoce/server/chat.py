@@ -1,0 +1,388 @@
+"""`/v1/chat/completions` with text and sound in and out."""
+
+import base64
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+
+from vivavoce.core.errors import VivavoceError
+from vivavoce.runtime.api import (
+    Add,
+    AudioOut,
+    Input,
+    Output,
+    Refused,
+    Respond,
+    SessionConfig,
+    TextOut,
+    ToolCall,
+    TurnConfig,
+    TurnEnded,
+    Usage,
+)
+from vivavoce.runtime.history import Entry
+from vivavoce.runtime.model import Tool
+from vivavoce.server.formats import to_int16
+from vivavoce.server.items import base64_bytes
+from vivavoce.server.names import check_model
+from vivavoce.server.replies import ERRORS, sse
+from vivavoce.server.service import Service
+from vivavoce.server.sound_files import read_upload, whole_file
+from vivavoce.server.speech import first_of, wanted_voice
+from vivavoce.server.wire import Problem, VoiceId
+
+KEPT_SECONDS = 3600
+KEPT = 1000
+
+
+class TextPart(BaseModel):
+    """Written."""
+
+    type: Literal["text"]
+    text: str
+
+
+class SoundData(BaseModel):
+    """A sound file in base64."""
+
+    data: str
+    format: Literal["wav", "mp3"]
+
+
+class SoundPart(BaseModel):
+    """Said."""
+
+    type: Literal["input_audio"]
+    input_audio: SoundData
+
+
+class AudioReference(BaseModel):
+    """An earlier spoken answer."""
+
+    id: str
+
+
+class FunctionCallBody(BaseModel):
+    """What was called."""
+
+    name: str
+    arguments: str
+
+
+class ToolCallBody(BaseModel):
+    """An earlier call."""
+
+    id: str
+    type: Literal["function"] = "function"
+    function: FunctionCallBody
+
+
+Part = Annotated[TextPart | SoundPart, Field(discriminator="type")]
+
+
+class Message(BaseModel):
+    """One message of the conversation."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[Part] | None = None
+    audio: AudioReference | None = None
+    tool_calls: list[ToolCallBody] | None = None
+    tool_call_id: str | None = None
+
+
+class FunctionBody(BaseModel):
+    """A function that may be called."""
+
+    name: str = Field(min_length=1, max_length=64)
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class ToolBody(BaseModel):
+    """A tool that may be called."""
+
+    type: Literal["function"]
+    function: FunctionBody
+
+
+class NamedFunction(BaseModel):
+    """Only its name."""
+
+    name: str
+
+
+class ChoiceBody(BaseModel):
+    """Force one function."""
+
+    type: Literal["function"]
+    function: NamedFunction
+
+
+class AudioParams(BaseModel):
+    """How the answer sounds."""
+
+    voice: str | VoiceId
+    format: Literal["wav", "aac", "mp3", "flac", "opus", "pcm16"]
+
+
+class ChatRequest(BaseModel):
+    """A conversation to be continued; sampling options of OpenAI's are taken and change nothing."""
+
+    model: str
+    messages: list[Message] = Field(min_length=1, max_length=1000)
+    modalities: list[Literal["text", "audio"]] | None = None
+    audio: AudioParams | None = None
+    tools: list[ToolBody] | None = None
+    tool_choice: Literal["auto", "none", "required"] | ChoiceBody = "auto"
+    stream: bool = False
+    n: Literal[1] = 1
+    max_tokens: int | None = Field(default=None, ge=1)
+    max_completion_tokens: int | None = Field(default=None, ge=1)
+    seed: int = Field(default=0, ge=0, le=2**62)
+
+
+@dataclass(slots=True)
+class _Remembered:
+    text: str
+    expires_at: int
+
+
+class SpokenAnswers:
+    """Transcripts of spoken answers, so that a client can refer to them by id for an hour."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, _Remembered] = OrderedDict()
+
+    def keep(self, text: str) -> tuple[str, int]:
+        """The id, and when it is forgotten."""
+        key = f"audio_{secrets.token_hex(12)}"
+        return key, self.keep_as(key, text)
+
+    def keep_as(self, key: str, text: str) -> int:
+        """Keeps it under a name; says when it is forgotten."""
+        expires = int(time.time()) + KEPT_SECONDS
+        self._kept[key] = _Remembered(text, expires)
+        while len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        return expires
+
+    def text(self, key: str) -> str:
+        """What was said; Problem when it is not known any more."""
+        found = self._kept.get(key)
+        if found is None or found.expires_at < time.time():
+            raise Problem(f"The audio '{key}' is not known; send its text instead.", "invalid_value", "messages")
+        return found.text
+
+
+async def entries_of(request: ChatRequest, answers: SpokenAnswers) -> tuple[str, list[Entry]]:
+    """Instructions and history."""
+    instructions: list[str] = []
+    entries: list[Entry] = []
+    for index, message in enumerate(request.messages):
+        name, where = f"item_{index}", f"messages[{index}]"
+        text, sounds = await _content(message, where)
+        if message.role in ("system", "developer"):
+            instructions.append(text)
+        elif message.role == "tool":
+            if not message.tool_call_id:
+                raise Problem("A tool message needs a tool_call_id.", "missing_required_parameter", where)
+            entries.append(Entry(id=name, kind="result", call=message.tool_call_id, output=text))
+        elif message.role == "user":
+            sound = np.concatenate(sounds) if sounds else None
+            length = 0 if sound is None else len(sound)
+            entries.append(Entry(id=name, text=text, spoken=sound is not None, audio=sound, samples=length))
+        else:
+            if message.audio is not None:
+                text = answers.text(message.audio.id)
+            if text:
+                entries.append(Entry(id=name, role="assistant", text=text))
+            for number, call in enumerate(message.tool_calls or []):
+                entries.append(
+                    Entry(
+                        id=f"{name}_{number}",
+                        kind="call",
+                        role="assistant",
+                        call=call.id,
+                        name=call.function.name,
+                        arguments=call.function.arguments,
+                    )
+                )
+    return "\n".join(instructions), entries
+
+
+async def _content(message: Message, where: str) -> tuple[str, list[np.ndarray]]:
+    if not isinstance(message.content, list):
+        return message.content or "", []
+    texts, sounds = [], []
+    for number, part in enumerate(message.content):
+        if isinstance(part, TextPart):
+            texts.append(part.text)
+        else:
+            data = base64_bytes(part.input_audio.data, f"{where}.content[{number}].input_audio.data")
+            pcm = await run_in_threadpool(read_upload, data, f"sound.{part.input_audio.format}", limit_seconds=300)
+            sounds.append(to_int16(pcm))
+    return "\n".join(texts), sounds
+
+
+def config_of(service: Service, request: ChatRequest, instructions: str) -> SessionConfig:
+    """How the answer is to be made."""
+    spoken = "audio" in (request.modalities or [])
+    if spoken and request.audio is None:
+        raise Problem("Audio output needs 'audio' with a voice and a format.", "missing_required_parameter", "audio")
+    if request.audio is not None and request.audio.format == "aac":
+        raise Problem("AAC is not supported; use wav, mp3, flac, opus or pcm16.", "not_supported", "audio.format")
+    if spoken and request.stream and request.audio is not None and request.audio.format != "pcm16":
+        raise Problem("A stream of sound is pcm16; set audio.format to 'pcm16'.", "invalid_value", "audio.format")
+    tools = tuple(
+        Tool(
+            name=tool.function.name,
+            description=tool.function.description or "",
+            parameters=tool.function.parameters or {},
+        )
+        for tool in request.tools or []
+    )
+    choice = request.tool_choice if isinstance(request.tool_choice, str) else request.tool_choice.function.name
+    if choice not in ("auto", "none", "required", *(tool.name for tool in tools)):
+        raise Problem(f"The tool '{choice}' is not among the tools.", "invalid_value", "tool_choice")
+    voice = request.audio.voice if request.audio else "default"
+    return SessionConfig(
+        instructions=instructions,
+        voice=wanted_voice(service, voice, None, 1.0),
+        audio_out=spoken,
+        tools=tools,
+        tool_choice=choice,
+        turns=TurnConfig(kind="none"),
+        max_output_tokens=request.max_completion_tokens or request.max_tokens,
+        seed=request.seed,
+    )
+
+
+def usage_of(usage: Usage) -> dict[str, Any]:
+    """Sizes as this endpoint counts them."""
+    given, made = usage.input_text + usage.input_audio, usage.output_text + usage.output_audio
+    return {
+        "prompt_tokens": given,
+        "completion_tokens": made,
+        "total_tokens": given + made,
+        "prompt_tokens_details": {"audio_tokens": usage.input_audio, "cached_tokens": 0},
+        "completion_tokens_details": {"audio_tokens": usage.output_audio, "reasoning_tokens": 0},
+    }
+
+
+def _finish(why: str, calls: list[Any]) -> str:
+    return "length" if why == "max_output_tokens" else "tool_calls" if calls else "stop"
+
+
+def _call(output: ToolCall) -> dict[str, Any]:
+    function = {"name": output.name, "arguments": output.arguments}
+    return {"id": output.call, "type": "function", "function": function}
+
+
+def router(service: Service) -> APIRouter:
+    """The endpoint."""
+    routes = APIRouter(prefix="/v1/chat", tags=["chat"])
+    answers = SpokenAnswers()
+    content = {"application/json": {}, "text/event-stream": {}}
+    described = {**ERRORS, 200: {"description": "The answer", "content": content}}
+
+    @routes.post("/completions", summary="Continue a conversation", response_class=Response, responses=described)
+    async def completions(request: ChatRequest) -> Response:
+        """Text and sound in, text, sound and calls out."""
+        check_model(request.model, "chat")
+        instructions, entries = await entries_of(request, answers)
+        config = config_of(service, request, instructions)
+        inputs: list[Input] = [*(Add(entry) for entry in entries), Respond()]
+        outputs = await first_of(_checked(service.one_turn(config, inputs)))
+        head = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": request.model}
+        if request.stream:
+            return StreamingResponse(_stream(outputs, head, config, answers), media_type="text/event-stream")
+        return JSONResponse(await _whole(outputs, head, request, config, answers))
+
+    return routes
+
+
+async def _checked(outputs: AsyncIterator[Output]) -> AsyncIterator[Output]:
+    async for output in outputs:
+        if isinstance(output, Refused):
+            raise Problem(output.message, output.code, "messages")
+        yield output
+
+
+async def _whole(
+    outputs: AsyncIterator[Output],
+    head: dict[str, Any],
+    request: ChatRequest,
+    config: SessionConfig,
+    answers: SpokenAnswers,
+) -> dict[str, Any]:
+    texts: list[str] = []
+    sound: list[np.ndarray] = []
+    calls: list[dict[str, Any]] = []
+    ended: TurnEnded | None = None
+    async for output in outputs:
+        match output:
+            case TextOut():
+                texts.append(output.delta)
+            case AudioOut():
+                sound.append(output.pcm)
+            case ToolCall():
+                calls.append(_call(output))
+            case TurnEnded():
+                ended = output
+            case _:
+                pass
+    if ended is None or ended.why == "failed":
+        raise VivavoceError(ended.error if ended else "The answer was lost; ask again.")
+    text = "".join(texts)
+    message: dict[str, Any] = {"role": "assistant", "content": text or None, "refusal": None}
+    if config.audio_out and request.audio is not None and sound:
+        key, expires = answers.keep(text)
+        name = request.audio.format
+        data = whole_file(np.concatenate(sound), "pcm" if name == "pcm16" else name if name != "aac" else "wav")
+        encoded = base64.b64encode(data).decode()
+        message |= {"content": None, "audio": {"id": key, "data": encoded, "expires_at": expires, "transcript": text}}
+    if calls:
+        message["tool_calls"] = calls
+    choice = {"index": 0, "message": message, "finish_reason": _finish(ended.why, calls), "logprobs": None}
+    return {**head, "object": "chat.completion", "choices": [choice], "usage": usage_of(ended.usage)}
+
+
+async def _stream(
+    outputs: AsyncIterator[Output], head: dict[str, Any], config: SessionConfig, answers: SpokenAnswers
+) -> AsyncIterator[str]:
+    def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> str:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
+        return sse({**head, "object": "chat.completion.chunk", "choices": [choice], **more})
+
+    yield chunk({"role": "assistant"})
+    texts: list[str] = []
+    calls: list[dict[str, Any]] = []
+    key = f"audio_{secrets.token_hex(12)}"
+    async for output in outputs:
+        match output:
+            case TextOut():
+                texts.append(output.delta)
+                spoken = {"audio": {"id": key, "transcript": output.delta}}
+                yield chunk(spoken if config.audio_out else {"content": output.delta})
+            case AudioOut():
+                data = base64.b64encode(to_int16(output.pcm).tobytes()).decode()
+                yield chunk({"audio": {"id": key, "data": data}})
+            case ToolCall():
+                calls.append(_call(output))
+                yield chunk({"tool_calls": [{"index": len(calls) - 1, **calls[-1]}]})
+            case TurnEnded():
+                if config.audio_out and texts:
+                    yield chunk({"audio": {"id": key, "expires_at": answers.keep_as(key, "".join(texts))}})
+                yield chunk({}, _finish(output.why, calls), usage=usage_of(output.usage))
+            case _:
+                pass
+    yield sse("[DONE]")

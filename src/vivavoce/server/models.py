@@ -1,0 +1,50 @@
+"""`/v1/models`: our model and the names it also answers to."""
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from vivavoce.server.names import MODELS, OURS, UnknownModel
+from vivavoce.server.replies import ERRORS
+from vivavoce.server.service import Service
+
+CREATED = 1_767_225_600
+
+
+class ModelObject(BaseModel):
+    """One model name."""
+
+    id: str
+    object: str = "model"
+    created: int = CREATED
+    owned_by: str = "vivavoce"
+
+
+class ModelList(BaseModel):
+    """All model names."""
+
+    object: str = "list"
+    data: list[ModelObject]
+
+
+def names() -> list[str]:
+    """Ours first."""
+    return [OURS, *dict.fromkeys(name for group in MODELS.values() for name in group)]
+
+
+def router(service: Service) -> APIRouter:
+    """The endpoints."""
+    routes = APIRouter(prefix="/v1/models", tags=["models"], responses=ERRORS)
+
+    @routes.get("", summary="All model names")
+    async def models() -> ModelList:
+        """Our model, and OpenAI's names that mean it."""
+        return ModelList(data=[ModelObject(id=name) for name in names()])
+
+    @routes.get("/{model}", summary="One model name")
+    async def model(model: str) -> ModelObject:
+        """Whether there is a model of this name."""
+        if model not in names():
+            raise UnknownModel(model, "realtime")
+        return ModelObject(id=model)
+
+    return routes

@@ -1,0 +1,55 @@
+"""Shapes that several REST answers share: errors, server-sent events, uploads."""
+
+import json
+from typing import Any
+
+from fastapi import UploadFile
+from pydantic import BaseModel
+
+from vivavoce.server.wire import Problem
+
+
+class ErrorDetail(BaseModel):
+    """What is wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorBody(BaseModel):
+    """An error."""
+
+    error: ErrorDetail
+
+
+_TEXTS = {
+    400: "Something in the request is wrong",
+    401: "A key is missing, unknown or expired",
+    403: "Not allowed: another web origin, or no consent",
+    404: "No such thing",
+    405: "No such method",
+    413: "Too large",
+    429: "Too many requests",
+    500: "The model failed",
+    503: "All conversations are taken",
+}
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorBody, "description": text} for status, text in _TEXTS.items()
+}
+
+
+def sse(event: dict[str, Any] | str) -> str:
+    """One server-sent event."""
+    return f"data: {event if isinstance(event, str) else json.dumps(event)}\n\n"
+
+
+async def upload_bytes(file: UploadFile, most: int, param: str) -> bytes:
+    """What was uploaded; Problem when it is too large or empty."""
+    data = await file.read(most + 1)
+    if len(data) > most:
+        raise Problem(f"'{param}' has more than {most} bytes; send a shorter recording.", "too_large", param)
+    if not data:
+        raise Problem(f"'{param}' is empty; send a recording.", "invalid_value", param)
+    return data

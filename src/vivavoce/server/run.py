@@ -1,0 +1,56 @@
+"""Runs the server until it is told to stop; answers that are being made may finish."""
+
+import asyncio
+import contextlib
+import signal
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from vivavoce.server.service import Service
+from vivavoce.server.settings import Settings
+from vivavoce.server.wire import MOST_EVENT_BYTES
+
+
+def uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """How uvicorn serves us: large messages reach us so that we can say they are too large."""
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        ws="websockets-sansio",
+        ws_max_size=4 * MOST_EVENT_BYTES,
+        ws_ping_interval=20,
+        log_level="warning",
+        timeout_graceful_shutdown=5,
+    )
+
+
+class Server(uvicorn.Server):
+    """A server that drains before it goes."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+        self._draining: asyncio.Task[None] | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal drains, the second one ends at once."""
+        if self._service.draining or sig == signal.SIGINT:
+            super().handle_exit(sig, frame)
+            return
+        self._service.draining = True
+        self._draining = asyncio.get_running_loop().create_task(self._drain())
+
+    async def _drain(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._service.settings.drain_seconds):
+                if self._service.busy:
+                    await self._service.quiet.wait()
+        self.should_exit = True
+
+
+def run(app: FastAPI, settings: Settings) -> None:
+    """Serves until a signal comes."""
+    Server(uvicorn_config(app, settings), app.state.service).run()

@@ -1,0 +1,83 @@
+"""What all endpoints share: the engine, the voices, the gate, the counters."""
+
+import asyncio
+import itertools
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from vivavoce.core.errors import CapacityError
+from vivavoce.runtime.api import Input, Output, SessionConfig, TurnEnded
+from vivavoce.runtime.engine import LiveEngine, LiveSession
+from vivavoce.server.metrics import Metrics
+from vivavoce.server.security import Gate
+from vivavoce.server.settings import Settings
+from vivavoce.server.voices import VoiceStore
+
+
+@dataclass(slots=True)
+class Service:
+    """One server."""
+
+    engine: LiveEngine
+    settings: Settings
+    voices: VoiceStore
+    gate: Gate
+    metrics: Metrics
+    draining: bool = False
+    calls: dict[str, asyncio.Event] = field(default_factory=dict)
+    """WebRTC calls by id; setting the event ends one."""
+    busy: int = 0
+    """Answers that are being made."""
+    quiet: asyncio.Event = field(default_factory=asyncio.Event)
+    _numbers: itertools.count = field(default_factory=lambda: itertools.count(1))
+
+    @staticmethod
+    def make(engine: LiveEngine, settings: Settings) -> "Service":
+        """All parts for an engine."""
+        return Service(engine, settings, VoiceStore(settings.data), Gate(settings), Metrics(engine))
+
+    def name(self) -> str:
+        """A short unique name for a connection."""
+        return f"{next(self._numbers):x}{secrets.token_hex(4)}"
+
+    @asynccontextmanager
+    async def session(self, config: SessionConfig) -> AsyncIterator[LiveSession]:
+        """A conversation that is closed whatever happens; CapacityError at once when there is no row."""
+        if self.draining:
+            raise CapacityError("The server is shutting down; connect again in a moment.")
+        session = await self.engine.open(config)
+        try:
+            yield session
+        finally:
+            await session.close()
+
+    async def one_turn(self, config: SessionConfig, inputs: list[Input]) -> AsyncIterator[Output]:
+        """What happens until the first answer has ended."""
+        async with self.session(config) as session:
+            for event in inputs:
+                await session.send(event)
+            with self.working():
+                async for output in session.events():
+                    yield output
+                    if isinstance(output, TurnEnded):
+                        return
+
+    def working(self) -> "_Working":
+        """Counts an answer while it is being made, so that shutting down can wait for it."""
+        return _Working(self)
+
+
+class _Working:
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def __enter__(self) -> None:
+        self._service.busy += 1
+        self._service.quiet.clear()
+
+    def __exit__(self, *_: object) -> None:
+        self._service.busy -= 1
+        if not self._service.busy:
+            self._service.quiet.set()

@@ -1,0 +1,89 @@
+"""Uploaded sound to samples, and samples to the bytes of a sound file while they are being made."""
+
+import io
+import struct
+import tempfile
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import soundfile
+
+from vivavoce.audio.files import mono, read_audio
+from vivavoce.core.errors import AudioError
+from vivavoce.runtime.model import RATE, Pcm
+from vivavoce.server.formats import to_int16
+
+FileFormat = Literal["mp3", "opus", "flac", "wav", "pcm"]
+MEDIA = {
+    "mp3": "audio/mpeg",
+    "opus": "audio/ogg",
+    "flac": "audio/flac",
+    "wav": "audio/wav",
+    "pcm": "audio/pcm",
+}
+_CODECS = {"mp3": ("MP3", "MPEG_LAYER_III"), "opus": ("OGG", "OPUS"), "flac": ("FLAC", "PCM_16")}
+
+
+def read_upload(data: bytes, name: str, *, limit_seconds: float = 3600, allow_silent: bool = True) -> Pcm:
+    """An uploaded file as one channel at 24 kHz; AudioError says what is wrong with it."""
+    with tempfile.NamedTemporaryFile(suffix=Path(name).suffix[:8]) as file:
+        file.write(data)
+        file.flush()
+        try:
+            wave, _ = read_audio(file.name, RATE, allow_silent=allow_silent, limit_seconds=limit_seconds)
+        except AudioError as error:
+            raise AudioError(str(error).replace(file.name, name or "the file")) from error
+    return np.ascontiguousarray(mono(wave).numpy(), np.float32)
+
+
+class FileEncoder:
+    """Bytes of a sound file, piece by piece; headers that would need the length say that it is not known."""
+
+    def __init__(self, name: FileFormat) -> None:
+        self._name = name
+        self._memory = io.BytesIO()
+        self._sent = 0
+        self._started = False
+        self._file: soundfile.SoundFile | None = None
+        if name in _CODECS:
+            container, codec = _CODECS[name]
+            self._file = soundfile.SoundFile(self._memory, "w", RATE, 1, subtype=codec, format=container)
+
+    def __call__(self, pcm: Pcm) -> bytes:
+        """What these samples add."""
+        if self._file is not None:
+            self._file.write(np.clip(pcm, -1, 1))
+            return self._fresh()
+        head = b"" if self._started or self._name == "pcm" else _wav_header()
+        self._started = True
+        return head + to_int16(pcm).astype("<i2").tobytes()
+
+    def finish(self) -> bytes:
+        """The end of the file."""
+        if self._file is None:
+            return b"" if self._started or self._name == "pcm" else _wav_header()
+        self._file.close()
+        return self._fresh()
+
+    def _fresh(self) -> bytes:
+        with self._memory.getbuffer() as view:
+            fresh = bytes(view[self._sent :])
+        self._sent += len(fresh)
+        return fresh
+
+
+def _wav_header() -> bytes:
+    """RIFF for a stream of unknown length."""
+    head = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", 0xFFFFFFFF, b"WAVE", b"fmt ", 16, 1, 1, RATE, 2 * RATE, 2, 16)
+    return head + struct.pack("<4sI", b"data", 0xFFFFFFFF)
+
+
+def whole_file(pcm: Pcm, name: FileFormat) -> bytes:
+    """A complete file with a true header."""
+    if name == "pcm":
+        return to_int16(pcm).astype("<i2").tobytes()
+    container, codec = _CODECS.get(name, ("WAV", "PCM_16"))
+    memory = io.BytesIO()
+    soundfile.write(memory, np.clip(pcm, -1, 1), RATE, format=container, subtype=codec)
+    return memory.getvalue()

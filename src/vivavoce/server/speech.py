@@ -1,0 +1,107 @@
+"""`/v1/audio/speech`: text to sound, streamed while it is made."""
+
+import base64
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Literal
+
+from fastapi import APIRouter
+from fastapi.responses import Response, StreamingResponse
+from pydantic import BaseModel, Field
+
+from vivavoce.core.errors import VivavoceError, VoiceError
+from vivavoce.core.voice import Voice
+from vivavoce.runtime.api import AudioOut, Output, ReplyOptions, Respond, SessionConfig, TurnConfig, TurnEnded
+from vivavoce.server.names import check_model
+from vivavoce.server.protocol import usage_of
+from vivavoce.server.replies import ERRORS, sse
+from vivavoce.server.service import Service
+from vivavoce.server.sound_files import MEDIA, FileEncoder, FileFormat
+from vivavoce.server.wire import Problem, VoiceId
+
+
+class SpeechRequest(BaseModel):
+    """What to say, and how."""
+
+    model: str
+    input: str = Field(min_length=1, max_length=4096)
+    voice: str | VoiceId
+    instructions: str | None = Field(default=None, max_length=4096)
+    response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"
+    speed: float = Field(default=1.0, ge=0.25, le=4.0)
+    stream_format: Literal["audio", "sse"] = "audio"
+
+
+def wanted_voice(service: Service, voice: str | VoiceId, instructions: str | None, speed: float) -> Voice:
+    """The voice of a request; instructions describe it further."""
+    try:
+        found = service.voices.find(voice.id if isinstance(voice, VoiceId) else voice)
+    except VoiceError as error:
+        raise Problem(str(error), "invalid_value", "voice") from error
+    return replace(found, description=instructions or found.description, speed=speed)
+
+
+async def first_of(outputs: AsyncIterator[Output]) -> AsyncIterator[Output]:
+    """The same outputs, once it is sure that there will be sound; errors come before anything was sent."""
+    held: list[Output] = []
+    async for output in outputs:
+        held.append(output)
+        if isinstance(output, TurnEnded) and output.why == "failed":
+            raise VivavoceError(output.error or "The text could not be spoken.")
+        if isinstance(output, AudioOut | TurnEnded):
+            break
+
+    async def all_of() -> AsyncIterator[Output]:
+        for output in held:
+            yield output
+        async for output in outputs:
+            yield output
+
+    return all_of()
+
+
+def router(service: Service) -> APIRouter:
+    """The endpoint."""
+    routes = APIRouter(prefix="/v1/audio", tags=["audio"])
+    sound = {media: {"schema": {"type": "string", "format": "binary"}} for media in MEDIA.values()}
+    answers = {**ERRORS, 200: {"description": "The sound", "content": {**sound, "text/event-stream": {}}}}
+
+    @routes.post("/speech", summary="Text to speech", response_class=Response, responses=answers)
+    async def speech(request: SpeechRequest) -> Response:
+        """Speaks a text in a preset, described or cloned voice; ``instructions`` describe how it should sound."""
+        check_model(request.model, "speech")
+        if request.response_format == "aac":
+            raise Problem("AAC is not supported; use mp3, opus, flac, wav or pcm.", "not_supported", "response_format")
+        if not request.input.strip():
+            raise Problem("The input is empty; give a text to speak.", "invalid_value", "input")
+        voice = wanted_voice(service, request.voice, request.instructions, request.speed)
+        config = SessionConfig(voice=voice, turns=TurnConfig(kind="none"))
+        asked = Respond(ReplyOptions(recite=request.input))
+        outputs = await first_of(service.one_turn(config, [asked]))
+        if request.stream_format == "sse":
+            return StreamingResponse(_events(outputs, request.response_format), media_type="text/event-stream")
+        return StreamingResponse(_bytes(outputs, request.response_format), media_type=MEDIA[request.response_format])
+
+    return routes
+
+
+async def _bytes(outputs: AsyncIterator[Output], name: FileFormat) -> AsyncIterator[bytes]:
+    encoder = FileEncoder(name)
+    async for output in outputs:
+        if isinstance(output, AudioOut) and (data := encoder(output.pcm)):
+            yield data
+    if data := encoder.finish():
+        yield data
+
+
+async def _events(outputs: AsyncIterator[Output], name: FileFormat) -> AsyncIterator[str]:
+    encoder, usage = FileEncoder(name), None
+    async for output in outputs:
+        if isinstance(output, AudioOut) and (data := encoder(output.pcm)):
+            yield sse({"type": "speech.audio.delta", "audio": base64.b64encode(data).decode()})
+        if isinstance(output, TurnEnded):
+            usage = usage_of(output.usage)
+    if data := encoder.finish():
+        yield sse({"type": "speech.audio.delta", "audio": base64.b64encode(data).decode()})
+    counts = {name: (usage or {}).get(name, 0) for name in ("input_tokens", "output_tokens", "total_tokens")}
+    yield sse({"type": "speech.audio.done", "usage": counts})

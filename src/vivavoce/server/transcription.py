@@ -1,0 +1,176 @@
+"""`/v1/audio/transcriptions`: a recording to words with their times."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from fastapi import APIRouter, File, Form, UploadFile
+from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from vivavoce.core.errors import VivavoceError
+from vivavoce.runtime.api import AudioIn, Commit, Refused, SessionConfig, TurnConfig, UserText
+from vivavoce.runtime.model import RATE, Pcm, Word
+from vivavoce.server.items import logprobs_of
+from vivavoce.server.names import check_model
+from vivavoce.server.replies import ERRORS, sse, upload_bytes
+from vivavoce.server.service import Service
+from vivavoce.server.sound_files import read_upload
+from vivavoce.server.wire import Problem
+
+LONGEST_PIECE = 30 * RATE
+SHORTEST_PIECE = 20 * RATE
+HUSH = RATE // 10
+
+
+def pieces(pcm: Pcm) -> list[tuple[int, Pcm]]:
+    """A long recording cut where it is quietest, with the place of each piece."""
+    found, at = [], 0
+    while len(pcm) - at > LONGEST_PIECE:
+        window = pcm[at + SHORTEST_PIECE : at + LONGEST_PIECE]
+        blocks = window[: len(window) // HUSH * HUSH].reshape(-1, HUSH)
+        cut = at + SHORTEST_PIECE + int(np.argmin((blocks**2).mean(axis=1))) * HUSH + HUSH // 2
+        found.append((at, pcm[at:cut]))
+        at = cut
+    return [*found, (at, pcm[at:])]
+
+
+def clock(samples: int, comma: str) -> str:
+    """Hours, minutes, seconds and milliseconds of a subtitle."""
+    ms = samples * 1000 // RATE
+    return f"{ms // 3_600_000:02}:{ms // 60_000 % 60:02}:{ms // 1000 % 60:02}{comma}{ms % 1000:03}"
+
+
+def segments(words: list[Word]) -> list[list[Word]]:
+    """Lines of subtitles: up to eight words, ended by a pause of half a second or a full stop."""
+    lines: list[list[Word]] = []
+    for word in words:
+        last = lines[-1][-1] if lines else None
+        if last is None or len(lines[-1]) >= 8 or word.start - last.end > RATE // 2 or last.text[-1:] in ".?!":
+            lines.append([])
+        lines[-1].append(word)
+    return lines
+
+
+def subtitles(words: list[Word], kind: Literal["srt", "vtt"]) -> str:
+    """The words as subtitles."""
+    comma = "," if kind == "srt" else "."
+    blocks = []
+    for number, line in enumerate(segments(words), 1):
+        times = f"{clock(line[0].start, comma)} --> {clock(line[-1].end, comma)}"
+        text = " ".join(word.text for word in line)
+        blocks.append(f"{number}\n{times}\n{text}\n" if kind == "srt" else f"{times}\n{text}\n")
+    return ("WEBVTT\n\n" if kind == "vtt" else "") + "\n".join(blocks)
+
+
+def verbose(text: str, words: list[Word], samples: int, granularities: list[str]) -> dict[str, Any]:
+    """verbose_json; numbers that only another model could give are zero."""
+    answer: dict[str, Any] = {
+        "task": "transcribe",
+        "language": "english",
+        "duration": samples / RATE,
+        "text": text,
+        "usage": {"type": "duration", "seconds": samples / RATE},
+    }
+    if "word" in granularities:
+        answer["words"] = [{"word": w.text, "start": w.start / RATE, "end": w.end / RATE} for w in words]
+    if "segment" in granularities or not granularities:
+        answer["segments"] = [
+            {
+                "id": number,
+                "seek": 0,
+                "start": line[0].start / RATE,
+                "end": line[-1].end / RATE,
+                "text": " ".join(word.text for word in line),
+                "tokens": [],
+                "temperature": 0.0,
+                "avg_logprob": float(np.mean([entry["logprob"] for entry in logprobs_of(tuple(line))])),
+                "compression_ratio": 1.0,
+                "no_speech_prob": 0.0,
+            }
+            for number, line in enumerate(segments(words))
+        ]
+    return answer
+
+
+def router(service: Service) -> APIRouter:
+    """The endpoint."""
+    routes = APIRouter(prefix="/v1/audio", tags=["audio"])
+    content = {"application/json": {}, "text/plain": {}, "text/event-stream": {}}
+    answers = {**ERRORS, 200: {"description": "The words", "content": content}}
+
+    async def listen(pcm: Pcm) -> AsyncIterator[UserText]:
+        """The words of each piece, with times from the beginning."""
+        config = SessionConfig(turns=TurnConfig(kind="none"), only_listen=True)
+        parts = pieces(np.pad(pcm, (0, max(0, RATE // 10 - len(pcm)))))
+        async with service.session(config) as session:
+            for _, part in parts:
+                await session.send(AudioIn(part))
+                await session.send(Commit())
+            left = list(parts)
+            async for output in session.events():
+                if isinstance(output, Refused):
+                    raise VivavoceError(output.message)
+                if isinstance(output, UserText) and output.final:
+                    at = left.pop(0)[0]
+                    words = tuple(replace(w, start=w.start + at, end=w.end + at) for w in output.words)
+                    yield replace(output, words=words)
+                    if not left:
+                        return
+
+    async def events(pcm: Pcm, certain: bool) -> AsyncIterator[str]:
+        texts: list[str] = []
+        words: list[Word] = []
+        async for part in listen(pcm):
+            delta = f" {part.text}" if texts and part.text else part.text
+            more = {"logprobs": logprobs_of(part.words)} if certain else {}
+            if delta:
+                texts.append(delta)
+                words += part.words
+                yield sse({"type": "transcript.text.delta", "delta": delta, **more})
+        tokens = {"type": "tokens", "input_tokens": len(pcm) // 960, "output_tokens": len(words)}
+        done = {"text": "".join(texts), "usage": {**tokens, "total_tokens": len(pcm) // 960 + len(words)}}
+        more = {"logprobs": logprobs_of(tuple(words))} if certain else {}
+        yield sse({"type": "transcript.text.done", **done, **more})
+
+    @routes.post("/transcriptions", summary="Speech to text", response_class=Response, responses=answers)
+    async def transcriptions(
+        file: Annotated[UploadFile, File(description="WAV, FLAC, Ogg or MP3")],
+        model: Annotated[str, Form()],
+        response_format: Annotated[
+            Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"], Form()
+        ] = "json",
+        language: Annotated[str | None, Form()] = None,
+        stream: Annotated[bool, Form()] = False,
+        timestamp_granularities: Annotated[
+            list[Literal["word", "segment"]] | None, Form(alias="timestamp_granularities[]")
+        ] = None,
+        include: Annotated[list[Literal["logprobs"]] | None, Form(alias="include[]")] = None,
+    ) -> Response:
+        """What is said in a recording; other fields of OpenAI's request are taken and change nothing."""
+        check_model(model, "transcription")
+        if response_format == "diarized_json":
+            raise Problem("Speakers are not told apart; use verbose_json.", "not_supported", "response_format")
+        if language and not language.lower().startswith("en"):
+            raise Problem(
+                f"The language '{language}' is not understood; English ('en') is.", "not_supported", "language"
+            )
+        data = await upload_bytes(file, service.settings.upload_bytes, "file")
+        pcm = await run_in_threadpool(read_upload, data, file.filename or "")
+        certain = bool(include)
+        if stream:
+            return StreamingResponse(events(pcm, certain), media_type="text/event-stream")
+        parts = [part async for part in listen(pcm)]
+        text = " ".join(part.text for part in parts if part.text)
+        words = [word for part in parts for word in part.words]
+        if response_format == "text":
+            return PlainTextResponse(f"{text}\n")
+        if response_format in ("srt", "vtt"):
+            return PlainTextResponse(subtitles(words, "srt" if response_format == "srt" else "vtt"))
+        if response_format == "verbose_json":
+            return JSONResponse(verbose(text, words, len(pcm), list(timestamp_granularities or [])))
+        answer: dict[str, Any] = {"text": text, "usage": {"type": "duration", "seconds": len(pcm) / RATE}}
+        return JSONResponse(answer | ({"logprobs": logprobs_of(tuple(words))} if certain else {}))
+
+    return routes

@@ -1,0 +1,236 @@
+"""`/v1/audio/voices` and `/v1/audio/voice_consents`: voices from words or from a clip, and who agreed to it."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, File, Form, Query, Request, UploadFile
+from pydantic import BaseModel, Field, ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile as Upload
+
+from vivavoce.core.errors import ConsentError
+from vivavoce.runtime.model import RATE
+from vivavoce.server.names import VOICES
+from vivavoce.server.replies import ERRORS, upload_bytes
+from vivavoce.server.service import Service
+from vivavoce.server.sound_files import read_upload
+from vivavoce.server.voices import ConsentRecord, VoiceRecord
+from vivavoce.server.wire import NotFound, Problem, problem_of
+
+SHORTEST_CLIP = RATE
+LONGEST_CLIP = 60.0
+
+
+class VoiceObject(BaseModel):
+    """A voice of one's own."""
+
+    id: str
+    object: Literal["audio.voice"] = "audio.voice"
+    created_at: int
+    name: str
+    type: Literal["audio_sample", "prompt"]
+    prompt: str | None = None
+
+
+class VoiceList(BaseModel):
+    """Voices of one's own, newest first, and the names of those that are always there."""
+
+    object: Literal["list"] = "list"
+    data: list[VoiceObject]
+    presets: list[str]
+
+
+class ConsentObject(BaseModel):
+    """That somebody agreed to be imitated."""
+
+    id: str
+    object: Literal["audio.voice_consent"] = "audio.voice_consent"
+    created_at: int
+    name: str
+    language: str
+
+
+class ConsentList(BaseModel):
+    """All consents, newest first."""
+
+    object: Literal["list"] = "list"
+    data: list[ConsentObject]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class Deleted(BaseModel):
+    """It is gone."""
+
+    id: str
+    object: str
+    deleted: bool
+
+
+class PromptVoice(BaseModel):
+    """A voice described in words."""
+
+    type: Literal["prompt"]
+    name: str = Field(min_length=1, max_length=256)
+    prompt: str = Field(min_length=1, max_length=4096)
+    model: str | None = None
+    script_hint: str | None = None
+
+
+class Rename(BaseModel):
+    """Another name for a consent."""
+
+    name: str = Field(min_length=1, max_length=256)
+
+
+def _voice(record: VoiceRecord) -> VoiceObject:
+    kind: Any = record.kind
+    return VoiceObject(
+        id=record.id, created_at=record.created, name=record.name, type=kind, prompt=record.prompt or None
+    )
+
+
+def _consent(record: ConsentRecord) -> ConsentObject:
+    return ConsentObject(id=record.id, created_at=record.created, name=record.name, language=record.language)
+
+
+def _missing(what: str, key: str) -> NotFound:
+    return NotFound(f"There is no {what} '{key}'.", "not_found", f"{what}_id")
+
+
+def router(service: Service) -> APIRouter:
+    """The endpoints."""
+    routes = APIRouter(prefix="/v1/audio", tags=["voices"], responses=ERRORS)
+    store, most = service.voices, service.settings.upload_bytes
+
+    async def clip(upload: UploadFile | Upload, param: str) -> bytes:
+        data = await upload_bytes(upload, most, param)
+        pcm = await run_in_threadpool(
+            read_upload, data, upload.filename or "", limit_seconds=LONGEST_CLIP, allow_silent=False
+        )
+        if len(pcm) < SHORTEST_CLIP:
+            raise Problem(
+                f"'{param}' has {len(pcm) / RATE:.1f} s; at least a second is needed.", "invalid_value", param
+            )
+        return data
+
+    body = {
+        "required": True,
+        "content": {
+            "application/json": {"schema": PromptVoice.model_json_schema()},
+            "multipart/form-data": {"schema": SAMPLE_SCHEMA},
+        },
+    }
+
+    @routes.post("/voices", summary="Make a voice", openapi_extra={"requestBody": body})
+    async def create_voice(request: Request) -> VoiceObject:
+        """From words (JSON, ``type: prompt``), or from a clip and the id of a consent (multipart)."""
+        if request.headers.get("content-type", "").startswith("application/json"):
+            try:
+                data = await request.json()
+            except ValueError as error:
+                raise Problem("The body is not JSON.", "invalid_json") from error
+        else:
+            data = dict(await request.form())
+        if isinstance(data, dict) and data.get("type", "audio_sample") == "prompt":
+            try:
+                wanted = PromptVoice.model_validate(data)
+            except ValidationError as error:
+                raise problem_of(error, data) from error
+            return _voice(await run_in_threadpool(store.add_voice, wanted.name, prompt=wanted.prompt))
+        if not isinstance(data, dict) or data.get("type", "audio_sample") != "audio_sample":
+            raise Problem("'type' is 'prompt' or 'audio_sample'.", "invalid_value", "type")
+        name, consent, sample = data.get("name"), data.get("consent"), data.get("audio_sample")
+        if not isinstance(name, str) or not 0 < len(name) <= 256:
+            raise Problem("Missing required parameter: 'name'.", "missing_required_parameter", "name")
+        if not isinstance(sample, Upload):
+            raise Problem("Missing required parameter: 'audio_sample'.", "missing_required_parameter", "audio_sample")
+        if not isinstance(consent, str) or store.consent(consent) is None:
+            raise ConsentError(
+                "A voice from a clip needs the consent of its owner: record them agreeing, send that to "
+                "/v1/audio/voice_consents, and give the id it answers as 'consent'."
+            )
+        recording = await clip(sample, "audio_sample")
+        return _voice(await run_in_threadpool(store.add_voice, name, sample=recording, consent=consent))
+
+    @routes.get("/voices", summary="All voices")
+    async def voices() -> VoiceList:
+        """Voices of one's own, and the presets."""
+        return VoiceList(data=[_voice(record) for record in store.voices()], presets=list(VOICES))
+
+    @routes.get("/voices/{voice_id}", summary="One voice")
+    async def voice(voice_id: str) -> VoiceObject:
+        """What is known of a voice."""
+        record = store.voice(voice_id)
+        if record is None:
+            raise _missing("voice", voice_id)
+        return _voice(record)
+
+    @routes.delete("/voices/{voice_id}", summary="Forget a voice")
+    async def delete_voice(voice_id: str) -> Deleted:
+        """The clip is deleted with it."""
+        if not store.delete_voice(voice_id):
+            raise _missing("voice", voice_id)
+        return Deleted(id=voice_id, object="audio.voice.deleted", deleted=True)
+
+    @routes.post("/voice_consents", summary="Write a consent down")
+    async def create_consent(
+        name: Annotated[str, Form(min_length=1, max_length=256)],
+        language: Annotated[str, Form(min_length=2, max_length=16)],
+        recording: Annotated[UploadFile, File(description="The person saying that they agree")],
+    ) -> ConsentObject:
+        """Keeps the recording in which somebody agrees that their voice is imitated."""
+        data = await clip(recording, "recording")
+        return _consent(await run_in_threadpool(store.add_consent, name, language, data))
+
+    @routes.get("/voice_consents", summary="All consents")
+    async def consents(after: str | None = None, limit: Annotated[int, Query(ge=1, le=100)] = 20) -> ConsentList:
+        """Newest first, a page at a time."""
+        records = store.consents()
+        if after is not None:
+            places = [index for index, record in enumerate(records) if record.id == after]
+            records = records[places[0] + 1 :] if places else []
+        page = [_consent(record) for record in records[:limit]]
+        return ConsentList(
+            data=page,
+            first_id=page[0].id if page else None,
+            last_id=page[-1].id if page else None,
+            has_more=len(records) > limit,
+        )
+
+    @routes.get("/voice_consents/{consent_id}", summary="One consent")
+    async def consent(consent_id: str) -> ConsentObject:
+        """What is known of a consent."""
+        record = store.consent(consent_id)
+        if record is None:
+            raise _missing("consent", consent_id)
+        return _consent(record)
+
+    @routes.post("/voice_consents/{consent_id}", summary="Rename a consent")
+    async def rename_consent(consent_id: str, change: Rename) -> ConsentObject:
+        """Gives it another name."""
+        record = store.rename_consent(consent_id, change.name)
+        if record is None:
+            raise _missing("consent", consent_id)
+        return _consent(record)
+
+    @routes.delete("/voice_consents/{consent_id}", summary="Withdraw a consent")
+    async def delete_consent(consent_id: str) -> Deleted:
+        """The voices that rest on it are deleted too."""
+        if not store.delete_consent(consent_id):
+            raise _missing("consent", consent_id)
+        return Deleted(id=consent_id, object="audio.voice_consent", deleted=True)
+
+    return routes
+
+
+SAMPLE_SCHEMA = {
+    "type": "object",
+    "required": ["name", "audio_sample", "consent"],
+    "properties": {
+        "type": {"type": "string", "enum": ["audio_sample"]},
+        "name": {"type": "string", "minLength": 1, "maxLength": 256},
+        "audio_sample": {"type": "string", "format": "binary"},
+        "consent": {"type": "string"},
+    },
+}

@@ -1,0 +1,269 @@
+"""The stock `openai` client holds conversations with our server; only its base URL is changed."""
+
+import base64
+import json
+
+import numpy as np
+import pytest
+from openai.types.realtime import RealtimeServerEvent
+from pydantic import TypeAdapter
+
+from vivavoce.runtime.fake import decode, silence, utter
+from vivavoce.server.formats import Decoder, Encoder
+
+SERVER_EVENT = TypeAdapter(RealtimeServerEvent)
+ORDER = {
+    "type": "function",
+    "name": "order_drink",
+    "parameters": {"type": "object", "properties": {"coffeeDrink": {"type": "string"}, "size": {"type": "string"}}},
+}
+TURN = [
+    "input_audio_buffer.speech_started",
+    "input_audio_buffer.speech_stopped",
+    "input_audio_buffer.committed",
+    "conversation.item.added",
+    "conversation.item.done",
+    "response.created",
+    "rate_limits.updated",
+    "response.output_item.added",
+    "conversation.item.added",
+    "response.content_part.added",
+    "response.output_audio.done",
+    "response.output_audio_transcript.done",
+    "response.content_part.done",
+    "response.output_item.done",
+    "conversation.item.done",
+    "response.done",
+]
+
+
+def strictly(events):
+    """Every event is one that the client's types describe, by exact validation."""
+    for event in events:
+        SERVER_EVENT.validate_python(json.loads(event.to_json()))
+
+
+async def test_a_spoken_turn_comes_in_the_order_of_the_protocol(talk):
+    async with talk() as live:
+        await live.say(np.concatenate([silence(200), utter("hello."), silence(800)]))
+        done = await live.until("response.done")
+        kinds = [e.type for e in live.seen if not e.type.endswith(".delta")]
+        assert kinds == ["session.created", "conversation.created", *TURN]
+        assert live.heard() == "you said: hello." == done.response.output[0].content[0].transcript
+        assert done.response.status == "completed" and done.response.usage.output_token_details.audio_tokens > 20
+        strictly(live.seen)
+
+
+async def test_transcription_is_sent_when_it_is_wanted(talk):
+    audio = {"input": {"transcription": {"model": "whisper-1"}, "turn_detection": {"type": "semantic_vad"}}}
+    async with talk(audio=audio) as live:
+        await live.say(np.concatenate([silence(200), utter("a small coffee please."), silence(900)]))
+        await live.until("response.done")
+        kind = "conversation.item.input_audio_transcription"
+        assert live.of(f"{kind}.completed")[0].transcript == "a small coffee please."
+        assert "".join(e.delta for e in live.of(f"{kind}.delta")) == "a small coffee please."
+        strictly(live.seen)
+
+
+async def test_push_to_talk_commits_and_answers_only_when_told(talk):
+    async with talk(audio={"input": {"turn_detection": None}}) as live:
+        await live.connection.input_audio_buffer.commit()
+        assert (await live.until("error")).error.code == "input_audio_buffer_commit_empty"
+        await live.say(utter("one."))
+        await live.connection.input_audio_buffer.clear()
+        await live.until("input_audio_buffer.cleared")
+        await live.say(utter("two."))
+        await live.connection.input_audio_buffer.commit()
+        await live.until("conversation.item.done")
+        assert not live.of("response.created")
+        await live.connection.response.create()
+        await live.until("response.done")
+        assert live.heard() == "you said: two."
+
+
+async def test_a_call_its_result_and_the_answer_that_uses_it(talk):
+    async with talk(tools=[ORDER]) as live:
+        await live.say(np.concatenate([utter("a large latte please."), silence(800)]))
+        done = await live.until("response.done")
+        call, message = done.response.output
+        assert call.name == "order_drink" and json.loads(call.arguments) == {"coffeeDrink": "latte", "size": "large"}
+        assert message.content[0].transcript == "one large latte coming."
+        assert live.of("response.function_call_arguments.done")[0].arguments == call.arguments
+        result = {"type": "function_call_output", "call_id": call.call_id, "output": "ready at nine"}
+        await live.connection.conversation.item.create(item=result)
+        await live.connection.response.create()
+        done = await live.until("response.done")
+        assert done.response.output[0].content[0].transcript == "the kitchen says ready at nine."
+        strictly(live.seen)
+
+
+async def test_a_forced_tool_is_called_and_an_unknown_one_refused(talk):
+    async with talk(output_modalities=["text"]) as live:
+        other = {"type": "function", "name": "wave", "parameters": {"type": "object"}}
+        choice = {"type": "function", "name": "wave"}
+        await live.connection.response.create(response={"tools": [other], "tool_choice": choice})
+        done = await live.until("response.done")
+        assert done.response.output[0].name == "wave" and json.loads(done.response.output[0].arguments) == {}
+        await live.connection.response.create(response={"tool_choice": choice})
+        assert (await live.until("error")).error.param == "response.tool_choice"
+
+
+async def test_truncation_cuts_sound_and_words_and_the_next_answer_proves_it(talk):
+    async with talk(audio={"input": {"turn_detection": None}}) as live:
+        text = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "apples and pears."}]}
+        await live.connection.conversation.item.create(item=text)
+        await live.connection.response.create()
+        item = (await live.until("response.done")).response.output[0]
+        await live.connection.conversation.item.truncate(item_id=item.id, content_index=0, audio_end_ms=1350)
+        await live.until("conversation.item.truncated")
+        await live.connection.conversation.item.retrieve(item_id=item.id)
+        kept = (await live.until("conversation.item.retrieved")).item.content[0]
+        assert kept.transcript == "you said: apples"
+        assert len(base64.b64decode(kept.audio)) == 1350 * 48
+        again = len(live.seen)
+        ask = {"role": "user", "type": "message", "content": [{"type": "input_text", "text": "what did you just say?"}]}
+        await live.connection.conversation.item.create(item=ask)
+        await live.connection.response.create()
+        await live.until("response.done")
+        assert live.heard(again) == "i said: you said: apples"
+        await live.connection.conversation.item.truncate(item_id=item.id, content_index=0, audio_end_ms=9000)
+        assert "already shorter" in (await live.until("error")).error.message
+        strictly(live.seen)
+
+
+async def test_speech_interrupts_an_answer(talk):
+    async with talk() as live:
+        await live.say(np.concatenate([utter("tell me a very long story about dragons."), silence(700)]))
+        await live.until("response.output_audio.delta")
+        await live.say(np.concatenate([utter("stop."), silence(700)]))
+        await live.until("response.done", 2)
+        first, second = live.of("response.done")
+        if first.response.status == "cancelled":
+            assert first.response.status_details.reason == "turn_detected"
+        assert second.response.output[0].content[0].transcript == "you said: stop."
+        strictly(live.seen)
+
+
+async def test_cancelling(talk):
+    async with talk() as live:
+        await live.connection.response.cancel()
+        assert (await live.until("error")).error.code == "response_cancel_not_active"
+        story = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "word " * 2000}]}
+        await live.connection.conversation.item.create(item=story)
+        await live.connection.response.create()
+        await live.until("response.output_audio.delta")
+        await live.connection.response.create(event_id="again")
+        error = (await live.until("error")).error
+        assert error.code == "conversation_already_has_active_response" and error.event_id == "again"
+        await live.connection.response.cancel()
+        done = await live.until("response.done")
+        assert (done.response.status, done.response.status_details.reason) == ("cancelled", "client_cancelled")
+        assert done.response.output[0].status == "incomplete"
+
+
+async def test_out_of_band_answers_leave_no_trace(talk):
+    async with talk(output_modalities=["text"]) as live:
+        asked = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "ping"}]}
+        await live.connection.response.create(
+            response={"conversation": "none", "input": [asked], "metadata": {"topic": "test"}}
+        )
+        done = await live.until("response.done")
+        assert done.response.conversation_id is None and done.response.metadata == {"topic": "test"}
+        assert done.response.output[0].content[0].text == "you said: ping."
+        assert not live.of("conversation.item.added")
+        await live.connection.response.create()
+        assert (await live.until("response.done")).response.output[0].content[0].text == "how can i help you?"
+        strictly(live.seen)
+
+
+async def test_items_are_placed_shown_and_deleted(talk):
+    def words(text, name):
+        return {"id": name, "type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
+
+    async with talk(output_modalities=["text"]) as live:
+        item = live.connection.conversation.item
+        await item.create(item=words("second", "b"))
+        await item.create(item=words("first", "a"), previous_item_id="root")
+        await item.create(item=words("third", "c"), previous_item_id="b")
+        await live.until("conversation.item.done", 3)
+        assert [e.previous_item_id for e in live.of("conversation.item.done")] == [None, None, "b"]
+        await item.delete(item_id="c")
+        await live.until("conversation.item.deleted")
+        await item.retrieve(item_id="c")
+        assert "no item 'c'" in (await live.until("error")).error.message
+        await live.connection.response.create()
+        assert (await live.until("response.done")).response.output[0].content[0].text == "you said: second."
+        reference = {"type": "item_reference", "id": "a"}
+        await live.connection.response.create(response={"conversation": "none", "input": [reference]})
+        assert (await live.until("response.done")).response.output[0].content[0].text == "you said: first."
+
+
+async def test_sound_as_an_item_is_heard(talk):
+    async with talk(output_modalities=["text"]) as live:
+        sound = (utter("by letter.") * 32767).astype("<i2").tobytes()
+        part = {"type": "input_audio", "audio": base64.b64encode(sound).decode()}
+        await live.connection.conversation.item.create(item={"type": "message", "role": "user", "content": [part]})
+        await live.connection.response.create()
+        assert (await live.until("response.done")).response.output[0].content[0].text == "you said: by letter."
+
+
+@pytest.mark.parametrize("name", ["audio/pcmu", "audio/pcma"])
+async def test_telephone_sound_both_ways(talk, name):
+    audio = {"input": {"format": {"type": name}}, "output": {"format": {"type": name}}}
+    async with talk(audio=audio) as live:
+        sound = np.concatenate([silence(200), utter("hello."), silence(900)])
+        data = base64.b64encode(Encoder(name)(sound, last=True)).decode()
+        await live.connection.input_audio_buffer.append(audio=data)
+        await live.until("response.done")
+        parts = b"".join(base64.b64decode(e.delta) for e in live.of("response.output_audio.delta"))
+        assert decode(Decoder(name)(parts, last=True)) == "you said: hello."
+
+
+async def test_an_answer_may_be_limited(talk):
+    async with talk(max_output_tokens=12) as live:
+        text = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "word " * 100}]}
+        await live.connection.conversation.item.create(item=text)
+        await live.connection.response.create()
+        done = await live.until("response.done")
+        assert (done.response.status, done.response.status_details.reason) == ("incomplete", "max_output_tokens")
+
+
+async def test_idle_people_are_spoken_to(talk):
+    detection = {"type": "server_vad", "idle_timeout_ms": 1000}
+    async with talk(audio={"input": {"turn_detection": detection}}) as live:
+        await live.say(np.concatenate([utter("hi."), silence(700)]))
+        await live.until("response.done")
+        await live.say(silence(4000))
+        await live.until("input_audio_buffer.timeout_triggered")
+        await live.until("response.done")
+        strictly(live.seen)
+
+
+async def test_settings_that_must_not_change(talk):
+    async with talk() as live:
+        await live.connection.session.update(session={"type": "realtime", "model": "gpt-realtime-mini"})
+        assert (await live.until("error")).error.code == "cannot_update_model"
+        await live.connection.response.create()
+        await live.until("response.done")
+        await live.connection.session.update(session={"type": "realtime", "audio": {"output": {"voice": "cedar"}}})
+        assert (await live.until("error")).error.code == "cannot_update_voice"
+
+
+async def test_the_names_of_the_beta_are_understood(talk):
+    async with talk() as live:
+        old = {"modalities": ["text"], "turn_detection": None, "input_audio_format": "g711_ulaw", "temperature": 0.8}
+        await live.connection.send({"type": "session.update", "session": old})
+        session = (await live.until("session.updated")).session
+        assert session.output_modalities == ["text"] and session.audio.input.turn_detection is None
+        assert session.audio.input.format.type == "audio/pcmu"
+
+
+async def test_a_transcription_session_listens_only(talk):
+    async with talk(intent="transcription") as live:
+        assert live.of("session.created")[0].session.type == "transcription"
+        await live.say(np.concatenate([silence(200), utter("listen to this."), silence(800)]))
+        kind = "conversation.item.input_audio_transcription"
+        assert (await live.until(f"{kind}.completed")).transcript == "listen to this."
+        await live.connection.response.create()
+        assert (await live.until("error")).error.code == "not_supported"
+        strictly(live.seen)

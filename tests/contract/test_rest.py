@@ -1,0 +1,164 @@
+"""The stock `openai` client uses the REST side: speech, transcription, chat, voices, models."""
+
+import base64
+import io
+
+import httpx
+import numpy as np
+import openai
+import pytest
+import soundfile
+from live_server import serving
+
+from vivavoce.runtime.fake import decode, utter
+from vivavoce.server.settings import Settings
+from vivavoce.server.sound_files import whole_file
+
+
+def read(data: bytes) -> np.ndarray:
+    sound, rate = soundfile.read(io.BytesIO(data), dtype="float32")
+    assert rate == 24_000
+    return sound
+
+
+@pytest.mark.parametrize("name", ["wav", "flac", "pcm", "mp3", "opus"])
+async def test_speech_in_every_format(client, name):
+    answer = await client.audio.speech.create(model="tts-1", voice="alloy", input="good evening.", response_format=name)
+    data = answer.content
+    sound = np.frombuffer(data, "<i2") / np.float32(32768) if name == "pcm" else read(data)
+    assert decode(sound) == "good evening."
+
+
+async def test_speech_is_streamed_as_bytes_and_as_events(client, address):
+    create = client.audio.speech.with_streaming_response.create
+    text = "one two three four five six seven."
+    async with create(model="gpt-4o-mini-tts", voice="sage", input=text, response_format="pcm") as response:
+        assert len([chunk async for chunk in response.iter_bytes(4000)]) > 5
+    body = {"model": "tts-1", "voice": "sage", "input": "hi.", "stream_format": "sse", "response_format": "pcm"}
+    async with httpx.AsyncClient(base_url=address) as http:
+        lines = (await http.post("/v1/audio/speech", json=body)).text.split("\n\n")
+    assert '"speech.audio.delta"' in lines[0] and '"speech.audio.done"' in lines[-2]
+
+
+async def test_speech_refuses_what_cannot_be_said(client):
+    for wrong in ({"input": ""}, {"voice": "nobody"}, {"response_format": "aac"}, {"input": "x" * 5000}):
+        with pytest.raises(openai.BadRequestError):
+            await client.audio.speech.create(**{"model": "tts-1", "voice": "alloy", "input": "hi"} | wrong)
+    with pytest.raises(openai.NotFoundError, match="vivavoce-mini"):
+        await client.audio.speech.create(model="tts-9", voice="alloy", input="hi")
+
+
+async def test_transcription_in_every_form(client):
+    file = ("order.wav", whole_file(utter("a large latte please."), "wav"))
+    create = client.audio.transcriptions.create
+    assert (await create(model="whisper-1", file=file)).text == "a large latte please."
+    assert await create(model="whisper-1", file=file, response_format="text") == "a large latte please.\n"
+    both = ["word", "segment"]
+    found = await create(model="whisper-1", file=file, response_format="verbose_json", timestamp_granularities=both)
+    assert [w.word for w in found.words] == ["a", "large", "latte", "please."]
+    assert found.segments[0].text == "a large latte please." and 1.5 < found.duration < 2
+    srt = await create(model="whisper-1", file=file, response_format="srt")
+    assert srt.startswith("1\n00:00:00,0") and "a large latte please." in srt
+    assert (await create(model="whisper-1", file=file, response_format="vtt")).startswith("WEBVTT")
+    certain = await create(model="gpt-4o-transcribe", file=file, include=["logprobs"])
+    assert certain.logprobs[1].token == "large"
+
+
+async def test_a_long_recording_is_cut_where_it_is_quiet_and_streamed(client):
+    words = " ".join(f"w{number}" for number in range(150))
+    sound = np.concatenate([np.append(utter(f"{word} "), np.zeros(2400, np.float32)) for word in words.split()])
+    assert len(sound) > 31 * 24_000
+    file = ("long.flac", whole_file(sound, "flac"))
+    events = [e async for e in await client.audio.transcriptions.create(model="whisper-1", file=file, stream=True)]
+    assert [e.type for e in events[:-1]] == ["transcript.text.delta"] * (len(events) - 1) and len(events) > 2
+    assert events[-1].text == words == "".join(e.delta for e in events[:-1])
+
+
+async def test_transcription_refuses_what_is_no_sound(client):
+    create = client.audio.transcriptions.create
+    with pytest.raises(openai.BadRequestError, match="not audio"):
+        await create(model="whisper-1", file=("x.wav", b"this is text"))
+    with pytest.raises(openai.BadRequestError):
+        await create(model="whisper-1", file=("x.wav", whole_file(utter("x"), "wav")), language="de")
+
+
+async def test_chat_with_text_and_sound(client):
+    create = client.chat.completions.create
+    messages = [{"role": "system", "content": "be kind"}, {"role": "user", "content": "hello."}]
+    answer = await create(model="gpt-audio", messages=messages)
+    assert answer.choices[0].message.content == "you said: hello." and answer.choices[0].finish_reason == "stop"
+    data = base64.b64encode(whole_file(utter("by ear."), "wav")).decode()
+    part = {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}
+    audio = {"voice": "alloy", "format": "wav"}
+    heard = [{"role": "user", "content": [part]}]
+    answer = await create(model="gpt-audio", messages=heard, modalities=["text", "audio"], audio=audio)
+    said = answer.choices[0].message.audio
+    assert said.transcript == "you said: by ear." == decode(read(base64.b64decode(said.data)))
+    again = [
+        *heard,
+        {"role": "assistant", "audio": {"id": said.id}},
+        {"role": "user", "content": "what did you just say?"},
+    ]
+    answer = await create(model="gpt-audio", messages=again)
+    assert answer.choices[0].message.content == "i said: you said: by ear."
+
+
+async def test_chat_streams_and_calls(client):
+    tool = {"type": "function", "function": {"name": "order_drink", "parameters": {"type": "object"}}}
+    ask = [{"role": "user", "content": "a small mocha"}]
+    stream = await client.chat.completions.create(model="gpt-audio", messages=ask, tools=[tool], stream=True)
+    chunks = [chunk async for chunk in stream]
+    calls = [call for chunk in chunks for call in chunk.choices[0].delta.tool_calls or []]
+    assert calls[0].function.name == "order_drink" and '"size": "small"' in calls[0].function.arguments
+    assert chunks[-1].choices[0].finish_reason == "tool_calls"
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    assert text == "one small mocha coming."
+    function = {"name": "order_drink", "arguments": calls[0].function.arguments}
+    called = {"role": "assistant", "tool_calls": [{"id": calls[0].id, "type": "function", "function": function}]}
+    result = {"role": "tool", "tool_call_id": calls[0].id, "content": "Done"}
+    answer = await client.chat.completions.create(model="gpt-audio", messages=[*ask, called, result], tools=[tool])
+    assert answer.choices[0].message.content == "the kitchen says done."
+
+
+async def test_models_and_health(client, address):
+    known = [model.id async for model in client.models.list()]
+    assert known[0] == "vivavoce-mini" and {"gpt-realtime", "whisper-1", "tts-1"} <= set(known)
+    assert (await client.models.retrieve("whisper-1")).owned_by == "vivavoce"
+    with pytest.raises(openai.NotFoundError):
+        await client.models.retrieve("whisper-99")
+    async with httpx.AsyncClient(base_url=address) as http:
+        assert (await http.get("/healthz")).json()["status"] == "ok"
+        assert "vivavoce_rows_total" in (await http.get("/metrics")).text
+
+
+async def test_a_cloned_voice_needs_consent_and_survives_a_restart(tmp_path):
+    clip = ("me.wav", whole_file(utter("this is how i sound to everybody."), "wav"))
+    with serving(Settings(port=0, data=tmp_path)) as address:
+        client = openai.AsyncOpenAI(base_url=f"{address}/v1", api_key="any", max_retries=0)
+        with pytest.raises(openai.PermissionDeniedError, match="voice_consents"):
+            await client.audio.voices.create(name="me", audio_sample=clip, consent="cons_none")
+        consent = await client.audio.voice_consents.create(name="me", language="en", recording=clip)
+        voice = await client.audio.voices.create(name="me", audio_sample=clip, consent=consent.id, type="audio_sample")
+        dwarf = await client.audio.voices.create(type="prompt", name="dwarf", prompt="a grumpy dwarf")
+        assert (voice.type, dwarf.type, dwarf.prompt) == ("audio_sample", "prompt", "a grumpy dwarf")
+        await client.audio.speech.create(model="tts-1", voice={"id": voice.id}, input="hi.", response_format="pcm")
+    with serving(Settings(port=0, data=tmp_path)) as address:
+        client = openai.AsyncOpenAI(base_url=f"{address}/v1", api_key="any", max_retries=0)
+        assert [c.id async for c in client.audio.voice_consents.list()] == [consent.id]
+        assert (await client.audio.voice_consents.update(consent.id, name="myself")).name == "myself"
+        await client.audio.speech.create(model="tts-1", voice={"id": voice.id}, input="hi.", response_format="pcm")
+        await client.audio.voice_consents.delete(consent.id)
+        with pytest.raises(openai.BadRequestError):
+            await client.audio.speech.create(model="tts-1", voice={"id": voice.id}, input="hi.")
+        await client.audio.voices.delete(dwarf.id)
+        with pytest.raises(openai.NotFoundError):
+            await client.audio.voices.delete(dwarf.id)
+
+
+async def test_rest_beyond_capacity():
+    with serving(rows=1) as address:
+        client = openai.AsyncOpenAI(base_url=f"{address}/v1", api_key="any", max_retries=0)
+        async with client.realtime.connect(model="gpt-realtime") as connection:
+            await connection.recv()
+            with pytest.raises(openai.InternalServerError, match="taken"):
+                await client.audio.speech.create(model="tts-1", voice="alloy", input="hi.")
