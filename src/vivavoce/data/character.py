@@ -160,9 +160,9 @@ class Character:
         return self._ordered(said, [order], draw)
 
     def _two(self, standing: _Standing, draw: np.random.Generator) -> Turn:
-        orders = [self.counter.draw(draw), self.counter.draw(draw)]
-        standing.orders[:] = orders
-        return self._ordered(self.counter.two(*orders, draw), orders, draw)
+        first, second = self.counter.draw(draw), self.counter.draw(draw)
+        standing.orders[:] = [first, second]
+        return self._ordered(self.counter.two(first, second, draw), [first, second], draw)
 
     def _change(self, standing: _Standing, draw: np.random.Generator) -> Turn | None:
         if len(standing.orders) != 1:
@@ -232,7 +232,9 @@ class Character:
         return self._asked("cancel", kind, {}, draw)
 
     def _order_asked(self, standing: _Standing, draw: np.random.Generator) -> Turn:
-        names = dict(zip(("order", "second"), map(self.counter.readback, standing.orders), strict=False))
+        names: dict[str, str] = dict(
+            zip(["order", "second"], map(self.counter.readback, standing.orders), strict=False)
+        )
         return self._asked("my_order", ("nothing_ordered", "repeat_order", "repeat_two")[len(names)], names, draw)
 
     def _owe(self, standing: _Standing, draw: np.random.Generator) -> Turn:

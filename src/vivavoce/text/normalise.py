@@ -126,6 +126,9 @@ _UNIT: Final = "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True))
 _NUMBER: Final = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+"
 
 
+_TOKEN: Final = re.compile(r"[A-Za-z']+|[,.?!]|[^\sA-Za-z',.?!]")
+
+
 def normalise(text: str) -> list[str]:
     """The words of a text as they are said, in lower case: letters and apostrophes only.
 
@@ -142,7 +145,7 @@ def read(text: str) -> list[str]:
     for pattern, say in _RULES if _WRITTEN.search(plain) else _WORD_RULES:
         plain = pattern.sub(say, plain)
     said: list[str] = []
-    for token in re.findall(r"[A-Za-z']+\.(?=\x00)|[A-Za-z']+|[,.?!]|[^\sA-Za-z',.?!]", plain):
+    for token in _TOKEN.findall(plain):
         if token in MARKS:
             if said and said[-1] not in MARKS:
                 said.append(token)
@@ -157,9 +160,13 @@ def read(text: str) -> list[str]:
 
 def _ascii(text: str) -> str:
     """Latin letters without accents; anything else that is a letter or a digit of another script is an error."""
-    for fraction, written in _FRACTIONS.items():
-        text = text.replace(fraction, f" {written}")
+    if not text.isascii():
+        for fraction, written in _FRACTIONS.items():
+            text = text.replace(fraction, f" {written}")
     text = _times(text)
+    if text.isascii():
+        text = text.translate(_PLAIN)
+        return text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)
     text = unicodedata.normalize("NFKD", text.translate(_PLAIN))
     kept: list[str] = []
     for char in text:
@@ -193,13 +200,14 @@ def _times(text: str) -> str:
             words += ["A", "m"] if half.lower().startswith("a") else ["p", "m"]
         return " ".join(words) + " "
 
-    text = re.sub(r"\b(\d{1,2}):(\d{2})\s*([ap]\.?m\b\.?)?", say, text, flags=re.IGNORECASE)
-    return re.sub(
-        r"\b(\d{1,2})\s*([ap])\.?m\b\.?",
-        lambda found: f"{' '.join(numbers.cardinal(int(found[1])))} {'A' if found[2] in 'aA' else 'p'} m ",
-        text,
-        flags=re.IGNORECASE,
+    text = _CLOCK.sub(say, text)
+    return _HOUR.sub(
+        lambda found: f"{' '.join(numbers.cardinal(int(found[1])))} {'A' if found[2] in 'aA' else 'p'} m ", text
     )
+
+
+_CLOCK: Final = re.compile(r"\b(\d{1,2}):(\d{2})\s*([ap]\.?m\b\.?)?", re.IGNORECASE)
+_HOUR: Final = re.compile(r"\b(\d{1,2})\s*([ap])\.?m\b\.?", re.IGNORECASE)
 
 
 def _amount(text: str) -> list[str]:

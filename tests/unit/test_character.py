@@ -1,0 +1,204 @@
+"""The character's orders are what people say, its calls what they meant, its talk no order; all of it by seed alone."""
+
+import re
+from itertools import islice
+from pathlib import Path
+
+import jsonschema_rs
+import pytest
+import yaml
+
+from vivavoce.core import rng
+from vivavoce.core.errors import ManifestError
+from vivavoce.data.character import Character, heard, sentence_case
+from vivavoce.data.orders import Counter, Order
+from vivavoce.data.sentences import sentences
+from vivavoce.data.sheet import DEFAULT, load_sheet
+from vivavoce.data.templates import fill
+from vivavoce.text.normalise import normalise
+
+SHEET = load_sheet()
+COUNTER = Counter(SHEET)
+
+# What people say at the counter, written down by hand: the acceptance test's form.
+AMOUNT = r"((a little bit of|a bit of|some|a lot of|lots of) )?"
+MILK = AMOUNT + r"(skim milk|whole milk|soy milk|almond milk|milk|cream)"
+SUGAR = AMOUNT + r"(brown sugar|sugar|sweetener)"
+BEFORE = (
+    r"(small|medium|large|(eight|twelve|sixteen|twenty) ounce|(light|medium|dark) roast|(single|double|triple) shot)"
+)
+DRINK = r"(americano|cappuccino|espresso|iced mocha|latte|mocha|coffee|drip coffee|house coffee|iced coffee)"
+FORM = re.compile(
+    r"(brew|can i get|can i have|i want|get me|give me|i'd like|make me|may i have) ((a|an) )?"
+    rf"({BEFORE} ){{0,3}}{DRINK}( with ({MILK}|{SUGAR}|{MILK} and {SUGAR}|{SUGAR} and {MILK}))?"
+)
+
+
+def test_plain_orders_have_the_accepted_form_and_true_calls():
+    said = list(Character().orders(200, seed=1))
+    valid = jsonschema_rs.validator_for(SHEET.tool.schema())
+    for turn in said:
+        assert FORM.fullmatch(turn.user), turn.user
+        (call,) = turn.calls
+        assert call.name == "order_drink" and valid.is_valid(dict(call.arguments))
+        rest = turn.user
+        for value in sorted(call.arguments.values(), key=len, reverse=True):
+            assert f" {value}" in rest, (turn.user, value)  # kept as said
+            rest = rest.replace(value, "", 1)
+        left = set(
+            re.sub(r"^(brew|can i get|can i have|i want|get me|give me|i'd like|make me|may i have)", "", rest).split()
+        )
+        assert left <= {"a", "an", "with", "and"}, (turn.user, call.arguments)  # nothing said is left out
+
+
+def test_every_opening_and_every_value_is_drawn():
+    turns = list(Character().orders(1200, seed=2))
+    for opening in SHEET.texts("orders", "openings"):
+        assert any(turn.user.startswith(opening.lower()) for turn in turns), opening
+    used = {value for turn in turns for value in turn.calls[0].arguments.values()}
+    assert used == {value for slot in SHEET.tool.slots for value in slot.every()}
+    articles = [re.search(r"\b(an? |)(eight|americano|espresso|iced)", turn.user) for turn in turns]
+    assert {found[1] for found in articles if found} == {"a ", "an ", ""}
+
+
+def test_combinations_are_held_out_and_never_single_values():
+    train = {COUNTER.draw(rng.stream(seed, "o")).key() for seed in range(400)}
+    test = Character(held_out=True)
+    kept = {Order(turn.calls[0].arguments).key() for turn in test.orders(200, seed=3)}
+    assert not train & kept
+    assert all(Order(dict([pair.split("=") for pair in key.split("|")])).held_out for key in kept)
+    for slot in SHEET.tool.slots:
+        assert not any(Order({slot.name: value}).held_out for value in slot.every())
+    share = sum(Counter(SHEET, None).draw(rng.stream(seed, "s")).held_out for seed in range(400)) / 400
+    assert 0.05 < share < 0.13
+
+
+def test_dialogues_hold_nothing_out_of_the_test_side():
+    for dialogue in Character().dialogues(60, seed=4):
+        for turn in dialogue.turns:
+            assert not any(Order(call.arguments).held_out for call in turn.calls)
+
+
+def test_the_same_seed_makes_the_same_data():
+    one, other = Character(), Character()
+    assert list(one.dialogues(30, 7)) == list(other.dialogues(30, 7))
+    assert list(one.dialogues(30, 7)) != list(other.dialogues(30, 8))
+    assert list(one.talk(30, 7)) == list(other.talk(30, 7))
+    assert list(sentences(20, 1)) == list(sentences(20, 1)) != list(sentences(20, 2))
+    assert list(islice(sentences(50, 1), 20)) == list(sentences(20, 1))
+
+
+def test_talk_makes_no_call_and_every_kind_comes_up():
+    turns = list(Character().talk(600, seed=5))
+    assert not any(turn.calls for turn in turns)
+    assert not any(FORM.fullmatch(turn.user) for turn in turns)
+    kinds = {turn.kind for turn in turns}
+    assert {topic["kind"] for topic in SHEET.said["talk"]} <= kinds
+    assert {"mention", "price", "has", "vague", "not_served", "repeat", "style", "role", "sound", "nonsense"} <= kinds
+    for turn in turns:
+        assert " ".join(normalise(turn.user)) == turn.user
+        assert turn.reply[0].isupper() and turn.reply[-1] in ".?!"
+        assert "{" not in turn.reply and "(" not in turn.reply
+        assert (turn.style is None) == (turn.kind not in {"style", "role"})
+        assert (turn.heard is None) == (turn.kind != "sound")
+
+
+def test_sentences_are_held_out_but_short_ones_are_known():
+    train, test = Character(), Character(held_out=True)
+    said = {turn.user for turn in train.talk(150, 6)}
+    kept = {
+        turn.user for turn in test.talk(40, 6) if turn.kind not in {"last_reply", "last_user", "my_order", "cancel"}
+    }
+    assert not said & kept
+    assert not train.sentence_held_out("good morning friend")
+
+
+def test_changes_repeat_the_whole_order():
+    seen = {"values": 0, "removed": 0}
+    for seed in range(300):
+        draw = rng.stream(seed, "change")
+        order = COUNTER.draw(draw)
+        said, changed = COUNTER.change(order, draw)
+        different = {
+            name for name in {*order.slots, *changed.slots} if order.slots.get(name) != changed.slots.get(name)
+        }
+        assert len(different) == 1
+        (name,) = different
+        if name in changed.slots:
+            assert changed.slots[name] in said
+            seen["values"] += 1
+        else:
+            assert order.slots[name].split()[-1] in said
+            seen["removed"] += 1
+    assert seen["values"] > 50 and seen["removed"] > 10
+
+
+def test_a_slip_is_put_right():
+    for seed in range(500):
+        draw = rng.stream(seed, "slip")
+        order = COUNTER.draw(draw)
+        said = COUNTER.rich(order, draw)
+        for value in order.slots.values():
+            assert value in said
+
+
+def test_history_holds_only_what_was_heard_and_the_next_answer_proves_it():
+    checked = cut = 0
+    for dialogue in Character().dialogues(150, seed=9):
+        for before, turn in zip(dialogue.turns, dialogue.turns[1:], strict=False):
+            if turn.kind == "last_reply" and before.kind != "last_reply":
+                assert turn.reply.endswith(before.kept)
+                checked += 1
+                cut += before.cut is not None
+            if turn.kind == "last_user":
+                assert heard(before.user) in heard(turn.reply)
+    assert checked > 30 and cut > 2
+
+
+def test_prices_add_up():
+    character = Character()
+    order = Order({"coffeeDrink": "mocha", "size": "large", "numberOfShots": "double shot", "milkAmount": "some milk"})
+    assert COUNTER.price(order) == 8
+    assert character.coins(1) == "one copper" and character.coins(8) == "eight coppers"
+    assert COUNTER.readback(order) == "a large double shot mocha with some milk"
+    assert COUNTER.readback(Order({"coffeeDrink": "espresso"})) == "an espresso"
+
+
+def test_sentences_start_with_a_capital():
+    assert sentence_case("well. i said so? yes") == "Well. I said so? Yes"
+
+
+def test_templates():
+    draw = rng.stream(0, "t")
+    made = {fill("(a|b (c|d)) {x} (y|)", {"x": "1"}, draw) for _ in range(200)}
+    assert made == {"a 1 y", "a 1", "b c 1 y", "b c 1", "b d 1 y", "b d 1"}
+    with pytest.raises(ManifestError, match="asks for"):
+        fill("{nothing}", {"x": "1"}, draw)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda data: data.pop("prices"), "lacks prices"),
+        (lambda data: data["tool"].pop("slots"), "tool of the character sheet"),
+        (lambda data: data["tool"].update(item="drink"), "none of its slots"),
+        (lambda data: data["prices"]["base"].pop("latte"), "no price for 'latte'"),
+        (lambda data: data["vague"].append("(a|b"), "vague.*bracket"),
+        (lambda data: data["roles"].append(False), "entry 21 of roles is False"),
+    ],
+)
+def test_a_bad_sheet_says_where(tmp_path: Path, change, says: str):  # type: ignore[no-untyped-def]
+    data = yaml.safe_load(DEFAULT.read_text())
+    change(data)
+    path = tmp_path / "sheet.yaml"
+    path.write_text(yaml.safe_dump(data))
+    with pytest.raises(ManifestError, match=says):
+        load_sheet(path)
+
+
+def test_no_sheet_and_no_yaml(tmp_path: Path):
+    with pytest.raises(ManifestError, match="check the path"):
+        load_sheet(tmp_path / "none.yaml")
+    (tmp_path / "bad.yaml").write_text("a: [")
+    with pytest.raises(ManifestError, match="no valid YAML"):
+        load_sheet(tmp_path / "bad.yaml")
