@@ -12,18 +12,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vivavoce.assistant.model import Model, load
+    from vivavoce.assistant.turn import Turn
     from vivavoce.core.errors import VivavoceError
     from vivavoce.core.voice import Consent, Voice
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "load": "vivavoce.assistant.model",
+    "Model": "vivavoce.assistant.model",
+    "Turn": "vivavoce.assistant.turn",
     "Voice": "vivavoce.core.voice",
     "Consent": "vivavoce.core.voice",
     "VivavoceError": "vivavoce.core.errors",
 }
 
-__all__ = ["Voice", "Consent", "VivavoceError"]
+__all__ = ["load", "Model", "Turn", "Voice", "Consent", "VivavoceError"]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,9 +5,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from vivavoce.cli import data
+from vivavoce.cli import data, train
 from vivavoce.cli import eval as evaluate
 from vivavoce.cli.bench import bench
+from vivavoce.cli.converse import ask, demo, say, transcribe
 from vivavoce.cli.models import models
 from vivavoce.core.errors import VivavoceError
 
@@ -73,7 +74,9 @@ def _options(
     pass
 
 
-app.command()(models)
+for command in (demo, ask, say, transcribe, models):
+    app.command()(command)
+app.add_typer(train.app, name="train")
 app.add_typer(data.app, name="data")
 app.add_typer(evaluate.app, name="eval")
 app.command()(bench)

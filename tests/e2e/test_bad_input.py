@@ -1,0 +1,160 @@
+"""Whatever comes in, there is one clear sentence, exit status 2 and no half-written file; or it just works."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner, Result
+
+from vivavoce.cli.main import app
+
+WEIGHTS = Path(__file__).resolve().parents[2] / "src/vivavoce/weights/mini"
+pytestmark = pytest.mark.skipif(not WEIGHTS.exists(), reason="the weights of vivavoce-mini are not in this checkout")
+
+
+def tone(rate: int = 16_000, seconds: float = 1.0, channels: int = 1) -> np.ndarray:
+    time = np.arange(int(rate * seconds)) / rate
+    wave = 0.1 * np.sin(2 * np.pi * 140 * time) * (1 + np.sin(2 * np.pi * 4 * time))
+    return np.stack([wave] * channels, axis=1).astype(np.float32)
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def refused(result: Result, *hints: str) -> None:
+    """One sentence on the error stream that holds the hints, status 2."""
+    assert result.exit_code == 2, result.output
+    said = result.stderr.strip()
+    assert said
+    assert "Traceback" not in said
+    assert len(said.splitlines()) == 1
+    assert not hints or any(hint in said.lower() for hint in hints), said
+
+
+def bad_file(kind: str, folder: Path) -> Path:
+    path = folder / f"{kind}.wav"
+    if kind == "missing":
+        return path
+    if kind == "text":
+        path.write_text("this is no sound\n" * 50)
+    elif kind == "empty":
+        path.touch()
+    elif kind == "no samples":
+        soundfile.write(path, np.zeros((0, 1), np.float32), 16_000)
+    elif kind == "silent":
+        soundfile.write(path, np.zeros((16_000, 1), np.float32), 16_000)
+    elif kind == "truncated":
+        soundfile.write(path, tone(), 16_000)
+        path.write_bytes(path.read_bytes()[:9000])
+    elif kind == "nan":
+        wave = tone()
+        wave[100] = np.nan
+        soundfile.write(path, wave, 16_000, subtype="FLOAT")
+    return path
+
+
+BAD = ["missing", "text", "empty", "no samples", "silent", "truncated", "nan"]
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_ask_names_what_is_wrong_with_a_file(kind: str, tmp_path: Path):
+    refused(run("ask", bad_file(kind, tmp_path), "--text-only", "--out", tmp_path / "out"))
+
+
+def test_ask_goes_on_after_a_bad_file(tmp_path: Path):
+    good = tmp_path / "good.wav"
+    soundfile.write(good, tone(), 16_000)
+    result = run("ask", bad_file("text", tmp_path), good, "--text-only", "--json", "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    first, second = (json.loads(line) for line in result.stdout.splitlines())
+    assert "error" in first
+    assert "error" not in second
+    assert second["path"] == str(good)
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels", "subtype"), [(8_000, 1, "PCM_U8"), (192_000, 1, "PCM_24"), (44_100, 2, "PCM_16")]
+)
+def test_ask_takes_any_sound(rate: int, channels: int, subtype: str, tmp_path: Path):
+    path = tmp_path / "sound.wav"
+    soundfile.write(path, tone(rate, 1.0, channels), rate, subtype=subtype)
+    result = run("ask", path, "--text-only", "--json", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "reply" in json.loads(result.stdout.splitlines()[-1])
+
+
+def test_a_recording_that_is_too_long_is_refused_or_heard(tmp_path: Path):
+    path = tmp_path / "long.wav"
+    soundfile.write(path, tone(8_000, 20 * 60), 8_000)
+    refused(run("ask", path, "--text-only", "--out", tmp_path / "out"), "long", "cut", "at most")
+
+
+@pytest.mark.parametrize("text", ["", "   ", "!!!", "Привет, как дела", "你好", "word " * 20_000])
+def test_say_names_what_is_wrong_with_a_text(text: str, tmp_path: Path):
+    out = tmp_path / "out.wav"
+    refused(run("say", text, "-o", out))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_clip_needs_consent(tmp_path: Path):
+    clip = tmp_path / "clip.wav"
+    soundfile.write(clip, tone(24_000, 4.0), 24_000)
+    refused(run("say", "hello there", "--like", clip, "-o", tmp_path / "out.wav"), "consent")
+    assert not (tmp_path / "out.wav").exists()
+
+
+def test_a_clip_can_be_too_short_to_clone(tmp_path: Path):
+    clip = tmp_path / "clip.wav"
+    soundfile.write(clip, tone(24_000, 0.3), 24_000)
+    refused(run("say", "hello there", "--like", clip, "--consent", "me", "-o", tmp_path / "out.wav"), "short", "long")
+    assert not (tmp_path / "out.wav").exists()
+
+
+def test_an_unknown_description_gives_one_warning_that_names_known_words(tmp_path: Path):
+    result = run("say", "hello there", "--voice", "blorptastic", "-o", tmp_path / "out.wav")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "out.wav").exists()
+    assert result.output.lower().count("blorptastic") == 1
+    assert "slow" in result.output
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "changed"])
+def test_damaged_weights_are_said(damage: str, tmp_path: Path):
+    import vivavoce
+
+    folder = tmp_path / "mini"
+    shutil.copytree(WEIGHTS, folder)
+    part = sorted(folder.glob("*.safetensors"))[0]
+    if damage == "missing":
+        part.unlink()
+    else:
+        data = bytearray(part.read_bytes())
+        part.write_bytes(data[: len(data) // 2] if damage == "cut" else data[:-1] + bytes([data[-1] ^ 255]))
+    with pytest.raises(vivavoce.VivavoceError, match=part.stem):
+        vivavoce.load(folder)
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(soundfile, "write", full)
+    refused(run("say", "hello there", "-o", tmp_path / "out.wav"), "space", "disk")
+    assert not list(tmp_path.iterdir())
+
+
+def test_nowhere_to_write_is_said():
+    refused(run("say", "hello there", "-o", "/proc/nowhere/out.wav"))
+
+
+def test_a_manifest_with_a_bad_line_names_it(tmp_path: Path):
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_text('{"id": "a", "path": "a.wav"\n')
+    result = run("data", "check", manifest)
+    assert result.exit_code == 2
+    assert "1" in result.output
+    assert "Traceback" not in result.output
