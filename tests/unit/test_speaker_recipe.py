@@ -107,7 +107,7 @@ def test_training_learns_goes_on_and_exports(tmp_path: Path) -> None:
     assert isinstance(done.task, SpeakTask)
     assert measure(done.task, batches)["held_mel"] < 0.8 * begin["held_mel"]
     assert train(run, batches, tmp_path / "run").step == 30  # nothing is left to do
-    export(done.task.speaker, batches, {"default": ("a:0", 1.0), "tiny": ("a:1", 1.15)}, tmp_path, {"seed": 0})
+    export(done.task.speaker, *corpus()[:2], {"default": ("a:0", 1.0), "tiny": ("a:1", 1.15)}, tmp_path, {"seed": 0})
     speaker = load_part(tmp_path, "speaker")
     who = speaker.preset("tiny")
     assert float(who.pitch) == pytest.approx(np.log2(180 * 1.15), abs=0.02)

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,8 +22,8 @@ from vivavoce.models.speak import Speaker, SpeakerConfig
 from vivavoce.nn.prosody import LENGTH_CENTRE, FrameTable
 from vivavoce.nn.style import VoicePrint
 from vivavoce.recipes.speaker_align import load_spans, make_alignments, run_flite
-from vivavoce.recipes.speaker_corpus import features, read_clips
-from vivavoce.recipes.speaker_data import Batches, SpeakerBatch
+from vivavoce.recipes.speaker_corpus import Clip, Features, features, read_clips
+from vivavoce.recipes.speaker_data import Batches, SpeakerBatch, bin_of_hz
 from vivavoce.train import Checkpoints, JsonLines, Losses, Progress, Run, Task, Term, Validate, fit, warm_cosine
 
 
@@ -141,26 +140,27 @@ def train(run: SpeakerRun, batches: Batches, folder: Path, hooks: Sequence[Any] 
     )
 
 
-def print_of(speaker: Speaker, batches: Batches, clips: Sequence[int], factor: float = 1.0) -> VoicePrint:
-    """The print of a person over several clips; ``factor`` makes the throat shorter (above 1) or longer."""
-    own = {example.clip: example for example in batches.examples}
-    chosen = [own[clip] for clip in clips if clip in own]
-    if not chosen:
-        raise VoiceError("none of the clips of this voice was aligned; choose other clips")
+def print_of(speaker: Speaker, person: str, clips: Sequence[Clip], made: Features, factor: float = 1.0) -> VoicePrint:
+    """The print of a person from their longest clips; ``factor`` makes the throat shorter (above 1) or longer."""
+    own = [number for number, clip in enumerate(clips) if clip.speaker == person]
+    if not own:
+        raise VoiceError(f"the corpus has nobody called {person!r}; choose a speaker of the manifest")
+    own.sort(key=lambda number: int(made.starts[number] - made.starts[number + 1]))
+    chosen = own[:_PRINT_CLIPS]
+    mel = torch.cat([made.mel_of(number) for number in chosen])
+    hz = torch.cat([made.hz_of(number) for number in chosen])
+    top_bin = bin_of_hz(clips[chosen[0]].top_hz, mel.shape[1])
     with torch.no_grad():
-        vectors = [speaker.reference(warp(batches.made.mel_of(e.clip), factor)[None])[0] for e in chosen]
-    vector = torch.stack(vectors).mean(dim=0)
-    return VoicePrint(
-        vector * (len(vector) ** 0.5 / vector.norm()),
-        warp(torch.stack([e.mean for e in chosen]).mean(dim=0), factor),
-        warp(torch.stack([e.spread for e in chosen]).mean(dim=0), factor),
-        torch.tensor(batches.own_pitch[chosen[0].clip] + math.log2(factor), dtype=torch.float32),
-        torch.tensor(batches.liveliness[chosen[0].clip], dtype=torch.float32),
-    )
+        return speaker.listen(warp(mel, factor), hz * factor, top_bin)
 
 
 def export(
-    trained: Speaker, batches: Batches, casting: Mapping[str, tuple[str, float]], folder: Path, card: dict[str, Any]
+    trained: Speaker,
+    clips: Sequence[Clip],
+    made: Features,
+    casting: Mapping[str, tuple[str, float]],
+    folder: Path,
+    card: dict[str, Any],
 ) -> Speaker:
     """Writes the part ``speaker`` in half precision; each voice is a name, a speaker of the corpus and a factor."""
     config = replace(trained.config, voices=tuple(casting))
@@ -169,14 +169,12 @@ def export(
     speaker.load_state_dict(speaker.state_dict() | learnt)
     with torch.no_grad():
         for name, (person, factor) in casting.items():
-            index = batches.speakers.index(person)
-            longest = sorted(batches.of_speaker[index], key=lambda i: -int(batches.examples[i].frames.sum()))[:24]
-            clips = [batches.examples[i].clip for i in longest]
-            speaker.bring(name, print_of(speaker, batches, clips, factor))
+            speaker.bring(name, print_of(speaker, person, clips, made, factor))
     save_part(folder, "speaker", config, speaker, card=card, dtype=torch.float16)
     return speaker
 
 
+_PRINT_CLIPS = 8
 _DEBUG_TEXTS = (
     "Welcome to the tavern, what can I get for you?",
     "One large latte, coming right up.",
@@ -214,7 +212,7 @@ def debug(folder: Path, say: Callable[[str], None] = print) -> dict[str, float]:
     task = train(run, batches, folder / "run").task
     assert isinstance(task, SpeakTask)
     after = measure(task, batches)["held_mel"]
-    speaker = export(task.speaker, batches, {"default": ("flite:slt", 1.0)}, folder, {"recipe": "speaker.debug"})
+    speaker = export(task.speaker, clips, made, {"default": ("flite:slt", 1.0)}, folder, {"recipe": "speaker.debug"})
     with torch.no_grad():
         mel = speaker.speak(speaker.plan(script_of(_DEBUG_TEXTS[0]), speaker.preset("default")))
     say(f"mel error {before:.3f} -> {after:.3f}; {mel.shape[1] / 100:.1f} s spoken")
