@@ -233,7 +233,7 @@ class Codec(nn.Module):
     def _final(self, x: Float[Tensor, "B D T"]) -> Float[Tensor, "B D T"]:
         return self.decoded(x.transpose(1, 2)).transpose(1, 2)
 
-    def _raise(self, x: Float[Tensor, "B D T"]) -> Float[Tensor, "B D S"]:
+    def _raise(self, x: Float[Tensor, "B D T"]) -> Float[Tensor, "B E S"]:
         """One coarse frame to ``stride`` fine ones."""
         wide = self.up(x.transpose(1, 2))
         return wide.unflatten(2, (self.config.stride, -1)).flatten(1, 2).transpose(1, 2)
