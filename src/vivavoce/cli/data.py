@@ -18,3 +18,19 @@ def check(manifest: Annotated[Path, typer.Argument(help="A manifest.jsonl, or th
         typer.echo(line)
     if report.problems:
         raise typer.Exit(2)
+
+
+@app.command()
+def synthesise(
+    sheet: Annotated[
+        Path | None, typer.Argument(help="A character's sheet (YAML); the innkeeper's if left out.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the clips and their manifest.")] = Path("runs/spoken"),
+    count: Annotated[int, typer.Option("--count", min=1, help="How many sentences.")] = 1000,
+    seed: Annotated[int, typer.Option("--seed", help="Of sentences, voices, rates and pitches.")] = 1,
+) -> None:
+    """Speaks what a character's customers say, with many voices of the synthesis programs."""
+    from vivavoce.data.sheet import DEFAULT
+    from vivavoce.data.spoken import synthesise as write
+
+    typer.echo(f"wrote {write(out, sheet or DEFAULT, count=count, seed=seed)}")

@@ -19,18 +19,24 @@ _Set = Annotated[
 
 @app.command()
 def listener(
-    data: Annotated[Path, typer.Option("--data", help="Folder with train-*.safetensors and dev-*.safetensors.")],
+    speech: _Speech,
+    spans: Annotated[
+        Path | None, typer.Option("--spans", help="Alignments of the recordings: spans.safetensors of a speaker's run.")
+    ] = None,
     out: _Out = Path("runs/listener"),
     changes: _Set = None,
 ) -> None:
-    """Sound to phones."""
+    """Sound to phones; first makes what it learns from, by running the synthesis programs."""
     from vivavoce.core.config import edit
-    from vivavoce.recipes.listener import ListenerRun, train
+    from vivavoce.recipes.listener import ListenerRun, export, train
+    from vivavoce.recipes.listener_data import prepare
 
     run = ListenerRun()
     for change in changes or ():
         run = edit(run, change)
-    train(run, data, out)
+    prepare(speech, out / "data", spans=spans, say=typer.echo)
+    train(run, out / "data", out)
+    typer.echo(f"wrote {export(run, out, out, {'recipe': 'listener'})}")
 
 
 @app.command()
@@ -57,15 +63,23 @@ def words(
 
 
 @app.command()
-def mind(out: _Out = Path("runs/mind"), changes: _Set = None) -> None:
+def mind(
+    speech: Annotated[
+        Path | None, typer.Option("--speech", envvar="VIVAVOCE_SPEECH", help="Recordings whose texts are read too.")
+    ] = None,
+    out: _Out = Path("runs/mind"),
+    changes: _Set = None,
+) -> None:
     """The dialogue as text to the reply and the call."""
     from vivavoce.core.config import edit
     from vivavoce.recipes.mind import MindRecipe, train
+    from vivavoce.recipes.words import transcripts_of
 
     recipe = MindRecipe()
     for change in changes or ():
         recipe = edit(recipe, change)
-    train(out, recipe=recipe, weights=out)
+    read = transcripts_of(speech / "manifest.jsonl") if speech else ()
+    train(out, recipe=recipe, read=read, weights=out)
 
 
 @app.command()
@@ -100,3 +114,19 @@ def codec(
         recipes.train(recipe, speech, out)
     else:
         recipes.polish(recipe, polish, speech, out)
+
+
+@app.command()
+def tiny(
+    part: Annotated[str, typer.Argument(help="listener, mind, speaker or codec.")],
+    out: _Out = Path("runs/tiny"),
+) -> None:
+    """A whole recipe in miniature, in under a minute: shows that its number moves."""
+    from vivavoce.core.errors import ConfigError
+    from vivavoce.recipes import codec, listener, mind, speaker
+
+    recipes = {"listener": listener.debug, "mind": mind.debug, "speaker": speaker.debug, "codec": codec.debug}
+    if part not in recipes:
+        raise ConfigError(f"there is no recipe {part!r} in miniature; there are {', '.join(recipes)}")
+    found = recipes[part](out / part)
+    typer.echo(f"{part}: {found['before']:.3f} before, {found['after']:.3f} after training")

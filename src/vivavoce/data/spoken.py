@@ -1,0 +1,51 @@
+"""A character's customers as recordings: what its sheet says they say, spoken by machines, with a manifest."""
+
+import json
+from pathlib import Path
+
+import soundfile
+
+from vivavoce.core import rng
+from vivavoce.core.atomic import atomic_write
+from vivavoce.data.character import Character
+from vivavoce.data.sheet import DEFAULT, load_sheet
+from vivavoce.data.synthesis import LISTENING_RATE, TEACHERS, readings, speak
+
+
+def synthesise(out: Path, sheet: Path = DEFAULT, *, count: int = 1000, seed: int = 1, orders: float = 0.75) -> Path:
+    """Writes ``count`` sentences as FLAC files and the manifest that lists them, and gives the manifest's path.
+
+    ``orders`` is the share of sentences that order something. A sheet and a seed always give the same.
+    """
+    character = Character(load_sheet(sheet))
+    some = round(count * orders)
+    texts = [turn.user for turn in character.orders(some, seed)]
+    texts += [turn.user for turn in character.talk(count - some, seed + 1)]
+    texts = [texts[index] for index in rng.stream(seed, "order of texts").permutation(len(texts))]
+    lines = []
+    for number, spoken in enumerate(speak(readings(texts, seed, engines=TEACHERS))):
+        name = f"clips/{number:05d}.flac"
+        (out / "clips").mkdir(parents=True, exist_ok=True)
+        with atomic_write(out / name) as path:
+            soundfile.write(path, spoken.wave, LISTENING_RATE, format="FLAC", subtype="PCM_16")
+        reading = spoken.reading
+        lines.append(
+            {
+                "id": f"{number:05d}",
+                "path": name,
+                "split": "train",
+                "speaker": f"{reading.engine}:{reading.voice}",
+                "source": reading.engine,
+                "licence": "synthetic speech, free of rights",
+                "lang": "en",
+                "text": reading.text,
+                "text_style": "lowercase, no punctuation",
+                "seconds": round(spoken.seconds, 3),
+                "sample_rate": LISTENING_RATE,
+                "quality": "lossless",
+            }
+        )
+    manifest = out / "manifest.jsonl"
+    with atomic_write(manifest) as path:
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return manifest
