@@ -1,4 +1,4 @@
-"""Speaking: rows do not hear each other, a paused row waits, words come in order, long texts are cut where one breathes."""
+"""Speaking: rows do not hear each other, a paused row waits, words come in order, long texts are cut at breaths."""
 
 import numpy as np
 import pytest

@@ -9,7 +9,7 @@ from vivavoce.assistant.turn import Called, Finished, Happening, Partial, Saying
 from vivavoce.core.errors import AudioError, TextError
 from vivavoce.core.voice import Voice
 from vivavoce.runtime.activity import Loudness
-from vivavoce.runtime.fake import Script, ToneHearing, Beeping, decode, utter
+from vivavoce.runtime.fake import Beeping, Script, ToneHearing, decode, utter
 from vivavoce.runtime.history import Entry
 from vivavoce.runtime.model import RATE, Model, Tool
 

@@ -1,5 +1,7 @@
 """Words from phones: the word model sums to one, the search finds what was said, and times are kept."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -52,7 +54,7 @@ def test_the_search_finds_the_words(model: Model, line: str, noise: float) -> No
         search.advance(piece, state)
     words, _ = search.best(state, final=True)
     assert [word.word for word in words] == line.split()
-    assert all(a.end <= b.start + 1 for a, b in zip(words, words[1:], strict=False))
+    assert all(a.end <= b.start + 1 for a, b in itertools.pairwise(words))
     assert all(0 < word.confidence <= 1 for word in words)
     first = len(ids(pronunciations(words[0].word)[0])) * 4
     assert abs(words[0].end - first) <= 2

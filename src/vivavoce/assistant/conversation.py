@@ -119,7 +119,14 @@ class Conversation:
                 turn.calls.append({"name": thought.name, "arguments": arguments})
                 name = f"call_{len(self.entries)}_{len(calls)}"
                 calls.append(
-                    Entry(id=name, kind="call", role="assistant", call=name, name=thought.name, arguments=thought.arguments)
+                    Entry(
+                        id=name,
+                        kind="call",
+                        role="assistant",
+                        call=name,
+                        name=thought.name,
+                        arguments=thought.arguments,
+                    )
                 )
                 yield Called(thought.name, arguments)
             elif isinstance(thought, Restyle):

@@ -38,7 +38,7 @@ class Line:
 
 
 def script() -> tuple[Line, ...]:
-    """The customer's lines, made by `recipes.demo` with voices that no training has heard, and the voices that answer."""
+    """The customer's lines, made by `recipes.demo` with voices that no training heard, and the voices that answer."""
     innkeeper = Voice.described("a gruff old innkeeper, slow and low")
     girl = Voice.described("a lively young woman, high and fast")
     cloned = Voice.like(RECORDINGS / "clip.ogg", consent=Consent("made by a synthesis program; nobody is imitated"))

@@ -1,7 +1,7 @@
 """Hearing: the listener and the words, turn by turn.
 
-While somebody speaks, the listener runs on chunks and the search keeps the words so far. When the turn seems over, the
-whole of it is heard once more with every frame in view of every other; that takes tens of milliseconds and is what counts.
+While somebody speaks, the listener runs on chunks and the search keeps the words so far. When the turn seems over, all
+of it is heard once more with every frame in view of every other; that takes tens of milliseconds and is what counts.
 """
 
 from dataclasses import dataclass, field
@@ -65,7 +65,9 @@ class Ears:
         """Builds the search once; it is shared by all rows."""
         self.listener = listener
         self.model = Model(words)
-        self.search: Search = (search or SearchConfig()).build(self.model, Tree(self.model.vocabulary, self.model.unigrams()))
+        self.search: Search = (search or SearchConfig()).build(
+            self.model, Tree(self.model.vocabulary, self.model.unigrams())
+        )
         self.resample: Rational = RationalConfig(rate=RATE).build()
         self._chunk = listener.timing.hop
 

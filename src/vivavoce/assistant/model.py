@@ -1,6 +1,7 @@
 """The user's model: load it, let it say something, ask it, let it transcribe, converse with it."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -21,8 +22,9 @@ from vivavoce.core.voice import Voice
 from vivavoce.models.codec import Codec
 from vivavoce.models.listener import Listener
 from vivavoce.runtime.activity import Loudness, SileroActivity
-from vivavoce.runtime.engine import LiveEngine
-from vivavoce.runtime.model import FRAME, RATE, Tool
+from vivavoce.runtime.api import SessionConfig, TurnConfig
+from vivavoce.runtime.engine import LiveEngine, LiveSession
+from vivavoce.runtime.model import RATE, Tool
 from vivavoce.runtime.model import Model as Abilities
 
 BUNDLED = Path(__file__).parent.parent / "weights" / "mini"
@@ -133,13 +135,40 @@ class Model:
         self, *, voice: Voice | None = None, tools: tuple[Tool, ...] | None = None, seed: int = 0
     ) -> Conversation:
         """Turns that remember each other; by default the character's own tools are declared."""
-        return Conversation(
-            self.abilities, voice=voice, tools=self.tools if tools is None else tools, seed=seed
-        )
+        return Conversation(self.abilities, voice=voice, tools=self.tools if tools is None else tools, seed=seed)
 
     def engine(self, rows: int = 4) -> LiveEngine:
-        """An engine for live conversations, ``rows`` at once."""
+        """A new engine for live conversations, ``rows`` at once."""
         return LiveEngine(replace(self.abilities, activity=SileroActivity()), rows=rows)
+
+    @cached_property
+    def _engine(self) -> LiveEngine:
+        return self.engine()
+
+    @asynccontextmanager
+    async def session(
+        self,
+        *,
+        voice: Voice | None = None,
+        tools: tuple[Tool, ...] | None = None,
+        instructions: str = "",
+        turns: TurnConfig | None = None,
+    ) -> AsyncIterator[LiveSession]:
+        """A live conversation: ``send`` what comes in, iterate over ``events``; closed when the block ends.
+
+        Raises CapacityError when four are going on already; for more, make an `engine` with more rows.
+        """
+        config = SessionConfig(
+            voice=voice or Voice(),
+            tools=self.tools if tools is None else tools,
+            instructions=instructions,
+            turns=turns or TurnConfig(kind="semantic_vad"),
+        )
+        session = await self._engine.open(config)
+        try:
+            yield session
+        finally:
+            await session.close()
 
 
 def finished(happenings: Iterator[Any]) -> Turn:
@@ -148,6 +177,3 @@ def finished(happenings: Iterator[Any]) -> Turn:
         if isinstance(happening, Finished):
             return happening.turn
     raise AssertionError("a turn ends with Finished")
-
-
-__all__ = ["BUNDLED", "FRAME", "Model", "finished", "load", "sound_of"]

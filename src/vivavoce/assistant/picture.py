@@ -26,7 +26,9 @@ def draw(channels: Float32[np.ndarray, "2 N"], turns: list[dict[str, Any]], path
     usable = channels.shape[1] // config.hop * config.hop
     for axes, channel, name in zip(rows, channels, _NAMES, strict=True):
         frames = mel(torch.from_numpy(channel[:usable])[None])[0].numpy()
-        axes.imshow(frames, origin="lower", aspect="auto", extent=(0, usable / RATE, 0, config.bins), cmap="magma", vmin=-10)
+        axes.imshow(
+            frames, origin="lower", aspect="auto", extent=(0, usable / RATE, 0, config.bins), cmap="magma", vmin=-10
+        )
         axes.set_yticks([])
         axes.set_ylabel(name)
         axes.set_ylim(0, config.bins * 1.35)

@@ -1,7 +1,7 @@
 """Speaking: text becomes a plan, the plan a spectrum, the spectrum tokens, the tokens sound, 80 ms at a time.
 
-Everything that is spoken passes through the codec's tokens, so `say`, `ask` and live sessions sound alike, and a reply can be
-kept as 200 tokens a second.
+Everything that is spoken passes through the codec's tokens, so `say`, `ask` and live sessions sound alike, and a reply
+can be kept as 200 tokens a second.
 """
 
 import io
@@ -197,8 +197,10 @@ class Mouth:
             pcm = pcm[self.codec.delay :]
         elif flushing:
             pcm = pcm[: self.codec.delay]
-        pcm = np.tanh(pcm * 10 ** (saying.manner.gain_db / 20)) if saying.manner.gain_db > 0 else (
-            pcm * np.float32(10 ** (saying.manner.gain_db / 20))
+        pcm = (
+            np.tanh(pcm * 10 ** (saying.manner.gain_db / 20))
+            if saying.manner.gain_db > 0
+            else (pcm * np.float32(10 ** (saying.manner.gain_db / 20)))
         )
         words: list[Word] = []
         if saying.plans:
@@ -245,7 +247,9 @@ class Mouth:
         try:
             wave, rate = soundfile.read(io.BytesIO(clip), dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
-            raise VoiceError(f"the clip is not an audio file that can be read ({error}); give WAV, FLAC or Ogg") from error
+            raise VoiceError(
+                f"the clip is not an audio file that can be read ({error}); give WAV, FLAC or Ogg"
+            ) from error
         sound = resample(torch.from_numpy(wave.mean(1)), rate, RATE)[: _LONGEST_CLIP_SECONDS * RATE]
         mel = self._mel(torch.nn.functional.pad(sound, (0, -len(sound) % self._mel.config.hop))[None])[0].T
         level = mel.mean(1)

@@ -44,7 +44,9 @@ class Clerk:
             history=tuple(past),
             user=now.user,
             results=now.results,
-            tools=tuple(MindTool(name=t.name, description=t.description, parameters=t.parameters) for t in context.tools),
+            tools=tuple(
+                MindTool(name=t.name, description=t.description, parameters=t.parameters) for t in context.tools
+            ),
             tool_choice=context.tool_choice,
             heard=heard,
             instructions=context.instructions if not now.user else "",

@@ -24,8 +24,8 @@ class Transcript:
 class Turn:
     """A question and its answer: what was heard, what was called, said and spoken, and how long it took.
 
-    ``audio`` is Float[N] at 24 kHz. ``first_audio_ms`` counts from the last sample of the question to the first sample of
-    the answer that is not silent; ``rtf`` is compute per second of answer.
+    ``audio`` is Float[N] at 24 kHz. ``first_audio_ms`` counts from the last sample of the question to the first sample
+    of the answer that is not silent; ``rtf`` is compute per second of answer.
     """
 
     transcript: str = ""

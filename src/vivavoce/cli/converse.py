@@ -165,7 +165,9 @@ def transcribe(
             heard = loaded.transcribe(path)
         except VivavoceError as error:
             failed = True
-            typer.echo(formats.dumps({"path": str(path), "error": str(error)}) if json else f"{path}: {error}", err=not json)
+            typer.echo(
+                formats.dumps({"path": str(path), "error": str(error)}) if json else f"{path}: {error}", err=not json
+            )
             continue
         if json:
             typer.echo(formats.dumps({"path": str(path), **heard.json()}))

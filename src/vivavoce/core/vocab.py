@@ -1,7 +1,7 @@
 """One vocabulary made of several alphabets; the only place where offsets are added.
 
-A language model that reads text, units and marks needs them in one range of ids. `Vocab` lays the alphabets end to end and
-translates both ways; an id that belongs to another alphabet is an error and never a wrong token.
+A language model that reads text, units and marks needs them in one range of ids. `Vocab` lays the alphabets end to end
+and translates both ways; an id that belongs to another alphabet is an error and never a wrong token.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """What the listener learns from, packed: people reading (aligned), orders and other sentences spoken by machines.
 
-Recordings are aligned with their texts by `speaker_align`, so that every frame has a phone and the pronunciation that was
-really used is known. Synthetic speech brings its timings where the engine tells them. One file per group; a group that is
+Recordings are aligned with their texts by `speaker_align`, so that every frame has a phone and the pronunciation that
+was really used is known. Synthetic speech brings its timings where the engine tells them. One file per group; what is
 there already is not made again.
 """
 
@@ -54,7 +54,9 @@ def _usable(one: Utterance) -> bool:
     return 0 < len(one.phones) * 1.05 <= one.mel.shape[1] / 100 * float(25 * SPLIT)
 
 
-def recordings(clips: list[Clip], spans: list[list[Span]] | None, scores: list[float] | None) -> Iterator[tuple[str, Utterance]]:
+def recordings(
+    clips: list[Clip], spans: list[list[Span]] | None, scores: list[float] | None
+) -> Iterator[tuple[str, Utterance]]:
     """The recordings that have a text, with the name of their source; those whose text does not fit are left out."""
     for number, clip in enumerate(clips):
         if not clip.text or clip.source in _SKIPPED:
@@ -90,7 +92,10 @@ def utterance(spoken: Spoken) -> Utterance:
 def texts_of_orders(count: int, seed: int) -> list[str]:
     """Orders and other things that customers say, in the proportion in which the clerk meets them."""
     character = Character()
-    shares = ((0.6, character.orders(round(count * 0.6), seed)), (0.15, character.orders(round(count * 0.15), seed + 1, rich=True)))
+    shares = (
+        (0.6, character.orders(round(count * 0.6), seed)),
+        (0.15, character.orders(round(count * 0.15), seed + 1, rich=True)),
+    )
     texts = [turn.user for _, turns in shares for turn in turns]
     texts += [turn.user for turn in character.talk(count - len(texts), seed + 2)]
     return [texts[i] for i in rng.stream(seed, "order of texts").permutation(len(texts))]

@@ -121,4 +121,3 @@ def with_ema(path: str | Path) -> dict[str, Tensor]:
         keys = list(file.keys())
         chosen = "ema." if any(key.startswith("ema.") for key in keys) else "task."
         return {key.removeprefix(chosen): file.get_tensor(key) for key in keys if key.startswith(chosen)}
-
