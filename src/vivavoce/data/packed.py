@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -23,7 +23,7 @@ class Utterance:
 
     mel: Float[Tensor, "M T"]
     phones: Sequence[int]
-    labels: Int[Tensor, " U"]
+    labels: UInt8[Tensor, " U"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,8 @@ class Packed:
     """Many utterances of one group."""
 
     frames: Float[Tensor, "N M"]
-    labels: Int[Tensor, " N2"]
-    phones: Int[Tensor, " P"]
+    labels: UInt8[Tensor, " N2"]
+    phones: UInt8[Tensor, " P"]
     begins: Int[Tensor, " I"] = field(repr=False)
     label_begins: Int[Tensor, " I"] = field(repr=False)
     phone_begins: Int[Tensor, " I"] = field(repr=False)

@@ -1,0 +1,89 @@
+"""Augmentation of features: what must stay stays, what is added adds up, batches keep to their shares."""
+
+import math
+
+import pytest
+import torch
+
+from vivavoce.audio.augment import AugmentConfig, add, augment, mask, reverberate, stretch, warp_bins
+from vivavoce.data.packed import UNKNOWN, Utterance, load_packed, pack
+from vivavoce.recipes.listener import ListenerRun, Mixture, collapse, edits
+
+
+def speech(rows: int = 4, frames: int = 120) -> torch.Tensor:
+    draw = torch.Generator().manual_seed(0)
+    return torch.randn(rows, 80, frames, generator=draw) - 4
+
+
+def test_without_strength_only_a_little_changes() -> None:
+    mel = speech()
+    made = augment(mel, torch.full((4,), 120), AugmentConfig().softened(0.0), torch.Generator().manual_seed(1))
+    assert torch.allclose(made, mel, atol=0.05)
+
+
+def test_any_strength_gives_finite_features_that_differ_between_steps() -> None:
+    mel = speech()
+    lengths = torch.tensor([120, 90, 60, 40])
+    made = [augment(mel, lengths, AugmentConfig(), torch.Generator().manual_seed(seed)) for seed in (1, 2, 1)]
+    assert all(bool(one.isfinite().all()) for one in made)
+    assert torch.equal(made[0], made[2]) and not torch.equal(made[0], made[1])
+
+
+def test_warping_by_one_is_nothing_and_moves_formants_otherwise() -> None:
+    mel = torch.full((1, 80, 3), -9.0)
+    mel[0, 40] = 0.0
+    assert torch.allclose(warp_bins(mel, torch.ones(1)), mel, atol=1e-2)
+    assert int(warp_bins(mel, torch.tensor([1.1]))[0, :, 0].argmax()) == round(40 / 1.1)
+
+
+def test_two_equal_sounds_are_three_decibels_louder() -> None:
+    mel = speech()
+    assert torch.allclose(add(mel, mel) - mel, torch.tensor(0.5 * math.log(2)), atol=1e-4)
+
+
+def test_a_room_sounds_on_after_the_sound() -> None:
+    mel = torch.full((1, 80, 80), -11.0)
+    mel[:, :, 10] = 0.0
+    wet = reverberate(mel, torch.tensor([0.5]), torch.tensor([1.0]), 100)
+    assert torch.allclose(wet[:, :, :10], mel[:, :, :10], atol=0.4)
+    assert bool((wet[0, 0, 11:30].diff() < 0).all()) and float(wet[0, 0, 20]) > -4
+
+
+def test_masks_hide_bands() -> None:
+    config = AugmentConfig(masks=1, mask_bins=10, mask_frames=10)
+    made = mask(speech(), config, torch.Generator().manual_seed(3))
+    hidden = made == speech().mean((1, 2), keepdim=True)
+    assert hidden.any() and hidden.float().mean() < 0.3
+
+
+def test_stretching_keeps_the_shape_of_sound() -> None:
+    mel = torch.linspace(0, 1, 100)[None].repeat(80, 1)
+    longer = stretch(mel, 1.5)
+    assert longer.shape == (80, 150) and torch.allclose(longer[0], torch.linspace(0, 1, 150), atol=0.01)
+
+
+def utterances(count: int, frames: int, phone: int) -> list[Utterance]:
+    labels = torch.full((frames // 2,), UNKNOWN, dtype=torch.uint8)
+    return [Utterance(torch.full((80, frames), -float(phone)), [phone] * 5, labels) for _ in range(count)]
+
+
+def test_batches_keep_to_the_shares_of_their_groups() -> None:
+    packs = {"few": pack(utterances(3, 210, 1)), "many": pack(utterances(60, 240, 2))}
+    mixture = Mixture(packs, ListenerRun(shares=(("few", 0.75), ("many", 0.25)), frames=4000))
+    phones = torch.cat([mixture(step)["phones"] for step in range(30)])
+    share = float((phones == 1).float().mean())
+    assert share == pytest.approx(0.75 / 210 / (0.75 / 210 + 0.25 / 240), abs=0.06)
+    assert torch.equal(mixture(7)["mel"], mixture(7)["mel"])
+
+
+def test_packed_utterances_come_back(tmp_path) -> None:
+    made = pack([*utterances(2, 50, 3), *utterances(1, 70, 4)])
+    made.save(tmp_path / "a.safetensors")
+    back = load_packed(tmp_path / "a.safetensors")
+    assert len(back) == 3 and back[2].mel.shape == (80, 70) and back[2].phones == [4] * 5
+    assert back.lengths().tolist() == [50, 50, 70]
+
+
+def test_edits_and_collapse() -> None:
+    assert collapse(torch.tensor([0, 3, 3, 0, 3, 5, 5, 0])) == [3, 3, 5]
+    assert edits([1, 2, 3], [1, 3]) == 1 and edits([], [1, 2]) == 2 and edits([1, 2], [2, 1]) == 2
