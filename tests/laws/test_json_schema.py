@@ -119,11 +119,11 @@ def test_any_string_can_be_written(text: str) -> None:
 
 def test_an_order_is_a_chain_of_choices() -> None:
     place = arguments_place(ORDER)
-    (opening,) = place.options() or ()
+    (opening,) = place.options() or pytest.fail("no options")
     assert opening.text == b'{"coffeeDrink": '
-    drinks = opening.after.options() or ()
+    drinks = opening.after.options() or pytest.fail("no options")
     assert [option.text for option in drinks] == [b'"latte"', b'"mocha"', b'"iced mocha"']
-    after = drinks[0].after.options() or ()
+    after = drinks[0].after.options() or pytest.fail("no options")
     assert [option.text for option in after] == [b', "size": ', b', "milkAmount": "', b"}"]
     assert place.accepts(b'{"coffeeDrink": "latte", "milkAmount": "a bit of milk"}')
     assert not place.accepts(b'{"coffeeDrink": "late"}')

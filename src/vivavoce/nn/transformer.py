@@ -6,6 +6,7 @@ away through `look` (scoring several continuations at once). The three share the
 itself and to the ``window - 1`` positions before it.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -14,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from vivavoce.core.errors import ConfigError
 from vivavoce.core.streaming import State, Timing, zeros
@@ -162,7 +164,9 @@ class Transformer(nn.Module):
                 mask = mask & (valid[:, None, None] | (distance == 0))
         for layer in self.layers:
             q, k, v = layer.heads(x, cos, sin)
-            attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=simple, enable_gqa=True)
+            with sdpa_kernel(SDPBackend.MATH) if self.training and x.device.type == "cpu" else nullcontext():
+                # On a CPU the fused kernel's backward costs several times the plain one's.
+                attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=simple, enable_gqa=True)
             x = layer.rest(x, attended)
         return self.norm(x)
 

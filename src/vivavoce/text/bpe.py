@@ -1,19 +1,18 @@
 """Byte-level byte-pair encoding: any text becomes ids and comes back unchanged.
 
 Ids 0..255 are bytes, the following ones are pairs merged most frequent first (arXiv:1508.07909). Text is first cut into
-words with the space before them; runs of JSON punctuation count as one word, so that ``": "`` can be a single id.
+words with the space before them, so that a word has the same ids wherever it stands.
 """
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from vivavoce.core.errors import ConfigError
 
-_WORDS = re.compile(
-    r"""[{}\[\]",:]+(?:[ ][{}\[\]",:]+)*|[ ]?[^\W\d_]+(?:'[^\W\d_]+)*|[ ]?\d|[ ]?[^\s\w{}\[\]",:]+|\s|_|.""", re.S
-)
+_WORDS = re.compile(r"[ ]?[^\W\d_]+(?:'[^\W\d_]+)*|[ ]?\d|[ ]?[^\s\w]+|\s|_|.", re.S)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +64,7 @@ class Bpe:
             return known
         ids = list(word.encode("utf-8", errors="replace"))
         while len(ids) > 1:
-            rank, place = min(
-                (self._ranks.get(pair, self.size), place) for place, pair in enumerate(zip(ids, ids[1:], strict=False))
-            )
+            rank, place = min((self._ranks.get(pair, self.size), place) for place, pair in enumerate(pairwise(ids)))
             if rank == self.size:
                 break
             ids[place : place + 2] = [rank]
@@ -78,26 +75,34 @@ class Bpe:
 
 
 def learn(texts: Iterable[str], size: int) -> BpeConfig:
-    """Merges of a vocabulary with ``size`` ids (fewer where the texts have no more pairs); ties go to the smaller ids."""
+    """Merges of a vocabulary with ``size`` ids (fewer where the texts have no more pairs)."""
     if size < 256:
         raise ConfigError(f"a byte-level vocabulary has at least 256 ids, got {size}")
     counts = Counter(word for text in texts for word in _WORDS.findall(text))
     words = [(list(word.encode("utf-8", errors="replace")), count) for word, count in sorted(counts.items())]
+    pairs: Counter[tuple[int, int]] = Counter()
+    where: dict[tuple[int, int], set[int]] = defaultdict(set)
+    for index, (ids, count) in enumerate(words):
+        for pair in pairwise(ids):
+            pairs[pair] += count
+            where[pair].add(index)
     merges: list[str] = []
-    while 256 + len(merges) < size:
-        pairs: Counter[tuple[int, int]] = Counter()
-        for ids, count in words:
-            for pair in zip(ids, ids[1:], strict=False):
-                pairs[pair] += count
-        if not pairs:
+    while 256 + len(merges) < size and (
+        best := max(pairs, key=lambda pair: (pairs[pair], (-pair[0], -pair[1])), default=None)
+    ):
+        if pairs[best] < 1:
             break
-        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
         new = 256 + len(merges)
         merges.append(f"{best[0]} {best[1]}")
-        for ids, _ in words:
+        for index in where[best]:  # only words with this pair change
+            ids, count = words[index]
+            pairs.subtract({pair: count * n for pair, n in Counter(pairwise(ids)).items()})
             place = 0
             while place + 1 < len(ids):
                 if (ids[place], ids[place + 1]) == best:
                     ids[place : place + 2] = [new]
                 place += 1
+            for pair in pairwise(ids):
+                pairs[pair] += count
+                where[pair].add(index)
     return BpeConfig(merges=tuple(merges))

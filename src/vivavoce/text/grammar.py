@@ -50,7 +50,7 @@ class Rep:
 
 @dataclass(frozen=True, slots=True)
 class Free:
-    """Something to be written freely, such as the inside of a string; whoever writes may ask whether he stands there."""
+    """Something to be written freely, such as the inside of a string; `Place.free` says that one stands in it."""
 
     item: "Node"
 
@@ -176,7 +176,8 @@ class Place:
         allowed: set[int] = set()
         for stack in self._opened[0]:
             if stack:
-                allowed |= {stack[0].text[0]} if isinstance(stack[0], Lit) else stack[0].allowed  # type: ignore[union-attr]
+                top = stack[0]
+                allowed |= {top.text[0]} if isinstance(top, Lit) else top.allowed if isinstance(top, Chars) else set()
         return frozenset(allowed)
 
     def options(self) -> tuple[Option, ...] | None:

@@ -1,8 +1,8 @@
 """A JSON schema as a grammar, so that what a model writes under it is always valid.
 
-One spelling per value: properties in the schema's order, ``", "`` and ``": "`` between things. Properties that the schema does
-not name are never written. Annotations (``title``, ``format`` …) are ignored as the standard says; keywords that would have to
-be enforced and cannot be are refused when the tool is declared.
+One spelling per value: properties in the schema's order, ``", "`` and ``": "`` between things. Properties that the schema
+does not name are never written. Annotations (``title``, ``format`` …) are ignored as the standard says; keywords that would
+have to be enforced and cannot be are refused when the tool is declared.
 """
 
 import json
@@ -17,12 +17,16 @@ from vivavoce.text.grammar import Alt, Chars, Free, Lit, Node, Place, Ref, Rep, 
 from vivavoce.text.pattern import ANY, pattern_grammar
 
 _TYPES = ("string", "number", "integer", "boolean", "null", "array", "object")
-_KNOWN = frozenset(
-    ["type", "enum", "const", "properties", "required", "additionalProperties", "items", "prefixItems", "minItems", "maxItems", "uniqueItems", "minLength", "maxLength", "pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "anyOf", "oneOf", "allOf", "$ref", "minProperties", "maxProperties"]
-)
-_NOTES = frozenset(
-    ["title", "description", "default", "examples", "example", "format", "$schema", "$id", "$comment", "$defs", "definitions", "deprecated", "readOnly", "writeOnly", "contentEncoding", "contentMediaType", "strict", "additionalItems", "unevaluatedProperties", "nullable"]
-)
+_ENFORCED = """
+    type enum const properties required additionalProperties items prefixItems minItems maxItems uniqueItems minLength
+    maxLength pattern minimum maximum exclusiveMinimum exclusiveMaximum anyOf oneOf allOf $ref minProperties maxProperties
+"""
+_KNOWN = frozenset(_ENFORCED.split())
+_ANNOTATIONS = """
+    title description default examples example format $schema $id $comment $defs definitions deprecated readOnly writeOnly
+    contentEncoding contentMediaType strict additionalItems unevaluatedProperties nullable
+"""
+_NOTES = frozenset(_ANNOTATIONS.split())
 _FAR = 10**9
 _DIGIT = Chars(frozenset(b"0123456789"))
 _FRACTION = seq(Lit(b"."), Rep(_DIGIT, 0, 3), Chars(frozenset(b"123456789")))

@@ -1,0 +1,71 @@
+"""Writing under a grammar: whole pieces are scored together, forced ones cost nothing, single bytes are the last resort."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from vivavoce.generate.autoregressive import Line
+from vivavoce.text.grammar import Place
+
+Spell = Callable[[bytes, bytes], list[int]]
+"""Ids that a model reads for a piece of text after what stands before it."""
+_SURE = 0.98
+_BYTES = 24
+_STEPS = 400
+
+
+def choose(line: Line, options: Sequence[Sequence[int]]) -> int:
+    """The likeliest of several continuations, by the probability of all its ids; the line stays where it is.
+
+    Continuations must not be empty. Where the first id decides almost surely, only its continuations are looked at.
+    """
+    if len(options) == 1:
+        return 0
+    firsts = sorted({option[0] for option in options})
+    chances = line.scores()[firsts].softmax(-1)
+    best = firsts[int(chances.argmax())]
+    left = [n for n, option in enumerate(options) if option[0] == best or float(chances.max()) < _SURE]
+    if len(left) == 1:
+        return left[0]
+    return left[int(line.branches([options[n] for n in left]).argmax())]
+
+
+def write(line: Line, place: Place, spell: Spell, candidates: Sequence[bytes] = ()) -> bytes:
+    """Writes one text of the grammar and gives its bytes; the line has read them as ``spell`` spells them.
+
+    ``candidates`` are pieces that free places may be filled with (words that somebody said, closed as the grammar wants
+    it); where none fits, single bytes are chosen, and after a while the shortest way to the end is taken.
+    """
+    text = b""
+    free_bytes = 0
+    for _ in range(_STEPS):
+        options = place.options()
+        if options is None:
+            fitting = [(piece, place.advance(piece)) for piece in candidates] if not free_bytes else []
+            pieces = [(piece, after) for piece, after in fitting if after is not None]
+        else:
+            pieces = [(option.text, option.after) for option in options]
+            if not any(piece for piece, _ in pieces):
+                return text
+            pieces = [(piece, after) for piece, after in pieces if piece]
+            free_bytes = 0
+        if pieces:
+            spelled = [spell(text, piece) for piece, _ in pieces]
+            chosen = choose(line, spelled)
+            line.push(spelled[chosen])
+            text += pieces[chosen][0]
+            place = pieces[chosen][1]
+            continue
+        if free_bytes >= _BYTES:
+            break
+        allowed = sorted(place.bytes_allowed)
+        byte = bytes([allowed[int(line.scores()[torch.tensor(allowed)].argmax())]])
+        line.push(list(byte))
+        text += byte
+        free_bytes += 1
+        after = place.advance(byte)
+        assert after is not None
+        place = after
+    ending = place.shortest()
+    line.push(spell(text, ending) if ending else [])
+    return text + ending

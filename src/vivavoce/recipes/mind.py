@@ -1,0 +1,258 @@
+"""How the mind is made: a vocabulary from the character's talk, then next-token learning on its dialogues.
+
+`train` writes the part ``mind`` (some 2 M parameters, 4.5 MB); `measure` asks it held-out dialogues turn by turn.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vivavoce.core import rng
+from vivavoce.core.config import dump
+from vivavoce.core.parts import save_part
+from vivavoce.data.character import Character, Turn
+from vivavoce.data.sentences import sentences, word
+from vivavoce.models.mind import Call, Exchange, MindConfig, MindModel
+from vivavoce.nn.transformer import TransformerConfig
+from vivavoce.recipes.mind_data import Lines
+from vivavoce.systems.mind import Mind, MindContext, MindEvent, Say, Style, Tool
+from vivavoce.text.bpe import BpeConfig, learn
+from vivavoce.train import Checkpoints, Curves, Export, JsonLines, Progress, Run, Validate, fit, warm_cosine
+from vivavoce.train.tasks.next_token import NextToken
+
+TRUNK = TransformerConfig(dim=192, layers=5, heads=4, kv_heads=2, hidden=448, window=512)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MindRecipe:
+    """What a run is made of."""
+
+    trunk: TransformerConfig = TRUNK
+    vocabulary: int = 1024
+    steps: int = 1600
+    warmup: int = 100
+    lr: float = 2e-3
+    batch: int = 32
+    longest: int = 400
+    seed: int = 1
+    ema: float = 0.995
+
+
+def vocabulary(size: int, seed: int) -> BpeConfig:
+    """Learnt from what the character and its customers say, with common words beside them."""
+    character = Character()
+    tool = character.sheet.tool
+    texts: list[str] = []
+    for dialogue in character.dialogues(800, seed):
+        for turn in dialogue.turns:
+            texts += [f" {turn.user}", f" {turn.reply}"]
+            texts += [f" {key} = {value};" for call in turn.calls for key, value in call.arguments.items()]
+    draw = rng.stream(seed, "mind vocabulary")
+    texts += [f" {word(draw, 0.85)}" for _ in range(6000)]
+    texts += [f" {' '.join(tool.name.split('_'))}"] * 20
+    return learn(texts, size)
+
+
+def build(recipe: MindRecipe) -> MindModel:
+    """A fresh model of a recipe."""
+    tool = Character().sheet.tool.name
+    config = MindConfig(bpe=vocabulary(recipe.vocabulary, recipe.seed), trunk=recipe.trunk, tools=(tool,))
+    torch.manual_seed(recipe.seed)
+    return config.build()
+
+
+def train(
+    folder: Path,
+    *,
+    recipe: MindRecipe = MindRecipe(),
+    read: Sequence[str] = (),
+    weights: Path | None = None,
+    every_seconds: float = 120.0,
+    card: dict[str, Any] | None = None,
+) -> Run:
+    """Trains in ``folder`` (goes on where a killed run was) and writes the part to ``weights`` where that is given.
+
+    ``read`` are sentences of people reading; see `Lines`.
+    """
+    model = build(recipe)
+    lines = Lines(model, seed=recipe.seed, batch=recipe.batch, longest=recipe.longest, read=read)
+    task = NextToken(model)
+    decayed = [p for p in task.parameters() if p.ndim > 1]
+    others = [p for p in task.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=recipe.lr, betas=(0.9, 0.97))
+
+    def export(run: Run) -> None:
+        if weights is not None and isinstance(run.model, NextToken):
+            about = {"recipe": "mind", "config": dump(recipe), "step": run.step, **(card or {})}
+            save_part(weights, "mind", model.config, run.model.model, about, torch.float16)
+
+    def check(module: torch.nn.Module) -> dict[str, float]:
+        assert isinstance(module, NextToken) and isinstance(module.model, MindModel)
+        return measure(Mind(module.model), dialogues=40, orders=40, foreign=40).shares()
+
+    log = folder / "log.jsonl"
+    hooks = (
+        Checkpoints(folder, identity=json.dumps(dump(recipe)), every_seconds=every_seconds),
+        Progress("mind"),
+        JsonLines(log),
+        Curves(log, folder / "curves.png"),
+        Validate(folder / "validation.jsonl", check, every_seconds=every_seconds * 5),
+        Export(export, every_seconds=every_seconds),
+    )
+    schedule = warm_cosine(recipe.steps, recipe.warmup)
+    return fit(
+        task, lines, optimizer, steps=recipe.steps, hooks=hooks, schedule=schedule, seed=recipe.seed, ema=recipe.ema
+    )
+
+
+def debug(folder: Path) -> dict[str, float]:
+    """Less than a minute on a CPU: a small mind learns the first rules of the counter."""
+    trunk = TransformerConfig(dim=64, layers=2, heads=4, kv_heads=2, hidden=128, window=512)
+    recipe = MindRecipe(trunk=trunk, vocabulary=600, steps=60, warmup=10, lr=4e-3, batch=8, longest=160, ema=0.0)
+    run = train(folder, recipe=recipe, weights=folder / "weights", every_seconds=600.0)
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return {"before": lines[0]["text"], "after": run.losses["text"]}
+
+
+# ---- what it can do ----
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How often things were right, and what was wrong."""
+
+    right: Counter[str]
+    asked: Counter[str]
+    wrong: tuple[tuple[str, str, str, str], ...]
+    """Kind, the user's words, what was wanted, what came."""
+
+    def shares(self) -> dict[str, float]:
+        """The share of right answers of each kind."""
+        return {name: self.right[name] / count for name, count in sorted(self.asked.items())}
+
+
+def order_tool(character: Character) -> Tool:
+    """The character's tool as a client would declare it."""
+    tool = character.sheet.tool
+    return Tool(name=tool.name, description=tool.description, parameters=tool.schema())
+
+
+def measure(mind: Mind, *, dialogues: int, orders: int, foreign: int, seed: int = 7, noise: bool = False) -> Report:
+    """Asks held-out dialogues turn by turn, with their own history, and counts what is right.
+
+    ``calls``: turns with a call, right only if every call is exactly the wanted one. ``false_calls``: turns without, in
+    which nothing was called (1 is best). ``replies``: turns whose reply has the facts in it. ``style``: changes of voice.
+    """
+    character = Character(held_out=True)
+    tools = (order_tool(character),)
+    lines = Lines(mind.model, seed=seed, batch=1, longest=400) if noise else None
+    draw = rng.stream(seed, "mind measure")
+    right: Counter[str] = Counter()
+    asked: Counter[str] = Counter()
+    wrong: list[tuple[str, str, str, str]] = []
+    known = _known_replies(character)
+
+    def count(name: str, good: bool, turn: Turn, user: str, wanted: object, came: object) -> None:
+        asked[name] += 1
+        right[name] += good
+        if not good:
+            wrong.append((f"{name}/{turn.kind}", user, str(wanted), str(came)))
+
+    def ask(turn: Turn, history: tuple[Exchange, ...], user: str) -> None:
+        context = MindContext(history=history, user=user, tools=tools, heard=turn.heard or ("medium", "low", "loud"))
+        calls, reply, style = gather(mind.respond(context))
+        wanted = [dict(call.arguments) for call in turn.calls]
+        came = [json.loads(call.arguments) for call in calls]
+        count("calls" if wanted else "false_calls", came == wanted, turn, user, wanted, came)
+        if turn.style is not None:
+            count("style", style == turn.style, turn, user, turn.style, style)
+        before = history[-1] if history else None
+        count("replies", _right(turn, reply, before, known), turn, user, turn.reply, reply)
+
+    for turn in [*character.orders(orders // 2, seed), *character.orders(orders - orders // 2, seed, rich=True)]:
+        ask(turn, (), " ".join(lines.words(turn, draw)) if lines else turn.user)
+    for dialogue in character.dialogues(dialogues, seed):
+        history: tuple[Exchange, ...] = ()
+        for turn in dialogue.turns:
+            user = " ".join(lines.words(turn, draw)) if lines else turn.user
+            ask(turn, history, user)
+            calls = tuple(Call(call.name, json.dumps(dict(call.arguments))) for call in turn.calls)
+            kept = Exchange(user=user, calls=calls, reply=turn.kept, restyle=turn.style or "", cut=turn.cut is not None)
+            history = (*history, kept)
+    for text in sentences(foreign, seed + 1):
+        context = MindContext(user=text, tools=tools)
+        calls, reply, _ = gather(mind.respond(context))
+        count("false_calls", not calls, Turn(kind="foreign", user=text, reply=""), text, [], calls)
+    return Report(right, asked, tuple(wrong))
+
+
+def gather(events: Iterator[MindEvent]) -> tuple[list[Call], str, str | None]:
+    """Calls, the whole reply, and the new way of speaking."""
+    calls: list[Call] = []
+    reply, style = "", None
+    for event in events:
+        if isinstance(event, Call):
+            calls.append(event)
+        elif isinstance(event, Say):
+            reply += event.text
+        elif isinstance(event, Style):
+            style = event.words
+    return calls, reply, style
+
+
+def _known_replies(character: Character) -> dict[str, set[str]]:
+    """Replies of the kinds of turns that answer with one of a few sentences."""
+    known: dict[str, set[str]] = {}
+    for turn in character.talk(4000, 3):
+        known.setdefault(turn.kind, set()).add(turn.reply)
+    return known
+
+
+def _right(turn: Turn, reply: str, before: Exchange | None, known: dict[str, set[str]]) -> bool:
+    """Whether a reply says what it has to: the facts of the wanted one, in any of its wordings."""
+    if not reply:
+        return False
+    said, wanted = reply.lower(), turn.reply.lower()
+    if turn.kind == "last_reply" and before is not None and ": " in wanted:
+        return said.split(": ", 1)[-1] == wanted.split(": ", 1)[1]
+    if turn.kind == "last_user" and before is not None:
+        return said.rstrip(".").endswith(" ".join(before.user.lower().split()))
+    if turn.kind == "repeat":
+        return said.rstrip(".") == wanted.rstrip(".")
+    if turn.calls:
+        return all(value in said for call in turn.calls for value in call.arguments.values())
+    if turn.kind in ("my_order", "owe", "price", "incomplete"):
+        facts = [part for part in wanted.replace(",", " ").replace(".", " ").split() if part in facts_of()]
+        return Counter(facts) == Counter(
+            part for part in said.replace(",", " ").replace(".", " ").split() if part in facts_of()
+        )
+    if turn.kind == "sound":
+        return True if turn.heard is None else _sounds(turn.heard, said)
+    if turn.style is not None or turn.kind in ("has", "not_served", "mention"):
+        return len(said.split()) > 1
+    return reply in known.get(turn.kind, {reply})
+
+
+@cache
+def facts_of() -> frozenset[str]:
+    """Words of values and of prices."""
+    character = Character()
+    values = " ".join(value for slot in character.sheet.tool.slots for value in slot.every()).split()
+    numbers = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split()
+    return frozenset([*values, *numbers]) - {"a", "of", "bit"}
+
+
+def _sounds(heard: tuple[str, str, str], said: str) -> bool:
+    """Whether a description has a word for each level that was heard, and for no other level."""
+    words = Character().sheet.said["heard"]
+    for name, level in zip(("rate", "pitch", "loudness"), heard, strict=True):
+        if not any(text.lower() in said for text in words[name][level]):
+            return False
+    return True
