@@ -41,7 +41,7 @@ def serving(settings: Settings | None = None, rows: int = 4, model: Any = None) 
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
-        server.should_exit = server.force_exit = True
+        server.should_exit = True
         thread.join(30)
 
 

@@ -46,13 +46,16 @@ def utter(text: str, pause_ms: int = 0) -> Pcm:
     return np.concatenate(pieces)
 
 
+def _loud(pcm: np.ndarray) -> np.ndarray:
+    frames = pcm[: len(pcm) // HOP * HOP].reshape(-1, HOP)
+    return np.sqrt((frames**2).mean(axis=1)) > LEVEL / 5
+
+
 def read_tones(pcm: np.ndarray) -> list[tuple[str, int, int]]:
     """The characters in a sound, with begin and end."""
     pcm = np.asarray(pcm, np.float32)
-    frames = pcm[: len(pcm) // HOP * HOP].reshape(-1, HOP)
-    loud = np.sqrt((frames**2).mean(axis=1)) > LEVEL / 5
     found, begin = [], None
-    for index, on in enumerate([*loud, False]):
+    for index, on in enumerate([*_loud(pcm), False]):
         if on and begin is None:
             begin = index
         elif not on and begin is not None:
@@ -89,13 +92,15 @@ class ToneState(State):
     """What each row has heard so far; kept beside the tensors because it has no fixed length."""
 
     seats: Float[Tensor, " B"]
-    heard: list[list[np.ndarray]] = field(default_factory=list)
+    found: list[list[tuple[str, int, int]]] = field(default_factory=list)
+    rest: list[np.ndarray] = field(default_factory=list)
+    offset: list[int] = field(default_factory=list)
 
     def reset(self, rows: Bool[Tensor, " B"] | None = None) -> None:
         """Forgets."""
-        for row in range(len(self.heard)):
+        for row in range(len(self.found)):
             if rows is None or bool(rows[row]):
-                self.heard[row] = []
+                self.found[row], self.rest[row], self.offset[row] = [], np.zeros(0, np.float32), 0
 
 
 class ToneHearing:
@@ -103,21 +108,29 @@ class ToneHearing:
 
     def init_state(self, rows: int) -> ToneState:
         """Fresh rows."""
-        return ToneState(torch.zeros(rows), [[] for _ in range(rows)])
+        nothing = [np.zeros(0, np.float32) for _ in range(rows)]
+        return ToneState(torch.zeros(rows), [[] for _ in range(rows)], nothing, [0] * rows)
 
     def step(self, pcm: Float[Tensor, "B N"], state: ToneState, active: Bool[Tensor, " B"]) -> list[Heard | None]:
         """The words so far."""
-        results: list[Heard | None] = []
-        for row, on in enumerate(active.tolist()):
-            if on:
-                state.heard[row].append(pcm[row].numpy().copy())
-            results.append(self.finish(state, row) if on else None)
-        return results
+        return [self._listen(state, row, pcm[row].numpy()) if on else None for row, on in enumerate(active.tolist())]
+
+    def _listen(self, state: ToneState, row: int, pcm: np.ndarray) -> Heard:
+        state.rest[row] = np.concatenate([state.rest[row], pcm])
+        if not _loud(state.rest[row][-HOP:]).any():
+            # between two tones: what came before does not change any more
+            state.found[row] += self._open(state, row)
+            state.offset[row] += len(state.rest[row])
+            state.rest[row] = np.zeros(0, np.float32)
+        return self.finish(state, row)
+
+    def _open(self, state: ToneState, row: int) -> list[tuple[str, int, int]]:
+        at = state.offset[row]
+        return [(symbol, begin + at, end + at) for symbol, begin, end in read_tones(state.rest[row])]
 
     def finish(self, state: ToneState, row: int) -> Heard:
         """The words if nothing more comes."""
-        sound = state.heard[row]
-        words = words_of(read_tones(np.concatenate(sound))) if sound else ()
+        words = words_of(state.found[row] + self._open(state, row))
         last = words[-1].text[-1] if words else ""
         done = 0.95 if last in (".", "?", "!") else 0.1 if last in (",", "-") else 0.6
         return Heard(words, done if words else 0.0)

@@ -21,7 +21,7 @@ RATE = 24_000
 FRAME = 960
 """Samples of one step of the engine's clock: 40 ms."""
 
-Pcm = Float32[np.ndarray, " N"]
+Pcm = Float32[np.ndarray, " _"]
 """Sound between -1 and 1 at 24 kHz, one channel."""
 
 

@@ -228,7 +228,7 @@ async def _content(message: Message, where: str) -> tuple[str, list[np.ndarray]]
             texts.append(part.text)
         else:
             data = base64_bytes(part.input_audio.data, f"{where}.content[{number}].input_audio.data")
-            pcm = await run_in_threadpool(read_upload, data, f"sound.{part.input_audio.format}", limit_seconds=300)
+            pcm = await run_in_threadpool(read_upload, data, f"sound.{part.input_audio.format}", limit_seconds=300.0)
             sounds.append(to_int16(pcm))
     return "\n".join(texts), sounds
 

@@ -19,14 +19,14 @@ class Settings:
     """Web origins that may connect, besides our own page."""
     data: Path | None = None
     """Folder of voices and consents; None keeps them in memory."""
-    session_seconds: float = 3600
-    idle_seconds: float = 300
+    session_seconds: float = 3600.0
+    idle_seconds: float = 300.0
     """A connection that says nothing for so long is closed."""
     events_per_minute: int = 12_000
     responses_per_minute: int = 120
     requests_per_minute: int = 600
     upload_bytes: int = 25 * 1024 * 1024
-    drain_seconds: float = 10
+    drain_seconds: float = 10.0
     """After SIGTERM replies may finish for so long."""
     secrets_kept: int = 10_000
 

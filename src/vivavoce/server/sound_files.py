@@ -4,7 +4,7 @@ import io
 import struct
 import tempfile
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import soundfile
@@ -25,7 +25,7 @@ MEDIA = {
 _CODECS = {"mp3": ("MP3", "MPEG_LAYER_III"), "opus": ("OGG", "OPUS"), "flac": ("FLAC", "PCM_16")}
 
 
-def read_upload(data: bytes, name: str, *, limit_seconds: float = 3600, allow_silent: bool = True) -> Pcm:
+def read_upload(data: bytes, name: str, *, limit_seconds: float = 3600.0, allow_silent: bool = True) -> Pcm:
     """An uploaded file as one channel at 24 kHz; AudioError says what is wrong with it."""
     with tempfile.NamedTemporaryFile(suffix=Path(name).suffix[:8]) as file:
         file.write(data)
@@ -38,7 +38,10 @@ def read_upload(data: bytes, name: str, *, limit_seconds: float = 3600, allow_si
 
 
 class FileEncoder:
-    """Bytes of a sound file, piece by piece; headers that would need the length say that it is not known."""
+    """Bytes of a sound file, piece by piece; a WAV header says that the length is not known.
+
+    FLAC comes as a whole at the end, because its header without a length is refused by many readers.
+    """
 
     def __init__(self, name: FileFormat) -> None:
         self._name = name
@@ -48,13 +51,15 @@ class FileEncoder:
         self._file: soundfile.SoundFile | None = None
         if name in _CODECS:
             container, codec = _CODECS[name]
-            self._file = soundfile.SoundFile(self._memory, "w", RATE, 1, subtype=codec, format=container)
+            # at a constant rate readers know how long an MP3 is even without the header that comes last
+            more: dict[str, Any] = {"bitrate_mode": "CONSTANT", "compression_level": 0.5} if name == "mp3" else {}
+            self._file = soundfile.SoundFile(self._memory, "w", RATE, 1, subtype=codec, format=container, **more)
 
     def __call__(self, pcm: Pcm) -> bytes:
         """What these samples add."""
         if self._file is not None:
             self._file.write(np.clip(pcm, -1, 1))
-            return self._fresh()
+            return b"" if self._name == "flac" else self._fresh()
         head = b"" if self._started or self._name == "pcm" else _wav_header()
         self._started = True
         return head + to_int16(pcm).astype("<i2").tobytes()
