@@ -62,7 +62,7 @@ def demo(
     console.print("A customer orders at the counter; everything you see is worked out now, on this machine.")
     turns = demonstrate(load(model or BUNDLED), out, fast=fast, tell=tell)
     console.print(f"\nWrote {len(turns)} replies, conversation.wav, conversation.json and conversation.png to {out}/.")
-    console.print("Next: [bold]vivavoce talk[/] to speak with it yourself, [bold]vivavoce ask[/] with a recording of yours,")
+    console.print("Next: [bold]vivavoce talk[/] to speak with it yourself, [bold]vivavoce ask[/] with a recording,")
     console.print('or [bold]vivavoce say "Welcome!" --voice "an old wizard, slow" -o welcome.wav[/]')
 
 
