@@ -5,11 +5,12 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from vivavoce.cli import data, train
+from vivavoce.cli import data, tokens, train
 from vivavoce.cli import eval as evaluate
 from vivavoce.cli.bench import bench
 from vivavoce.cli.converse import ask, demo, say, transcribe
-from vivavoce.cli.models import models
+from vivavoce.cli.models import export, models
+from vivavoce.cli.serve import serve, talk
 from vivavoce.core.errors import VivavoceError
 
 _EXTRAS = {
@@ -74,8 +75,9 @@ def _options(
     pass
 
 
-for command in (demo, ask, say, transcribe, models):
+for command in (demo, ask, say, transcribe, models, export, serve, talk):
     app.command()(command)
+app.add_typer(tokens.app, name="tokens")
 app.add_typer(train.app, name="train")
 app.add_typer(data.app, name="data")
 app.add_typer(evaluate.app, name="eval")

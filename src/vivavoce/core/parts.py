@@ -1,7 +1,8 @@
 """A part on disk: ``name.json`` (what it is) beside ``name.safetensors`` (its weights).
 
 The JSON holds the resolved configuration, a digest of the weights, and the card: recipe, commit, data with licences,
-seed, time, metrics. Weights are safetensors only; half precision is widened to float32 when loaded.
+seed, time, metrics. Weights are safetensors only; half precision is widened to float32 when loaded, and so are 8-bit
+matrices, whose rows each have a scale (``name::scale``).
 """
 
 import hashlib
@@ -20,6 +21,8 @@ from vivavoce.core.atomic import atomic_write
 from vivavoce.core.errors import ConfigError, PartError
 
 _FORMAT = 1
+_SCALE = "::scale"
+_SMALLEST = 4096  # elements of a matrix that is worth 8 bits; what is smaller stays in half precision
 
 
 def save_part(
@@ -32,14 +35,14 @@ def save_part(
 ) -> Path:
     """Writes a part atomically and gives the path of its JSON file.
 
-    ``dtype`` narrows floating weights (``torch.float16`` halves the file); integer buffers stay as they are.
+    ``dtype`` narrows floating weights: ``torch.float16`` halves the file, ``torch.int8`` quarters its matrices. Integer
+    buffers stay as they are.
     Raises StorageError when nothing can be written.
     """
     state = weights.state_dict() if isinstance(weights, nn.Module) else weights
-    narrow = {
-        key: (value.to(dtype) if dtype is not None and value.is_floating_point() else value).detach().cpu().contiguous()
-        for key, value in state.items()
-    }
+    narrow: dict[str, Tensor] = {}
+    for key, value in state.items():
+        narrow |= _narrowed(key, value.detach().cpu(), dtype)
     data = save_tensors(narrow)
     folder = Path(folder)
     with atomic_write(folder / f"{name}.safetensors") as path:
@@ -53,6 +56,34 @@ def save_part(
     with atomic_write(folder / f"{name}.json") as path:
         path.write_text(json.dumps(described, indent=1, ensure_ascii=False) + "\n")
     return folder / f"{name}.json"
+
+
+def _narrowed(key: str, value: Tensor, dtype: torch.dtype | None) -> dict[str, Tensor]:
+    """What is stored for one tensor."""
+    if dtype is None or not value.is_floating_point():
+        return {key: value.contiguous()}
+    if dtype != torch.int8:
+        return {key: value.to(dtype).contiguous()}
+    if value.ndim < 2 or value.numel() < _SMALLEST:
+        return {key: value.half().contiguous()}
+    rows = value.float().flatten(1)
+    scale = rows.abs().amax(1, keepdim=True).clamp(min=1e-12) / 127
+    whole = (rows / scale).round().to(torch.int8).reshape(value.shape)
+    return {key: whole.contiguous(), key + _SCALE: scale[:, 0].contiguous()}
+
+
+def _widened(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights as a module takes them."""
+    made: dict[str, Tensor] = {}
+    for key, value in state.items():
+        if key.endswith(_SCALE):
+            continue
+        scale = state.get(key + _SCALE)
+        if scale is not None:
+            made[key] = value.float() * scale.reshape(-1, *(1,) * (value.ndim - 1))
+        else:
+            made[key] = value.float() if value.is_floating_point() else value
+    return made
 
 
 def _describe(folder: Path, name: str) -> dict[str, Any]:
@@ -74,7 +105,7 @@ def read_card(folder: str | Path, name: str) -> dict[str, Any]:
 
 
 def load_weights(folder: str | Path, name: str) -> tuple[Any, dict[str, Tensor]]:
-    """Configuration and tensors of a part, checked against the digest in its JSON file."""
+    """Configuration and tensors of a part in float32, checked against the digest in its JSON file."""
     folder = Path(folder)
     described = _describe(folder, name)
     path = folder / described["weights"]["file"]
@@ -85,8 +116,7 @@ def load_weights(folder: str | Path, name: str) -> tuple[Any, dict[str, Tensor]]
     if hashlib.sha256(data).hexdigest() != described["weights"]["sha256"]:
         raise PartError(f"the weights {path} are damaged or do not belong to {name}.json; reinstall or export again")
     try:
-        state = load_tensors(data)
-        return configs.load(described["config"]), state
+        return configs.load(described["config"]), _widened(load_tensors(data))
     except (SafetensorError, ConfigError) as error:
         raise PartError(f"the part {name!r} in {folder} cannot be loaded: {error}") from error
 
@@ -98,9 +128,8 @@ def load_part(folder: str | Path, name: str) -> Any:
     """
     config, state = load_weights(folder, name)
     module = config.build()
-    widened = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
     try:
-        module.load_state_dict(widened, strict=True)
+        module.load_state_dict(state, strict=True)
     except RuntimeError as error:
         first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
         raise PartError(f"the weights of {name!r} do not fit its configuration: {first}") from error

@@ -19,18 +19,25 @@ SPEAKING_RATE = 24_000
 class Assistant(Protocol):
     """The part of the user's model that is measured."""
 
-    codec: Any
-    listener: Any
+    @property
+    def codec(self) -> Any:
+        """Sound to tokens and back."""
+        ...
 
-    def ask(self, recording: Any, *, voice: Voice | None = None, speak: bool = True) -> Any:
+    @property
+    def listener(self) -> Any:
+        """Sound to phones."""
+        ...
+
+    def ask(self, recording: Any, /, *, voice: Voice | None = None, speak: bool = True) -> Any:
         """One independent spoken turn: transcript, words, reply, calls, audio, first_audio_ms, rtf."""
         ...
 
-    def say(self, text: str, *, voice: Voice | None = None, seed: int = 0) -> Iterable[Any]:
+    def say(self, text: str, /, *, voice: Voice | None = None, seed: int = 0) -> Iterable[Any]:
         """Speech in chunks."""
         ...
 
-    def transcribe(self, recording: Any) -> Any:
+    def transcribe(self, recording: Any, /) -> Any:
         """The words of a recording."""
         ...
 

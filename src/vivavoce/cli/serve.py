@@ -1,0 +1,74 @@
+"""``vivavoce serve`` and ``vivavoce talk``: the OpenAI-compatible server, and the web page to talk to."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Model = Annotated[str, typer.Option(help="A model's folder; the bundled one if left out; 'fake' speaks in tones.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")]
+Rows = Annotated[int, typer.Option(min=1, max=64, help="Conversations at once.")]
+Data = Annotated[Path | None, typer.Option(envvar="VIVAVOCE_DATA", help="Where voices and consents are kept.")]
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Another address than this machine's own needs --api-key.")] = "127.0.0.1",
+    port: Port = 8765,
+    api_key: Annotated[
+        list[str] | None, typer.Option(envvar="VIVAVOCE_API_KEY", help="Callers must send it; may be repeated.")
+    ] = None,
+    origin: Annotated[list[str] | None, typer.Option(help="A web origin that may connect; may be repeated.")] = None,
+    rows: Rows = 4,
+    model: Model = "",
+    data: Data = None,
+) -> None:
+    """Serves OpenAI's realtime, audio and chat interfaces, and the web page."""
+    _run(host, port, tuple(api_key or ()), tuple(origin or ()), rows, model, data, open_page=False)
+
+
+def talk(port: Port = 8765, rows: Rows = 2, model: Model = "", data: Data = None) -> None:
+    """Opens a web page in which you speak with the model."""
+    _run("127.0.0.1", port, (), (), rows, model, data, open_page=True)
+
+
+def _run(
+    host: str,
+    port: int,
+    keys: tuple[str, ...],
+    origins: tuple[str, ...],
+    rows: int,
+    model: str,
+    data: Path | None,
+    *,
+    open_page: bool,
+) -> None:
+    import logging
+    import os
+    import sys
+    import webbrowser
+
+    from vivavoce.server.settings import Settings
+
+    home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    settings = Settings(host=host, port=port, api_keys=keys, origins=origins, data=data or home / "vivavoce")
+
+    from vivavoce.runtime.engine import LiveEngine
+    from vivavoce.runtime.fake import fake_model
+    from vivavoce.server.app import create_app
+    from vivavoce.server.run import run
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
+    if model == "fake":
+        engine = LiveEngine(fake_model(), rows=rows)
+    else:
+        import vivavoce
+
+        engine = (vivavoce.load(model) if model else vivavoce.load()).engine(rows)
+
+    def ready(address: str) -> None:
+        typer.echo(f"Talk to it at {address} (OpenAI clients: base_url={address}/v1). Ctrl-C ends it.")
+        screen = sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+        if open_page and screen:
+            webbrowser.open(address)
+
+    run(create_app(engine, settings), settings, ready)

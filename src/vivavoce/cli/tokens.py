@@ -1,0 +1,74 @@
+"""``vivavoce tokens``: sound to tokens, tokens to sound, and a picture of both."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from vivavoce.models.codec import Codec
+
+app = typer.Typer(no_args_is_help=True, help="Turn sound into tokens and back, and look at them.")
+
+_Out = Annotated[Path, typer.Option("--out", "-o", help="The file to write.")]
+_Model = Annotated[Path | None, typer.Option("--model", help="A model's folder; the bundled one if left out.")]
+
+
+@app.command()
+def encode(recording: Annotated[Path, typer.Argument(help="A sound file.")], out: _Out, model: _Model = None) -> None:
+    """Writes the tokens of a recording as an .npz file."""
+    from vivavoce.assistant import tokens
+    from vivavoce.core.errors import SpecError
+
+    if out.suffix != ".npz":
+        raise SpecError(f"tokens are written as .npz, got {out.name}; give -o {out.with_suffix('.npz').name}")
+    codec = _codec(model)
+    coded = tokens.encode(codec, recording)
+    coded.save(out, codec)
+    books, frames = coded.codes.shape
+    typer.echo(f"{out}: {books} books x {frames} frames, {coded.samples / codec.config.mel.sample_rate:.2f} s")
+
+
+@app.command()
+def decode(
+    file: Annotated[Path, typer.Argument(help="Tokens that `encode` wrote.")],
+    out: _Out,
+    books: Annotated[int | None, typer.Option("--books", min=1, help="Use only the first so many books.")] = None,
+    model: _Model = None,
+) -> None:
+    """Writes the sound of tokens."""
+    from vivavoce.assistant import tokens
+    from vivavoce.audio.files import write_audio
+
+    codec = _codec(model)
+    wave = tokens.decode(codec, tokens.load(codec, file), books)
+    write_audio(out, wave, codec.config.mel.sample_rate)
+    typer.echo(f"{out}: {len(wave) / codec.config.mel.sample_rate:.2f} s")
+
+
+@app.command()
+def show(
+    file: Annotated[Path, typer.Argument(help="A sound file, or tokens that `encode` wrote.")],
+    out: _Out,
+    model: _Model = None,
+) -> None:
+    """Draws waveform, spectrogram and token streams as a PNG."""
+    from vivavoce.assistant import tokens
+    from vivavoce.audio.files import mono, read_audio
+
+    codec = _codec(model)
+    if file.suffix == ".npz":
+        coded = tokens.load(codec, file)
+        wave = tokens.decode(codec, coded)
+    else:
+        coded = tokens.encode(codec, file)
+        wave = mono(read_audio(file, codec.config.mel.sample_rate, allow_silent=True)[0])
+    tokens.draw(codec, wave, coded, out)
+    typer.echo(str(out))
+
+
+def _codec(model: Path | None) -> "Codec":
+    import vivavoce
+    from vivavoce.core.parts import load_part
+
+    return load_part(model or Path(vivavoce.__file__).parent / "weights" / "mini", "codec")

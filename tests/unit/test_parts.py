@@ -1,0 +1,82 @@
+"""A part on disk: whole or not at all, the same weights back, and every damage named."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from vivavoce.core.errors import PartError
+from vivavoce.core.parts import load_part, load_weights, read_card, save_part
+from vivavoce.nn.convnext import ConvNeXtConfig
+
+CONFIG = ConvNeXtConfig(dim=64, depth=1)
+
+
+def saved(folder: Path, dtype: torch.dtype | None = None) -> nn.Module:
+    module = CONFIG.build().eval()
+    for weight in module.parameters():
+        nn.init.normal_(weight, std=0.05)
+    save_part(folder, "trunk", CONFIG, module, {"recipe": "test"}, dtype)
+    return module
+
+
+@pytest.mark.parametrize(("dtype", "error"), [(None, 0.0), (torch.float16, 1e-3), (torch.int8, 0.02)])
+def test_what_is_saved_comes_back(dtype: torch.dtype | None, error: float, tmp_path: Path):
+    module = saved(tmp_path, dtype)
+    again = load_part(tmp_path, "trunk")
+    assert not again.training
+    for (name, before), after in zip(module.named_parameters(), again.parameters(), strict=True):
+        assert after.dtype == torch.float32
+        assert (before - after).abs().max() <= error * before.abs().max(), name
+    assert read_card(tmp_path, "trunk") == {"recipe": "test"}
+
+
+def test_fewer_bits_make_smaller_files(tmp_path: Path):
+    sizes = []
+    for dtype in (None, torch.float16, torch.int8):
+        saved(tmp_path, dtype)
+        sizes.append((tmp_path / "trunk.safetensors").stat().st_size)
+    assert sizes[1] < 0.6 * sizes[0]
+    assert sizes[2] < 0.65 * sizes[1]
+
+
+def test_integer_buffers_keep_their_type(tmp_path: Path):
+    counts = torch.arange(5000).reshape(50, 100)
+    save_part(tmp_path, "numbers", CONFIG, {"counts": counts, "small": torch.ones(3)}, dtype=torch.int8)
+    _, state = load_weights(tmp_path, "numbers")
+    assert torch.equal(state["counts"], counts)
+    assert state["counts"].dtype == torch.int64
+    assert torch.equal(state["small"], torch.ones(3))
+
+
+@pytest.mark.parametrize(
+    "damage", ["weights gone", "weights cut", "weights changed", "json gone", "json broken", "format"]
+)
+def test_damage_is_named(damage: str, tmp_path: Path):
+    saved(tmp_path)
+    weights, described = tmp_path / "trunk.safetensors", tmp_path / "trunk.json"
+    data = weights.read_bytes()
+    match damage:
+        case "weights gone":
+            weights.unlink()
+        case "weights cut":
+            weights.write_bytes(data[:100])
+        case "weights changed":
+            weights.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+        case "json gone":
+            described.unlink()
+        case "json broken":
+            described.write_text("{")
+        case "format":
+            described.write_text(json.dumps(json.loads(described.read_text()) | {"format": 99}))
+    with pytest.raises(PartError, match="trunk"):
+        load_part(tmp_path, "trunk")
+
+
+def test_weights_of_another_configuration_are_refused(tmp_path: Path):
+    module = saved(tmp_path)
+    save_part(tmp_path, "trunk", ConvNeXtConfig(dim=32, depth=1), module)
+    with pytest.raises(PartError, match="do not fit"):
+        load_part(tmp_path, "trunk")
