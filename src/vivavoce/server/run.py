@@ -3,11 +3,14 @@
 import asyncio
 import contextlib
 import signal
+import socket
+from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
+from vivavoce.core.errors import StorageError
 from vivavoce.server.service import Service
 from vivavoce.server.settings import Settings
 from vivavoce.server.wire import MOST_EVENT_BYTES
@@ -30,10 +33,17 @@ def uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
 class Server(uvicorn.Server):
     """A server that drains before it goes."""
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, ready: Callable[[str], None]) -> None:
         super().__init__(config)
-        self._service = service
+        self._service, self._ready = service, ready
         self._draining: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Says where it listens."""
+        await super().startup(sockets)
+        if self.started:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            self._ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal drains, the second one ends at once."""
@@ -51,6 +61,10 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def run(app: FastAPI, settings: Settings) -> None:
-    """Serves until a signal comes."""
-    Server(uvicorn_config(app, settings), app.state.service).run()
+def run(app: FastAPI, settings: Settings, ready: Callable[[str], None]) -> None:
+    """Serves until a signal comes; ``ready`` is told the address."""
+    server = Server(uvicorn_config(app, settings), app.state.service, ready)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        raise StorageError(f"Port {settings.port} of {settings.host} cannot be had; choose another one with --port.")
