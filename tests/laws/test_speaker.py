@@ -92,8 +92,8 @@ def test_manner_is_obeyed() -> None:
     plain = plan(model)
     slow, high = plan(model, manner=Manner(rate=0.7)), plan(model, manner=Manner(octaves=0.5))
     assert slow.steps > 1.2 * plain.steps
-    assert torch.allclose(high.octaves - plain.octaves, torch.tensor(0.5), atol=1e-4)
-    assert plan(model, manner=Manner(liveliness=0.0)).octaves.std() < 1e-5
+    assert torch.allclose(high.table.octaves - plain.table.octaves, torch.tensor(0.5), atol=1e-4)
+    assert plan(model, manner=Manner(liveliness=0.0)).table.octaves.std() < 1e-5
     assert plan(model, manner=Manner(gain_db=-6.0)).gain_db == -6.0
 
 

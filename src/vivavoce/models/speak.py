@@ -150,9 +150,7 @@ class Plan:
     encoded: Float[Tensor, "1 P D"]
     voice: Float[Tensor, "1 E"]
     frames: Int[Tensor, " P"]
-    octaves: Float[Tensor, " T"]
-    voicing: Float[Tensor, " P"]
-    level: Float[Tensor, " P"]
+    table: FrameTable
 
     @property
     def steps(self) -> int:
@@ -279,34 +277,18 @@ class Speaker(nn.Module):
         if manner.roughness:
             shake = torch.randn(len(melody), generator=torch.Generator().manual_seed(len(melody)))
             melody = melody + 0.05 * manner.roughness * shake
-        return Plan(
-            script,
-            replace(who, pitch=pitch),
-            manner,
-            encoded,
-            voice,
-            frames,
-            (pitch + melody).clamp(*_PITCH_RANGE),
-            voicing,
-            raw[:, 2 + ANCHORS] + manner.effort,
-        )
+        octaves = (pitch + melody).clamp(*_PITCH_RANGE)
+        whisper = max(manner.whisper, 0.3 * manner.breath)
+        level = raw[:, 2 + ANCHORS] + manner.effort
+        table = frame_table(frames, octaves, float(pitch), voicing, level, 0, len(octaves), whisper)
+        return Plan(script, replace(who, pitch=pitch), manner, encoded, voice, frames, table)
 
     def inputs_of(self, plan: "Plan", begin: int, steps: int) -> Float[Tensor, "1 U I"]:
-        """The input of `step` for the steps [begin, begin + steps) of a plan; what lies beyond its end is silence."""
-        manner = plan.manner
-        whisper = max(manner.whisper, 0.3 * manner.breath)
-        table = frame_table(
-            plan.frames,
-            plan.octaves,
-            float(plan.who.pitch),
-            plan.voicing,
-            plan.level,
-            begin * STACK,
-            steps * STACK,
-            whisper,
-        )
-        many = FrameTable(table.phone[None], table.later[None], table.features[None], table.octaves[None])
-        x = self.conditions(plan.encoded, plan.voice, many, stack_prints([plan.who]))
+        """The input of `step` for the steps [begin, begin + steps) of a plan; beyond its end the last frame is held."""
+        table, manner = plan.table, plan.manner
+        at = torch.arange(begin * STACK, (begin + steps) * STACK).clamp(max=len(table.octaves) - 1)
+        piece = FrameTable(*(part[at][None] for part in (table.phone, table.later, table.features, table.octaves)))
+        x = self.conditions(plan.encoded, plan.voice, piece, stack_prints([plan.who]))
         depth = 1 - max(0.55 * manner.roughness, 0.4 * manner.breath, manner.whisper)
         x[:, :, self.config.width : self.config.width + STACK * COMB_BINS] *= depth
         return x
