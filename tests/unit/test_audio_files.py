@@ -26,7 +26,9 @@ def test_written_files_are_read_back(tmp_path: Path, suffix: str):
     assert abs(rms_db(wave[0, 2000:8000]) - rms_db(torch.from_numpy(tone()))) < 1.0
 
 
-@pytest.mark.parametrize(("subtype", "rate", "channels"), [("PCM_U8", 8000, 1), ("PCM_24", 192000, 2), ("FLOAT", 44100, 5)])
+@pytest.mark.parametrize(
+    ("subtype", "rate", "channels"), [("PCM_U8", 8000, 1), ("PCM_24", 192000, 2), ("FLOAT", 44100, 5)]
+)
 def test_odd_formats_just_work(tmp_path: Path, subtype: str, rate: int, channels: int):
     data = np.stack([tone(rate=rate)] * channels, axis=1)
     soundfile.write(tmp_path / "a.wav", data, rate, subtype=subtype)

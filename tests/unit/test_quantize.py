@@ -117,7 +117,9 @@ def test_what_does_not_fit_is_refused():
 
 def test_entropy_counts_bits():
     even = torch.arange(8).view(1, 1, 8)
-    assert torch.allclose(entropy(even, 8), torch.tensor([3.0])) and torch.allclose(perplexity(even, 8), torch.tensor([8.0]))
+    assert torch.allclose(entropy(even, 8), torch.tensor([3.0])) and torch.allclose(
+        perplexity(even, 8), torch.tensor([8.0])
+    )
     assert float(entropy(torch.zeros(1, 1, 9, dtype=torch.long), 8)) == 0
     mask = torch.tensor([[True, True] + [False] * 6])
     assert torch.allclose(entropy(even, 8, mask), torch.tensor([1.0]))

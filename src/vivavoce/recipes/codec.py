@@ -1,159 +1,65 @@
-"""The codec's training: real speech, spectral distances first, an adversary afterwards.
+"""The codec's training: real speech, spectral distances first, judges afterwards.
 
-`train` and then `polish`; the speech folder holds ``manifest.jsonl`` and its clips. Decoded sound is cached beside the
-run; a killed run goes on where it was.
+`train`, then `polish`; both go on from an earlier part when given one, and take a listener as teacher of the first
+book. The speech folder holds ``manifest.jsonl`` and its clips. Decoded sound is cached; a killed run goes on where it
+was.
 """
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
-from vivavoce.audio.files import mono, pad_to, read_audio
-from vivavoce.audio.resample import resample
+from vivavoce.audio.files import pad_to, write_audio
+from vivavoce.audio.mel import LogMelConfig
 from vivavoce.core import rng
 from vivavoce.core.config import dump
-from vivavoce.core.errors import ManifestError
 from vivavoce.core.parts import load_part, save_part
-from vivavoce.data.waves import WaveCache
+from vivavoce.data.manifest import Record
 from vivavoce.evals import quality
 from vivavoce.models.codec import Codec, CodecConfig
+from vivavoce.nn.convnext import ConvNeXtConfig
+from vivavoce.nn.discriminate import DiscriminatorConfig
 from vivavoce.nn.quantize import entropy
+from vivavoce.recipes.codec_data import CropConfig, Crops, Sample, measuring_clips, read_clips, teacher_features, waves
 from vivavoce.train import Checkpoints, Curves, Export, JsonLines, Progress, Run, Validate, fit, warm_cosine
-from vivavoce.train.tasks.codec import CodecSpectral, SoundBatch
+from vivavoce.train.tasks.codec import CodecSpectral, CodecWeights
 from vivavoce.train.tasks.codec_gan import CodecGan
 
-_NARROW_HZ = 7600.0  # what a 16 kHz recording can be trusted to
-_MP3_HZ = 5500.0
-
-
-class Clip(NamedTuple):
-    """A recording to learn from."""
-
-    path: Path
-    source: str
-    licence: str
-    highest_hz: float
+_SHARE = (
+    ("librispeech", 0.42),
+    ("kathleen", 0.12),
+    ("ljspeech", 0.12),
+    ("kerstin", 0.10),
+    ("librispeech-mp3", 0.10),
+    ("an4", 0.09),
+    ("picovoice-wakewords", 0.05),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodecRecipe:
-    """What a run is made of."""
+    """Numbers of a run; the schedule's end is ``steps``, so a run may be cut short by lowering it."""
 
     codec: CodecConfig = CodecConfig()
+    crops: CropConfig = CropConfig(share=_SHARE)
+    weights: CodecWeights = CodecWeights()
+    judges: DiscriminatorConfig = DiscriminatorConfig()
     steps: int = 12000
     warmup: int = 300
     lr: float = 1e-3
-    batch: int = 10
-    frames: int = 32  # token frames per crop
-    seed: int = 1
     ema: float = 0.998
+    bypass_steps: int = 300
     polish_steps: int = 4000
     polish_lr: float = 3e-4
     judges_share: float = 1.0
-    bypass_steps: int = 300
-    share: tuple[tuple[str, float], ...] = (
-        ("librispeech", 0.42),
-        ("kathleen", 0.12),
-        ("ljspeech", 0.12),
-        ("kerstin", 0.10),
-        ("librispeech-mp3", 0.10),
-        ("an4", 0.09),
-        ("picovoice-wakewords", 0.05),
-    )
-
-
-def read_clips(speech: Path, split: str = "train") -> list[Clip]:
-    """Recordings of a manifest folder, and the highest frequency at which each can be trusted."""
-    try:
-        rows = [json.loads(line) for line in (speech / "manifest.jsonl").read_text().splitlines()]
-    except (OSError, ValueError) as error:
-        raise ManifestError(
-            f"{speech}/manifest.jsonl cannot be read ({error}); give a folder with a manifest"
-        ) from error
-    clips = []
-    for row in rows:
-        if row["split"] == split and row["sample_rate"] >= 16000:
-            wide = row["native_sample_rate"] >= 22050
-            highest = _MP3_HZ if row["quality"] != "lossless" else 12000.0 if wide else _NARROW_HZ
-            if row["native_sample_rate"] == 22050:
-                highest = 10500.0
-            clips.append(Clip(speech / row["path"], row["source"], row["licence"], highest))
-    return clips
-
-
-def batches(recipe: CodecRecipe, clips: Sequence[Clip], cache: WaveCache) -> Callable[[int], SoundBatch]:
-    """Crops as a function of the step: sources by their share, then clips by length.
-
-    Half of them played faster or slower.
-    """
-    size, rate = recipe.frames * recipe.codec.hop, recipe.codec.mel.sample_rate
-    lengths = np.array([cache.length(number) for number in range(len(clips))], dtype=np.float64)
-    sources = {name: np.array([i for i, c in enumerate(clips) if c.source == name]) for name, _ in recipe.share}
-    present = [(name, share) for name, share in recipe.share if len(sources[name])]
-    if not present:
-        raise ManifestError(f"none of the sources {[name for name, _ in recipe.share]} is in the manifest")
-    shares = np.array([share for _, share in present]) / sum(share for _, share in present)
-    chances = {name: lengths[sources[name]] / lengths[sources[name]].sum() for name, _ in present}
-    narrow_bins = int((recipe.codec.build().mel.filters.argmax(dim=1) * rate / recipe.codec.mel.n_fft <= 7700).sum())
-
-    def make(step: int) -> SoundBatch:
-        draw = rng.stream(recipe.seed, "codec", step)
-        waves, bins, highest = [], [], []
-        for _ in range(recipe.batch):
-            name = present[draw.choice(len(present), p=shares)][0]
-            clip = int(sources[name][draw.choice(len(chances[name]), p=chances[name])])
-            speed = float(draw.uniform(0.82, 1.2)) if draw.random() < 0.5 else 1.0
-            wave = _crop(cache, clip, size, speed, rate, draw)
-            waves.append(wave * 10 ** (draw.uniform(-14, 4) / 20))
-            top = min(clips[clip].highest_hz * speed, rate / 2)
-            narrow = top > 9000 and draw.random() < 0.4
-            bins.append(narrow_bins if narrow else recipe.codec.mel.bins)
-            highest.append(top)
-        stacked = torch.stack(waves).clamp(-1, 1)
-        return SoundBatch(stacked, torch.tensor(bins), torch.tensor(highest), recipe.batch * size / rate)
-
-    return make
-
-
-def _crop(
-    cache: WaveCache, clip: int, size: int, speed: float, rate: int, draw: np.random.Generator
-) -> Float[Tensor, " N"]:
-    wanted = int(size * speed) + 64
-    latest = max(0, cache.length(clip) - wanted)
-    wave = cache.samples(clip, int(draw.integers(0, latest + 1)), wanted)
-    if speed != 1.0:
-        wave = resample(wave, rate, round(rate / speed), quality="MQ")
-    return torch.nn.functional.pad(wave, (0, max(0, size - len(wave))))[:size]
-
-
-class Sample(NamedTuple):
-    """A clip to measure with, at the codec's rate."""
-
-    wave: Float[Tensor, " N"]
-
-
-def measuring_clips(speech: Path, rate: int, each_seconds: float = 5.0, most: int = 12) -> list[Sample]:
-    """Lossless dev clips, spread over the speakers, cut to a few seconds."""
-    rows = [json.loads(line) for line in (speech / "manifest.jsonl").read_text().splitlines()]
-    chosen, seen = [], set()
-    for row in rows:
-        if (
-            row["split"] == "dev"
-            and row["quality"] == "lossless"
-            and row["speaker"] not in seen
-            and row["seconds"] >= 2.5
-        ):
-            seen.add(row["speaker"])
-            wave = mono(read_audio(speech / row["path"], rate)[0])
-            chosen.append(Sample(wave[: int(each_seconds * rate)]))
-    return chosen[:: max(1, len(chosen) // most)][:most]
+    judged_samples: int = 10240
+    seed: int = 1
 
 
 def measure(codec: Codec, samples: Sequence[Sample]) -> dict[str, float]:
@@ -174,40 +80,86 @@ def measure(codec: Codec, samples: Sequence[Sample]) -> dict[str, float]:
     }
 
 
-def train(recipe: CodecRecipe, speech: Path, folder: Path, cache: Path | None = None, **every: float) -> Run:
-    """First stage: spectral distances. Measures on dev clips and writes the part ``codec`` into ``folder``."""
+def train(
+    recipe: CodecRecipe,
+    speech: Path,
+    folder: Path,
+    *,
+    start: Path | None = None,
+    teacher: Path | None = None,
+    cache: Path | None = None,
+    measure_seconds: float = 300.0,
+) -> Run:
+    """First stage: spectral distances. Measures on dev clips and writes the part ``codec`` into ``folder``.
+
+    ``start`` is a folder with a codec to go on from; ``teacher`` one with a listener, and then the codec is built with
+    a head for it.
+    """
+    recipe = _taught(recipe, teacher)
     torch.manual_seed(recipe.seed)
-    task = CodecSpectral(recipe.codec, bypass_steps=recipe.bypass_steps)
+    task = CodecSpectral(recipe.codec, recipe.weights, bypass_steps=recipe.bypass_steps)
+    _begin(task.codec, start)
     optimizer = torch.optim.AdamW(task.parameters(), recipe.lr, betas=(0.9, 0.99), weight_decay=0.01)
-    return _fit(task, optimizer, recipe, speech, folder, cache, **every)
+    return _fit(task, optimizer, recipe, recipe.steps, speech, folder, teacher, cache, measure_seconds)
 
 
 def polish(
-    recipe: CodecRecipe, start: Path, speech: Path, folder: Path, cache: Path | None = None, **every: float
+    recipe: CodecRecipe,
+    speech: Path,
+    folder: Path,
+    *,
+    start: Path,
+    teacher: Path | None = None,
+    cache: Path | None = None,
+    measure_seconds: float = 300.0,
 ) -> Run:
-    """Second stage: goes on from the part ``codec`` in ``start`` with judges."""
+    """Second stage: goes on from the codec in ``start`` with judges."""
+    recipe = _taught(recipe, teacher)
     torch.manual_seed(recipe.seed)
-    task = CodecGan(recipe.codec, share=recipe.judges_share)
-    task.codec.load_state_dict(load_part(start, "codec").state_dict())
+    task = CodecGan(
+        recipe.codec, recipe.judges, recipe.weights, share=recipe.judges_share, seen_samples=recipe.judged_samples
+    )
+    _begin(task.codec, start)
     optimizers = {
         "codec": torch.optim.AdamW(task.codec.parameters(), recipe.polish_lr, betas=(0.8, 0.99), weight_decay=0.01),
         "judges": torch.optim.AdamW(task.judges.parameters(), 2 * recipe.polish_lr, betas=(0.5, 0.9)),
     }
-    return _fit(task, optimizers, recipe, speech, folder, cache, **every)
+    return _fit(task, optimizers, recipe, recipe.polish_steps, speech, folder, teacher, cache, measure_seconds)
+
+
+def _taught(recipe: CodecRecipe, teacher: Path | None) -> CodecRecipe:
+    if teacher is None:
+        return recipe
+    dim = load_part(teacher, "listener").config.trunk.dim
+    return replace(recipe, codec=replace(recipe.codec, teacher_dim=dim))
+
+
+def _begin(codec: Codec, start: Path | None) -> None:
+    """Weights of an earlier run; a head for a teacher that it did not have stays as it was built."""
+    if start is not None:
+        state = load_part(start, "codec").state_dict()
+        own = {key: value for key, value in codec.state_dict().items() if key.startswith("teach.") and key not in state}
+        codec.load_state_dict(state | own)
 
 
 def _fit(
     task: CodecSpectral | CodecGan,
     optimizers: Any,
     recipe: CodecRecipe,
+    steps: int,
     speech: Path,
     folder: Path,
+    teacher: Path | None,
     cache: Path | None,
-    measure_seconds: float = 300.0,
+    measure_seconds: float,
 ) -> Run:
     rate = recipe.codec.mel.sample_rate
-    clips = read_clips(speech)
-    waves = WaveCache.of([clip.path for clip in clips], rate, cache or folder)
+    clips, kept = read_clips(speech), cache or folder
+    told = None
+    if teacher is not None:
+        digest = json.loads((teacher / "listener.json").read_text())["weights"]["sha256"]
+        told = teacher_features(load_part(teacher, "listener"), digest, clips, kept)
+    crops = Crops(recipe.crops, recipe.codec, clips, waves(clips, rate, kept), told, recipe.seed)
     samples = measuring_clips(speech, rate)
 
     def codec_of(model: nn.Module) -> Codec:
@@ -215,13 +167,14 @@ def _fit(
         return model.codec
 
     def export(run: Run) -> None:
-        card = _card(recipe, run, clips)
-        save_part(folder, "codec", recipe.codec, codec_of(run.model), card, torch.float16)
+        save_part(folder, "codec", recipe.codec, codec_of(run.model), _card(recipe, run, clips), torch.float16)
 
-    steps = recipe.steps if isinstance(task, CodecSpectral) else recipe.polish_steps
+    validate = Validate(
+        folder / "dev.jsonl", lambda model: measure(codec_of(model), samples), every_seconds=measure_seconds
+    )
     return fit(
         task,
-        batches(recipe, clips, waves),
+        crops,
         optimizers,
         steps=steps,
         schedule=warm_cosine(steps, recipe.warmup, floor=0.1),
@@ -229,24 +182,69 @@ def _fit(
         ema=recipe.ema,
         hooks=(
             Progress("codec"),
-            JsonLines(folder / "losses.jsonl"),
-            Validate(
-                folder / "dev.jsonl", lambda model: measure(codec_of(model), samples), every_seconds=measure_seconds
-            ),
+            JsonLines(folder / "losses.jsonl", every=max(1, min(20, steps // 100))),
+            *((validate,) if samples else ()),
             Curves(folder / "losses.jsonl", folder / "losses.png"),
             Export(export),
-            Checkpoints(folder, every_seconds=180, identity=json.dumps(dump(recipe.codec))),
+            Checkpoints(folder, every_seconds=180.0, identity=json.dumps(dump(recipe.codec))),
         ),
     )
 
 
-def _card(recipe: CodecRecipe, run: Run, clips: Sequence[Clip]) -> dict[str, Any]:
+def _card(recipe: CodecRecipe, run: Run, clips: Sequence[Record]) -> dict[str, Any]:
     licences = sorted({(clip.source, clip.licence) for clip in clips})
     return {
         "recipe": "vivavoce.recipes.codec",
         "settings": dump(recipe),
         "stage": type(run.task).__name__,
         "data": [{"source": source, "licence": licence} for source, licence in licences],
+        "seed": recipe.seed,
         "steps": run.step,
         "audio_hours": round(run.audio_seconds / 3600, 2),
     }
+
+
+# ---- the whole recipe, small ----
+
+
+def debug(folder: Path, say: Callable[[str], None] = print) -> dict[str, float]:
+    """Both stages in well under a minute on a CPU, on made-up vowels: gives the first and the last mel distance."""
+    speech = folder / "speech"
+    rows = []
+    for number in range(6):
+        path = f"{number}.wav"
+        write_audio(speech / path, torch.from_numpy(_vowels(number)), 24000)
+        row = {"id": path, "path": path, "split": "train", "speaker": str(number), "source": "vowels", "licence": "CC0"}
+        rows.append(json.dumps(row | {"seconds": 2.0, "sample_rate": 24000, "native_sample_rate": 24000}))
+    (speech / "manifest.jsonl").write_text("\n".join(rows) + "\n")
+    thin = ConvNeXtConfig(dim=32, depth=1)
+    codec = CodecConfig(
+        mel=LogMelConfig(bins=40), encode_fine=thin, encode_coarse=thin, decode_coarse=thin, decode_fine=thin,
+        books=3, size=32, code_dim=8,
+    )  # fmt: skip
+    recipe = CodecRecipe(
+        codec=codec, crops=CropConfig(share=(("vowels", 1.0),), batch=4, frames=16), steps=50, warmup=5, lr=4e-3,
+        ema=0.9, bypass_steps=20, polish_steps=6, judged_samples=4096, judges=DiscriminatorConfig(channels=8),
+    )  # fmt: skip
+    first = train(recipe, speech, folder / "first", cache=folder / "cache")
+    second = polish(recipe, speech, folder / "second", start=folder / "first", cache=folder / "cache")
+    curve = [json.loads(line)["mel"] for line in (folder / "first/losses.jsonl").read_text().splitlines()]
+    found = {"before": curve[0], "after": first.losses["mel"], "polished": second.losses["mel"]}
+    say("mel distance " + ", ".join(f"{name} {value:.3f}" for name, value in found.items()))
+    return found
+
+
+def _vowels(number: int) -> np.ndarray:
+    """Two seconds of gliding harmonics with formants."""
+    draw = rng.stream(1, "vowels", number)
+    time = np.arange(48000) / 24000
+    pitch = draw.uniform(90, 220) * 2 ** (0.3 * np.sin(2 * np.pi * draw.uniform(0.5, 2) * time))
+    phase = 2 * np.pi * np.cumsum(pitch) / 24000
+    formants = draw.uniform([300, 900, 2200], [800, 2200, 3200])
+    wave = np.zeros_like(time)
+    for harmonic in range(1, 30):
+        hz = harmonic * pitch
+        loud = sum(np.exp(-(((hz - formant) / 200) ** 2)) for formant in formants)
+        wave += (0.02 + loud) * np.sin(harmonic * phase) / harmonic**0.5
+    envelope = 0.5 + 0.5 * np.sin(2 * np.pi * draw.uniform(2, 4) * time)
+    return (0.2 * wave * envelope / np.abs(wave).max()).astype(np.float32)

@@ -16,7 +16,7 @@ from vivavoce.losses.vq import distillation
 from vivavoce.models.codec import Codec, CodecConfig, Resynthesis, without_highs
 from vivavoce.train.task import Losses, Task, Term
 
-_POOL = 12288
+_PER_ENTRY = 12  # latents that k-means gets for each entry of a book
 
 
 class SoundBatch(NamedTuple):
@@ -72,13 +72,13 @@ class CodecSpectral(Task[SoundBatch, Resynthesis]):
         self.weights = weights or CodecWeights()
         self.spectral = MultiSpectralConfig(sample_rate=config.mel.sample_rate).build()
         self.bypass_steps = bypass_steps
-        self.register_buffer("pool", torch.zeros(_POOL, config.encode_coarse.dim))
+        self.register_buffer("pool", torch.zeros(_PER_ENTRY * config.size, config.encode_coarse.dim))
 
     def outputs(self, batch: SoundBatch) -> Resynthesis:
         """The codec's forward; keeps latents while the books wait for their beginning."""
         out = heard(self.codec, batch)
         if not self.codec.quantizer.started:
-            latest = out.latents.detach().float().transpose(1, 2).flatten(0, 1)[:_POOL]
+            latest = out.latents.detach().float().transpose(1, 2).flatten(0, 1)[: len(self.pool)]
             self.pool.copy_(torch.cat((self.pool[len(latest) :], latest)))
         return out
 

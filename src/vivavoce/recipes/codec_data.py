@@ -1,0 +1,176 @@
+"""What the codec learns from: crops of recordings, how far up each can be trusted, what a listener makes of them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vivavoce.audio.files import mono, read_audio
+from vivavoce.audio.resample import resample
+from vivavoce.audio.stft import mel_of_hz
+from vivavoce.core import rng
+from vivavoce.core.config import dump
+from vivavoce.core.errors import ManifestError
+from vivavoce.data.cache import Cache
+from vivavoce.data.manifest import Record, read_manifest
+from vivavoce.models.codec import CodecConfig
+from vivavoce.models.listener import Listener
+from vivavoce.train.tasks.codec import SoundBatch
+
+_FULL_SCALE = 32767
+_TRUSTED = 0.95  # of half the native rate: above it a recording says nothing
+_MP3_HZ = 5500.0
+_WIDE_HZ = 9000.0
+_NARROW_MEL_HZ = 7700.0
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CropConfig:
+    """How batches are drawn."""
+
+    share: tuple[tuple[str, float], ...]  # part of the crops that each source gives
+    batch: int = 10
+    frames: int = 32  # token frames per crop
+    played_otherwise: float = 0.5  # share of crops that are played faster or slower
+    speeds: tuple[float, float] = (0.82, 1.2)
+    gains_db: tuple[float, float] = (-14.0, 4.0)
+    narrowed: float = 0.4  # share of wide-band crops that the encoder gets as narrow-band
+
+
+def read_clips(speech: Path, split: str = "train") -> list[Record]:
+    """Recordings of a manifest folder at 16 kHz or more."""
+    return [r for r in read_manifest(speech / "manifest.jsonl") if r.split == split and r.sample_rate >= 16000]
+
+
+def highest_hz(clip: Record) -> float:
+    """The frequency up to which a recording can be trusted."""
+    if clip.quality != "lossless":
+        return _MP3_HZ
+    return min(clip.native_sample_rate or clip.sample_rate, clip.sample_rate) / 2 * _TRUSTED
+
+
+def waves(clips: Sequence[Record], rate: int, folder: Path, say: Log = print) -> Cache:
+    """All clips decoded once, 16-bit at one rate."""
+
+    def make() -> Iterator[dict[str, np.ndarray]]:
+        for number, clip in enumerate(clips):
+            wave = mono(read_audio(clip.file, rate, allow_silent=True)[0])
+            yield {"wave": (wave.clamp(-1, 1) * _FULL_SCALE).round().to(torch.int16).numpy()}
+            if (number + 1) % 500 == 0:
+                say(f"decoded {number + 1} of {len(clips)} clips")
+
+    return Cache.of(folder / "waves", {"sample_rate": rate}, [clip.file for clip in clips], make)
+
+
+@torch.no_grad()
+def teacher_features(listener: Listener, digest: str, clips: Sequence[Record], folder: Path, say: Log = print) -> Cache:
+    """What a listener's trunk says of each clip, one vector per 40 ms; ``digest`` names its weights."""
+    rate = listener.config.mel.sample_rate
+
+    def make() -> Iterator[dict[str, np.ndarray]]:
+        for number, clip in enumerate(clips):
+            wave = mono(read_audio(clip.file, rate, allow_silent=True)[0])
+            yield {"features": listener.listen(wave[None]).features[0].half().numpy()}
+            if (number + 1) % 100 == 0:
+                say(f"listened to {number + 1} of {len(clips)} clips")
+
+    config = {"listener": dump(listener.config), "digest": digest}
+    return Cache.of(folder / "teacher", config, [clip.file for clip in clips], make)
+
+
+@final
+class Crops:
+    """Batches as a function of the step: sources by their share, then clips by length."""
+
+    def __init__(
+        self,
+        config: CropConfig,
+        codec: CodecConfig,
+        clips: Sequence[Record],
+        sound: Cache,
+        teacher: Cache | None = None,
+        seed: int = 1,
+    ) -> None:
+        """``sound`` and ``teacher`` are caches of just these clips."""
+        self.config, self.codec, self.clips, self.seed = config, codec, clips, seed
+        self.sound, self.teacher = sound, teacher
+        lengths = sound.lengths("wave").astype(np.float64)
+        self.members = {
+            name: np.array([i for i, clip in enumerate(clips) if clip.source == name]) for name, _ in config.share
+        }
+        self.shares = {name: share for name, share in config.share if len(self.members[name])}
+        if not self.shares:
+            raise ManifestError(f"the manifest has none of the sources {list(self.members)}; name its own in `share`")
+        self.chances = {name: lengths[self.members[name]] / lengths[self.members[name]].sum() for name in self.shares}
+
+    def __call__(self, step: int) -> SoundBatch:
+        """The batch of a step."""
+        config, rate = self.config, self.codec.mel.sample_rate
+        draw = rng.stream(self.seed, "codec", step)
+        size, names = config.frames * self.codec.hop, list(self.shares)
+        shares = np.array(list(self.shares.values())) / sum(self.shares.values())
+        wave = torch.zeros(config.batch, size)
+        bins, highest = [], []
+        features = torch.zeros(config.batch, self.codec.teacher_dim, config.frames)
+        known = torch.zeros(config.batch, config.frames, dtype=torch.bool)
+        for row in range(config.batch):
+            name = names[draw.choice(len(names), p=shares)]
+            clip = int(self.members[name][draw.choice(len(self.members[name]), p=self.chances[name])])
+            otherwise = draw.random() < config.played_otherwise
+            speed = float(draw.uniform(*config.speeds)) if otherwise else 1.0
+            frame, piece = self._crop(clip, size, speed, draw)
+            wave[row, : len(piece)] = piece * 10 ** (draw.uniform(*config.gains_db) / 20)
+            top = min(highest_hz(self.clips[clip]) * speed, rate / 2)
+            narrowed = top > _WIDE_HZ and draw.random() < config.narrowed
+            bins.append(_narrow_bins(self.codec) if narrowed else self.codec.mel.bins)
+            highest.append(top)
+            if self.teacher is not None and not otherwise:
+                told = torch.from_numpy(
+                    self.teacher[clip]["features"][frame : frame + config.frames].astype(np.float32)
+                )
+                features[row, :, : len(told)] = told.T
+                known[row, : len(told)] = True
+        taught = (None, None) if self.teacher is None else (features, known)
+        seconds = config.batch * size / rate
+        return SoundBatch(wave.clamp(-1, 1), torch.tensor(bins), torch.tensor(highest), seconds, *taught)
+
+    def _crop(self, clip: int, size: int, speed: float, draw: np.random.Generator) -> tuple[int, Float[Tensor, " N"]]:
+        """Begins on the token clock, so that a teacher's frames fit."""
+        hop, rate = self.codec.hop, self.codec.mel.sample_rate
+        data = self.sound[clip]["wave"]
+        wanted = int(size * speed) + 64
+        frame = int(draw.integers(0, max(0, len(data) - wanted) // hop + 1))
+        piece = torch.from_numpy(data[frame * hop : frame * hop + wanted].astype(np.float32) / _FULL_SCALE)
+        if speed != 1.0:
+            piece = resample(piece, rate, round(rate / speed), quality="MQ")
+        return frame, piece[:size]
+
+
+def _narrow_bins(codec: CodecConfig) -> int:
+    """Mel bins that a 16 kHz recording fills."""
+    low, edge, high = mel_of_hz(torch.tensor([codec.mel.fmin, _NARROW_MEL_HZ, codec.mel.fmax])).tolist()
+    return int(codec.mel.bins * (edge - low) / (high - low))
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A clip to measure with, at the codec's rate."""
+
+    wave: Float[Tensor, " N"]
+
+
+def measuring_clips(speech: Path, rate: int, each_seconds: float = 5.0, most: int = 12) -> list[Sample]:
+    """Lossless dev clips, spread over the speakers, cut to a few seconds."""
+    chosen, seen = [], set()
+    for clip in read_clips(speech, "dev"):
+        if clip.quality == "lossless" and clip.speaker not in seen and clip.seconds >= 2.5:
+            seen.add(clip.speaker)
+            chosen.append(clip)
+    picked = chosen[:: max(1, len(chosen) // most)][:most]
+    return [Sample(mono(read_audio(clip.file, rate)[0])[: int(each_seconds * rate)]) for clip in picked]

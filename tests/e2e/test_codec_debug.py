@@ -1,0 +1,78 @@
+"""The codec's recipe, small: it learns, its parts can be loaded, and tokens go to files and back."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from vivavoce.audio.files import read_audio, write_audio
+from vivavoce.cli.tokens import app
+from vivavoce.core.errors import AudioError, SpecError
+from vivavoce.core.parts import load_part, read_card
+from vivavoce.recipes.codec import debug
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("codec")
+    torch.manual_seed(0)
+    found = debug(folder)
+    assert found["after"] < 0.7 * found["before"]
+    return folder
+
+
+def test_the_part_is_whole(made: Path):
+    codec = load_part(made / "second", "codec")
+    assert codec.quantizer.started
+    card = read_card(made / "second", "codec")
+    assert card["stage"] == "CodecGan" and card["steps"] == 6
+    assert card["data"] == [{"source": "vowels", "licence": "CC0"}]
+
+
+def test_tokens_to_a_file_and_back(made: Path, tmp_path: Path):
+    model = ["--model", str(made / "first")]
+    recording, tokens, back = made / "speech/0.wav", tmp_path / "t.npz", tmp_path / "back.wav"
+    run = CliRunner()
+    assert run.invoke(app, ["encode", str(recording), "-o", str(tokens), *model], catch_exceptions=False).exit_code == 0
+    assert run.invoke(app, ["decode", str(tokens), "-o", str(back), *model], catch_exceptions=False).exit_code == 0
+    wave, rate = read_audio(back, allow_silent=True)
+    codec = load_part(made / "first", "codec")
+    with torch.no_grad():
+        wanted = codec.resynthesize(read_audio(recording)[0])
+    assert rate == 24000 and wave.shape == wanted.shape
+    assert float((wave - wanted.clamp(-1, 1)).abs().max()) < 1e-3
+    for source in (recording, tokens):
+        picture = tmp_path / f"{source.suffix[1:]}.png"
+        assert run.invoke(app, ["show", str(source), "-o", str(picture), *model], catch_exceptions=False).exit_code == 0
+        assert picture.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_what_cannot_be_is_said(made: Path, tmp_path: Path):
+    first, second = ["--model", str(made / "first")], ["--model", str(made / "second")]
+    recording, tokens = made / "speech/0.wav", tmp_path / "t.npz"
+    run = CliRunner()
+    assert isinstance(
+        run.invoke(app, ["encode", str(recording), "-o", str(tmp_path / "t.wav"), *first]).exception, SpecError
+    )
+    run.invoke(app, ["encode", str(recording), "-o", str(tokens), *first])
+    refused = run.invoke(app, ["decode", str(tokens), "-o", str(tmp_path / "x.wav"), *second]).exception
+    assert isinstance(refused, SpecError) and "other weights" in str(refused)
+    refused = run.invoke(app, ["decode", str(recording), "-o", str(tmp_path / "x.wav"), *first]).exception
+    assert isinstance(refused, SpecError) and "no token file" in str(refused)
+    tokens.write_bytes(tokens.read_bytes()[:200])
+    refused = run.invoke(app, ["show", str(tokens), "-o", str(tmp_path / "x.png"), *first]).exception
+    assert isinstance(refused, SpecError)
+    (tmp_path / "words.wav").write_text("no sound")
+    refused = run.invoke(app, ["encode", str(tmp_path / "words.wav"), "-o", str(tmp_path / "w.npz"), *first]).exception
+    assert isinstance(refused, AudioError)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["t.npz", "words.wav"]
+
+
+def test_silence_and_a_very_short_clip_just_work(made: Path, tmp_path: Path):
+    for name, size in (("silent", 24000), ("short", 10)):
+        write_audio(tmp_path / f"{name}.wav", torch.zeros(size), 24000)
+        run, out = CliRunner(), tmp_path / f"{name}.npz"
+        arguments = ["encode", str(tmp_path / f"{name}.wav"), "-o", str(out), "--model", str(made / "first")]
+        assert run.invoke(app, arguments, catch_exceptions=False).exit_code == 0
+        assert out.exists()
