@@ -1,5 +1,6 @@
 """Thinking for the runtime: a conversation's entries become the dialogue that the mind reads, and back."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -8,16 +9,21 @@ import numpy as np
 from vivavoce.assistant.impression import impression
 from vivavoce.core.rng import stream
 from vivavoce.core.voice import Voice
+from vivavoce.data.character import sentence_case
 from vivavoce.data.sheet import load_sheet
+from vivavoce.data.templates import fill, pick
 from vivavoce.generate.samplers import GREEDY, Sampler
 from vivavoce.models.mind import Call as Called
 from vivavoce.models.mind import Exchange, MindModel
 from vivavoce.runtime.history import Entry
-from vivavoce.runtime.model import Call, Context, Restyle, Say, Tool
+from vivavoce.runtime.model import Call, Context, Restyle, Say, Tool, Word
 from vivavoce.systems.mind import Mind, MindContext, Style
 from vivavoce.systems.mind import Say as Said
 from vivavoce.systems.mind import Tool as MindTool
 
+_SURE = 0.22
+"""Geometric mean of the words' confidence below which nothing was understood: half of all sentences that no customer
+would say are heard with less, hardly any order is (docs/log.md)."""
 _SOUND = frozenset("sound sounds voice hear heard".split())
 """The mind was taught what a voice sounds like only where somebody asks; it is measured when one of these is said."""
 
@@ -29,7 +35,8 @@ class Clerk:
         """Keeps nothing between replies."""
         self.mind = Mind(model)
         self.sampler = sampler
-        tool = load_sheet().tool
+        self.sheet = load_sheet()
+        tool = self.sheet.tool
         self.tools = (Tool(name=tool.name, description=tool.description, parameters=tool.schema()),)
 
     def respond(self, context: Context) -> Iterator[Say | Call | Restyle]:
@@ -40,6 +47,9 @@ class Clerk:
         if last is not None and last.audio is not None and _SOUND & set(now.user.lower().replace("?", "").split()):
             heard = impression(last.audio.astype(np.float32) / 32768, last.words) or ()
         draw = stream(context.seed, "mind")
+        if now.user and last is not None and last.words and sureness(last.words) < _SURE:
+            yield Say(sentence_case(fill(pick(self.sheet.texts("nonsense"), draw), {}, draw)))
+            return
         asked = MindContext(
             history=tuple(past),
             user=now.user,
@@ -58,6 +68,11 @@ class Clerk:
                 yield Restyle(restyled(context.voice, event.words))
             else:
                 yield Call(event.name, event.arguments)
+
+
+def sureness(words: tuple[Word, ...]) -> float:
+    """How well the sound fits the words: the geometric mean of their confidence."""
+    return math.exp(sum(math.log(max(word.confidence, 1e-3)) for word in words) / len(words))
 
 
 def restyled(voice: Voice, words: str) -> Voice:
