@@ -257,7 +257,7 @@ def train(run: ListenerRun, data: Path, out: Path, *, device: str = "cpu", check
 def export(run: ListenerRun, folder: Path, out: Path, card: dict[str, Any]) -> Path:
     """Writes the averaged weights of a run as the part ``listener``, half precision, without its training head."""
     state = {key.removeprefix("listener."): value for key, value in with_ema(folder / "checkpoint.safetensors").items()}
-    return save_part(out, "listener", run.model, state, card, torch.float16)
+    return save_part(out, "listener", run.model, state, card, torch.int8)
 
 
 def debug(folder: Path) -> dict[str, float]:
