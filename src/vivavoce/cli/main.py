@@ -25,11 +25,8 @@ _EXTRAS = {
     "pocketsphinx": "eval",
     "pystoi": "eval",
     "pesq": "eval",
-    "jiwer": "eval",
     "speechmos": "eval",
     "onnxruntime": "eval",
-    "scipy": "eval",
-    "psutil": "eval",
     "transformers": "hf",
 }
 
