@@ -1,8 +1,8 @@
-"""A turn of the flywheel: our own speaker says the character's orders in real people's voices, for the listener to learn.
+"""A turn of the flywheel: our own speaker says orders in real people's voices, for the listener to learn from.
 
-The order words were recorded by nobody, but hundreds of people were recorded saying something else. The speaker imitates
-them, and since it draws spectra, no sound has to be made: a linear map, fitted on recordings for which both are known,
-turns its spectra into the listener's features. Lengths of phones are known, so every frame has a label.
+The order words were recorded by nobody, but hundreds of people were recorded saying something else. The speaker
+imitates them, and since it draws spectra, no sound has to be made: a linear map, fitted on recordings where both are
+known, turns its spectra into the listener's features. Lengths of phones are known, so every frame has a label.
 """
 
 from collections.abc import Iterator, Sequence
