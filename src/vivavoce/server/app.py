@@ -14,7 +14,17 @@ from starlette.middleware.base import RequestResponseEndpoint
 
 from vivavoce.core.errors import CapacityError, ConsentError, StorageError, VivavoceError, VoiceError
 from vivavoce.runtime.engine import LiveEngine
-from vivavoce.server import chat, models, realtime, secret_routes, speech, transcription, voice_routes, webrtc
+from vivavoce.server import (
+    character,
+    chat,
+    models,
+    realtime,
+    secret_routes,
+    speech,
+    transcription,
+    voice_routes,
+    webrtc,
+)
 from vivavoce.server.names import UnknownModel
 from vivavoce.server.security import Denied
 from vivavoce.server.service import Service
@@ -46,6 +56,7 @@ def create_app(engine: LiveEngine, settings: Settings | None = None) -> FastAPI:
     app.state.service = service
     for module in (realtime, models, speech, transcription, chat, voice_routes, secret_routes, webrtc):
         app.include_router(module.router(service))
+    app.include_router(character.router())
     _operations(app, service)
     _errors(app, service)
     if (WEB / "index.html").exists():

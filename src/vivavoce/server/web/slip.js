@@ -1,0 +1,61 @@
+/** Calls as order slips: the newest on top, those before it pinned behind. */
+
+const words = (name) => name.replace(/([A-Z])/g, " $1").toLowerCase();
+
+export class Slips {
+  /** `tools` as the session declares them; the first required argument of a tool is what its slip is about. */
+  constructor(place, tools) {
+    Object.assign(this, { place, tools, count: 0, response: null, slip: null });
+  }
+
+  /** A call; several of one response stand on one slip. */
+  add(response, name, text) {
+    if (response !== this.response || !this.slip) this.newSlip(response);
+    let given;
+    try {
+      given = JSON.parse(text);
+    } catch {
+      given = {};
+    }
+    const schema = this.tools.find((tool) => tool.name === name)?.parameters ?? {};
+    const main = schema.required?.[0];
+    const line = document.createElement("section");
+    const title = document.createElement("h3");
+    title.textContent = given[main] ?? words(name.replaceAll("_", " "));
+    const list = document.createElement("dl");
+    for (const key of [...Object.keys(schema.properties ?? {}), ...Object.keys(given)]) {
+      if (key === main || given[key] === undefined || list.querySelector(`[data-key="${CSS.escape(key)}"]`)) continue;
+      const term = document.createElement("dt");
+      const value = document.createElement("dd");
+      term.dataset.key = key;
+      term.textContent = words(key).replace(" amount", "").replace("number of ", "");
+      value.textContent = typeof given[key] === "string" ? given[key] : JSON.stringify(given[key]);
+      list.append(term, value);
+    }
+    const raw = document.createElement("details");
+    const summary = document.createElement("summary");
+    const code = document.createElement("code");
+    summary.textContent = "the call";
+    code.textContent = `${name}(${JSON.stringify(given)})`;
+    raw.append(summary, code);
+    line.append(title, list, raw);
+    this.slip.append(line);
+  }
+
+  newSlip(response) {
+    this.response = response;
+    const slip = document.createElement("article");
+    slip.className = "slip";
+    const head = document.createElement("header");
+    const number = document.createElement("span");
+    const time = document.createElement("time");
+    number.textContent = `No. ${String(++this.count).padStart(3, "0")}`;
+    time.textContent = new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    head.append(number, time);
+    slip.append(head);
+    this.place.querySelector(".slip.blank")?.remove();
+    this.place.prepend(slip);
+    [...this.place.querySelectorAll(".slip")].slice(3).forEach((old) => old.remove());
+    this.slip = slip;
+  }
+}

@@ -1,0 +1,163 @@
+/** The voice box: presets, a voice in words, and voices cloned from a clip with their owner's consent. */
+
+import { wavFile } from "./sound.js";
+
+const LONGEST = 20; // seconds of one recording
+
+const PRESETS = [
+  ["Bright", "a bright, lively young woman, a little fast"],
+  ["Low", "a very low, calm voice of a man"],
+  ["Whisper", "a soft whispering woman, slow"],
+  ["Dwarf", "a grumpy old dwarf, loud and rough"],
+  ["Goblin", "a squeaky goblin, quick and excited"],
+  ["Machine", "a flat, monotone robot"],
+];
+
+export class Voices {
+  /**
+   * `choose` gets a voice as the session takes it and words for the user; `listen` gives the running microphone, `rest`
+   * says that it is not needed any more.
+   */
+  constructor({ box, request, choose, listen, rest, announce }) {
+    Object.assign(this, { box, request, choose, listen, rest, announce, takes: {}, recording: null });
+    this.find = (name) => box.querySelector(`[name="${name}"], #${name}`);
+    this.words = this.find("description");
+    box.querySelector("#describe").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.describe(this.words.value.trim());
+    });
+    this.find("stock").addEventListener("change", ({ target }) => target.value && this.choose(target.value, target.value));
+    box.querySelector("#clone").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.clone();
+    });
+    for (const button of box.querySelectorAll("[data-record]")) {
+      button.addEventListener("click", () => this.record(button));
+    }
+    this.find("owner").addEventListener("input", () => this.sentence());
+    this.sentence();
+  }
+
+  /** The character's own voice is the first preset. */
+  async fill(character) {
+    const presets = this.find("presets");
+    for (const [name, words] of [["The house", character.voice], ...PRESETS]) {
+      const chip = document.createElement("button");
+      chip.type = "button";
+      chip.textContent = name;
+      chip.title = words;
+      chip.addEventListener("click", () => {
+        this.words.value = words;
+        this.describe(words);
+      });
+      presets.append(chip);
+    }
+    this.words.value = character.voice;
+    await this.refresh();
+  }
+
+  /** One word is the name of a voice, several describe one. */
+  describe(words) {
+    if (!words) return this.say("describe-note", "Say in a few words how it should sound: old or young, high or low, slow, gruff …");
+    this.choose(words.includes(" ") ? words : `a ${words} voice`, words);
+    this.say("describe-note", `Speaking as “${words}”.`);
+  }
+
+  say(id, text) {
+    this.find(id).textContent = text;
+  }
+
+  async refresh() {
+    const { data, presets } = await this.request("/v1/audio/voices");
+    const stock = this.find("stock");
+    stock.replaceChildren(new Option("a named voice …", ""), ...presets.map((name) => new Option(name, name)));
+    const mine = this.find("mine");
+    mine.replaceChildren(...data.map((voice) => this.entry(voice)));
+    mine.hidden = !data.length;
+  }
+
+  entry(voice) {
+    const row = document.createElement("li");
+    const use = document.createElement("button");
+    const drop = document.createElement("button");
+    use.type = drop.type = "button";
+    use.textContent = voice.name;
+    drop.textContent = "Forget";
+    drop.className = "quiet";
+    drop.setAttribute("aria-label", `Forget the voice ${voice.name}`);
+    use.addEventListener("click", () => this.choose({ id: voice.id }, voice.name));
+    drop.addEventListener("click", async () => {
+      await this.request(`/v1/audio/voices/${voice.id}`, { method: "DELETE" });
+      this.announce(`The voice ${voice.name} and its clip were deleted.`);
+      await this.refresh();
+    });
+    row.append(use, drop);
+    return row;
+  }
+
+  sentence() {
+    const name = this.find("owner").value.trim() || "…";
+    this.say("sentence", `I am ${name}, and I agree that this program imitates my voice.`);
+  }
+
+  /** Starts or ends a recording of the consent or of the clip. */
+  async record(button) {
+    const which = button.dataset.record;
+    if (this.recording) {
+      if (this.recording === button) this.keep();
+      return;
+    }
+    let microphone;
+    try {
+      microphone = await this.listen();
+    } catch (error) {
+      return this.say("clone-note", error.message);
+    }
+    microphone.record();
+    this.recording = button;
+    button.setAttribute("aria-pressed", "true");
+    button.textContent = "Stop recording";
+    this.say("clone-note", which === "consent" ? "Read the sentence aloud." : "Say a few sentences, as you like.");
+    this.timer = setTimeout(() => this.keep(), 1000 * LONGEST);
+    this.keep = () => {
+      clearTimeout(this.timer);
+      const pcm = microphone.recorded();
+      this.recording = null;
+      this.rest();
+      button.setAttribute("aria-pressed", "false");
+      button.textContent = "Record again";
+      this.takes[which] = new File([wavFile(pcm)], `${which}.wav`, { type: "audio/wav" });
+      this.say("clone-note", `Recorded ${(pcm.length / 24000).toFixed(1)} s.`);
+    };
+  }
+
+  /** The recording, or the file that was picked instead. */
+  take(which) {
+    return this.find(`${which}-file`).files[0] ?? this.takes[which];
+  }
+
+  async clone() {
+    const owner = this.find("owner").value.trim();
+    const consent = this.take("consent");
+    if (!owner) return this.say("clone-note", "Whose voice is it? Write the name first.");
+    if (!this.find("agree").checked) return this.say("clone-note", "A voice is cloned only if its owner agrees: tick the box.");
+    if (!consent) return this.say("clone-note", "Record the sentence, or pick a file in which the owner says it.");
+    const form = (fields) => Object.entries(fields).reduce((data, [key, value]) => (data.append(key, value), data), new FormData());
+    this.say("clone-note", "Listening to the clip …");
+    try {
+      const record = await this.request("/v1/audio/voice_consents", {
+        method: "POST",
+        body: form({ name: owner, language: "en", recording: consent }),
+      });
+      const voice = await this.request("/v1/audio/voices", {
+        method: "POST",
+        body: form({ name: owner, consent: record.id, audio_sample: this.take("clip") ?? consent }),
+      });
+      await this.refresh();
+      this.choose({ id: voice.id }, owner);
+      this.say("clone-note", `The house speaks with the voice of ${owner} now. “Forget” deletes it.`);
+    } catch (error) {
+      this.say("clone-note", error.message);
+    }
+  }
+}

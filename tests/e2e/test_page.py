@@ -1,0 +1,202 @@
+"""The web page in a real Chromium with a recording as its microphone: heard, answered aloud, interrupted, served."""
+
+import base64
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from vivavoce.data.sheet import load_sheet
+from vivavoce.runtime.fake import decode, silence, utter
+
+pytest.importorskip("playwright", reason="playwright is not installed; pip install playwright")
+from playwright.sync_api import Page, expect, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/contract"))
+from live_server import serving
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+MINI = ROOT / "src/vivavoce/weights/mini"
+PATIENCE = 60_000
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed; apt-get install chromium"),
+]
+
+# whatever is connected to the loudspeaker is also kept, so that a test hears what a person would
+TAP = """
+window.heard = [];
+const connect = AudioNode.prototype.connect;
+AudioNode.prototype.connect = function (to, ...rest) {
+  if (to instanceof AudioDestinationNode) {
+    const tap = this.context.createScriptProcessor(16384, 1, 1);
+    tap.onaudioprocess = (event) => window.heard.push(event.inputBuffer.getChannelData(0).slice());
+    connect.call(this, tap);
+    connect.call(tap, to);
+  }
+  return connect.call(this, to, ...rest);
+};
+"""
+
+
+class Visit:
+    """A page, what it sent and received, and what came out of its loudspeaker."""
+
+    def __init__(self, page: Page) -> None:
+        self.page, self.sent, self.received, self.problems = page, [], [], []
+        page.set_default_timeout(PATIENCE)
+        page.on("websocket", self._follow)
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("console", lambda line: self.problems.append(line.text) if line.type == "error" else None)
+
+    def _follow(self, socket: Any) -> None:
+        socket.on("framesent", lambda frame: self.sent.append(json.loads(frame)))
+        socket.on("framereceived", lambda frame: self.received.append(json.loads(frame)))
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [event for event in [*self.sent, *self.received] if event["type"] == kind]
+
+    def until(self, happened: Callable[[], Any], what: str, seconds: float = PATIENCE / 1000) -> Any:
+        for _ in range(int(10 * seconds)):
+            if found := happened():
+                return found
+            self.page.wait_for_timeout(100)
+        raise AssertionError(f"{what} did not happen; received {[e['type'] for e in self.received][-30:]}")
+
+    def heard(self) -> np.ndarray:
+        chunks = self.page.evaluate("import('/sound.js').then(({ toBase64 }) => window.heard.map(toBase64))")
+        return np.frombuffer(b"".join(map(base64.b64decode, chunks)), "<i2") / np.float32(32768)
+
+
+@contextmanager
+def visiting(address: str, *, microphone: Path | None = None, refuse: bool = False, **context: Any) -> Iterator[Visit]:
+    """Opens the page; without a recording the microphone beeps, or is refused."""
+    args = [
+        *("--no-sandbox", "--use-fake-device-for-media-stream", "--no-first-run", "--disable-quic"),
+        *(
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--autoplay-policy=no-user-gesture-required",
+        ),
+    ]
+    if not refuse:
+        args.append("--use-fake-ui-for-media-stream")
+    if microphone:
+        args.append(f"--use-file-for-fake-audio-capture={microphone}%noloop")
+    with ExitStack() as stack:
+        play = stack.enter_context(sync_playwright())
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=args, timeout=2 * PATIENCE)
+        stack.callback(browser.close)
+        page = browser.new_context(**context).new_page()
+        page.add_init_script(TAP)
+        visit = Visit(page)
+        page.goto(address)
+        page.wait_for_selector("html[data-ready]", state="attached")
+        yield visit
+
+
+def recording(path: Path, *pieces: np.ndarray) -> Path:
+    sound = np.concatenate(pieces)
+    soundfile.write(path, np.repeat(sound, 2), 48_000, subtype="PCM_16")
+    return path
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with serving(rows=3) as url:
+        yield url
+
+
+def test_it_hears_answers_aloud_is_interrupted_and_shows_the_order(address, tmp_path):
+    story = utter("please tell me the long story of the dragon under the old mountain.")
+    clip = recording(
+        tmp_path / "talk.wav", silence(3000), story, silence(3500), utter("a large latte please."), silence(9000)
+    )
+    with visiting(address, microphone=clip) as visit:
+        page = visit.page
+        page.get_by_role("button", name="Talk", exact=True).click()
+        slip = page.locator(".slip:not(.blank)")
+        slip.wait_for()
+        assert slip.get_by_role("heading").inner_text().lower() == "latte"
+        assert "large" in slip.inner_text()
+        visit.until(lambda: len(visit.of("response.done")) >= 2, "the second answer")
+        cut = visit.until(lambda: visit.of("conversation.item.truncate"), "the truncation")[0]
+        whole = [e for e in visit.of("response.output_audio.delta") if e["item_id"] == cut["item_id"]]
+        made_ms = sum(len(e["delta"]) * 3 // 4 for e in whole) // 48
+        assert 300 < cut["audio_end_ms"] < made_ms
+        kept = visit.until(lambda: visit.of("conversation.item.retrieved"), "what was kept")[0]["item"]
+        house = page.locator("#lines .house")
+        expect(house.first).to_contain_text("cut off", timeout=PATIENCE)
+        assert house.first.locator(".said").inner_text().strip() == kept["content"][0]["transcript"]
+        assert house.first.locator("del").inner_text().strip()
+        expect(page.locator("#lines .you").first).to_contain_text("dragon under the old mountain.", timeout=PATIENCE)
+        expect(page.locator("#latency")).to_contain_text(" s", timeout=PATIENCE)
+        visit.until(lambda: "latte" in decode(visit.heard()), "the confirmation from the loudspeaker")
+        assert "you said" in decode(visit.heard())
+        assert not visit.problems and not visit.of("error")
+
+
+def test_the_tool_is_the_sheets_own(address):
+    with visiting(address, refuse=True) as visit:
+        page = visit.page
+        page.get_by_role("textbox", name="Write instead of speaking").fill("a small mocha please")
+        page.keyboard.press("Enter")
+        expect(page.locator(".slip:not(.blank)")).to_contain_text("mocha", ignore_case=True, timeout=PATIENCE)
+        declared = visit.of("session.update")[0]["session"]["tools"]
+        assert [(tool["name"], tool["parameters"]) for tool in declared] == [
+            (load_sheet().tool.name, load_sheet().tool.schema())
+        ]
+        page.get_by_role("button", name="Talk", exact=True).click()
+        expect(page.get_by_role("alert")).to_contain_text("microphone was refused", timeout=PATIENCE)
+        visit.until(lambda: "mocha" in decode(visit.heard()), "the answer from the loudspeaker")
+        assert not visit.problems and not visit.of("error")
+
+
+def test_voices_lost_lines_and_the_keyboard(address, tmp_path):
+    clip = recording(tmp_path / "voice.wav", np.tile(utter("i agree to this."), 30))
+    with visiting(address, microphone=clip) as visit:
+        page = visit.page
+        field = page.get_by_role("textbox", name="Write instead of speaking")
+        field.fill("good evening to you all in this house.")
+        field.press("Enter")
+        visit.until(lambda: visit.of("response.output_audio.delta"), "an answer")
+        # another voice moves the conversation to another session, with what was said
+        page.get_by_role("button", name="Dwarf").click()
+        visit.until(lambda: len(visit.of("session.updated")) == 2, "another session")
+        assert "dwarf" in visit.of("session.update")[1]["session"]["audio"]["output"]["voice"]
+        again = visit.of("session.update")[1]
+        carried = visit.sent[visit.sent.index(again) + 1]
+        assert carried["item"]["content"][0]["text"] == "good evening to you all in this house."
+        # a clone needs a name, the tick and the sentence
+        page.get_by_text("Clone a voice").click()
+        note = page.locator("#clone-note")
+        page.get_by_label("Whose voice is it?").fill("Ada")
+        page.get_by_role("button", name="Clone", exact=True).click()
+        expect(note).to_contain_text("tick the box", timeout=PATIENCE)
+        page.get_by_label("It is mine").check()
+        page.get_by_role("button", name="Record the sentence").click()
+        page.wait_for_timeout(2500)
+        page.get_by_role("button", name="Stop recording").click()
+        expect(note).to_contain_text("Recorded", timeout=PATIENCE)
+        page.get_by_role("button", name="Clone", exact=True).click()
+        expect(note).to_contain_text("voice of Ada", timeout=PATIENCE)
+        visit.until(lambda: len(visit.of("session.updated")) == 3, "a session in the cloned voice")
+        assert visit.of("session.updated")[-1]["session"]["audio"]["output"]["voice"]["id"].startswith("voice_")
+        page.get_by_role("button", name="Forget the voice Ada").click()
+        expect(page.locator("#mine")).to_be_hidden(timeout=PATIENCE)
+        # everything is reached by the keyboard: from the text box back to the first button of the counter
+        field.focus()
+        for _ in range(4):
+            page.keyboard.press("Shift+Tab")
+            if page.evaluate("document.activeElement.id") == "start":
+                break
+        assert page.evaluate("document.activeElement.id") == "start"
+        assert not visit.problems
