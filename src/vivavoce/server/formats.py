@@ -59,7 +59,7 @@ class Decoder:
         self._resample = None if name == "audio/pcm" else soxr.ResampleStream(PHONE_RATE, RATE, 1, dtype="float32")
 
     def __call__(self, data: bytes, last: bool = False) -> Pcm:
-        """The samples that became ready, with ``last`` all of them; ProtocolError when 16-bit sound has an odd number of bytes."""
+        """The samples that became ready, with ``last`` all of them; ProtocolError for half a sample."""
         if self._resample is None:
             if len(data) % 2:
                 raise ProtocolError(f"{len(data)} bytes are no 16-bit sound; send an even number of bytes.")

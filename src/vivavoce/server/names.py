@@ -1,7 +1,5 @@
 """Names that OpenAI's clients use, and which of our models and voices answer to them."""
 
-from dataclasses import dataclass
-
 from vivavoce.core.errors import VoiceError
 from vivavoce.core.voice import Voice
 
@@ -42,17 +40,12 @@ VOICES: dict[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
 class UnknownModel(Exception):
-    """Nobody here answers to this name."""
+    """Nobody here answers to this name; says what was asked for, and what there is."""
 
-    name: str
-    kind: str
-
-    def __str__(self) -> str:
-        """What was asked for, and what there is."""
-        known = ", ".join((OURS, *MODELS[self.kind]))
-        return f"The model '{self.name}' does not exist here; for this use: {known}."
+    def __init__(self, name: str, kind: str) -> None:
+        known = ", ".join((OURS, *MODELS[kind]))
+        super().__init__(f"The model '{name}' does not exist here; for this use: {known}.")
 
 
 def check_model(name: str, kind: str) -> str:

@@ -14,17 +14,12 @@ from vivavoce.server.settings import LOCAL, Settings
 KEY_PROTOCOL = "openai-insecure-api-key."
 
 
-@dataclass(frozen=True, slots=True)
 class Denied(Exception):
     """A request that may not be served."""
 
-    status: int
-    code: str
-    message: str
-
-    def __str__(self) -> str:
-        """Why."""
-        return self.message
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
 
 
 @dataclass(frozen=True, slots=True)
