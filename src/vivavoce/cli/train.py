@@ -49,17 +49,14 @@ def words(
     changes: _Set = None,
 ) -> None:
     """What words there are and what follows what; counted, not trained."""
-    import torch
-
     from vivavoce.core.config import edit
-    from vivavoce.core.parts import save_part
-    from vivavoce.recipes.words import WordsRun, make, transcripts_of
+    from vivavoce.recipes.words import WordsRun, export, make, transcripts_of
 
     run = WordsRun()
     for change in changes or ():
         run = edit(run, change)
     made = make(run, transcripts_of(speech / "manifest.jsonl") if speech else ())
-    typer.echo(f"wrote {save_part(out, 'words', made.config, made, {'recipe': 'words'}, torch.float16)}")
+    typer.echo(f"wrote {export(made, out, {'recipe': 'words'})}")
 
 
 @app.command()

@@ -7,8 +7,12 @@ generates them, and everything else from transcripts, so that speech which is no
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from vivavoce.core.errors import TextError
+from vivavoce.core.parts import save_part
 from vivavoce.data.character import Character
 from vivavoce.data.sentences import sentences
 from vivavoce.models.words import Words, estimate
@@ -17,43 +21,56 @@ from vivavoce.text.normalise import normalise
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WordsRun:
-    """How many sentences of each kind, the length of the n-grams, and the seed."""
+    """How many sentences of each kind, what a sentence that is no order counts, the length of n-grams, and the seed.
+
+    Talk is drawn more often than it counts: it has many more wordings than orders have, and a wording that was never
+    drawn is heard as something else.
+    """
 
     plain: int = 40000
-    rich: int = 12000
-    talk: int = 25000
-    dialogues: int = 4000
-    anything: int = 4000
+    rich: int = 20000
+    talk: int = 140000
+    dialogues: int = 20000
+    anything: int = 6000
+    talk_counts: float = 0.4
     order: int = 4
-    least: float = 1.0
+    least: float = 0.5
     seed: int = 1
 
 
-def texts(run: WordsRun, transcripts: Iterable[str] = ()) -> Iterator[str]:
-    """Everything that the model is counted on."""
+def texts(run: WordsRun, transcripts: Iterable[str] = ()) -> Iterator[tuple[str, float]]:
+    """Everything that the model is counted on, with what it counts."""
     character = Character()
-    yield from (turn.user for turn in character.orders(run.plain, run.seed))
-    yield from (turn.user for turn in character.orders(run.rich, run.seed + 1, rich=True))
-    yield from (turn.user for turn in character.talk(run.talk, run.seed + 2))
+    yield from ((turn.user, 1.0) for turn in character.orders(run.plain, run.seed))
+    yield from ((turn.user, 1.0) for turn in character.orders(run.rich, run.seed + 1, rich=True))
+    yield from ((turn.user, run.talk_counts) for turn in character.talk(run.talk, run.seed + 2))
     for dialogue in character.dialogues(run.dialogues, run.seed + 3):
-        yield from (turn.user for turn in dialogue.turns)
-    yield from sentences(run.anything, run.seed + 4)
-    yield from transcripts
+        yield from ((turn.user, run.talk_counts) for turn in dialogue.turns)
+    yield from ((text, 1.0) for text in sentences(run.anything, run.seed + 4))
+    yield from ((text, 1.0) for text in transcripts)
 
 
 def make(run: WordsRun, transcripts: Iterable[str] = ()) -> Words:
     """The word model of a run; lines that cannot be read are left out."""
 
     def normalised() -> Iterator[tuple[list[str], float]]:
-        for text in texts(run, transcripts):
+        for text, count in texts(run, transcripts):
             try:
                 words = normalise(text)
             except TextError:
                 continue
             if words:
-                yield words, 1.0
+                yield words, count
 
     return estimate(normalised(), order=run.order, least=run.least)
+
+
+def export(words: Words, out: Path, card: dict[str, Any]) -> Path:
+    """Writes the part ``words``: keys of 32 bits where they fit, probabilities of 16."""
+    state = words.state_dict()
+    if int(state["keys"].max()) < 2**31:
+        state["keys"] = state["keys"].to(torch.int32)
+    return save_part(out, "words", words.config, state, card, torch.float16)
 
 
 def transcripts_of(manifest: Path) -> list[str]:
