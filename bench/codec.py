@@ -1,0 +1,117 @@
+"""What does it cost to turn sound into tokens and back, beside EnCodec and Mimi on the same thread?
+
+A codec of strided convolutions runs its first and last layers at the sample rate: at 24 kHz every channel there costs
+24,000 multiplications per second and weight. Ours takes its mel frames and its samples from FFTs, so that no layer runs
+faster than 100 frames per second; that, and not its size alone, is where the time goes. The others have random weights
+(their published sizes and rates): speed does not depend on the values. Numbers are processor seconds per second of
+sound on one thread, so that other programs on the machine count little. ``stepped`` is frame by frame, as in a live
+conversation; the others are given whole recordings, which favours them.
+"""
+
+import importlib.util
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import vivavoce
+from _report import publish, spread
+from vivavoce.core.parts import load_part
+from vivavoce.models.codec import Codec, CodecConfig
+
+SECONDS = 4
+REPEATS = 3
+
+
+def cost(work: Callable[[], object]) -> dict[str, float]:
+    """Processor seconds per second of sound."""
+    work()
+    taken = []
+    for _ in range(REPEATS):
+        start = time.process_time()
+        work()
+        taken.append((time.process_time() - start) / SECONDS)
+    return spread(taken)
+
+
+def row(
+    name: str, model: nn.Module, kbps: float, encode: Callable[[], Any], decode: Callable[[], Any]
+) -> dict[str, Any]:
+    """A line of the table."""
+    return {
+        "codec": name,
+        "weights, M": round(sum(p.numel() for p in model.parameters()) / 1e6, 1),
+        "kbit/s": kbps,
+        "encode": cost(encode),
+        "decode": cost(decode),
+    }
+
+
+def ours() -> list[dict[str, Any]]:
+    """Whole, and frame by frame for one and for four conversations."""
+    folder = Path(vivavoce.__file__).parent / "weights" / "mini"
+    codec: Codec = load_part(folder, "codec") if (folder / "codec.json").exists() else CodecConfig().build().eval()
+    config = codec.config
+    wave = 0.1 * torch.randn(1, SECONDS * config.mel.sample_rate)
+    codes = codec.encode(wave)
+    kbps = float(config.rate) * config.books * 10 / 1000
+
+    def hear(rows: int) -> Callable[[], None]:
+        def work() -> None:
+            state = codec.init_encode(rows)
+            for piece in wave.expand(rows, -1).split(config.hop, dim=1):
+                codec.encode_step(piece, state)
+
+        return work
+
+    def speak(rows: int) -> Callable[[], None]:
+        def work() -> None:
+            state = codec.init_decode(rows)
+            for piece in codes.expand(rows, -1, -1).split(1, dim=2):
+                codec.decode_step(piece, state)
+
+        return work
+
+    return [
+        row("ours, whole", codec, kbps, lambda: codec.encode(wave), lambda: codec.decode(codes)),
+        row("ours, stepped", codec, kbps, hear(1), speak(1)),
+        row("ours, stepped, 4 conversations", codec, kbps, hear(4), speak(4)),
+    ]
+
+
+def others() -> list[dict[str, Any]]:
+    """EnCodec at 1.5 kbit/s and Mimi at 1.1, random weights; none where transformers is not installed."""
+    if importlib.util.find_spec("transformers") is None:
+        print("transformers is not installed, so EnCodec and Mimi are left out: pip install 'vivavoce[hf]'")
+        return []
+    from transformers import EncodecConfig, EncodecModel, MimiConfig, MimiModel
+
+    wave = 0.1 * torch.randn(1, 1, SECONDS * 24000)
+    encodec = EncodecModel(EncodecConfig()).eval()
+    coded = encodec.encode(wave, bandwidth=1.5)
+    found = [
+        row(
+            "EnCodec 24 kHz", encodec, 1.5,
+            lambda: encodec.encode(wave, bandwidth=1.5),
+            lambda: encodec.decode(coded.audio_codes, coded.audio_scales),
+        )
+    ]  # fmt: skip
+    mimi = MimiModel(MimiConfig()).eval()
+    codes: Tensor = mimi.encode(wave, num_quantizers=8).audio_codes
+    found.append(row("Mimi", mimi, 1.1, lambda: mimi.encode(wave, num_quantizers=8), lambda: mimi.decode(codes)))
+    return found
+
+
+def main() -> None:
+    """Measures and prints."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        publish("codec", {"seconds": SECONDS, "repeats": REPEATS, "threads": 1}, ours() + others())
+
+
+if __name__ == "__main__":
+    main()
