@@ -1,4 +1,5 @@
-"""The stock @openai/agents-realtime on Node holds a turn with a tool call; skipped where Node or the package is missing.
+"""The stock @openai/agents-realtime on Node holds a turn with a tool call; skipped where Node or the package is
+missing.
 
 The package is looked for in ``VIVAVOCE_NODE_MODULES`` or in ``node_modules`` of the checkout:
 ``npm install @openai/agents-realtime zod``.
