@@ -7,6 +7,7 @@ TORCH_ARGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install -q -c constraints.txt
 TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
+NODE := @openai/agents-realtime@0.20.0 zod@4.6.7
 SYSTEM := espeak-ng flite festival festvox-kallpc16k festvox-kdlpc16k festvox-us-slt-hts chromium
 
 .PHONY: help demo talk test check bench golden format clean
@@ -36,7 +37,7 @@ help:
 	@$(PIP) -e '.[serve,train,eval,dev,hf]'
 	@touch $@
 
-# Speech synthesis programs and a browser, for the tests that use them; those tests skip themselves where they are missing.
+# Speech synthesis programs, a browser and a client on Node, for the tests that use them; those tests skip themselves where they are missing.
 .venv/.system: .venv/.base
 	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 	  if ! dpkg -s $(SYSTEM) >/dev/null 2>&1; then \
@@ -48,6 +49,13 @@ help:
 	  for program in espeak-ng flite festival chromium; do \
 	    command -v $$program >/dev/null || echo "$$program is not installed; the tests that need it are skipped and say so"; \
 	  done; \
+	fi
+	@if command -v npm >/dev/null; then \
+	  echo "installing $(NODE) into node_modules"; \
+	  npm install --silent --no-save --no-package-lock --no-audit --no-fund $(NODE) \
+	    || echo "these could not be installed; the tests that need them are skipped and say so"; \
+	else \
+	  echo "npm is not installed; the test of the agents SDK is skipped and says so"; \
 	fi
 	@touch $@
 

@@ -55,7 +55,8 @@ def test_seanet_equals_encodec():
     transformers = pytest.importorskip("transformers")
     config = transformers.EncodecConfig(
         num_filters=4, hidden_size=6, upsampling_ratios=[3, 2], num_lstm_layers=1, pad_mode="constant",
-        use_conv_shortcut=False, use_causal_conv=True, num_residual_layers=1, codebook_dim=6, codebook_size=8, target_bandwidths=[1.5],
+        use_conv_shortcut=False, use_causal_conv=True, num_residual_layers=1, codebook_dim=6,
+        codebook_size=8, target_bandwidths=[1.5],
     )  # fmt: skip
     theirs = transformers.EncodecModel(config).eval()
     ours = SeanetConfig(dim=6, channels=4, strides=(2, 3))
