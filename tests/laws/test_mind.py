@@ -1,4 +1,4 @@
-"""The mind with random weights: calls are valid whatever it wants to say, quotations are true, preparing changes nothing."""
+"""The mind with random weights: calls are valid whatever it wants, quotations true, preparing changes nothing."""
 
 import json
 import random

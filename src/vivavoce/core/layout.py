@@ -1,8 +1,8 @@
 """Layouts: how streams of tokens become the grid of a language model, with a tested inverse.
 
-A grid has R lanes and S columns; the model reads column s and predicts column s + 1. A layout is a value that knows where
-each token goes (`pack`), what a prompt looks like (`prefix`), how a grid is read back (`unpack`), which ids a lane may take
-(`legal`), and how many frames cannot change any more (`ready`). The model knows none of it.
+A grid has R lanes and S columns; the model reads column s and predicts column s + 1. A layout is a value that knows
+where each token goes (`pack`), what a prompt looks like (`prefix`), how a grid is read back (`unpack`), which ids a
+lane may take (`legal`), and how many frames cannot change any more (`ready`). The model knows none of it.
 
 Laws, held by tests: ``unpack(pack(x)) == x``, and every grid sampled under `legal` unpacks.
 """
@@ -68,7 +68,7 @@ def _take(items: Items, name: str, books: int, size: int) -> Int[Tensor, "_ _"]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flat:
-    """One stream after the other on one lane: ``<first> … <second> … <end>`` (AudioPaLM, SpeechGPT, VALL-E's first book).
+    """One stream after the other on one lane: ``<first> … <second> … <end>`` (AudioPaLM, SpeechGPT, VALL-E's book 0).
 
     ``order`` names the streams with their sizes; each has one book. A mark per stream and the end have the first ids,
     then come the alphabets in order.
@@ -135,7 +135,7 @@ class Flat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delayed:
-    """Codebook k begins ``delays[k]`` columns later (MusicGen, arXiv:2306.05284 §2.2); the rest is filled with ``size``."""
+    """Codebook k begins ``delays[k]`` columns later (MusicGen, arXiv:2306.05284 §2.2); the rest holds ``size``."""
 
     name: str
     size: int
@@ -228,7 +228,7 @@ class Interleaved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextBeside:
-    """Text on the first lane beside streams of codebooks that may be delayed, all on one clock (Moshi, arXiv:2410.00037).
+    """Text on the first lane beside delayed streams of codebooks, all on one clock (Moshi, arXiv:2410.00037).
 
     The text stream is as long as the audio: a text id where a word begins, ``blank`` (the id after the last text id)
     elsewhere. Each stream is a `Delayed` of its own; ``said`` names those that the model speaks, the others it hears.

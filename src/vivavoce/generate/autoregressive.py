@@ -89,6 +89,7 @@ class Line:
         for option in options:
             for size in range(1, len(option)):
                 nodes.setdefault(tuple(option[:size]), len(nodes))
+        after = first[None]
         if nodes:
             among = torch.zeros(len(nodes), len(nodes), dtype=torch.bool)
             for path, node in nodes.items():

@@ -1,4 +1,4 @@
-"""Writing under a grammar: whole pieces are scored together, forced ones cost nothing, single bytes are the last resort."""
+"""Writing under a grammar: whole pieces are scored together, forced ones are free, single bytes come last."""
 
 from collections.abc import Callable, Sequence
 

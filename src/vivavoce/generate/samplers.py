@@ -24,7 +24,7 @@ class Sampler(Protocol):
 
 
 def _pick(chances: Float[Tensor, "B V"], uniform: Float[Tensor, " B"]) -> tuple[Int[Tensor, " B"], Float[Tensor, " B"]]:
-    """The ids at these places of the distribution, and how far into the id's own share each place is (uniform again)."""
+    """The ids at these places of the distribution, and how far into its share each place is (uniform again)."""
     chances = chances.double()
     total = chances.cumsum(-1)
     place = uniform.double()[:, None] * total[:, -1:]

@@ -7,8 +7,8 @@ One text, one lane. A conversation is a line of turns::
     <user> what did you just say <think> <say> I said: <quote> One latte. <unquote> <end>
 
 What the model writes stands after ``<think>``: calls, then a change of its way of speaking, then the reply. Between
-``<quote>`` and ``<unquote>`` it may only copy what stands before in the line, so repeating cannot go wrong. A call is written
-in a short form of its JSON text (`MindModel.spell`), one or two ids per property and value.
+``<quote>`` and ``<unquote>`` it may only copy what stands before in the line, so repeating cannot go wrong. A call is
+written in a short form of its JSON text (`MindModel.spell`), one or two ids per property and value.
 """
 
 import json
@@ -153,7 +153,7 @@ class MindModel(nn.Module):
     def spell(self, before: bytes, piece: bytes) -> list[int]:
         """Ids for the next piece of a call's JSON text, in a short form that needs not be read back.
 
-        ``{"size": `` is read as ``{ size =`` and ``"large"`` as `` large;``, so that values are the words that people say.
+        ``{"size": `` is read as ``{ size =`` and ``"large"`` as `` large;``: values are the words that people say.
         """
         text = piece.decode("utf-8", errors="replace")
         if before.endswith(b'"') and text[:1].isalnum():

@@ -15,7 +15,7 @@ import torch
 
 from vivavoce.core import rng
 from vivavoce.core.config import dump
-from vivavoce.core.parts import save_part
+from vivavoce.core.parts import load_part, read_card, save_part
 from vivavoce.data.character import Character, Turn
 from vivavoce.data.sentences import sentences, word
 from vivavoce.models.mind import Call, Exchange, MindConfig, MindModel
@@ -35,10 +35,10 @@ class MindRecipe:
 
     trunk: TransformerConfig = TRUNK
     vocabulary: int = 1024
-    steps: int = 1600
+    steps: int = 3000
     warmup: int = 100
-    lr: float = 2e-3
-    batch: int = 32
+    lr: float = 1.5e-3
+    batch: int = 16
     longest: int = 400
     seed: int = 1
     ema: float = 0.995
@@ -73,14 +73,17 @@ def train(
     recipe: MindRecipe = MindRecipe(),
     read: Sequence[str] = (),
     weights: Path | None = None,
+    start: Path | None = None,
     every_seconds: float = 120.0,
     card: dict[str, Any] | None = None,
 ) -> Run:
     """Trains in ``folder`` (goes on where a killed run was) and writes the part to ``weights`` where that is given.
 
-    ``read`` are sentences of people reading; see `Lines`.
+    ``read`` are sentences of people reading; see `Lines`. ``start`` is a folder with an earlier part to go on from; the
+    card then tells what that one was.
     """
-    model = build(recipe)
+    model = build(recipe) if start is None else load_part(start, "mind")
+    card = dict(card or {}) | ({} if start is None else {"start": read_card(start, "mind")})
     lines = Lines(model, seed=recipe.seed, batch=recipe.batch, longest=recipe.longest, read=read)
     task = NextToken(model)
     decayed = [p for p in task.parameters() if p.ndim > 1]
@@ -90,7 +93,7 @@ def train(
 
     def export(run: Run) -> None:
         if weights is not None and isinstance(run.model, NextToken):
-            about = {"recipe": "mind", "config": dump(recipe), "step": run.step, **(card or {})}
+            about = {"recipe": "mind", "config": dump(recipe), "step": run.step, **card}
             save_part(weights, "mind", model.config, run.model.model, about, torch.float16)
 
     def check(module: torch.nn.Module) -> dict[str, float]:
@@ -147,8 +150,8 @@ def order_tool(character: Character) -> Tool:
 def measure(mind: Mind, *, dialogues: int, orders: int, foreign: int, seed: int = 7, noise: bool = False) -> Report:
     """Asks held-out dialogues turn by turn, with their own history, and counts what is right.
 
-    ``calls``: turns with a call, right only if every call is exactly the wanted one. ``false_calls``: turns without, in
-    which nothing was called (1 is best). ``replies``: turns whose reply has the facts in it. ``style``: changes of voice.
+    ``calls``: turns with a call, right only if every call is exactly the wanted one. ``silent``: turns without, in
+    which nothing was called. ``replies``: turns whose reply has the facts in it. ``style``: changes of voice.
     """
     character = Character(held_out=True)
     tools = (order_tool(character),)
@@ -170,7 +173,7 @@ def measure(mind: Mind, *, dialogues: int, orders: int, foreign: int, seed: int 
         calls, reply, style = gather(mind.respond(context))
         wanted = [dict(call.arguments) for call in turn.calls]
         came = [json.loads(call.arguments) for call in calls]
-        count("calls" if wanted else "false_calls", came == wanted, turn, user, wanted, came)
+        count("calls" if wanted else "silent", came == wanted, turn, user, wanted, came)
         if turn.style is not None:
             count("style", style == turn.style, turn, user, turn.style, style)
         before = history[-1] if history else None
@@ -188,8 +191,8 @@ def measure(mind: Mind, *, dialogues: int, orders: int, foreign: int, seed: int 
             history = (*history, kept)
     for text in sentences(foreign, seed + 1):
         context = MindContext(user=text, tools=tools)
-        calls, reply, _ = gather(mind.respond(context))
-        count("false_calls", not calls, Turn(kind="foreign", user=text, reply=""), text, [], calls)
+        calls, _, _ = gather(mind.respond(context))
+        count("silent", not calls, Turn(kind="foreign", user=text, reply=""), text, [], calls)
     return Report(right, asked, tuple(wrong))
 
 
@@ -212,6 +215,9 @@ def _known_replies(character: Character) -> dict[str, set[str]]:
     known: dict[str, set[str]] = {}
     for turn in character.talk(4000, 3):
         known.setdefault(turn.kind, set()).add(turn.reply)
+    for dialogue in character.dialogues(1000, 4):
+        for turn in dialogue.turns:
+            known.setdefault(turn.kind, set()).add(turn.reply)
     return known
 
 

@@ -1,4 +1,4 @@
-"""Lines for the mind to learn from: the character's dialogues as a listener hears them, and what else can be asked of it.
+"""Lines for the mind to learn from: the character's dialogues as a listener hears them, and what else comes.
 
 Everything is a function of the step, so a run that was killed goes on with the same lines.
 """
@@ -19,8 +19,9 @@ from vivavoce.models.mind import Call, Exchange, MindModel
 from vivavoce.text.numbers import cardinal
 from vivavoce.train.tasks.next_token import LineBatch
 
-_POOL = 4  # steps that share a pool of lines, so that a batch holds lines of like length
-_READING = 0.03  # what the user's words count beside the mind's
+_POOL = 8  # steps that share a pool of lines, so that a batch holds lines of like length
+_READING = 0.03  # what the user's words count beside the reply's
+_CALLING = 3.0  # and what a call's do: they must be exact, while a reply has many wordings
 _TURNING = ("no", "not", "without", "don't", "never", "wait", "instead", "sorry", "mean", "actually", "and", "with")
 _NEED_ORDER = {"my_order", "owe", "yes", "no", "cancel", "incomplete", "sound", "last_reply", "last_user"}
 _NEED_LAST = {"last_reply", "last_user"}
@@ -144,7 +145,7 @@ class Lines:
         style = turn.style or ""
         if turn.cut is not None:  # what was not heard is not in the line, and its end is no decision of the mind
             ids = model.answered(Exchange(calls=calls, restyle=style, reply=turn.kept, cut=True))
-            return ids, [*([1.0] * (len(ids) - 1)), 0.0]
+            return ids, [*self._counts(ids)[:-1], 0.0]
         exchange = Exchange(calls=calls, restyle=style, reply=turn.reply)
         ids = model.answered(exchange, pieces)
         if style.startswith("like ") and pieces is not None and any(quoted for _, quoted in pieces):
@@ -152,7 +153,12 @@ class Lines:
             copied = [model.mark("restyle"), *model.text("like"), *model.quoted(style.removeprefix("like "))]
             place = ids.index(plain[0])
             ids[place : place + len(plain)] = copied
-        return ids, [1.0] * len(ids)
+        return ids, self._counts(ids)
+
+    def _counts(self, ids: list[int]) -> list[float]:
+        """What each id of an answer counts: all up to the reply more."""
+        calls = ids.index(self.model.mark("say")) + 1
+        return [*([_CALLING] * calls), *([1.0] * (len(ids) - calls))]
 
     # ---- what the character's dialogues do not have ----
 

@@ -1,8 +1,9 @@
 """The mind of vivavoce-mini at work: reads a dialogue, writes calls, a way of speaking, and the reply, piece by piece.
 
-The line of text that it reads and writes is described in `models.mind`. Calls come first (some 20 ms), written under the
-JSON schema of their tool: what can only go one way is read at once, listed values are scored together, and strings that
-the schema leaves free are filled with words that the user said. Calls are always the likeliest; only the reply is sampled.
+The line of text that it reads and writes is described in `models.mind`. Calls come first (some 20 ms), written under
+the JSON schema of their tool: what can only go one way is read at once, listed values are scored together, and strings
+that the schema leaves free are filled with words that the user said. Calls are always the likeliest; only the reply is
+sampled.
 """
 
 import codecs

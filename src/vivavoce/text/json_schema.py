@@ -1,8 +1,8 @@
 """A JSON schema as a grammar, so that what a model writes under it is always valid.
 
-One spelling per value: properties in the schema's order, ``", "`` and ``": "`` between things. Properties that the schema
-does not name are never written. Annotations (``title``, ``format`` …) are ignored as the standard says; keywords that would
-have to be enforced and cannot be are refused when the tool is declared.
+One spelling per value: properties in the schema's order, ``", "`` and ``": "`` between things. Properties that the
+schema does not name are never written. Annotations (``title``, ``format`` …) are ignored as the standard says; keywords
+that would have to be enforced and cannot be are refused when the tool is declared.
 """
 
 import json
@@ -18,13 +18,14 @@ from vivavoce.text.pattern import ANY, pattern_grammar
 
 _TYPES = ("string", "number", "integer", "boolean", "null", "array", "object")
 _ENFORCED = """
-    type enum const properties required additionalProperties items prefixItems minItems maxItems uniqueItems minLength
-    maxLength pattern minimum maximum exclusiveMinimum exclusiveMaximum anyOf oneOf allOf $ref minProperties maxProperties
+    type enum const properties required additionalProperties items prefixItems minItems maxItems uniqueItems
+    minLength maxLength pattern minimum maximum exclusiveMinimum exclusiveMaximum anyOf oneOf allOf $ref
+    minProperties maxProperties
 """
 _KNOWN = frozenset(_ENFORCED.split())
 _ANNOTATIONS = """
-    title description default examples example format $schema $id $comment $defs definitions deprecated readOnly writeOnly
-    contentEncoding contentMediaType strict additionalItems unevaluatedProperties nullable
+    title description default examples example format $schema $id $comment $defs definitions deprecated readOnly
+    writeOnly contentEncoding contentMediaType strict additionalItems unevaluatedProperties nullable
 """
 _NOTES = frozenset(_ANNOTATIONS.split())
 _FAR = 10**9

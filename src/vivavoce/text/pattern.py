@@ -1,7 +1,7 @@
 """Regular expressions of JSON schemas as grammars of the characters inside a JSON string.
 
-Known: literals, ``.``, classes, ``\\d \\w \\s`` and their opposites, groups, ``|``, ``* + ? {m,n}``, anchors at the ends.
-Other constructs are refused, since a value that only nearly fits is a wrong value.
+Known: literals, ``.``, classes, ``\\d \\w \\s`` and their opposites, groups, ``|``, ``* + ? {m,n}``, anchors at the
+ends. Other constructs are refused, since a value that only nearly fits is a wrong value.
 """
 
 from vivavoce.core.errors import ToolError
