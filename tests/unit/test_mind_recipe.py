@@ -1,15 +1,11 @@
-"""The mind's recipe: lines are a function of the step, and a minute of training shows."""
-
-from pathlib import Path
+"""The mind's recipe: lines are a function of the step, and copies are true."""
 
 import pytest
 import torch
 
-from vivavoce.core.parts import load_part, read_card
 from vivavoce.data.character import Turn
 from vivavoce.models.mind import MindConfig
 from vivavoce.nn.transformer import TransformerConfig
-from vivavoce.recipes.mind import debug
 from vivavoce.recipes.mind_data import Lines
 from vivavoce.text.bpe import BpeConfig
 
@@ -38,12 +34,3 @@ def test_copies_are_marked_and_true(lines: Lines) -> None:
     assert lines.pieces(asked, asked.user.split(), (["hello"], before))[1] == ("Well met,", True)
     asked = Turn(kind="last_user", user="what did i say", reply="You said: hello.")
     assert ("hullo", True) in lines.pieces(asked, asked.user.split(), (["hullo"], before))
-
-
-@pytest.mark.slow
-def test_a_minute_of_training_shows(tmp_path: Path) -> None:
-    found = debug(tmp_path)
-    assert found["after"] < 0.8 * found["before"]
-    model = load_part(tmp_path / "weights", "mind")
-    assert model.config.tools == ("order_drink",)
-    assert read_card(tmp_path / "weights", "mind")["recipe"] == "mind"
