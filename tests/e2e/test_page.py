@@ -1,39 +1,50 @@
 """The web page in a real Chromium with a recording as its microphone: heard, answered aloud, interrupted, served."""
 
 import base64
+import io
 import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+import torch
+from PIL import Image
 
+from vivavoce.audio.resample import resample
 from vivavoce.data.sheet import load_sheet
 from vivavoce.runtime.fake import decode, silence, utter
 
 pytest.importorskip("playwright", reason="playwright is not installed; pip install playwright")
 from playwright.sync_api import Page, expect, sync_playwright
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests/contract"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "contract"))
 from live_server import serving
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-MINI = ROOT / "src/vivavoce/weights/mini"
+PACKAGE = Path(__file__).resolve().parents[2] / "src/vivavoce"
 PATIENCE = 60_000
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed; apt-get install chromium"),
 ]
 
-# whatever is connected to the loudspeaker is also kept, so that a test hears what a person would
+# whatever is connected to the loudspeaker is also kept, so that a test hears what a person would; and lines can break
 TAP = """
 window.heard = [];
+window.lines = [];
+window.WebSocket = class extends WebSocket {
+  constructor(...given) {
+    super(...given);
+    window.lines.push(this);
+  }
+};
 const connect = AudioNode.prototype.connect;
 AudioNode.prototype.connect = function (to, ...rest) {
   if (to instanceof AudioDestinationNode) {
@@ -175,6 +186,11 @@ def test_voices_lost_lines_and_the_keyboard(address, tmp_path):
         again = visit.of("session.update")[1]
         carried = visit.sent[visit.sent.index(again) + 1]
         assert carried["item"]["content"][0]["text"] == "good evening to you all in this house."
+        # a line that breaks is opened again, and nothing that was said is lost
+        page.evaluate("window.lines.at(-1).close()")
+        visit.until(lambda: len(visit.of("session.updated")) == 3, "the line again")
+        assert visit.of("conversation.item.create")[-2]["item"] == carried["item"]
+        expect(page.get_by_role("status").first).to_contain_text("The house", timeout=PATIENCE)
         # a clone needs a name, the tick and the sentence
         page.get_by_text("Clone a voice").click()
         note = page.locator("#clone-note")
@@ -188,7 +204,7 @@ def test_voices_lost_lines_and_the_keyboard(address, tmp_path):
         expect(note).to_contain_text("Recorded", timeout=PATIENCE)
         page.get_by_role("button", name="Clone", exact=True).click()
         expect(note).to_contain_text("voice of Ada", timeout=PATIENCE)
-        visit.until(lambda: len(visit.of("session.updated")) == 3, "a session in the cloned voice")
+        visit.until(lambda: len(visit.of("session.updated")) == 4, "a session in the cloned voice")
         assert visit.of("session.updated")[-1]["session"]["audio"]["output"]["voice"]["id"].startswith("voice_")
         page.get_by_role("button", name="Forget the voice Ada").click()
         expect(page.locator("#mine")).to_be_hidden(timeout=PATIENCE)
@@ -200,3 +216,54 @@ def test_voices_lost_lines_and_the_keyboard(address, tmp_path):
                 break
         assert page.evaluate("document.activeElement.id") == "start"
         assert not visit.problems
+
+
+def recorded(number: int) -> np.ndarray:
+    """A line of the demo's customer at 48 kHz."""
+    pcm, rate = soundfile.read(PACKAGE / f"assistant/recordings/{number}.ogg", dtype="float32")
+    return resample(torch.from_numpy(pcm)[None], rate, 48_000)[0].numpy()
+
+
+@pytest.mark.skipif(not (PACKAGE / "weights/mini/mind.safetensors").exists(), reason="no weights are bundled")
+def test_the_bundled_model_takes_an_order_and_can_be_hushed(tmp_path, rewrite):
+    import vivavoce
+    from vivavoce.runtime.activity import SileroActivity
+
+    clip = tmp_path / "order.wav"
+    soundfile.write(clip, np.concatenate([np.zeros(2 * 48_000), recorded(2), np.zeros(60 * 48_000)]), 48_000)
+    abilities = replace(vivavoce.load().abilities, activity=SileroActivity())
+    size = {"width": 1280, "height": 820}
+    with (
+        serving(rows=1, model=abilities) as address,
+        visiting(address, microphone=clip, viewport=size) as visit,
+    ):
+        page = visit.page
+        page.get_by_role("button", name="Talk", exact=True).click()
+        expect(page.locator(".slip:not(.blank)")).to_contain_text("latte", ignore_case=True, timeout=PATIENCE)
+        call = visit.of("response.function_call_arguments.done")[0]
+        assert call["name"] == "order_drink" and json.loads(call["arguments"])["coffeeDrink"] == "latte"
+        expect(page.locator("#latency b")).to_contain_text(" s", timeout=PATIENCE)
+        page.wait_for_timeout(1500)
+        page.get_by_role("button", name="Hush").click()
+        cut = visit.until(lambda: visit.of("conversation.item.truncate"), "the truncation")[0]
+        assert cut["audio_end_ms"] > 0
+        visit.until(lambda: visit.of("conversation.item.retrieved"), "what was kept")
+        heard = visit.heard()
+        assert np.sqrt((heard**2).mean()) > 1e-3 and np.abs(heard).max() > 0.02
+        assert not visit.problems and not visit.of("error")
+        if rewrite:
+            take_pictures(page)
+
+
+def take_pictures(page: Page) -> None:
+    """The pictures of the docs: `pytest --golden tests/e2e/test_page.py -k bundled` takes them again."""
+    for name, scheme, width in (
+        ("page-light", "light", 1280),
+        ("page-dark", "dark", 1280),
+        ("page-phone", "light", 390),
+    ):
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": width, "height": 820 if width > 400 else 844})
+        page.wait_for_timeout(300)
+        picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB").quantize(160)
+        picture.save(PACKAGE.parents[1] / f"docs/pictures/{name}.png", optimize=True)

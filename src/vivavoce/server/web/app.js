@@ -15,8 +15,8 @@ const wire = new URL("v1/realtime?model=vivavoce-mini", location.href.replace(/^
 
 let voice = character.voice;
 let response = null; // the one being made
-let message = null; // the item that it speaks
-let spoken = false; // somebody pressed Talk, so the microphone is wanted
+let message = null; // the item that it speaks, until all of it was played
+let talking = false; // somebody pressed Talk, so the microphone is wanted
 let asked = 0; // when the user's last words ended
 const silenced = new Set(); // items whose sound is not wanted any more
 
@@ -108,9 +108,10 @@ const known = {
   "response.output_audio_transcript.done": ({ item_id, transcript: text }) => !silenced.has(item_id) && transcript.done(item_id, "assistant", text),
   "response.output_audio.delta": ({ item_id, delta }) => !silenced.has(item_id) && playback.push(item_id, fromBase64(delta)),
   "response.output_audio.done": ({ item_id }) => playback.whole(item_id),
-  "response.function_call_arguments.done": (event) => slips.add(event.response_id, event.name, event.arguments),
+  "response.function_call_arguments.done": (event) =>
+    transcript.call(slips.add(event.response_id, event.name, event.arguments)),
   "response.done": ({ response: done }) => {
-    response = message = null;
+    response = null;
     $("hush").disabled = !playback.speaking;
     if (done.status === "failed") trouble(done.status_details.error.message);
   },
@@ -128,9 +129,11 @@ function told(event) {
 
 /** Silence now; the house is told how much of its words was heard. */
 async function interrupt() {
-  const open = [...playback.open];
-  open.forEach((id) => silenced.add(id));
+  const unheard = playback.open.has(message) ? null : message;
+  for (const id of [...playback.open, unheard]) silenced.add(id);
+  message = null;
   for (const { id, played } of await playback.stop()) truncate(id, played);
+  if (unheard) truncate(unheard, 0);
   $("hush").disabled = response === null;
 }
 
@@ -141,15 +144,16 @@ function truncate(id, played) {
 
 /** As `interrupt`, and nothing more of this answer is to be made. */
 async function hush() {
-  const [active, unheard] = [response, message !== null && !playback.open.has(message) && message];
-  if (unheard) silenced.add(unheard);
+  const active = response;
   await interrupt();
-  if (unheard) truncate(unheard, 0);
   if (active && active === response) connection.send({ type: "response.cancel", event_id: OURS });
 }
 
 function played({ type, id, at }) {
-  if (type === "ended") $("hush").disabled = response === null && !playback.speaking;
+  if (type === "ended") {
+    if (id === message) message = null;
+    $("hush").disabled = response === null && !playback.speaking;
+  }
   if (type !== "began" || !asked) return;
   const took = `${(Math.max(0, at - asked) / 1000).toFixed(2)} s`;
   asked = 0;
@@ -166,14 +170,14 @@ async function listen() {
 }
 
 function stopListening() {
-  spoken = false;
+  talking = false;
   microphone.stop();
   showMicrophone();
 }
 
 function showMicrophone() {
-  $("start").textContent = spoken ? "Leave" : "Talk";
-  $("start").classList.toggle("on", spoken);
+  $("start").textContent = talking ? "Leave" : "Talk";
+  $("start").classList.toggle("on", talking);
   $("mute").disabled = !microphone.on;
   if (connection.state === "open") $("state").textContent = microphone.on ? SAID.open : "The house reads along";
 }
@@ -193,15 +197,15 @@ function connect() {
 }
 
 async function start() {
-  if (spoken) return connection.close();
+  if (talking) return connection.close();
   trouble();
-  spoken = true;
+  talking = true;
   showMicrophone();
   try {
     await playback.start();
     await listen();
   } catch (error) {
-    spoken = false;
+    talking = false;
     showMicrophone();
     trouble(error.message);
     $("text").focus();
@@ -234,6 +238,7 @@ async function request(path, options = {}) {
   const headers = connection.key ? { Authorization: `Bearer ${connection.key}` } : {};
   const answer = await fetch(new URL(path.slice(1), location.href), { ...options, headers });
   const body = await answer.json();
+  if (answer.status === 401) $("keyform").hidden = false;
   if (!answer.ok) throw new Error(body.error?.message ?? `The server answered ${answer.status}.`);
   return body;
 }
@@ -242,7 +247,7 @@ const voices = new Voices({
   box: $("voices"),
   request,
   listen,
-  rest: () => spoken || stopListening(),
+  rest: () => talking || stopListening(),
   announce,
   choose(chosen, name) {
     voice = chosen;

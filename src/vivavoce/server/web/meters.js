@@ -15,6 +15,9 @@ export class Meters {
   }
 
   fit() {
+    const before = document.createElement("canvas");
+    Object.assign(before, { width: this.canvas.width, height: this.canvas.height });
+    before.getContext("2d").drawImage(this.canvas, 0, 0);
     const ratio = Math.min(2, devicePixelRatio || 1);
     this.canvas.width = Math.max(1, Math.round(this.canvas.clientWidth * ratio));
     this.canvas.height = Math.max(2, Math.round(this.canvas.clientHeight * ratio));
@@ -23,6 +26,7 @@ export class Meters {
     this.inks = ["--you-light", "--house-light"].map((name) => ramp(this.back, style.getPropertyValue(name).trim()));
     this.pen.fillStyle = this.back;
     this.pen.fillRect(0, 0, this.canvas.width, this.canvas.height);
+    if (this.drawn) this.pen.drawImage(before, this.canvas.width - before.width, 0, before.width, this.canvas.height);
   }
 
   tick(now) {

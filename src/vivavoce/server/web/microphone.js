@@ -14,7 +14,8 @@ const TROUBLE = {
 export class Microphone {
   /** `onChunk` gets samples; `onLost` is called when the device goes away. */
   constructor(onChunk, onLost) {
-    Object.assign(this, { onChunk, onLost, muted: false, recording: null, context: null, analyser: null, times: [] });
+    Object.assign(this, { onChunk, onLost, muted: false, recording: null, context: null, analyser: null });
+    this.restart();
   }
 
   get on() {
@@ -47,7 +48,6 @@ export class Microphone {
     };
     await context.resume();
     Object.assign(this, { stream, context });
-    this.restart();
   }
 
   stop() {

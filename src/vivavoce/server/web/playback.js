@@ -5,7 +5,7 @@ import { RATE } from "./sound.js";
 export class Playback {
   /** `told` is called with what the worklet tells: began, progress, ended. */
   constructor(told) {
-    Object.assign(this, { told, context: null, analyser: null, open: new Set(), stopping: null });
+    Object.assign(this, { told, context: null, analyser: null, open: new Set(), stopping: [] });
   }
 
   /** Has to be called from a gesture. */
@@ -48,16 +48,14 @@ export class Playback {
 
   /** Silence at once; gives the items that were not over, with the samples that were played of each. */
   async stop() {
-    if (!this.node || !this.open.size) return [];
     this.open.clear();
-    return new Promise((resolve) => {
-      this.stopping = resolve;
-      this.node.port.postMessage({ type: "stop" });
-    });
+    if (!this.node) return [];
+    this.node.port.postMessage({ type: "stop" });
+    return new Promise((resolve) => this.stopping.push(resolve));
   }
 
   tell(data) {
-    if (data.type === "stopped") return this.stopping?.(data.cut);
+    if (data.type === "stopped") return this.stopping.shift()(data.cut);
     if (data.type === "ended") this.open.delete(data.id);
     this.told({ ...data, at: data.time === undefined ? undefined : this.audibleAt(data.time) });
   }

@@ -8,7 +8,7 @@ export class Slips {
     Object.assign(this, { place, tools, count: 0, response: null, slip: null });
   }
 
-  /** A call; several of one response stand on one slip. */
+  /** A call; several of one response stand on one slip. Gives it in one line. */
   add(response, name, text) {
     if (response !== this.response || !this.slip) this.newSlip(response);
     let given;
@@ -40,6 +40,7 @@ export class Slips {
     raw.append(summary, code);
     line.append(title, list, raw);
     this.slip.append(line);
+    return [title, ...list.querySelectorAll("dd")].map((part) => part.textContent).join(", ");
   }
 
   newSlip(response) {

@@ -67,6 +67,15 @@ export class Transcript {
     this.announce(`${role === "user" ? "You" : this.name}: ${text}`);
   }
 
+  /** Where the slip is out of sight, on a phone, the order stands between the lines as well. */
+  call(text) {
+    const row = document.createElement("li");
+    row.className = "call";
+    row.textContent = text;
+    row.setAttribute("aria-hidden", "true"); // the slip is read out
+    this.list.append(row);
+  }
+
   /** Only the first words were heard. */
   cut(id, heard) {
     const line = this.lines.get(id);
