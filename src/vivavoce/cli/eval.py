@@ -39,3 +39,32 @@ def mini(
     report.write(out)
     typer.echo(formats.dumps(report.json()) if json else report.text())
     typer.echo(f"written to {out}", err=True)
+
+
+@app.command()
+def turns(
+    speech: Annotated[Path, typer.Option(envvar="VIVAVOCE_SPEECH", help="Recordings of people with a manifest.jsonl.")],
+    model: Annotated[str, typer.Option(help="A model's folder; the bundled one if left out.")] = "",
+    each: Annotated[int, typer.Option(min=1, help="Scenes of each kind.")] = 40,
+    seed: Annotated[int, typer.Option(help="Of the scenes.")] = 0,
+    server_vad: Annotated[bool, typer.Option("--server-vad", help="Turns by sound instead of by meaning.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
+) -> None:
+    """Pauses, interruptions, coughs, hums, noise and echo: who speaks when, on the sample clock."""
+    import json as formats
+    from dataclasses import asdict
+
+    import vivavoce
+    from vivavoce.audio.resample import resample
+    from vivavoce.evals.people import measured_on
+    from vivavoce.evals.turns import report, scenes, simulate
+    from vivavoce.runtime.activity import SileroActivity
+    from vivavoce.runtime.api import TurnConfig
+    from vivavoce.runtime.model import RATE
+
+    loaded = vivavoce.load(model) if model else vivavoce.load()
+    clips = [clip for clip in measured_on(speech) if clip.lossless]
+    sounds = [resample(clip.wave[None], clip.sample_rate, RATE)[0].numpy() for clip in clips]
+    config = TurnConfig(kind="server_vad" if server_vad else "semantic_vad")
+    found = report(simulate(SileroActivity(), loaded.ears, scenes(sounds, each, seed), turns=config, seed=seed))
+    typer.echo(formats.dumps(asdict(found)) if json else found.text())

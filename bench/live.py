@@ -1,0 +1,116 @@
+"""How soon does a live conversation answer, and how many can be held at once?
+
+Each conversation sends recorded speech at the speed of time, 40 ms a message, and plays what it is told. Measured at 1, 2, 4
+and 8 conversations on one engine: from the last sample of speech to the first sound of the answer, less the silence that
+the client asked us to wait for (200 ms); how many steps of the clock took longer than the 40 ms they have; from the onset
+of an interruption to the end of our sound; and the bytes of state a conversation takes. ``--model fake`` measures the
+machinery alone.
+"""
+
+import argparse
+import asyncio
+import time
+
+import numpy as np
+
+from _report import publish, spread
+from vivavoce.runtime import api
+from vivavoce.runtime.api import SessionConfig, TurnConfig
+from vivavoce.runtime.engine import LiveEngine, LiveSession
+from vivavoce.runtime.fake import fake_model, utter
+from vivavoce.runtime.model import FRAME, RATE, Pcm
+
+SILENCE_MS = 200
+
+
+class Caller:
+    """Somebody who speaks, waits for the answer, and interrupts the last one."""
+
+    def __init__(self, session: LiveSession, speech: Pcm) -> None:
+        self.session, self.speech = session, speech
+        self.first_audio: list[float] = []
+        self.silenced: list[float] = []
+        self.spoke_until: float | None = None
+        self.onset: float | None = None
+        self.answered = asyncio.Event()
+
+    async def listen(self) -> None:
+        async for output in self.session.events():
+            now = time.perf_counter()
+            if isinstance(output, api.AudioOut) and self.spoke_until is not None:
+                self.first_audio.append(1000 * (now - self.spoke_until) - SILENCE_MS)
+                self.spoke_until = None
+                self.answered.set()
+            if isinstance(output, api.Silenced) and self.onset is not None:
+                self.silenced.append(1000 * (now - self.onset))
+                self.onset = None
+
+    async def send(self, pcm: Pcm) -> None:
+        """At the speed of time."""
+        started = time.perf_counter()
+        for begin in range(0, len(pcm), FRAME):
+            await asyncio.sleep(max(0.0, started + begin / RATE - time.perf_counter()))
+            await self.session.send(api.AudioIn(pcm[begin : begin + FRAME]))
+
+    async def hold(self, turns: int) -> None:
+        hush = np.zeros(FRAME, np.float32)
+        for turn in range(turns):
+            self.answered.clear()
+            if turn:
+                self.onset = time.perf_counter()
+            await self.send(self.speech)
+            self.spoke_until = time.perf_counter()
+            while not self.answered.is_set():
+                await self.send(hush)
+            await self.send(np.zeros(RATE // 2, np.float32))
+
+
+async def measure(engine: LiveEngine, count: int, speech: list[Pcm], turns: int) -> dict[str, object]:
+    engine.stats.steps.clear()
+    engine.stats.late = 0
+    config = SessionConfig(turns=TurnConfig(silence_duration_ms=SILENCE_MS), plays_here=True)
+    callers = [Caller(await engine.open(config), speech[number % len(speech)]) for number in range(count)]
+    ears = [asyncio.create_task(caller.listen()) for caller in callers]
+
+    async def begin(number: int) -> None:
+        await asyncio.sleep(number * 0.17)  # people do not speak in unison
+        await callers[number].hold(turns)
+
+    await asyncio.gather(*(begin(number) for number in range(count)))
+    for caller in callers:
+        await caller.session.close()
+    await asyncio.gather(*ears)
+    return {
+        "conversations": count,
+        "first audio ms": spread([ms for caller in callers for ms in caller.first_audio]),
+        "interruption to silence ms": spread([ms for caller in callers for ms in caller.silenced] or [float("nan")]),
+        "step ms": spread([1000 * step for step in engine.stats.steps]),
+        "late steps": engine.stats.late,
+        "state KiB": engine.state_bytes() // 1024,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model", default="")
+    parser.add_argument("--turns", type=int, default=4)
+    parser.add_argument("--save", action="store_true")
+    options = parser.parse_args()
+    if options.model == "fake":
+        engine, speech = LiveEngine(fake_model(), rows=8), [utter("tell me of dragons.")]
+    else:
+        import vivavoce
+        from vivavoce.audio.files import mono, read_audio
+
+        loaded = vivavoce.load(options.model) if options.model else vivavoce.load()
+        folder = vivavoce.__path__[0] + "/assistant/recordings"
+        waves = [read_audio(f"{folder}/{number}.ogg", RATE)[0] for number in (1, 2, 3)]
+        engine, speech = loaded.engine(8), [mono(wave).numpy() for wave in waves]
+    asyncio.run(measure(engine, 1, speech, 1))  # warm
+    rows = [asyncio.run(measure(engine, count, speech, options.turns)) for count in (1, 2, 4, 8)]
+    engine.stop()
+    publish("live", {"model": options.model or "mini", "turns": options.turns, "silence_ms": SILENCE_MS}, rows)
+
+
+if __name__ == "__main__":
+    main()

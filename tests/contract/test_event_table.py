@@ -1,0 +1,82 @@
+"""The table of events in docs/realtime.md is made from the types of the `openai` package."""
+
+import re
+from pathlib import Path
+from typing import get_args
+
+from openai.types.realtime import RealtimeClientEvent, RealtimeServerEvent
+
+from vivavoce.server import protocol, webrtc, wire
+
+DOC = Path(__file__).parents[2] / "docs" / "realtime.md"
+BEGIN, END = "<!-- events: begin -->\n", "<!-- events: end -->\n"
+NO_MCP = "no: MCP tools are not supported; declare functions"
+WHY_NOT = {
+    "conversation.item.created": "no: the older name; `.added` and `.done` are sent",
+    "conversation.item.input_audio_transcription.failed": "no: hearing does not fail; what is not understood is empty",
+    "conversation.item.input_audio_transcription.segment": "no: speakers are not told apart",
+    "input_audio_buffer.dtmf_event_received": "no: there is no telephone (SIP) here",
+    "mcp_list_tools.in_progress": NO_MCP,
+    "mcp_list_tools.completed": NO_MCP,
+    "mcp_list_tools.failed": NO_MCP,
+    "response.mcp_call_arguments.delta": NO_MCP,
+    "response.mcp_call_arguments.done": NO_MCP,
+    "response.mcp_call.in_progress": NO_MCP,
+    "response.mcp_call.completed": NO_MCP,
+    "response.mcp_call.failed": NO_MCP,
+}
+ONLY_WEBRTC = "over WebRTC, where we own the playback"
+
+
+def names(union) -> list[str]:
+    members = get_args(get_args(union)[0])
+    return [get_args(member.model_fields["type"].annotation)[0] for member in members]
+
+
+def written(name: str) -> bool:
+    """Whether our code writes this event, as a whole name or as a stem with an ending."""
+    sources = [Path(module.__file__ or "").read_text() for module in (protocol, webrtc)]
+    text = "\n".join(sources)
+    stem, _, ending = name.rpartition(".")
+    whole = f'"{name}"' in text
+    made = f'"{stem}"' in text and f"{{kind}}.{ending}" in text
+    spoken = re.sub(r"output_(text|audio_transcript)", "{kind}", name) in text
+    return whole or made or spoken or ("output_audio_buffer." in name and "output_audio_buffer.{kind}" in text)
+
+
+def table() -> str:
+    accepted = set(choices())
+    rows = ["| from the client | |", "|---|---|"]
+    for name in sorted(names(RealtimeClientEvent)):
+        extra = f", {ONLY_WEBRTC}" if name.startswith("output_audio_buffer") else ""
+        rows.append(f"| `{name}` | {'yes' + extra if name in accepted else 'NO'} |")
+    rows += ["", "| from the server | |", "|---|---|"]
+    for name in sorted(names(RealtimeServerEvent)):
+        extra = f", {ONLY_WEBRTC}" if name.startswith("output_audio_buffer") else ""
+        rows.append(f"| `{name}` | {WHY_NOT.get(name) or ('yes' + extra if written(name) else 'NO')} |")
+    return "\n".join(rows) + "\n"
+
+
+def choices() -> list[str]:
+    members = get_args(get_args(wire.ClientEvent)[0])
+    return [get_args(member.model_fields["type"].annotation)[0] for member in members]
+
+
+def test_the_table_is_true_and_complete(rewrite):
+    text = DOC.read_text()
+    before, rest = text.split(BEGIN)
+    old, after = rest.split(END)
+    new = table()
+    assert "NO |" not in new, new
+    if rewrite:
+        DOC.write_text(before + BEGIN + new + END + after)
+    else:
+        assert old == new, "run pytest --golden to write the table again"
+
+
+def test_every_field_of_a_session_is_known():
+    from openai.types.realtime import RealtimeSessionCreateRequest, RealtimeTranscriptionSessionCreateRequest
+
+    ours = set(wire.RealtimeSession.model_fields)
+    assert set(RealtimeSessionCreateRequest.model_fields) <= ours
+    assert set(RealtimeTranscriptionSessionCreateRequest.model_fields) <= set(wire.TranscriptionSession.model_fields)
