@@ -16,7 +16,7 @@ from vivavoce.assistant.speaking import Mouth
 from vivavoce.assistant.thinking import Clerk
 from vivavoce.assistant.turn import Finished, Transcript, Turn
 from vivavoce.audio.files import mono, read_audio
-from vivavoce.core.errors import PartError
+from vivavoce.core.errors import PartError, TextError
 from vivavoce.core.parts import load_part
 from vivavoce.core.voice import Voice
 from vivavoce.models.codec import Codec
@@ -95,7 +95,9 @@ class Model:
         )
 
     def say(self, text: str, *, voice: Voice | None = None, seed: int = 0) -> Iterator[np.ndarray]:
-        """Speech for a text, Float[N] at 24 kHz, piece by piece while it is made."""
+        """Speech for a text, Float[N] at 24 kHz, piece by piece while it is made; TextError without a text."""
+        if not text.strip():
+            raise TextError("there is no text to say; give at least one word")
         mouth = self.mouth
         state = mouth.init_state(1)
         mouth.begin(state, 0, voice or Voice(), seed)

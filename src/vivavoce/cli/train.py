@@ -98,6 +98,9 @@ def codec(
     polish: Annotated[
         Path | None, typer.Option("--polish", help="Go on from the part in this folder, with judges (second stage).")
     ] = None,
+    teacher: Annotated[
+        Path | None, typer.Option("--teacher", help="A folder with a listener, which teaches the first book.")
+    ] = None,
     changes: _Set = None,
 ) -> None:
     """Sound to tokens and back."""
@@ -108,9 +111,9 @@ def codec(
     for change in changes or ():
         recipe = edit(recipe, change)
     if polish is None:
-        recipes.train(recipe, speech, out)
+        recipes.train(recipe, speech, out, teacher=teacher)
     else:
-        recipes.polish(recipe, polish, speech, out)
+        recipes.polish(recipe, speech, out, start=polish, teacher=teacher)
 
 
 @app.command()

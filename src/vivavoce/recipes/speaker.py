@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, final
+from typing import Any, cast, final
 
 import torch
 from jaxtyping import Float
@@ -134,7 +134,9 @@ def train(run: SpeakerRun, batches: Batches, folder: Path, hooks: Sequence[Any] 
             Checkpoints(folder, identity=json.dumps(configs.dump(run.model))),
             Progress("speaker"),
             JsonLines(folder / "train.jsonl"),
-            Validate(folder / "held.jsonl", lambda model: measure(model, batches), every_seconds=240.0),
+            Validate(
+                folder / "held.jsonl", lambda model: measure(cast(SpeakTask, model), batches), every_seconds=240.0
+            ),
             *hooks,
         ),
     )

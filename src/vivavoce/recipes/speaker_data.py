@@ -25,14 +25,14 @@ from vivavoce.text.pronounce import pronunciations
 
 PIECE = 256
 SHARES = {
-    "ljspeech": 0.24,
-    "kathleen": 0.24,
+    "ljspeech": 0.22,
+    "kathleen": 0.30,
     "librispeech": 0.10,
-    "librispeech-mp3": 0.18,
-    "an4": 0.06,
+    "librispeech-mp3": 0.15,
+    "an4": 0.05,
     "librispeech without text": 0.13,
     "librispeech-mp3 without text": 0.02,
-    "picovoice-wakewords": 0.03,
+    "picovoice-wakewords": 0.02,
 }
 """How much of the training each source is."""
 REFERENCE = 240
@@ -131,7 +131,8 @@ def phone_rows(clip: Clip, spans: Sequence[Span]) -> tuple[list[tuple[int, int, 
             said = span.word
             place = taken.get(said, 0)
             taken[said] = place + 1
-            rows.append((span.phone, *(details[said][place] if words else (0, 0, 0))))
+            stress, where, follows = details[said][place] if words else (0, 0, 0)
+            rows.append((span.phone, stress, where, follows))
         lengths.append(size)
     return rows, lengths
 

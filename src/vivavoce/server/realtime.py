@@ -17,7 +17,7 @@ from vivavoce.server.protocol import Wire
 from vivavoce.server.security import Bucket, Denied
 from vivavoce.server.service import Service
 from vivavoce.server.sessions import first_session, updated
-from vivavoce.server.wire import Problem
+from vivavoce.server.wire import Problem, TranscriptionSession
 
 EXTENSION = "vivavoce.playback"
 SLOW_CLIENT_SECONDS = 30.0
@@ -107,9 +107,10 @@ class Connection:
 def make_wire(service: Service, settings: dict[str, Any], model: str, **more: Any) -> Wire:
     """The wire of a new connection; Problem or UnknownModel when it cannot be."""
     session = first_session(settings)
-    if session.type == "realtime":
-        session = updated(session, {"model": session.model or model})
-        check_model(session.model or model, "realtime")
+    if not isinstance(session, TranscriptionSession):
+        chosen = session.model or model
+        session = updated(session, {"model": chosen})
+        check_model(chosen, "realtime")
     expires = int(time.time() + service.settings.session_seconds)
     return Wire(session, name=service.name(), voices=service.voices.find, expires_at=expires, **more)
 

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from fastapi import UploadFile
 from pydantic import BaseModel
+from starlette.datastructures import UploadFile
 
 from vivavoce.server.wire import Problem
 
