@@ -31,11 +31,15 @@ BUNDLED = Path(__file__).parent.parent / "weights" / "mini"
 _ON = torch.ones(1, dtype=torch.bool)
 
 
-def load(folder: str | Path = BUNDLED) -> "Model":
+def load(folder: str | Path = BUNDLED, *, threads: int = 1) -> "Model":
     """The bundled model, or the one in a folder of parts.
 
-    Raises PartError when there is none, or when a part is missing or damaged.
+    ``threads`` is how many cores torch may take in this process: the steps of these models are too small to share, and
+    on a machine that is busy with other things sharing them is many times slower. 0 leaves torch as it is.
+    Raises PartError when there is no model, or when a part is missing or damaged.
     """
+    if threads:
+        torch.set_num_threads(threads)
     folder = Path(folder)
     if not folder.is_dir():
         raise PartError(f"there is no model in {folder}; give a folder of parts, or nothing for the bundled model")

@@ -21,9 +21,9 @@ from vivavoce.systems.mind import Mind, MindContext, Style
 from vivavoce.systems.mind import Say as Said
 from vivavoce.systems.mind import Tool as MindTool
 
-_SURE = 0.22
-"""Geometric mean of the words' confidence below which nothing was understood: half of all sentences that no customer
-would say are heard with less, hardly any order is (docs/log.md)."""
+_SURE, _UNDERSTOOD = 0.22, 0.06
+"""Geometric means of the words' confidence: below the first no tool is called, below the second the clerk asks again.
+Half of all sentences that no customer would say are heard with less than 0.35, orders with more (docs/log.md)."""
 _SOUND = frozenset("sound sounds voice hear heard".split())
 """The mind was taught what a voice sounds like only where somebody asks; it is measured when one of these is said."""
 
@@ -47,7 +47,8 @@ class Clerk:
         if last is not None and last.audio is not None and _SOUND & set(now.user.lower().replace("?", "").split()):
             heard = impression(last.audio.astype(np.float32) / 32768, last.words) or ()
         draw = stream(context.seed, "mind")
-        if now.user and last is not None and last.words and sureness(last.words) < _SURE:
+        sure = sureness(last.words) if now.user and last is not None and last.words else 1.0
+        if sure < _UNDERSTOOD:
             yield Say(sentence_case(fill(pick(self.sheet.texts("nonsense"), draw), {}, draw)))
             return
         asked = MindContext(
@@ -57,7 +58,7 @@ class Clerk:
             tools=tuple(
                 MindTool(name=t.name, description=t.description, parameters=t.parameters) for t in context.tools
             ),
-            tool_choice=context.tool_choice,
+            tool_choice="none" if sure < _SURE and context.tool_choice == "auto" else context.tool_choice,
             heard=heard,
             instructions=context.instructions if not now.user else "",
         )

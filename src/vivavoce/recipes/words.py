@@ -31,10 +31,10 @@ class WordsRun:
     rich: int = 20000
     talk: int = 140000
     dialogues: int = 20000
-    anything: int = 6000
+    anything: int = 4000
     talk_counts: float = 0.4
     order: int = 4
-    least: float = 0.5
+    least: float = 1.0
     seed: int = 1
 
 
@@ -45,7 +45,7 @@ def texts(run: WordsRun, transcripts: Iterable[str] = ()) -> Iterator[tuple[str,
     yield from ((turn.user, 1.0) for turn in character.orders(run.rich, run.seed + 1, rich=True))
     yield from ((turn.user, run.talk_counts) for turn in character.talk(run.talk, run.seed + 2))
     for dialogue in character.dialogues(run.dialogues, run.seed + 3):
-        yield from ((turn.user, run.talk_counts) for turn in dialogue.turns)
+        yield from ((turn.user, 1.0) for turn in dialogue.turns)
     yield from ((text, 1.0) for text in sentences(run.anything, run.seed + 4))
     yield from ((text, 1.0) for text in transcripts)
 
