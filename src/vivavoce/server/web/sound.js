@@ -41,6 +41,23 @@ export class Resampler {
     this.half = Math.ceil(16 / this.edge);
     this.past = new Float32Array(2 * this.half); // silence, so that the first sample has neighbours
     this.at = this.half;
+    this.kernels = new Map(); // common rates meet the same few phases again and again
+  }
+
+  /** The weights of the samples around a moment that lies this far behind one of them. */
+  kernel(phase) {
+    const key = Math.round(1e6 * phase);
+    let taps = this.kernels.get(key);
+    if (!taps) {
+      taps = Float64Array.from({ length: 2 * this.half }, (_, i) => {
+        const t = i - this.half + 1 - phase;
+        const angle = Math.PI * this.edge * t;
+        const sinc = Math.abs(t) < 1e-9 ? 1 : Math.sin(angle) / angle;
+        return this.edge * sinc * (0.5 + 0.5 * Math.cos((Math.PI * t) / (this.half + 1)));
+      });
+      if (this.kernels.size < 1000) this.kernels.set(key, taps);
+    }
+    return taps;
   }
 
   push(pcm) {
@@ -50,14 +67,10 @@ export class Resampler {
     const made = [];
     for (; this.at + this.half < x.length; this.at += this.step) {
       const middle = Math.floor(this.at);
+      const taps = this.kernel(this.at - middle);
       let sum = 0;
-      for (let i = middle - this.half + 1; i <= middle + this.half; i++) {
-        const t = i - this.at;
-        const angle = Math.PI * this.edge * t;
-        const sinc = Math.abs(t) < 1e-9 ? 1 : Math.sin(angle) / angle;
-        sum += x[i] * sinc * (0.5 + 0.5 * Math.cos((Math.PI * t) / (this.half + 1)));
-      }
-      made.push(sum * this.edge);
+      for (let i = 0, j = middle - this.half + 1; i < taps.length; i++, j++) sum += taps[i] * x[j];
+      made.push(sum);
     }
     const drop = Math.max(0, Math.floor(this.at) - this.half);
     this.past = x.slice(drop);
