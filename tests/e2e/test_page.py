@@ -268,7 +268,7 @@ def test_the_bundled_model_takes_an_order_and_can_be_hushed(tmp_path, rewrite):
         call = visit.of("response.function_call_arguments.done")[0]
         assert call["name"] == "order_drink" and json.loads(call["arguments"])["coffeeDrink"] == "latte"
         expect(page.locator("#latency b")).to_contain_text(" s", timeout=PATIENCE)
-        page.wait_for_timeout(1500)
+        page.wait_for_timeout(2500)
         page.get_by_role("button", name="Hush").click()
         cut = visit.until(lambda: visit.of("conversation.item.truncate"), "the truncation")[0]
         assert cut["audio_end_ms"] > 0
@@ -290,5 +290,5 @@ def take_pictures(page: Page) -> None:
         page.emulate_media(color_scheme=scheme)
         page.set_viewport_size({"width": width, "height": 820 if width > 400 else 844})
         page.wait_for_timeout(300)
-        picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE)
+        picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
         picture.save(PACKAGE.parents[1] / f"docs/pictures/{name}.png", optimize=True)
