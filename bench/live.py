@@ -1,10 +1,10 @@
 """How soon does a live conversation answer, and how many can be held at once?
 
-Each conversation sends recorded speech at the speed of time, 40 ms a message, and plays what it is told. Measured at 1, 2, 4
-and 8 conversations on one engine: from the last sample of speech to the first sound of the answer, less the silence that
-the client asked us to wait for (200 ms); how many steps of the clock took longer than the 40 ms they have; from the onset
-of an interruption to the end of our sound; and the bytes of state a conversation takes. ``--model fake`` measures the
-machinery alone.
+Each conversation sends recorded speech at the speed of time, 40 ms a message. Measured at 1, 2, 4 and 8
+conversations on one engine: from the last sample of speech to the first sound of the answer, less the silence that
+the client asked us to wait for (200 ms); how many steps of the clock took longer than the 40 ms they have; from the
+onset of an interruption to the end of our sound; and the bytes of state a conversation takes. ``--model fake``
+measures the machinery alone.
 """
 
 import argparse
@@ -33,8 +33,10 @@ class Caller:
         self.spoke_until: float | None = None
         self.onset: float | None = None
         self.answered = asyncio.Event()
+        self.clock = time.perf_counter()
 
     async def listen(self) -> None:
+        """Notes when sound begins and ends."""
         async for output in self.session.events():
             now = time.perf_counter()
             if isinstance(output, api.AudioOut) and self.spoke_until is not None:
@@ -47,12 +49,13 @@ class Caller:
 
     async def send(self, pcm: Pcm) -> None:
         """At the speed of time."""
-        started = time.perf_counter()
         for begin in range(0, len(pcm), FRAME):
-            await asyncio.sleep(max(0.0, started + begin / RATE - time.perf_counter()))
             await self.session.send(api.AudioIn(pcm[begin : begin + FRAME]))
+            self.clock = max(self.clock + FRAME / RATE, time.perf_counter() - 0.2)
+            await asyncio.sleep(max(0.0, self.clock - time.perf_counter()))
 
     async def hold(self, turns: int) -> None:
+        """So many questions; all but the first interrupt the answer before."""
         hush = np.zeros(FRAME, np.float32)
         for turn in range(turns):
             self.answered.clear()

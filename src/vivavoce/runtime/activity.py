@@ -1,8 +1,8 @@
 """Detectors of speech for every row at once: Silero's small network with state that we own, and plain loudness.
 
 The package ``silero-vad`` carries its weights as safetensors. Its own module keeps the state of one stream inside
-itself; here the same network (checked against theirs) takes 40 ms at 24 kHz for all rows and keeps the state in a
-`State`.
+itself; here the same network (a test gives it the weights of theirs and compares) takes 40 ms at 24 kHz for all rows
+and keeps the state in a `State`.
 """
 
 import importlib.util
@@ -35,17 +35,17 @@ def _lowpass() -> Tensor:
 class ActivityState(State):
     """What a row remembers: samples for resampling, samples not seen yet, and the network's memory."""
 
-    before: Float[Tensor, "B L"]
-    buffer: Float[Tensor, "B L"]
+    before: Float[Tensor, "B P"]
+    buffer: Float[Tensor, "B N"]
     filled: Tensor
-    context: Float[Tensor, "B L"]
+    context: Float[Tensor, "B W"]
     hidden: Float[Tensor, "B D"]
     cell: Float[Tensor, "B D"]
     last: Float[Tensor, " B"]
 
 
 class SileroActivity(nn.Module):
-    """Probability of speech per frame of 40 ms, by the network of silero-vad 6."""
+    """Probability of speech per frame of 40 ms, by Silero's network."""
 
     def __init__(self, weights: Path | None = None) -> None:
         """Reads the packaged weights."""

@@ -1,0 +1,41 @@
+"""G.711 and streams of sound."""
+
+import numpy as np
+import pytest
+
+from vivavoce.core.errors import ProtocolError
+from vivavoce.server.formats import CODERS, TABLES, Decoder, Encoder
+
+
+@pytest.mark.parametrize(("name", "peak"), [("audio/pcmu", 32124), ("audio/pcma", 32256)])
+def test_g711_tables_are_those_of_the_standard(name, peak):
+    table = TABLES[name]
+    assert table.max() == peak == -table.min()
+    again = table[CODERS[name][table.astype(np.int32) + 32768]]
+    assert np.array_equal(again, table)
+    samples = np.arange(-32000, 32000, 37)
+    error = np.abs(table[CODERS[name][samples + 32768]] - samples)
+    assert np.all(error <= np.maximum(16, np.abs(samples) / 16))
+
+
+def test_known_codes():
+    assert TABLES["audio/pcmu"][[0xFF, 0x7F, 0x80, 0x00]].tolist() == [0, 0, 32124, -32124]
+    assert TABLES["audio/pcma"][[0xD5, 0x55, 0xAA, 0x2A]].tolist() == [8, -8, 32256, -32256]
+
+
+@pytest.mark.parametrize("name", ["audio/pcm", "audio/pcmu", "audio/pcma"])
+def test_pieces_are_the_whole(name):
+    tone = (0.3 * np.sin(2 * np.pi * 440 / 24_000 * np.arange(24_000))).astype(np.float32)
+    encoder = Encoder(name)
+    pieces = b"".join(encoder(part) for part in np.array_split(tone, 7)) + encoder(tone[:0], last=True)
+    assert pieces == Encoder(name)(tone, last=True)
+    decoder = Decoder(name)
+    cut = len(pieces) // 4 * 2
+    back = np.concatenate([decoder(pieces[:cut]), decoder(pieces[cut:]), decoder(b"", last=True)])
+    assert abs(len(back) - len(tone)) < 50
+    assert np.corrcoef(back[2000:20_000], tone[2000:20_000])[0, 1] > 0.99
+
+
+def test_half_a_sample_is_refused():
+    with pytest.raises(ProtocolError, match="even"):
+        Decoder("audio/pcm")(b"abc")

@@ -1,0 +1,190 @@
+"""The engine, the activity detector, echo, and what keeps memory bounded."""
+
+import numpy as np
+import pytest
+import torch
+
+from vivavoce.core.errors import CapacityError
+from vivavoce.runtime import api
+from vivavoce.runtime.activity import SileroActivity, packaged_weights
+from vivavoce.runtime.api import SessionConfig, TurnConfig
+from vivavoce.runtime.echo import Echo
+from vivavoce.runtime.engine import MOST_WAITING_AUDIO, LiveEngine
+from vivavoce.runtime.fake import Beeping, Script, ToneHearing, fake_model, silence, utter
+from vivavoce.runtime.model import FRAME, Context, Model, Say
+
+
+def settle(engine, seat):
+    """Everything that happens until nothing more happens."""
+    found = []
+    while engine.step() or seat.outputs:
+        while seat.outputs:
+            found.append(seat.read())
+    return found
+
+
+def spoken(outputs):
+    return [o.entry.text for o in outputs if isinstance(o, api.EntryDone) and o.entry.role == "assistant"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_our_silero_with_the_weights_of_their_module_says_the_same():
+    theirs = torch.jit.load(packaged_weights().with_name("silero_vad.jit"))
+    ours = SileroActivity()
+    places = {"stft.forward_basis_buffer": "stft_conv.weight", "decoder.decoder.2": "final_conv"}
+    places |= {"decoder.rnn": "lstm_cell"}
+    places |= {f"encoder.{number}.reparam_conv": f"conv{number + 1}" for number in range(4)}
+    weights = {}
+    for name, value in theirs._model.state_dict().items():
+        place = next(place for place in places if name.startswith(place))
+        weights[name.replace(place, places[place])] = value
+    ours.load_state_dict(weights)
+    state = ours.init_state(2)
+    dice = np.random.default_rng(0)
+    t = np.arange(16_000) / 16_000
+    voiced = 0.2 * np.sin(2 * np.pi * 150 * t) * (1 + np.sin(2 * np.pi * 4 * t))
+    low = (voiced + 0.01 * dice.standard_normal(16_000)).astype(np.float32)
+    with torch.inference_mode():
+        for start in range(0, 15_000 - 512, 512):
+            window = torch.from_numpy(low[start : start + 512])
+            state.buffer[:, :512], state.filled[:] = window, 512
+            mine = ours._window(torch.tensor([0, 1]), state)
+            assert mine[0] == pytest.approx(theirs(window, 16_000).item(), abs=1e-4) and mine[0] == mine[1]
+
+
+def test_a_paused_row_of_the_activity_detector_does_not_change():
+    ours = SileroActivity()
+    state = ours.init_state(2)
+    with torch.inference_mode():
+        for _ in range(7):
+            ours.step(torch.randn(2, FRAME) * 0.1, state, torch.tensor([True, True]))
+        before = state.clone()
+        ours.step(torch.randn(2, FRAME) * 0.1, state, torch.tensor([True, False]))
+    assert all(torch.equal(a[1], b[1]) for a, b in zip(state.tensors(), before.tensors(), strict=True))
+
+
+def test_a_prepared_answer_is_thrown_away_when_speech_goes_on():
+    asked: list[str] = []
+
+    def answer(context: Context):
+        asked.append(context.entries[-1].text)
+        yield Say("well.")
+
+    engine = LiveEngine(fake_model(answer), rows=1, threads=0)
+    seat = engine.sit(SessionConfig())
+    seat.push(api.AudioIn(np.concatenate([utter("a latte"), silence(400), utter(" please."), silence(900)])))
+    outputs = settle(engine, seat)
+    assert asked == ["a latte", "a latte please."]
+    assert spoken(outputs) == ["well."] and sum(isinstance(o, api.TurnStarted) for o in outputs) == 1
+
+
+def test_an_unfinished_sentence_is_waited_for():
+    engine = LiveEngine(fake_model(), rows=1, threads=0)
+    seat = engine.sit(SessionConfig(turns=TurnConfig(kind="semantic_vad")))
+    seat.push(api.AudioIn(np.concatenate([utter("a large,"), silence(1200), utter(" latte."), silence(900)])))
+    assert spoken(settle(engine, seat)) == ["you said: a large, latte."]
+
+
+def test_a_cough_pauses_and_resumes_and_words_stop():
+    engine = LiveEngine(fake_model(), rows=1, threads=0)
+    seat = engine.sit(SessionConfig(turns=TurnConfig(kind="semantic_vad"), plays_here=True))
+    seat.push(api.AudioIn(np.concatenate([utter("tell me a long story of dragons."), silence(900)])))
+    settle(engine, seat)
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, 300 * 24).astype(np.float32)
+    seat.push(api.AudioIn(np.concatenate([noise, silence(600)])))
+    kinds = [type(o).__name__ for o in settle(engine, seat)]
+    assert kinds == ["Paused", "Resumed"]
+    seat.push(api.AudioIn(np.concatenate([utter("what did you just say?"), silence(900)])))
+    outputs = settle(engine, seat)
+    assert [type(o).__name__ for o in outputs[:4]] == ["Paused", "UserSpeech", "Silenced", "EntryTruncated"]
+    story = "you said: tell me a long story of dragons."
+    heard = spoken(outputs)[-1].removeprefix("i said: ")
+    assert story.startswith(heard) and len(heard) < len(story)
+
+
+def test_a_slow_reader_makes_its_own_answer_wait():
+    engine = LiveEngine(fake_model(), rows=1, threads=0)
+    seat = engine.sit(SessionConfig(turns=TurnConfig(kind="none")))
+    seat.push(api.Respond(api.ReplyOptions(recite="word " * 400)))
+    while engine.step():
+        pass
+    assert MOST_WAITING_AUDIO <= seat.waiting_audio <= MOST_WAITING_AUDIO + 24_000
+    assert sum(isinstance(o, api.TurnEnded) for o in settle(engine, seat)) == 1
+
+
+def test_rows_are_given_back():
+    engine = LiveEngine(fake_model(), rows=1, threads=0)
+    seat = engine.sit(SessionConfig())
+    with pytest.raises(CapacityError, match="taken"):
+        engine.sit(SessionConfig())
+    engine.leave(seat)
+    engine.step()
+    engine.sit(SessionConfig())
+
+
+def test_a_model_that_breaks_ends_its_answer_and_nobody_elses():
+    class Broken(Beeping):
+        def step(self, state, active):
+            if active[0]:
+                raise RuntimeError("out of breath")
+            return super().step(state, active)
+
+    parts = fake_model()
+    model = Model(activity=parts.activity, hearing=ToneHearing(), thinking=Script(), speaking=Broken())
+    engine = LiveEngine(model, rows=2, threads=0)
+    one, two = engine.sit(SessionConfig()), engine.sit(SessionConfig())
+    one.push(api.Respond())
+    ends = [o for o in settle(engine, one) if isinstance(o, api.TurnEnded)]
+    assert (ends[0].why == "failed" and "out of breath" in ends[0].error) or "RuntimeError" in ends[0].error
+    two.push(api.Respond())
+    assert spoken(settle(engine, two)) == ["how can i help you?"]
+    one.push(api.AudioIn(np.concatenate([utter("still there?"), silence(700)])))
+    assert any(isinstance(o, api.Committed) for o in settle(engine, one))
+
+
+def test_the_restyled_voice_stays_for_the_next_answer():
+    engine = LiveEngine(fake_model(), rows=1, threads=0)
+    seat = engine.sit(SessionConfig(reply_to_text=True))
+    seat.push(api.TextIn("slower please"))
+    settle(engine, seat)
+    seat.push(api.TextIn("thanks"))
+    started = [o for o in settle(engine, seat) if isinstance(o, api.TurnStarted)]
+    assert started[0].config.voice.description == "slow"
+
+
+def test_an_echo_is_known_from_somebody_else():
+    dice = np.random.default_rng(1)
+
+    def voice(seed):
+        own = np.random.default_rng(seed)
+        steps = np.repeat(own.uniform(0, 1, 60), 24 * 80)
+        return (dice.standard_normal(len(steps)) * 0.1 * steps).astype(np.float32)
+
+    ours, theirs = voice(3), voice(4)
+    for source, expected in ((ours, True), (theirs, False)):
+        echo, begin = Echo(), 60_000
+        delayed = np.concatenate([np.zeros(3600, np.float32), source]) * 0.2
+        for start in range(begin - 8 * FRAME, begin, FRAME):
+            echo.listen(delayed[start : start + FRAME])
+        played = (ours[begin - 21_600 : begin + 4800] * 32767).astype(np.int16)
+        assert (echo.likeness(played) > 0.72) is expected
+
+
+@pytest.mark.slow
+def test_two_hours_of_sessions_leave_nothing_behind():
+    import gc
+
+    engine = LiveEngine(fake_model(), rows=4, threads=0)
+    piece = np.concatenate([silence(300), utter("hello there."), silence(900)])
+    sizes = []
+    for opened in range(400):
+        seat = engine.sit(SessionConfig())
+        for _ in range(8):
+            seat.push(api.AudioIn(piece))
+        settle(engine, seat)
+        engine.leave(seat)
+        engine.step()
+        if opened in (100, 399):
+            gc.collect()
+            sizes.append(len(gc.get_objects()))
+    assert engine.taken == 0 and sizes[1] < sizes[0] * 1.05
