@@ -70,7 +70,7 @@ check: .venv/.dev
 	$(BIN)/ruff check
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	$(BIN)/cog --check -q README.md
+	$(BIN)/cog --check README.md
 	$(BIN)/pytest -q -m "not slow and not network"
 
 test: .venv/.dev .venv/.system
@@ -78,7 +78,7 @@ test: .venv/.dev .venv/.system
 	$(BIN)/ruff check
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	$(BIN)/cog --check -q README.md
+	$(BIN)/cog --check README.md
 	$(BIN)/pytest -q -m "not network"
 
 bench: .venv/.dev
