@@ -194,6 +194,14 @@ def level(pcm: Pcm, to: float = 0.07) -> Pcm:
     return (pcm * (to / (np.sqrt(np.mean(pcm**2)) + 1e-9))).astype(np.float32)
 
 
+def trimmed(pcm: Pcm) -> Pcm:
+    """The recording without the silence around it, so that its onset is the onset of speech."""
+    block = RATE // 100
+    loud = np.sqrt((pcm[: len(pcm) // block * block].reshape(-1, block) ** 2).mean(axis=1))
+    heard = np.flatnonzero(loud > 0.1 * loud.max())
+    return pcm[heard[0] * block : (heard[-1] + 1) * block] if len(heard) else pcm
+
+
 def cough(dice: np.random.Generator) -> Pcm:
     """Noise that bursts and decays in a quarter of a second, once or twice."""
     bursts = []
@@ -229,7 +237,7 @@ def pause_within(pcm: Pcm) -> int:
 def scenes(recordings: Sequence[Pcm], each: int, seed: int = 0) -> list[Scene]:
     """So many scenes of each kind, always the same ones for a seed; Float[N] recordings of 1 s and more at 24 kHz."""
     dice = rng.stream(seed, "turns")
-    clips = [level(clip[: 6 * RATE]) for clip in recordings if len(clip) >= RATE]
+    clips = [level(trimmed(clip)[: 6 * RATE]) for clip in recordings if len(clip) >= RATE]
     found: list[Scene] = []
 
     def pick() -> Pcm:
