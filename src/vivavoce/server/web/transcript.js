@@ -86,7 +86,7 @@ export class Transcript {
     this.show(line);
     const rest = whole.startsWith(heard) ? whole.slice(heard.length) : "";
     line.row.querySelector("del").textContent = rest;
-    this.note(id, heard ? "cut off" : "not heard");
+    if (rest.trim()) this.note(id, heard ? "cut off" : "not heard");
   }
 
   /** Only this share of it was heard. */
