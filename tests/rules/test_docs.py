@@ -57,6 +57,8 @@ def folder(tmp_path: Path) -> Path:
 
 def test_the_readme_s_python_runs(folder: Path):
     for code in blocks("python"):
+        if "AsyncOpenAI" in code:  # needs a server; tests/contract runs it
+            continue
         done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
 
