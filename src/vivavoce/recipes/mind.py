@@ -160,7 +160,7 @@ def measure(mind: Mind, *, dialogues: int, orders: int, foreign: int, seed: int 
     right: Counter[str] = Counter()
     asked: Counter[str] = Counter()
     wrong: list[tuple[str, str, str, str]] = []
-    known = _known_replies(character)
+    known = _known_replies(Character())
 
     def count(name: str, good: bool, turn: Turn, user: str, wanted: object, came: object) -> None:
         asked[name] += 1
@@ -213,9 +213,9 @@ def gather(events: Iterator[MindEvent]) -> tuple[list[Call], str, str | None]:
 def _known_replies(character: Character) -> dict[str, set[str]]:
     """Replies of the kinds of turns that answer with one of a few sentences."""
     known: dict[str, set[str]] = {}
-    for turn in character.talk(4000, 3):
+    for turn in character.talk(2000, 3):
         known.setdefault(turn.kind, set()).add(turn.reply)
-    for dialogue in character.dialogues(1000, 4):
+    for dialogue in character.dialogues(300, 4):
         for turn in dialogue.turns:
             known.setdefault(turn.kind, set()).add(turn.reply)
     return known
