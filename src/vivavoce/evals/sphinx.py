@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vivavoce.audio.loudness import at_level
 from vivavoce.audio.resample import resample
+from vivavoce.core import rng
 
 _RATE = 16_000
 
@@ -35,7 +36,10 @@ class Sphinx:
         """What it understands; nothing where the grammar does not fit."""
         sound = at_level(resample(wave, sample_rate, _RATE), _RATE)
         quiet = torch.zeros(_RATE // 5)
-        pcm = (torch.cat([quiet, sound, quiet]).clamp(-1, 1) * 32767).short().numpy().tobytes()
+        sound = torch.cat([quiet, sound, quiet])
+        # Machines leave silences of exact zeros, on which it fails; -70 dB of noise is what any microphone has.
+        sound = sound + 3e-4 * torch.randn(len(sound), generator=rng.torch_stream(0, "microphone"))
+        pcm = (sound.clamp(-1, 1) * 32767).short().numpy().tobytes()
         self._decoder.start_utt()
         self._decoder.process_raw(pcm, full_utt=True)
         self._decoder.end_utt()
