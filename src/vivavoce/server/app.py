@@ -1,14 +1,14 @@
 """The whole server as a FastAPI application."""
 
 import contextlib
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from fastapi.staticfiles import StaticFiles
+from fastapi.responses import FileResponse, JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.base import RequestResponseEndpoint
 
@@ -59,9 +59,32 @@ def create_app(engine: LiveEngine, settings: Settings | None = None) -> FastAPI:
     app.include_router(character.router())
     _operations(app, service)
     _errors(app, service)
-    if (WEB / "index.html").exists():
-        app.mount("/", StaticFiles(directory=WEB, html=True), name="web")
+    _page(app)
     return app
+
+
+def _page(app: FastAPI) -> None:
+    """One route for each file of the web page, so that nothing else is shadowed."""
+    for file in sorted(path for path in WEB.rglob("*") if path.is_file()):
+        name = file.relative_to(WEB).as_posix()
+        place = "/" if name == "index.html" else f"/{name}"
+        app.get(place, include_in_schema=False)(_file(file))
+
+
+def _file(file: Path) -> Callable[[], FileResponse]:
+    def serve() -> FileResponse:
+        return FileResponse(file)
+
+    return serve
+
+
+def _allowed(app: FastAPI, path: str) -> str:
+    """The methods that a path has, over all its routes."""
+    methods: set[str] = set()
+    for template, operations in app.openapi()["paths"].items():
+        if re.fullmatch(re.sub(r"\\{[^}]+\\}", "[^/]+", re.escape(template)), path):
+            methods |= {method.upper() for method in operations}
+    return ", ".join(sorted(methods)) or "GET"
 
 
 def _operations(app: FastAPI, service: Service) -> None:
@@ -125,7 +148,9 @@ def _errors(app: FastAPI, service: Service) -> None:
         return answer(400, str(error), "invalid_value", "voice" if isinstance(error, VoiceError) else None)
 
     @app.exception_handler(HTTPException)
-    async def http(_: Request, error: HTTPException) -> Response:
+    async def http(request: Request, error: HTTPException) -> Response:
         response = answer(error.status_code, str(error.detail), "not_found" if error.status_code == 404 else None)
         response.headers.update(error.headers or {})
+        if error.status_code == 405:
+            response.headers["Allow"] = _allowed(app, request.url.path)
         return response

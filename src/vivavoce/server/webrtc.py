@@ -294,7 +294,7 @@ def router(service: Service) -> APIRouter:
         "",
         status_code=201,
         summary="Call over WebRTC",
-        response_class=PlainTextResponse,
+        response_class=Response,
         responses={**ERRORS, **made},
         openapi_extra={"requestBody": body},
     )
