@@ -6,6 +6,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
 from live_server import serving
+from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from vivavoce.runtime.engine import LiveEngine
 from vivavoce.runtime.fake import fake_model
@@ -25,4 +26,5 @@ def generous() -> Iterator[str]:
 @schema.parametrize()
 @settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
 def test_the_server_does_what_it_describes(case, generous):
-    case.call_and_validate(base_url=generous)
+    # a schema cannot say which voices exist or what is sound, so 400 may answer what it allows
+    case.call_and_validate(base_url=generous, excluded_checks=[positive_data_acceptance])
