@@ -251,13 +251,14 @@ def scenes(recordings: Sequence[Pcm], each: int, seed: int = 0) -> list[Scene]:
         cut = pause_within(whole)
         pause = int(dice.integers(500, 1000)) * 24
         found.append(Scene(kind="pause", question=whole[:cut], rest=whole[cut:], pause=pause, answer=answer()))
-        for kind, intrusion in (
+        intrusions: tuple[tuple[Kind, Pcm | None], ...] = (
             ("interruption", pick()),
             ("backchannel", hum(dice)),
             ("cough", cough(dice)),
             ("noise", (dice.standard_normal(2 * RATE) * 0.07 * 10 ** (-dice.uniform(6, 24) / 20)).astype(np.float32)),
             ("echo", None),
-        ):
+        )
+        for kind, intrusion in intrusions:
             found.append(
                 Scene(
                     kind=kind,
