@@ -17,7 +17,7 @@ from vivavoce.assistant.thinking import Clerk
 from vivavoce.assistant.turn import Finished, Transcript, Turn
 from vivavoce.audio.files import mono, read_audio
 from vivavoce.core.errors import PartError, TextError
-from vivavoce.core.parts import load_part
+from vivavoce.core.parts import check_part, load_part
 from vivavoce.core.voice import Voice
 from vivavoce.models.codec import Codec
 from vivavoce.models.listener import Listener
@@ -29,6 +29,7 @@ from vivavoce.runtime.model import Model as Abilities
 from vivavoce.text.normalise import LONGEST
 
 BUNDLED = Path(__file__).parent.parent / "weights" / "mini"
+PARTS = ("listener", "words", "mind", "speaker", "codec")
 _ON = torch.ones(1, dtype=torch.bool)
 
 
@@ -44,6 +45,8 @@ def load(folder: str | Path = BUNDLED, *, threads: int = 1) -> "Model":
     folder = Path(folder)
     if not folder.is_dir():
         raise PartError(f"there is no model in {folder}; give a folder of parts, or nothing for the bundled model")
+    for part in PARTS:
+        check_part(folder, part)
     return Model(folder)
 
 

@@ -251,7 +251,8 @@ class Mouth:
                 f"the clip is not an audio file that can be read ({error}); give WAV, FLAC or Ogg"
             ) from error
         sound = resample(torch.from_numpy(wave.mean(1)), rate, RATE)[: _LONGEST_CLIP_SECONDS * RATE]
-        mel = self._mel(torch.nn.functional.pad(sound, (0, -len(sound) % self._mel.config.hop))[None])[0].T
+        sound = torch.nn.functional.pad(sound, (0, -len(sound) % self._mel.config.hop))
+        mel = self._mel(sound[None])[0].T
         level = mel.mean(1)
         speech = int((level > level.max() - 4.0).sum()) if len(level) and float(sound.abs().max()) > 1e-3 else 0
         seconds = speech * self._mel.config.hop / RATE
@@ -260,4 +261,6 @@ class Mouth:
                 f"the clip has {seconds:.1f} s of speech, but imitating a voice takes at least "
                 f"{_SHORTEST_CLIP_SECONDS} s; give a longer or louder recording"
             )
-        return self.speaker.listen(mel, track_pitch(sound, RATE).hz[: len(mel)])
+        hz = track_pitch(sound, RATE).hz
+        frames = min(len(mel), len(hz))
+        return self.speaker.listen(mel[:frames], hz[:frames])

@@ -1,5 +1,6 @@
 """The command ``vivavoce``: what it is made of, and how it says that something is wrong."""
 
+from logging import WARNING, Handler, LogRecord, getLogger
 from typing import Annotated, Any
 
 import typer
@@ -65,11 +66,19 @@ app = typer.Typer(
 )
 
 
+class _Said(Handler):
+    """Shows warnings of the library as sentences on the error stream."""
+
+    def emit(self, record: LogRecord) -> None:
+        """One line."""
+        typer.echo(f"vivavoce: {record.getMessage()}", err=True)
+
+
 @app.callback()
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the whole traceback when something goes wrong.")] = False,
 ) -> None:
-    pass
+    getLogger("vivavoce").handlers = [_Said(WARNING)]
 
 
 for command in (demo, ask, say, transcribe, models, export, serve, talk):

@@ -104,9 +104,8 @@ def read_card(folder: str | Path, name: str) -> dict[str, Any]:
     return _describe(Path(folder), name).get("card", {})
 
 
-def load_weights(folder: str | Path, name: str) -> tuple[Any, dict[str, Tensor]]:
-    """Configuration and tensors of a part in float32, checked against the digest in its JSON file."""
-    folder = Path(folder)
+def _read(folder: Path, name: str) -> tuple[dict[str, Any], bytes]:
+    """What a part is, and its weights' bytes, held against the digest in the JSON file."""
     described = _describe(folder, name)
     path = folder / described["weights"]["file"]
     try:
@@ -115,6 +114,17 @@ def load_weights(folder: str | Path, name: str) -> tuple[Any, dict[str, Tensor]]
         raise PartError(f"the weights {path} are missing; reinstall or export the part again") from error
     if hashlib.sha256(data).hexdigest() != described["weights"]["sha256"]:
         raise PartError(f"the weights {path} are damaged or do not belong to {name}.json; reinstall or export again")
+    return described, data
+
+
+def check_part(folder: str | Path, name: str) -> None:
+    """Raises PartError when a part is missing or damaged; much faster than loading it."""
+    _read(Path(folder), name)
+
+
+def load_weights(folder: str | Path, name: str) -> tuple[Any, dict[str, Tensor]]:
+    """Configuration and tensors of a part in float32, checked against the digest in its JSON file."""
+    described, data = _read(Path(folder), name)
     try:
         return configs.load(described["config"]), _widened(load_tensors(data))
     except (SafetensorError, ConfigError) as error:
