@@ -235,7 +235,7 @@ def train(run: ListenerRun, data: Path, out: Path, *, device: str = "cpu", check
         Checkpoints(out, every_seconds=checkpoint_seconds, identity=json.dumps(configs.dump(run.model))),
         Progress("listener"),
         JsonLines(out / "losses.jsonl"),
-        Validate(out / "dev.jsonl", measure, every_seconds=420),
+        Validate(out / "dev.jsonl", measure, every_seconds=420.0),
         Curves(out / "losses.jsonl", out / "curves.png"),
     )
     schedule = warm_cosine(run.steps, run.warmup)

@@ -31,7 +31,7 @@ from vivavoce.text.pronounce import pronunciations
 
 FLITE_VOICES = ("rms", "slt", "awb", "kal16", "kal")
 _FROM_FLITE = {"ax": "AH", "pau": "SIL", "axr": "ER", "ssil": "SIL"}
-Labelled = tuple[Float[Tensor, "T M"], np.ndarray]  # mel and the phone of each frame, -1 where not known
+Labelled = tuple[Float[Tensor, "_ M"], np.ndarray]  # mel and the phone of each frame, -1 where not known
 
 
 def run_flite(text: str, voice: str, path: Path) -> str:
