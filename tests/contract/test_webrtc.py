@@ -80,7 +80,7 @@ class Peer:
 
 
 @pytest.mark.xfail(
-    reason="passes on some machines and times out on others: it interrupts a real-time Opus stream by the wall clock",
+    reason="open defect: no response.done comes within a minute of the spoken question; the cause is not known yet",
     strict=False,
 )
 async def test_a_call_is_answered_interrupted_and_remembers_what_was_heard(address):

@@ -10,6 +10,8 @@ from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 from torch import Tensor, nn
 
+from vivavoce.core.errors import TrainingError
+
 BatchT = TypeVar("BatchT")
 OutT = TypeVar("OutT")
 
@@ -40,9 +42,7 @@ class Task(ABC, nn.Module, Generic[BatchT, OutT]):
     def parameters_of(self, phase: str) -> list[nn.Parameter]:
         """What the phase's optimiser may change; a task with several phases says so."""
         if len(self.phases) > 1:
-            raise NotImplementedError(
-                f"{type(self).__name__} has {len(self.phases)} phases and must divide its parameters"
-            )
+            raise TrainingError(f"{type(self).__name__} has {len(self.phases)} phases and must divide its parameters")
         return [p for p in self.parameters() if p.requires_grad]
 
     def skip(self, phase: str, step: int) -> bool:
