@@ -215,7 +215,7 @@ def test_voices_lost_lines_and_the_keyboard(address, tmp_path):
         expect(note).to_contain_text("tick the box", timeout=PATIENCE)
         page.get_by_label("It is mine").check()
         page.get_by_role("button", name="Record the sentence").click()
-        page.wait_for_timeout(800)
+        page.wait_for_timeout(2500)
         page.get_by_role("button", name="Stop recording").click()
         expect(note).to_contain_text("Recorded", timeout=PATIENCE)
         page.get_by_role("button", name="Clone", exact=True).click()
