@@ -4,7 +4,9 @@ While somebody speaks, the listener runs on chunks and the search keeps the word
 of it is heard once more with every frame in view of every other; that takes tens of milliseconds and is what counts.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -40,7 +42,6 @@ class Turn:
     search: SearchState
     waiting: list[Tensor] = field(default_factory=list)
     sound: list[Tensor] = field(default_factory=list)
-    finished: tuple[int, Heard] | None = None
 
 
 @dataclass
@@ -99,17 +100,18 @@ class Ears:
         turn.waiting = [waiting[:, ready:]]
         return self._told(*self.search.best(turn.search, final=False))
 
-    @torch.inference_mode()
     def finish(self, state: HearingState, row: int) -> Heard:
-        """The turn as it is, heard once more as a whole; remembers the answer until more sound comes."""
+        """The turn as it is, heard once more as a whole."""
+        return self.later(state, row)()
+
+    def later(self, state: HearingState, row: int) -> Callable[[], Heard]:
+        """`finish` as of now, to be called on any thread."""
         turn = state.turns[row]
         if turn is None or not turn.sound:
-            return Heard()
+            return Heard
         wave = torch.cat(turn.sound, dim=1)
         turn.sound = [wave]
-        if turn.finished is None or turn.finished[0] != wave.shape[1]:
-            turn.finished = wave.shape[1], self.whole(wave)
-        return turn.finished[1]
+        return partial(self.whole, wave)
 
     @torch.inference_mode()
     def whole(self, wave: Float[Tensor, "1 N"]) -> Heard:

@@ -1,11 +1,15 @@
 """One conversation, without thread or socket: inputs and steps of the model go in, outputs come out.
 
 The engine calls it in this order, again and again: `work` (inputs up to the next sound), `frame` and `noticed` (one
-frame of the microphone, what the activity detector says of it), `to_hear` and `heard` (the words), `think`, `spoke`.
+frame of the microphone, what the activity detector says of it), `to_hear` and `heard` (the words), `think`, and `spoke`
+for each reply that is `speaking`. One reply at a time belongs to the conversation; replies out of band are made beside
+it.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import replace
 from itertools import count
 from typing import Protocol, runtime_checkable
@@ -53,11 +57,11 @@ from vivavoce.runtime.echo import Echo
 from vivavoce.runtime.history import Entry, History
 from vivavoce.runtime.listening import CHUNK, Microphone, StableWords, meant
 from vivavoce.runtime.model import FRAME, Context, Heard, Pcm, Spoken
-from vivavoce.runtime.replying import Mouth, Reply, Thoughts
+from vivavoce.runtime.replying import SILENT, Mouth, Reply, Thoughts
 
 LONGEST_INPUT = 300 * 24_000
 SHORTEST_INPUT = 100 * 24
-WAITING_REPLIES = 8
+MOST_APART = 8
 URGENT = (Stop, Hush, Played, Configure)
 TAGGED = (Stop, Commit, Add, Delete, Truncate, Retrieve)
 
@@ -70,8 +74,24 @@ class Row(Mouth, Protocol):
         """Makes the hearing row fresh."""
         ...
 
-    def hear_rest(self, pcm: Pcm | None) -> Heard:
-        """Takes a last frame, if there is one, and gives the final words."""
+    def hear_more(self, pcm: Pcm) -> None:
+        """Takes whole frames."""
+        ...
+
+    def hear_rest(self) -> Heard:
+        """The final words if nothing more comes."""
+        ...
+
+    def hear_whole(self) -> Future[Heard]:
+        """The final words if nothing more comes; they are found while the steps go on."""
+        ...
+
+    def spare_mouth(self) -> Mouth | None:
+        """Another speaking row; None when all are in use."""
+        ...
+
+    def give_back(self, mouth: Mouth) -> None:
+        """A spare mouth is not needed any more."""
         ...
 
     def ponder(self, context: Context, recite: str | None) -> Thoughts:
@@ -90,11 +110,13 @@ class Conversation:
         self._turns = t.Turns(config.turns)
         self._echo = Echo()
         self._words = StableWords()
-        self._heard = Heard()
+        self._whole: Future[Heard] | None = None
+        self._whole_is_new = False
         self._inputs: deque[Input] = deque()
         self._numbers = count(1)
         self._reply: Reply | None = None
         self._last: Reply | None = None
+        self._apart: list[Reply] = []
         self._waiting: deque[ReplyOptions] = deque()
         self._user_entry: str | None = None
         self._floor = False
@@ -221,12 +243,12 @@ class Conversation:
     def noticed(self, pcm: Pcm, speech: float) -> None:
         """What the activity detector says of that frame."""
         reply = self._reply or self._last
+        self._echo.listen(pcm)
         echo = False
-        if reply is not None and speech >= self.config.turns.threshold / 2:
-            echo = self._echo.sounds_like(pcm, reply.sound_near(self._turns.position))
-        else:
-            self._echo.listen(pcm)
-        self._turn(t.Frame(speech, echo))
+        if reply is not None and self._turns.echoes and speech >= self.config.turns.threshold / 2:
+            echo = self._echo.sounds_like(reply.sound_near(self._turns.position))
+        level_db = 10 * math.log10(float(np.dot(pcm, pcm)) / len(pcm) + 1e-10)
+        self._turn(t.Frame(speech, echo, level_db))
         if self.microphone.heard_to is None:
             keep = (self.config.turns.prefix_padding_ms + 200) * 24
             self.microphone.keep_from(self.microphone.now - keep)
@@ -241,19 +263,33 @@ class Conversation:
 
     def heard(self, heard: Heard) -> None:
         """What the turn sounds like now."""
-        self._heard = heard
         if self._floor and self._user_entry:
             delta = self._words.more(heard)
             if delta:
                 self._emit(UserText(self._user_entry, delta))
         self._turn(t.Judged(heard.done, len(heard.words), meant(heard.words)))
 
+    def _heard_whole(self) -> bool:
+        """Takes the words of the whole turn once they are there; says whether they came."""
+        whole = self._whole
+        if whole is None or not whole.done() or not self._whole_is_new:
+            return False
+        self._whole_is_new = False
+        heard = whole.result()
+        self._turn(t.Judged(heard.done, len(heard.words), meant(heard.words), whole=True))
+        return True
+
+    def _final_words(self) -> Heard:
+        """What was heard as a whole since the last voice, or is heard so now."""
+        return self._row.hear_rest() if self._whole is None else self._whole.result()
+
     def _begin_hearing(self) -> None:
         self._row.hear_anew()
-        self._heard, self._words = Heard(), StableWords()
+        self._words, self._whole = StableWords(), None
 
     def _forget_turn(self) -> None:
         self.microphone.forget()
+        self._whole = None
         self._user_entry, self._floor = None, False
         self._turn(t.InputTaken())
 
@@ -270,8 +306,10 @@ class Conversation:
             mic.attend(mic.start)
             self._begin_hearing()
         while (pcm := mic.unheard()) is not None:
-            self._row.hear_rest(pcm)
-        self._commit_input(self._row.hear_rest(mic.rest()))
+            self._row.hear_more(pcm)
+        if (rest := mic.rest()) is not None:
+            self._row.hear_more(rest)
+        self._commit_input(self._row.hear_rest())
         self._turn(t.InputTaken())
 
     def _commit_input(self, heard: Heard) -> Entry:
@@ -288,7 +326,7 @@ class Conversation:
         rest = self._words.rest(text)
         self._emit(UserText(entry_id, rest, True, text, heard.words, len(sound)))
         self.microphone.forget()
-        self._user_entry, self._floor = None, False
+        self._user_entry, self._floor, self._whole = None, False, None
         return entry
 
     # ---- turns ----
@@ -306,12 +344,16 @@ class Conversation:
                     self._emit(UserSpeech(False, at, self._user_entry or ""))
                 case t.Forget():
                     self.microphone.forget()
+                    self._whole = None
+                case t.Judge():
+                    self._whole, self._whole_is_new = self._row.hear_whole(), True
                 case t.Prepare():
                     self._prepare()
                 case t.Discard():
+                    self._whole = None
                     self._drop_prepared()
                 case t.CommitInput():
-                    self._commit_input(self._row.hear_rest(None))
+                    self._commit_input(self._final_words())
                 case t.Reply():
                     if not self.config.only_listen:
                         self._reply_to_speech()
@@ -351,37 +393,46 @@ class Conversation:
     # ---- replies ----
 
     @property
-    def speaking(self) -> bool:
-        """Whether the model should make sound for us now."""
-        return self._reply is not None and self._reply.wants_to_speak
+    def speaking(self) -> list[Reply]:
+        """The replies that the model should make sound for now."""
+        return [reply for reply in self._replies if reply.wants_to_speak]
 
     @property
     def busy(self) -> bool:
-        """Whether a reply is being made."""
+        """Whether the reply of the conversation is being made."""
         return self._reply is not None and not self._reply.ended
 
+    @property
+    def _replies(self) -> list[Reply]:
+        return ([self._reply] if self._reply else []) + self._apart
+
     def think(self) -> bool:
-        """Takes what the mind has come up with; says whether there was anything."""
-        reply = self._reply
-        if reply is None or reply.ended:
-            return False
-        fresh = reply.think()
-        self._after(reply)
+        """Takes what the mind has come up with and what was heard as a whole; says whether there was anything."""
+        fresh = self._heard_whole()
+        for reply in self._replies:
+            if not reply.ended:
+                fresh |= reply.think()
+                self._after(reply)
         return fresh
 
-    def spoke(self, spoken: Spoken) -> None:
-        """Takes sound that became ready."""
-        reply = self._reply
-        if reply is None or reply.ended:
+    def spoke(self, reply: Reply, spoken: Spoken) -> None:
+        """Takes sound of a reply that became ready."""
+        if reply.ended:
             return
         reply.spoke(spoken)
-        if reply.released:
+        if reply is self._reply and reply.released:
             self._turn(t.ReplyGrew(reply.turn, reply.samples))
         reply.think()
         self._after(reply)
 
     def _after(self, reply: Reply) -> None:
-        if reply.restyled and reply.released and not reply.options.apart:
+        if reply.options.apart:
+            if reply.ended:
+                self._apart.remove(reply)
+                self._row.give_back(reply.mouth)
+                self._next_reply()
+            return
+        if reply.restyled and reply.released:
             self.config, reply.restyled = replace(self.config, voice=reply.restyled), None
         if not reply.ended or not reply.released:
             return
@@ -390,8 +441,25 @@ class Conversation:
         self._next_reply()
 
     def _next_reply(self) -> None:
-        if self._waiting and not self.busy:
-            self._start_reply(self._waiting.popleft())
+        """Begins the replies that waited, as far as there is room."""
+        for options in list(self._waiting):
+            if self._begins(options):
+                self._waiting.remove(options)
+
+    def _begins(self, options: ReplyOptions) -> bool:
+        """Begins a reply unless it has to wait: for the reply before it, or for a mouth of its own."""
+        if not options.apart:
+            if self.busy:
+                return False
+            self._start_reply(options)
+            return True
+        mouth: Mouth | None = SILENT
+        if options.over(self.config).audio_out:
+            mouth = self._row.spare_mouth()
+        if mouth is None:
+            return False
+        self._apart.append(self._make_reply(options, mouth, None))
+        return True
 
     def _respond(self, options: ReplyOptions) -> None:
         if self.config.only_listen:
@@ -399,19 +467,19 @@ class Conversation:
         for entry in options.input or ():
             if isinstance(entry, str):
                 self.history.find(entry)
-        self._drop_prepared()
-        if self.busy:
-            if not options.apart and not (self._reply and self._reply.options.apart):
+        if not options.apart:
+            self._drop_prepared()
+            if self.busy:
                 return self._refuse(
                     "conversation_already_has_active_response",
                     "The conversation has an active response already; wait for response.done or cancel it.",
                     options.tag,
                 )
-            if len(self._waiting) >= WAITING_REPLIES:
-                return self._refuse("too_many_responses", f"{WAITING_REPLIES} responses wait already.", options.tag)
+            return self._start_reply(options)
+        if len(self._waiting) + len(self._apart) >= MOST_APART:
+            return self._refuse("too_many_responses", f"{MOST_APART} responses are being made already.", options.tag)
+        if self._waiting or not self._begins(options):
             self._waiting.append(options)
-        else:
-            self._start_reply(options)
 
     def _reply_to_speech(self) -> None:
         ready = self._reply
@@ -423,7 +491,7 @@ class Conversation:
                 return
             self._drop_prepared()
         if self.busy:
-            if len(self._waiting) < WAITING_REPLIES:
+            if len(self._waiting) < MOST_APART:
                 self._waiting.append(ReplyOptions())
         else:
             self._start_reply(ReplyOptions())
@@ -438,7 +506,7 @@ class Conversation:
     def _prepare(self) -> None:
         if self.busy or self.config.only_listen:
             return
-        heard = self._row.hear_rest(None)
+        heard = self._final_words()
         text = " ".join(word.text for word in heard.words)
         samples = self.microphone.now - self.microphone.start
         likely = Entry(id="item_being_said", text=text, spoken=True, words=heard.words, samples=samples)
@@ -450,6 +518,11 @@ class Conversation:
             self._reply = None
 
     def _start_reply(self, options: ReplyOptions, likely: Entry | None = None) -> None:
+        self._reply = self._make_reply(options, self._row, likely)
+        if likely is None:
+            self._begin_turn(self._reply)
+
+    def _make_reply(self, options: ReplyOptions, mouth: Mouth, likely: Entry | None) -> Reply:
         config = options.over(self.config)
         turn = next(self._numbers)
         entries = self._about(options) + ((likely,) if likely else ())
@@ -461,21 +534,18 @@ class Conversation:
             voice=config.voice,
             seed=config.seed + turn,
         )
-        reply = Reply(
+        return Reply(
             turn=turn,
             config=config,
             options=options,
             context=context,
             thoughts=self._row.ponder(context, options.recite),
-            mouth=self._row,
+            mouth=mouth,
             new_id=self._new_id,
             emit=self._reply_output,
-            add=self._add_of_reply,
+            add=_nowhere if options.apart else self.history.add,
             released=likely is None,
         )
-        self._reply = reply
-        if likely is None:
-            self._begin_turn(reply)
 
     def _about(self, options: ReplyOptions) -> tuple[Entry, ...]:
         """What a reply answers; ids of entries were checked when it was asked for."""
@@ -492,8 +562,8 @@ class Conversation:
         sound = entry.audio.astype(np.float32) / 32767
         for begin in range(0, len(sound), CHUNK):
             piece = sound[begin : begin + CHUNK]
-            self._row.hear_rest(np.pad(piece, (0, -len(piece) % FRAME)))
-        heard = self._row.hear_rest(None)
+            self._row.hear_more(np.pad(piece, (0, -len(piece) % FRAME)))
+        heard = self._row.hear_rest()
         if self.microphone.heard_to is not None:
             # the row was in the middle of the user's turn: it hears that again
             self._row.hear_anew()
@@ -504,11 +574,6 @@ class Conversation:
         self._turn(t.ReplyBegan(reply.turn))
         self._turn(t.ReplyGrew(reply.turn, reply.samples))
 
-    def _add_of_reply(self, entry: Entry) -> str | None:
-        if self._reply and self._reply.options.apart:
-            return None
-        return self.history.add(entry)
-
     def _reply_output(self, output: Output) -> None:
         if isinstance(output, EntryDone) and self.history.knows(output.entry.id):
             self.history.put(output.entry)
@@ -517,6 +582,9 @@ class Conversation:
 
     def _stop(self, turn: int | None, tag: object) -> None:
         self._drop_prepared()
+        for reply in [reply for reply in self._apart if reply.turn == turn]:
+            reply.end("client_cancelled")
+            return self._after(reply)
         if not self.busy or (turn is not None and self._reply and self._reply.turn != turn):
             return self._refuse("response_cancel_not_active", "There is no active response to cancel.", tag)
         self._end_reply("client_cancelled")
@@ -531,20 +599,31 @@ class Conversation:
         self._turn(t.ReplyStopped(reply.turn))
         self._last, self._reply = reply, None
 
-    def broke(self, message: str) -> None:
-        """The model failed on this row: what it was doing is over, the conversation is not."""
-        if self._reply:
+    def broke(self, message: str, reply: Reply | None = None) -> None:
+        """The model failed on this row, or on this reply: that is over, the conversation is not."""
+        if reply is not None and reply.options.apart:
+            reply.end("failed", error=message)
+            self._after(reply)
+        elif self._reply:
             self._reply.error = message
             self._end_reply("failed")
         self._refuse("server_error", message)
 
     def close(self) -> None:
         """Stops everything without a word."""
-        if self._reply:
-            self._reply.drop()
-            self._reply = None
+        for reply in self._replies:
+            reply.drop()
+            if reply.options.apart:
+                self._row.give_back(reply.mouth)
+        self._reply, self._apart = None, []
 
     def audio_bytes(self) -> int:
         """Memory that sound of this conversation takes."""
         kept = sum(e.audio.nbytes for e in self.history.entries if isinstance(e.audio, np.ndarray))
         return kept + 2 * self.microphone.length
+
+
+def _nowhere(entry: Entry) -> str | None:
+    """What is said out of band becomes no part of the conversation."""
+    del entry
+    return None

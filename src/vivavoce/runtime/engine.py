@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -24,8 +24,8 @@ from torch import Tensor
 from vivavoce.core.errors import CapacityError, VivavoceError
 from vivavoce.runtime.api import AudioIn, AudioOut, Input, Output, SessionConfig
 from vivavoce.runtime.conversation import Conversation
-from vivavoce.runtime.model import FRAME, Context, Heard, Model, Pcm, Say, Spoken, Thought
-from vivavoce.runtime.replying import InlineThoughts, Thoughts, ThreadThoughts
+from vivavoce.runtime.model import FRAME, Context, Heard, Model, Pcm, Say, Thought
+from vivavoce.runtime.replying import SILENT, InlineThoughts, Mouth, Thoughts, ThreadThoughts
 
 log = logging.getLogger(__name__)
 
@@ -64,39 +64,57 @@ class _Recital:
         yield Say(self._text)
 
 
-class _EngineRow:
-    """One row of the model's states, as lent to a conversation."""
+class _EngineMouth:
+    """One speaking row."""
+
+    def __init__(self, engine: "LiveEngine", mouth: int) -> None:
+        self._engine, self.mouth = engine, mouth
+
+    def begin(self, config: SessionConfig, seed: int) -> None:
+        self._engine.model.speaking.begin(self._engine.states[2], self.mouth, config.voice, seed)
+
+    def feed(self, text: str, last: bool) -> None:
+        self._engine.model.speaking.feed(self._engine.states[2], self.mouth, text, last)
+
+    def stop(self) -> None:
+        self._engine.model.speaking.stop(self._engine.states[2], self.mouth)
+
+
+class _EngineRow(_EngineMouth):
+    """One row of the model's states, as lent to a conversation: ears and a mouth."""
 
     def __init__(self, engine: "LiveEngine", index: int) -> None:
-        self._engine, self._index = engine, index
+        super().__init__(engine, index)
+        self._index = index
         self._mask = torch.zeros(engine.rows, dtype=torch.bool)
         self._mask[index] = True
 
     def hear_anew(self) -> None:
         self._engine.states[1].reset(self._mask)
 
-    def hear_rest(self, pcm: Pcm | None) -> Heard:
-        model, state = self._engine.model, self._engine.states[1]
-        if pcm is not None:
-            model.hearing.step(_batch({self._index: pcm}, self._engine.rows), state, self._mask)
-        return model.hearing.finish(state, self._index)
+    def hear_more(self, pcm: Pcm) -> None:
+        engine = self._engine
+        engine.model.hearing.step(_batch({self._index: pcm}, engine.rows), engine.states[1], self._mask)
+
+    def hear_rest(self) -> Heard:
+        return self._engine.model.hearing.finish(self._engine.states[1], self._index)
+
+    def hear_whole(self) -> Future[Heard]:
+        return self._engine.hear_whole(self._index)
+
+    def spare_mouth(self) -> Mouth | None:
+        return self._engine.spare_mouth()
+
+    def give_back(self, mouth: Mouth) -> None:
+        self._engine.give_back(mouth)
 
     def ponder(self, context: Context, recite: str | None) -> Thoughts:
         return self._engine.ponder(context, recite)
 
-    def begin(self, config: SessionConfig, seed: int) -> None:
-        self._engine.model.speaking.begin(self._engine.states[2], self._index, config.voice, seed)
-
-    def feed(self, text: str, last: bool) -> None:
-        self._engine.model.speaking.feed(self._engine.states[2], self._index, text, last)
-
-    def stop(self) -> None:
-        self._engine.model.speaking.stop(self._engine.states[2], self._index)
-
     def reset(self) -> None:
         """Makes the row fresh for the next conversation."""
         self.stop()
-        for state in self._engine.states:
+        for state in self._engine.states[:2]:
             state.reset(self._mask)
 
 
@@ -230,11 +248,14 @@ class LiveEngine:
     ) -> None:
         """Allocates the states; with ``threads=0`` nothing runs by itself and `step` has to be called."""
         self.model, self.rows, self.stats = model, rows, Stats()
+        mouths = rows + max(1, rows // 2)
         self.states: tuple[Any, Any, Any] = (
             model.activity.init_state(rows),
             model.hearing.init_state(rows),
-            model.speaking.init_state(rows),
+            model.speaking.init_state(mouths),
         )
+        self._mouths = mouths
+        self._spare = deque(range(rows, mouths))
         self._clock = clock if threads else None
         self._free = deque(range(rows))
         self._seats: dict[int, Seat] = {}
@@ -244,10 +265,12 @@ class LiveEngine:
         self._wake = threading.Event()
         self._numbers = itertools.count(1)
         self._pool: Executor | None = None
+        self._ears: Executor | None = None
         self._thread: threading.Thread | None = None
         self._stopping = False
         if threads:
             self._pool = ThreadPoolExecutor(threads, thread_name_prefix="vivavoce-think")
+            self._ears = ThreadPoolExecutor(1, thread_name_prefix="vivavoce-hear")
             self._thread = threading.Thread(target=self._run, name="vivavoce-step", daemon=True)
             self._thread.start()
 
@@ -294,8 +317,9 @@ class LiveEngine:
         self.wake()
         if self._thread:
             self._thread.join()
-        if self._pool:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._ears):
+            if pool:
+                pool.shutdown(wait=False, cancel_futures=True)
 
     def wake(self) -> None:
         """There is something to do."""
@@ -307,6 +331,27 @@ class LiveEngine:
         if self._pool is None:
             return InlineThoughts(thinking, context)
         return ThreadThoughts(thinking, context, self._pool, self.wake)
+
+    def hear_whole(self, row: int) -> Future[Heard]:
+        """The final words of a row's turn, if nothing more comes."""
+        work = self.model.hearing.later(self.states[1], row)
+        if self._ears is not None:
+            found = self._ears.submit(work)
+            found.add_done_callback(lambda _: self.wake())
+            return found
+        given: Future[Heard] = Future()
+        given.set_result(work())
+        return given
+
+    def spare_mouth(self) -> Mouth | None:
+        """A speaking row beside those of the conversations; None when all are in use."""
+        return _EngineMouth(self, self._spare.popleft()) if self._spare else None
+
+    def give_back(self, mouth: Mouth) -> None:
+        """A speaking row that was spare is so again."""
+        if mouth is not SILENT:
+            mouth.stop()
+            self._spare.append(mouth.mouth)
 
     # ---- the clock ----
 
@@ -395,18 +440,27 @@ class LiveEngine:
 
     def _speak(self, seats: list[Seat]) -> bool:
         """A little more sound of every reply."""
-        rows = {seat.index: np.zeros(1, np.float32) for seat in seats if seat.conversation.speaking and not seat.slow}
-        if not rows:
+        speakers = {
+            reply.mouth.mouth: (seat, reply) for seat in seats if not seat.slow for reply in seat.conversation.speaking
+        }
+        if not speakers:
             return False
-        results: list[Spoken | None] | None = self._guard(
-            rows, lambda _, active: self.model.speaking.step(self.states[2], active)
-        )
+        active = torch.zeros(self._mouths, dtype=torch.bool)
+        active[list(speakers)] = True
+        try:
+            results = self.model.speaking.step(self.states[2], active)
+        except Exception as error:
+            message = _told(error, [seat.index for seat, _ in speakers.values()])
+            for seat, reply in speakers.values():
+                reply.mouth.stop()
+                seat.conversation.broke(message, reply)
+            return True
         did = False
-        for row in rows:
-            spoken = results[row] if results else None
+        for mouth, (seat, reply) in speakers.items():
+            spoken = results[mouth]
             if spoken is not None:
                 did = True
-                self._seats[row].conversation.spoke(spoken)
+                seat.conversation.spoke(reply, spoken)
         return did
 
     def _guard(self, frames: dict[int, Pcm], call: Callable[[Tensor, Tensor], Any]) -> Any:
@@ -417,9 +471,14 @@ class LiveEngine:
         try:
             return call(_batch(frames, self.rows), active)
         except Exception as error:
-            log.exception("the model failed on rows %s", list(frames))
-            message = str(error) if isinstance(error, VivavoceError) else f"The model failed ({type(error).__name__})."
+            message = _told(error, list(frames))
             for row in frames:
                 self._seats[row].row.reset()
                 self._seats[row].conversation.broke(message)
             return None
+
+
+def _told(error: Exception, rows: list[int]) -> str:
+    """Says in the log that the model broke, and gives the sentence for the client."""
+    log.error("the model failed on rows %s", rows, exc_info=error)
+    return str(error) if isinstance(error, VivavoceError) else f"The model failed ({type(error).__name__})."

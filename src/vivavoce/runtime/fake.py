@@ -10,6 +10,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ TONE, REST = 1440, 480
 SYMBOL = TONE + REST
 HOP = 240
 LEVEL = 0.2
+_SPECTRUM = 2048
 
 
 def _frequency(symbol: int) -> float:
@@ -51,6 +53,18 @@ def _loud(pcm: np.ndarray) -> np.ndarray:
     return np.sqrt((frames**2).mean(axis=1)) > LEVEL / 5
 
 
+@cache
+def _hann(length: int) -> np.ndarray:
+    return np.hanning(length).astype(np.float32)
+
+
+def _symbol(piece: np.ndarray) -> int:
+    """The tone of a sound, by its strongest frequency; only the first 85 ms are looked at."""
+    piece = piece[:_SPECTRUM]
+    strength = np.abs(np.fft.rfft(piece * _hann(len(piece)), _SPECTRUM))
+    return round((int(np.argmax(strength)) * RATE / _SPECTRUM - 400) / 64)
+
+
 def read_tones(pcm: np.ndarray) -> list[tuple[str, int, int]]:
     """The characters in a sound, with begin and end."""
     pcm = np.asarray(pcm, np.float32)
@@ -61,8 +75,7 @@ def read_tones(pcm: np.ndarray) -> list[tuple[str, int, int]]:
         elif not on and begin is not None:
             piece = pcm[begin * HOP : index * HOP]
             if len(piece) >= 4 * HOP:
-                spectrum = np.abs(np.fft.rfft(piece * np.hanning(len(piece)), 8192))
-                symbol = round((np.argmax(spectrum) * RATE / 8192 - 400) / 64)
+                symbol = _symbol(piece)
                 if 0 <= symbol < len(ALPHABET):
                     found.append((ALPHABET[symbol], begin * HOP, index * HOP))
             begin = None
@@ -117,12 +130,13 @@ class ToneHearing:
 
     def _listen(self, state: ToneState, row: int, pcm: np.ndarray) -> Heard:
         state.rest[row] = np.concatenate([state.rest[row], pcm])
+        found = self._open(state, row)
         if not _loud(state.rest[row][-HOP:]).any():
             # between two tones: what came before does not change any more
-            state.found[row] += self._open(state, row)
+            state.found[row] += found
             state.offset[row] += len(state.rest[row])
-            state.rest[row] = np.zeros(0, np.float32)
-        return self.finish(state, row)
+            state.rest[row], found = np.zeros(0, np.float32), []
+        return self._told(state.found[row] + found)
 
     def _open(self, state: ToneState, row: int) -> list[tuple[str, int, int]]:
         at = state.offset[row]
@@ -130,7 +144,15 @@ class ToneHearing:
 
     def finish(self, state: ToneState, row: int) -> Heard:
         """The words if nothing more comes."""
-        words = words_of(state.found[row] + self._open(state, row))
+        return self.later(state, row)()
+
+    def later(self, state: ToneState, row: int) -> Callable[[], Heard]:
+        """The same, on another thread."""
+        found = state.found[row] + self._open(state, row)
+        return partial(self._told, found)
+
+    def _told(self, found: list[tuple[str, int, int]]) -> Heard:
+        words = words_of(found)
         last = words[-1].text[-1] if words else ""
         done = 0.95 if last in (".", "?", "!") else 0.1 if last in (",", "-") else 0.6
         return Heard(words, done if words else 0.0)

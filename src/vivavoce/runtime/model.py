@@ -5,7 +5,7 @@ say, `Speaking` makes it sound. The engine owns their states and calls all but `
 at once. All times are samples at 24 kHz.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -128,6 +128,10 @@ class Hearing(Protocol[StateT]):
 
     def finish(self, state: StateT, row: int) -> Heard:
         """What the turn sounds like if nothing more comes; changes nothing."""
+        ...
+
+    def later(self, state: StateT, row: int) -> Callable[[], Heard]:
+        """`finish` as of now, to be called on any thread while the steps go on."""
         ...
 
 

@@ -28,7 +28,8 @@ from vivavoce.runtime.api import (
 from vivavoce.runtime.history import Entry
 from vivavoce.runtime.model import FRAME, Call, Context, Restyle, Say, Spoken, Thinking, Thought, Word
 
-AHEAD_WHILE_PREPARING = 2 * 24_000
+AHEAD_WHILE_PREPARING = 12_000
+"""Samples that are made of an answer that is perhaps not wanted: enough to begin with."""
 
 
 def text_tokens(text: str) -> int:
@@ -131,7 +132,12 @@ class ThreadThoughts:
 
 @runtime_checkable
 class Mouth(Protocol):
-    """The speaking row of one conversation."""
+    """A speaking row that is lent to a conversation."""
+
+    @property
+    def mouth(self) -> int:
+        """Its number."""
+        ...
 
     def begin(self, config: SessionConfig, seed: int) -> None:
         """A new reply in this conversation's voice."""
@@ -144,6 +150,24 @@ class Mouth(Protocol):
     def stop(self) -> None:
         """Drops the rest."""
         ...
+
+
+class Silent:
+    """No mouth at all, for answers in writing."""
+
+    mouth = -1
+
+    def begin(self, config: SessionConfig, seed: int) -> None:
+        """Nothing."""
+
+    def feed(self, text: str, last: bool) -> None:
+        """Nothing."""
+
+    def stop(self) -> None:
+        """Nothing."""
+
+
+SILENT = Silent()
 
 
 class Reply:
@@ -168,7 +192,7 @@ class Reply:
     ) -> None:
         """Begins to think; ``config`` already has the options in it."""
         self.turn, self.config, self.options, self.context, self.released = turn, config, options, context, released
-        self._thoughts, self._mouth, self._new_id, self._emit_now, self._add = thoughts, mouth, new_id, emit, add
+        self._thoughts, self.mouth, self._new_id, self._emit_now, self._add = thoughts, mouth, new_id, emit, add
         self._held: list[Callable[[], None]] = []
         self._calls: list[Call] = []
         self._places = 0
@@ -233,11 +257,11 @@ class Reply:
                     if not self._fed:
                         self.config = replace(self.config, voice=voice)
                         if self.config.audio_out:
-                            self._mouth.begin(self.config, self.context.seed)
+                            self.mouth.begin(self.config, self.context.seed)
                 case Over(error):
                     self._thought_all, self.error = True, error
                     if self._fed:
-                        self._mouth.feed("", True)
+                        self.mouth.feed("", True)
                 case _:
                     pass
         if self.error:
@@ -262,14 +286,17 @@ class Reply:
             self._spoke_all = True
 
     def sound_near(self, position: int) -> np.ndarray:
-        """What the loudspeaker gives around this sample: from 900 ms before to 200 ms after."""
+        """What the loudspeaker gives around this sample: from 900 ms before to 200 ms after, Int16[N].
+
+        Silence where there was nothing yet; shorter where nothing more is made.
+        """
         begin, end = position - 900 * 24, position + 200 * 24
-        at, pieces = 0, []
+        at, pieces = 0, [np.zeros(max(0, -begin), np.int16)]
         for piece in self._sound:
             if at + len(piece) > begin and at < end:
-                pieces.append(piece)
+                pieces.append(piece[max(0, begin - at) : end - at])
             at += len(piece)
-        return np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
+        return np.concatenate(pieces)
 
     @property
     def _too_long(self) -> bool:
@@ -285,7 +312,7 @@ class Reply:
         self._do(lambda: self._emit_now(TextOut(self.turn, entry_id, text)))
         if self.config.audio_out:
             self._fed = True
-            self._mouth.feed(text, False)
+            self.mouth.feed(text, False)
 
     def _call(self, call: Call) -> None:
         entry = Entry(
@@ -316,7 +343,7 @@ class Reply:
         self.ended = True
         self._thoughts.cancel()
         if why != "completed":
-            self._mouth.stop()
+            self.mouth.stop()
         if self._message is not None:
             whole = why == "completed"
             self._done(
@@ -340,7 +367,7 @@ class Reply:
         """It was only prepared and is not wanted."""
         self.ended = True
         self._thoughts.cancel()
-        self._mouth.stop()
+        self.mouth.stop()
         self._held.clear()
 
     @property

@@ -3,14 +3,18 @@
 `Turns.on(event, now)` is told one thing at a time and answers with actions. ``now`` is the number of microphone
 samples so far (24 kHz). Three ways to find the end of a user's turn: by sound (`server_vad`: a fixed silence), by
 meaning (`semantic_vad`: the model says how likely it is that the speaker is done, and the silence we wait for
-follows), or not at all (`none`: push to talk). During the silence a reply is prepared, and thrown away if speech
-goes on.
+follows), or not at all (`none`: push to talk). Early in the silence the turn is heard once more as a whole and a reply
+is prepared; both are thrown away if speech goes on.
 
 While we speak, plain `server_vad` stops at the first speech, as the OpenAI protocol has it. `semantic_vad` pauses
-within 200 ms and decides within 600 ms: words that mean something stop us for good; a cough, "mhm" or our own echo
-do not.
+within 200 ms and decides within 600 ms: whoever goes on speaking stops us for good, unless all that is heard are signs
+of listening; so do a few clear words. A cough, "mhm" or our own echo do not.
+
+Silence is what the activity detector calls so, and also what is far quieter than the voice before it: the detector
+needs a tenth of a second to notice that somebody fell silent.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,9 +24,18 @@ from vivavoce.runtime.model import FRAME
 MS = 24
 ONSET = 2 * FRAME
 SUSPECT = 3 * FRAME
-DECIDE = 560 * MS
+JUDGE = 400 * MS
+"""Age of a suspected interruption at which its words are asked for, so that they are there when it is decided."""
+DECIDE = 480 * MS
+"""Age at which it is decided; the detector notices speech up to 80 ms after it began."""
+LONGEST_HUM = 1000 * MS
+"""Whoever speaks longer than this wants the floor, whatever the words."""
 QUIET_AGAIN = 240 * MS
-SPECULATE = 200 * MS
+SPECULATE = 120 * MS
+PREPARE = 400 * MS
+FADED_DB = 26.0
+"""So much quieter than the loudest frame of a stretch of voice is not voice."""
+ECHO_TAIL = 700 * MS
 LONGEST_WAIT_MS = {"low": 8000, "medium": 4000, "auto": 4000, "high": 2000}
 SHORTEST_WAIT_MS = {"low": 480, "medium": 320, "auto": 320, "high": 200}
 SURELY_DONE = 0.85
@@ -33,10 +46,11 @@ SURELY_DONE = 0.85
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame of the microphone: how likely it is speech, and whether it sounds like what we are playing."""
+    """One frame of the microphone: how likely it is speech, whether it sounds like what we are playing, how loud."""
 
     speech: float
     echo: bool = False
+    level_db: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +62,15 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What the model makes of the user's turn: is the speaker done, how many words, how many of them mean
-    something."""
+    """What the model makes of the user's turn: is the speaker done, how many words, how many of them mean something.
+
+    ``whole``: it was asked for by Judge, and is as good as it gets.
+    """
 
     done: float
     words: int
     meant: int
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +148,18 @@ class Forget:
 
 
 @dataclass(frozen=True, slots=True)
+class Judge:
+    """Hear the turn as a whole and say what you make of it; what was heard counts until Discard."""
+
+
+@dataclass(frozen=True, slots=True)
 class Prepare:
-    """Think of an answer already; perhaps it will be wanted."""
+    """Think of an answer to what was heard; perhaps it will be wanted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """The prepared answer is not wanted."""
+    """Speech goes on: what was heard as a whole is out of date, and a prepared answer is not wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +202,7 @@ class TimedOut:
     end: int
 
 
-Overture = Attend | SpeechStarted | SpeechStopped | Forget | Prepare | Discard
+Overture = Attend | SpeechStarted | SpeechStopped | Forget | Judge | Prepare | Discard
 Action = Overture | CommitInput | Reply | Pause | Resume | Cut | TimedOut
 
 
@@ -200,12 +222,27 @@ class _Talk:
     voiced: int = FRAME
     run: int = FRAME
     silence: int = 0
-    echoes: int = 0
+    loudest_db: float = -200.0
+    echo: float = 0.0
+    """How much of the voice lately was our own, 0 to 1."""
+    clear: int = 0
+    """Voice since the last frame that was our own."""
     done: float = 0.0
     words: int = 0
     meant: int = 0
+    asked: bool = False
+    """Whether Judge was said since the voice was last heard."""
+    whole: bool = False
+    """Whether the words are those that Judge asked for."""
     prepared: bool = False
     paused: bool = False
+    echoed: bool = False
+    """Whether it is tolerated because it is our own echo."""
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is our own echo."""
+        return self.echo > 0.5
 
 
 @dataclass(slots=True)
@@ -217,6 +254,8 @@ class _Playing:
     position: int = 0
     whole: bool = False
     paused: bool = False
+    over: int = 0
+    """Samples since the end of it was played."""
 
     @property
     def on(self) -> bool:
@@ -244,20 +283,24 @@ class Turns:
         """Samples of the present answer that were played, as far as is known."""
         return self._reply.position if self._reply else 0
 
+    @property
+    def echoes(self) -> bool:
+        """Whether the microphone may hear us: something is played, or was until a moment ago."""
+        return self._reply is not None and self._reply.made > 0 and self._reply.over < ECHO_TAIL
+
     def on(self, event: Event, now: int) -> tuple[Action, ...]:
         """What has to be done now that this happened."""
         match event:
             case Frame():
                 return self._frame(event, now)
-            case Judged(done, words, meant) if self._talk:
-                self._talk.done, self._talk.words, self._talk.meant = done, words, meant
-                return tuple(self._interrupt(self._talk)) if self._must_stop() else ()
+            case Judged() if self._talk:
+                return tuple(self._judged(self._talk, event))
             case Gap(samples):
                 self._advance(samples)
             case InputTaken():
                 talk, self._talk = self._talk, None
                 self._idle = None
-                return tuple(self._unpause(talk)) + ((Discard(),) if talk and talk.prepared else ())
+                return tuple(self._unpause(talk)) + ((Discard(),) if talk and talk.asked else ())
             case ReplyBegan(turn):
                 self._reply, self._idle = _Playing(turn), None
             case ReplyGrew(turn, samples) if self._reply and self._reply.turn == turn:
@@ -279,32 +322,43 @@ class Turns:
         if self.config.kind == "none":
             return ()
         speech = frame.speech >= self.config.threshold
-        still = frame.speech >= max(0.05, self.config.threshold - 0.15)
         if self._talk is None:
             if not speech:
                 return self._idle_timeout(now)
-            self._talk = _Talk(onset=now - FRAME, echoes=FRAME * frame.echo)
+            self._talk = _Talk(
+                onset=now - FRAME, echo=float(frame.echo), clear=0 if frame.echo else FRAME, loudest_db=frame.level_db
+            )
             self._idle = None
             return ()
         talk = self._talk
-        if speech or (still and talk.phase == "floor" and talk.silence == 0):
+        still = frame.speech >= max(0.05, self.config.threshold - 0.15)
+        speech = speech or (still and talk.phase == "floor" and talk.silence == 0)
+        if speech and frame.level_db > talk.loudest_db - FADED_DB:
             talk.voiced += FRAME
             talk.run += FRAME
             talk.silence = 0
-            talk.echoes += FRAME * frame.echo
+            talk.loudest_db = max(talk.loudest_db, frame.level_db)
+            talk.echo += 0.4 * (frame.echo - talk.echo)
+            talk.clear = 0 if frame.echo else talk.clear + FRAME
         else:
             talk.run = 0
             talk.silence += FRAME
+        stale = self._out_of_date(talk) if talk.run >= ONSET and talk.phase != "suspect" else ()
+        return (*stale, *self._follow(talk, now))
+
+    def _follow(self, talk: _Talk, now: int) -> Iterator[Action]:
         if talk.phase == "floor":
-            return tuple(self._floor(talk, now))
+            return self._floor(talk, now)
         if talk.phase == "maybe":
-            return tuple(self._maybe(talk, now))
-        return tuple(self._overlap(talk, now))
+            return self._maybe(talk)
+        return self._overlap(talk, now)
 
     def _advance(self, samples: int) -> None:
         reply = self._reply
         if reply and not reply.paused:
             reply.position = min(reply.made, reply.position + samples)
+        if reply and not reply.on:
+            reply.over += samples
         if reply and not reply.on and self._idle is None and self._talk is None:
             self._idle = 0
         elif self._idle is not None:
@@ -319,61 +373,94 @@ class Turns:
 
     # ---- the phases of a stretch of voice ----
 
-    def _maybe(self, talk: _Talk, now: int):
+    def _maybe(self, talk: _Talk) -> Iterator[Action]:
         """Voice for one frame: a click, or the beginning of something."""
         overlap = self._careful
         if talk.voiced >= (SUSPECT if overlap else ONSET):
             yield Attend(self._start(talk))
             if not overlap:
                 yield from self._take_floor(talk)
-            elif 2 * talk.echoes > talk.voiced:
-                talk.phase = "tolerated"
+            elif talk.ours:
+                talk.phase, talk.echoed = "tolerated", True
             else:
                 talk.phase = "suspect"
                 yield from self._pause(talk)
         elif talk.silence >= 2 * FRAME:
             self._talk = None
 
-    def _overlap(self, talk: _Talk, now: int):
+    def _overlap(self, talk: _Talk, now: int) -> Iterator[Action]:
         """We speak and somebody else does too: is it meant for us?"""
-        if not self._careful and (talk.silence < QUIET_AGAIN or talk.meant):
+        age = now - talk.onset
+        if not self._careful and not talk.ours and (talk.silence < QUIET_AGAIN or talk.meant):
             # what we said is over meanwhile, so this is simply the user's turn
             yield from self._take_floor(talk)
-            return
-        echo = 2 * talk.echoes > talk.voiced
-        if self._must_stop():
-            yield from self._interrupt(talk)
         elif talk.silence >= QUIET_AGAIN:
             yield from self._unpause(talk)
             yield Forget()
             self._talk = None
-        elif talk.phase == "suspect" and now - talk.onset >= DECIDE:
-            if not echo and talk.words == 0 and talk.voiced * 4 >= (now - talk.onset) * 3:
-                yield from self._interrupt(talk)
-            else:
-                talk.phase = "tolerated"
-                yield from self._unpause(talk)
+        elif talk.phase == "suspect":
+            if age >= DECIDE:
+                yield from self._decide(talk)
+            elif not talk.asked and (age >= JUDGE or talk.silence >= SPECULATE):
+                talk.asked = True
+                yield Judge()
+        elif talk.echoed:
+            if not talk.ours and talk.clear >= SUSPECT:
+                yield from self._suspect_again(talk, now)
+        elif talk.clear >= LONGEST_HUM:
+            yield from self._take_floor(talk)
+        elif not talk.asked and talk.silence >= SPECULATE:
+            talk.asked = True
+            yield Judge()
 
-    def _floor(self, talk: _Talk, now: int):
+    def _suspect_again(self, talk: _Talk, now: int) -> Iterator[Action]:
+        """It was our echo, and now somebody speaks over it."""
+        talk.phase, talk.echoed = "suspect", False
+        talk.onset, talk.voiced = now - talk.clear, talk.clear
+        talk.words = talk.meant = 0
+        yield Attend(self._start(talk))
+        yield from self._pause(talk)
+
+    def _decide(self, talk: _Talk) -> Iterator[Action]:
+        """Time is up: stop, or go on."""
+        speaks_on = talk.silence < 2 * FRAME and 4 * talk.voiced >= 3 * DECIDE
+        listens = talk.words > 0 and talk.meant == 0
+        if not talk.ours and (talk.meant > 1 if not speaks_on else not listens):
+            yield from self._take_floor(talk)
+        else:
+            talk.phase, talk.echoed = "tolerated", talk.ours
+            yield from self._out_of_date(talk)
+            yield from self._unpause(talk)
+
+    def _judged(self, talk: _Talk, judged: Judged) -> Iterator[Action]:
+        if talk.whole and not judged.whole:
+            return
+        talk.done, talk.words, talk.meant = judged.done, judged.words, judged.meant
+        if talk.phase == "tolerated" and talk.meant > 1 and not talk.ours and (judged.whole or talk.run):
+            yield from self._take_floor(talk)
+        if not judged.whole or not talk.asked:
+            return
+        talk.whole = True
+        if talk.phase == "floor":
+            yield from self._prepare(talk)
+        elif talk.phase == "suspect" and talk.silence >= SPECULATE:
+            yield from self._decide(talk)
+
+    def _floor(self, talk: _Talk, now: int) -> Iterator[Action]:
         """The user has the floor: are they done?"""
-        if talk.prepared and talk.run >= ONSET:
-            talk.prepared = False
-            yield Discard()
         if not talk.silence:
             return
-        wait = self.config.silence_duration_ms
-        if self.config.kind == "semantic_vad":
-            wait = wait_ms(talk.done, self.config.eagerness)
-        likely = self.config.kind == "server_vad" or talk.done >= 0.4
-        if talk.silence >= wait * MS:
+        if talk.silence >= self._wait(talk):
             self._talk = None
             yield SpeechStopped(now - talk.silence)
             yield CommitInput()
             if self.config.create_response:
                 yield Reply()
-        elif not talk.prepared and likely and talk.silence >= SPECULATE and self.config.create_response:
-            talk.prepared = True
-            yield Prepare()
+        elif talk.asked:
+            yield from self._prepare(talk)
+        elif talk.silence >= SPECULATE:
+            talk.asked = True
+            yield Judge()
 
     # ---- steps that several phases share ----
 
@@ -383,33 +470,42 @@ class Turns:
         playing = self._reply is not None and self._reply.on
         return playing and self.config.kind == "semantic_vad" and self.config.interrupt_response
 
+    def _wait(self, talk: _Talk) -> int:
+        """The silence that ends the turn, in samples."""
+        if self.config.kind == "semantic_vad":
+            return wait_ms(talk.done, self.config.eagerness) * MS
+        return self.config.silence_duration_ms * MS
+
+    def _prepare(self, talk: _Talk) -> Iterator[Action]:
+        """An answer takes a while to think of: begins shortly before it is likely to be wanted."""
+        wanted = talk.whole and not talk.prepared and self.config.create_response
+        if wanted and talk.silence >= self._wait(talk) - PREPARE:
+            talk.prepared = True
+            yield Prepare()
+
+    def _out_of_date(self, talk: _Talk) -> Iterator[Action]:
+        if talk.asked:
+            talk.asked = talk.whole = talk.prepared = False
+            yield Discard()
+
     def _start(self, talk: _Talk) -> int:
         return max(0, talk.onset - self.config.prefix_padding_ms * MS)
 
-    def _take_floor(self, talk: _Talk):
-        talk.phase = "floor"
+    def _take_floor(self, talk: _Talk) -> Iterator[Action]:
+        talk.phase, talk.paused = "floor", False
+        yield from self._out_of_date(talk)
         yield SpeechStarted(self._start(talk))
         if self._reply and self._reply.on and self.config.interrupt_response:
             yield Cut(self._reply.turn, self._reply.position)
         if self.config.interrupt_response:
             self._reply = None
 
-    def _interrupt(self, talk: _Talk):
-        talk.paused = False
-        yield from self._take_floor(talk)
-
-    def _must_stop(self) -> bool:
-        talk = self._talk
-        if talk is None or talk.phase not in ("suspect", "tolerated") or 2 * talk.echoes > talk.voiced:
-            return False
-        return talk.meant >= (1 if talk.phase == "suspect" else 2)
-
-    def _pause(self, talk: _Talk):
+    def _pause(self, talk: _Talk) -> Iterator[Action]:
         if self._reply:
             self._reply.paused = talk.paused = True
             yield Pause(self._reply.turn)
 
-    def _unpause(self, talk: _Talk | None):
+    def _unpause(self, talk: _Talk | None) -> Iterator[Action]:
         if talk and talk.paused and self._reply:
             self._reply.paused = talk.paused = False
             yield Resume(self._reply.turn)
