@@ -25,6 +25,8 @@ from vivavoce.runtime.model import RATE, Heard, Word
 _TICK = RATE // 50
 """Samples of the conversation's clock per distribution of the listener."""
 _LONGEST_SECONDS = 60
+_THOROUGH = SearchConfig(word_bonus=1.0, beam=16.0, tokens=2500)
+"""Real voices fit less well than those of machines, so that what was said may be far behind for a while."""
 
 
 @dataclass
@@ -62,13 +64,19 @@ class HearingState(State):
 class Ears:
     """Hearing for the runtime, from the parts ``listener`` and ``words``."""
 
-    def __init__(self, listener: Listener, words: Words, search: SearchConfig | None = None) -> None:
-        """Builds the search once; it is shared by all rows."""
+    def __init__(
+        self,
+        listener: Listener,
+        words: Words,
+        search: SearchConfig | None = None,
+        thorough: SearchConfig | None = None,
+    ) -> None:
+        """``search`` follows what is being said; ``thorough`` hears a turn as a whole. Both are shared by all rows."""
         self.listener = listener
         self.model = Model(words)
-        self.search: Search = (search or SearchConfig()).build(
-            self.model, Tree(self.model.vocabulary, self.model.unigrams())
-        )
+        tree = Tree(self.model.vocabulary, self.model.unigrams())
+        self.search: Search = (search or SearchConfig()).build(self.model, tree)
+        self.thorough: Search = (thorough or _THOROUGH).build(self.model, tree)
         self.resample: Rational = RationalConfig(rate=RATE).build()
         self._chunk = listener.timing.hop
 
@@ -117,10 +125,10 @@ class Ears:
     def whole(self, wave: Float[Tensor, "1 N"]) -> Heard:
         """Words of a whole turn, 16 kHz; long ones are heard in windows that the trunk can take."""
         longest = _LONGEST_SECONDS * self.listener.config.mel.sample_rate
-        search = self.search.init_state()
+        search = self.thorough.init_state()
         for piece in wave.split(longest, dim=1):
-            self.search.advance(self.posteriors(piece).ctc[0].numpy(), search)
-        return self._told(*self.search.best(search, final=True))
+            self.thorough.advance(self.posteriors(piece).ctc[0].numpy(), search)
+        return self._told(*self.thorough.best(search, final=True))
 
     def posteriors(self, wave: Float[Tensor, "1 N"]) -> Posteriors:
         """What the listener makes of a whole sound, with half a second of silence after it."""
