@@ -20,11 +20,13 @@ def mini(
     only: Annotated[str, typer.Option(help="Parts to measure, comma-separated; all if left out.")] = "",
     orders: Annotated[int, typer.Option(min=1, help="Spoken orders per engine and noise level.")] = 100,
     seed: Annotated[int, typer.Option(help="Of the sentences, voices and noises.")] = 0,
+    jobs: Annotated[int, typer.Option(min=1, help="Parts measured at a time; what is timed is measured alone.")] = 1,
     json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
     out: Annotated[Path, typer.Option(help="Where the JSON is written.")] = Path("runs/eval/mini.json"),
 ) -> None:
     """Orders, calls, words, replies, voices, codec and speed of the default model."""
     import json as formats
+    from functools import partial
 
     import vivavoce
     from vivavoce.core.errors import ConfigError
@@ -34,8 +36,11 @@ def mini(
     if unknown := sorted(set(parts) - set(suites.PARTS)):
         raise ConfigError(f"the suite mini has no part {unknown[0]!r}; its parts are {', '.join(suites.PARTS)}")
     suite = suites.MiniSuite(orders=orders, seed=seed, parts=parts)
-    loaded = vivavoce.load(model) if model else vivavoce.load()
-    report = suites.run(loaded, suite, speech, say=lambda line: typer.echo(line, err=True))
+    load = partial(vivavoce.load, model) if model else vivavoce.load
+    if jobs > 1:
+        report = suites.run_apart(load, suite, speech, jobs)
+    else:
+        report = suites.run(load(), suite, speech, say=lambda line: typer.echo(line, err=True))
     report.write(out)
     typer.echo(formats.dumps(report.json()) if json else report.text())
     typer.echo(f"written to {out}", err=True)

@@ -1,8 +1,12 @@
 """The suite ``mini``: everything that is claimed of the default model, with intervals and outside yardsticks."""
 
+import multiprocessing
+import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +57,22 @@ def run(model: Assistant, suite: MiniSuite, speech: Path | None = None, say: Say
     }
     about: dict[str, Any] = {"seed": suite.seed, "orders": suite.orders, "speech": speech is not None}
     return Report("mini", about, [made[part]() for part in suite.parts])
+
+
+def run_apart(load: Callable[[], Assistant], suite: MiniSuite, speech: Path | None, jobs: int) -> Report:
+    """`run` with ``jobs`` parts at a time, each in a process of its own; what is timed comes last and alone."""
+    parts = [part for part in suite.parts if part != "speed"]
+    alone = partial(_alone, load, suite, speech)
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        reports = list(pool.map(alone, parts))
+    if "speed" in suite.parts:
+        reports.append(alone("speed"))
+    tables = dict(zip([*parts, "speed"], (report.tables[0] for report in reports), strict=False))
+    return Report("mini", reports[0].about, [tables[part] for part in suite.parts])
+
+
+def _alone(load: Callable[[], Assistant], suite: MiniSuite, speech: Path | None, part: str) -> Report:
+    return run(load(), replace(suite, parts=(part,)), speech, partial(print, file=sys.stderr, flush=True))
 
 
 def pronounced(text: str) -> list[str]:
