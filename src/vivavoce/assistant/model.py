@@ -58,6 +58,18 @@ def sound_of(recording: str | Path | np.ndarray | torch.Tensor) -> np.ndarray:
     return np.asarray(recording, dtype=np.float32).reshape(-1)
 
 
+def question_of(file: Path) -> np.ndarray | str:
+    """What a file asks: the words of a ``.txt`` file, the sound (Float[N] at 24 kHz) of any other."""
+    if file.suffix.lower() != ".txt":
+        return sound_of(file)
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise TextError(f"the question {file} cannot be read ({error.strerror}); check the path") from error
+    except UnicodeDecodeError as error:
+        raise TextError(f"the question {file} is no UTF-8 text; save it as UTF-8") from error
+
+
 class Model:
     """Parts of one folder and what they can do together. Parts are read when they are first needed."""
 

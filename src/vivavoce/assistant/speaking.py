@@ -248,7 +248,7 @@ class Mouth:
             wave, rate = soundfile.read(io.BytesIO(clip), dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
             raise VoiceError(
-                f"the clip is not an audio file that can be read ({error}); give WAV, FLAC or Ogg"
+                f"the clip is not audio that can be read ({error.error_string.rstrip('.')}); give WAV, FLAC or Ogg"
             ) from error
         sound = resample(torch.from_numpy(wave.mean(1)), rate, RATE)[: _LONGEST_CLIP_SECONDS * RATE]
         sound = torch.nn.functional.pad(sound, (0, -len(sound) % self._mel.config.hop))

@@ -71,7 +71,9 @@ def encode(codec: Codec, path: Path) -> Coded:
 
 @torch.no_grad()
 def decode(codec: Codec, coded: Coded, books: int | None = None) -> Float[Tensor, " N"]:
-    """The sound of tokens, aligned with what was encoded; fewer books give a rougher one."""
+    """The sound of tokens, aligned with what was encoded; fewer books give a rougher one (SpecError for more)."""
+    if books is not None and not 1 <= books <= len(coded.codes):
+        raise SpecError(f"{books} books were asked for and the tokens have {len(coded.codes)}; use 1 to that many")
     frames = coded.codes[None, : books or codec.config.books]
     state = codec.init_decode(1)
     wave = torch.cat([codec.decode_step(piece, state) for piece in frames.split(_PIECE_FRAMES, dim=2)], dim=1)[0]
@@ -81,7 +83,7 @@ def decode(codec: Codec, coded: Coded, books: int | None = None) -> Float[Tensor
 def load(codec: Codec, path: Path) -> Coded:
     """Tokens from a file that `Coded.save` wrote. Raises SpecError when it is none, or belongs to another codec."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
             found = {name: file[name] for name in ("codes", "samples", "alphabet", "size", "rate", "digest")}
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise SpecError(f"{path} is no token file that can be read; make one with: vivavoce tokens encode") from error

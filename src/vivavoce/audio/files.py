@@ -1,5 +1,6 @@
 """Sound files in and out through libsndfile: whatever it reads goes in, and what is wrong is said in one sentence."""
 
+import io
 import struct
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from vivavoce.audio.resample import resample
 from vivavoce.core.atomic import atomic_write
-from vivavoce.core.errors import AudioError, StorageError
+from vivavoce.core.errors import AudioError
 
 _SILENT_PEAK = 1e-4  # -80 dB: below the last bit of telephone sound
 _STREAMED = (0, 0xFFFFFFFF, 0x7FFFFFFF)  # sizes that programs write into a WAV header when they cannot seek back
@@ -68,18 +69,23 @@ def read_audio(
 def write_audio(path: str | Path, wave: Float[Tensor, "C N"] | Float[Tensor, " N"], sample_rate: int) -> None:
     """Writes floats in [-1, 1] (what is beyond is clipped) in the format of the suffix; whole or not at all.
 
-    WAV and FLAC are 16-bit. Raises AudioError for an unknown suffix and StorageError when nothing can be written.
+    WAV and FLAC are 16-bit. Raises AudioError for an unknown suffix or a rate that the format does not know, and
+    StorageError when nothing can be written.
     """
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in _FORMATS:
         raise AudioError(f"cannot write {path.name}: {suffix or 'no suffix'} is none of {', '.join(_FORMATS)}")
     data = wave.detach().to("cpu", torch.float32).reshape(-1, wave.shape[-1]).clamp(-1, 1).numpy().T
+    encoded = io.BytesIO()  # libsndfile does not say why it cannot write a file, the system does
+    try:
+        soundfile.write(encoded, data, sample_rate, format=_FORMATS[suffix], subtype=_SUBTYPES[suffix])
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise AudioError(
+            f"cannot write {path.name} at {sample_rate} Hz: {_reason(error)}; choose another format"
+        ) from error
     with atomic_write(path) as temporary:
-        try:
-            soundfile.write(temporary, data, sample_rate, format=_FORMATS[suffix], subtype=_SUBTYPES[suffix])
-        except (soundfile.LibsndfileError, RuntimeError) as error:
-            raise StorageError(f"cannot write {path}: {_reason(error)}; check the disk and the sample rate") from error
+        temporary.write_bytes(encoded.getbuffer())
 
 
 def mono(wave: Float[Tensor, "C N"]) -> Float[Tensor, " N"]:

@@ -17,8 +17,11 @@ _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per f
 
 
 def _voice(words: str, like: Path | None, consent: str) -> "Voice":
+    from vivavoce.core.errors import VoiceError
     from vivavoce.core.voice import Consent, Voice
 
+    if consent and like is None:
+        raise VoiceError("--consent says who agreed to a clip, but there is no clip; give --like CLIP, or leave it out")
     if like is not None:
         return Voice.like(like, consent=Consent(consent) if consent else None, description=words)
     return Voice.described(words) if words else Voice()
@@ -67,7 +70,9 @@ def demo(
 
 
 def ask(
-    files: Annotated[list[Path], typer.Argument(help="Recordings of questions or orders.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="Recordings of questions or orders; a .txt file is a written one.")
+    ],
     voice: _Voice = "",
     like: _Like = None,
     consent: _Consent = "",
@@ -78,12 +83,12 @@ def ask(
     seed: _Seed = 0,
     model: _Model = None,
 ) -> None:
-    """Answers recordings: one independent spoken turn per file."""
+    """Answers recordings (or texts): one independent spoken turn per file."""
     import json as formats
 
     import torch
 
-    from vivavoce.assistant.model import BUNDLED, finished, load, sound_of
+    from vivavoce.assistant.model import BUNDLED, finished, load, question_of
     from vivavoce.audio.files import write_audio
     from vivavoce.core.errors import VivavoceError
     from vivavoce.runtime.model import RATE
@@ -92,16 +97,16 @@ def ask(
     loaded = load(model or BUNDLED)
     talk = loaded.conversation(voice=sounding, seed=seed)
     failed = False
+    written: set[Path] = set()
     for number, path in enumerate(files):
         try:
-            question = sound_of(path)
+            question = question_of(path)
             if not conversation and number:
                 talk = loaded.conversation(voice=sounding, seed=seed)
             turn = finished(talk.ask(question, speak=not text_only))
             audio = None
             if len(turn.audio):
-                folder = out or Path("answers")
-                audio = folder / f"{path.stem}.answer.wav"
+                audio = _answer_file(out or Path("answers"), path.stem, written)
                 write_audio(audio, torch.from_numpy(turn.audio), RATE)
         except VivavoceError as error:
             failed = True
@@ -121,6 +126,16 @@ def ask(
                 typer.echo(f"  wrote  {audio}")
     if failed:
         raise typer.Exit(2)
+
+
+def _answer_file(folder: Path, stem: str, written: set[Path]) -> Path:
+    """Where an answer goes; two questions of one name do not overwrite each other's."""
+    file, count = folder / f"{stem}.answer.wav", 1
+    while file in written:
+        count += 1
+        file = folder / f"{stem}-{count}.answer.wav"
+    written.add(file)
+    return file
 
 
 def say(
@@ -165,9 +180,10 @@ def transcribe(
             heard = loaded.transcribe(path)
         except VivavoceError as error:
             failed = True
-            typer.echo(
-                formats.dumps({"path": str(path), "error": str(error)}) if json else f"{path}: {error}", err=not json
-            )
+            if json:
+                typer.echo(formats.dumps({"path": str(path), "error": str(error)}))
+            else:
+                typer.echo(f"vivavoce: {path}: {error}", err=True)
             continue
         if json:
             typer.echo(formats.dumps({"path": str(path), **heard.json()}))

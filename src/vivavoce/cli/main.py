@@ -35,6 +35,13 @@ _EXTRAS = {
 class _Plain(TyperGroup):
     """Turns a deliberate error into one sentence and exit status 2, unless ``--debug`` asks for the traceback."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """``--debug`` counts wherever it stands, up to ``--``."""
+        end = args.index("--") if "--" in args else len(args)
+        if "--debug" in args[:end]:
+            args = ["--debug", *(word for word in args[:end] if word != "--debug"), *args[end:]]
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         """Runs the chosen command."""
         try:

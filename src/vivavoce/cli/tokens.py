@@ -55,7 +55,10 @@ def show(
     """Draws waveform, spectrogram and token streams as a PNG."""
     from vivavoce.assistant import tokens
     from vivavoce.audio.files import mono, read_audio
+    from vivavoce.core.errors import SpecError
 
+    if out.suffix != ".png":
+        raise SpecError(f"pictures are written as .png, got {out.name}; give -o {out.with_suffix('.png').name}")
     codec = _codec(model)
     if file.suffix == ".npz":
         coded = tokens.load(codec, file)
