@@ -7,7 +7,7 @@ import torch
 
 from vivavoce.audio.augment import AugmentConfig, add, augment, mask, reverberate, stretch, warp_bins
 from vivavoce.data.packed import UNKNOWN, Utterance, load_packed, pack
-from vivavoce.recipes.listener import ListenerRun, Mixture, collapse, edits
+from vivavoce.recipes.listener import ListenerRun, Mixture, collapse
 
 
 def speech(rows: int = 4, frames: int = 120) -> torch.Tensor:
@@ -84,6 +84,5 @@ def test_packed_utterances_come_back(tmp_path) -> None:
     assert back.lengths().tolist() == [50, 50, 70]
 
 
-def test_edits_and_collapse() -> None:
+def test_collapse_merges_repeats() -> None:
     assert collapse(torch.tensor([0, 3, 3, 0, 3, 5, 5, 0])) == [3, 3, 5]
-    assert edits([1, 2, 3], [1, 3]) == 1 and edits([], [1, 2]) == 2 and edits([1, 2], [2, 1]) == 2

@@ -1,20 +1,53 @@
 """``vivavoce train``: the recipes behind the bundled model; a killed run goes on where it was."""
 
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Train a part of the model; what was begun in --out goes on.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Train a part of the model. What was begun in --out goes on; at the end the part lies there with its card.",
+)
 
+RunT = TypeVar("RunT")
 _Out = Annotated[Path, typer.Option("--out", help="Folder of the run: checkpoints, curves, and the part itself.")]
 _Speech = Annotated[
     Path,
     typer.Option("--speech", envvar="VIVAVOCE_SPEECH", help="Recordings of people with a manifest.jsonl."),
 ]
+_MoreSpeech = Annotated[
+    Path | None,
+    typer.Option("--speech", envvar="VIVAVOCE_SPEECH", help="Recordings whose texts are used too."),
+]
 _Set = Annotated[
     list[str] | None, typer.Option("--set", help="Change a number of the recipe: steps=2000, model.trunk.layers=4.")
 ]
+
+
+def _edited(run: RunT, changes: list[str] | None) -> RunT:
+    """A recipe's numbers with the changes of ``--set``."""
+    from vivavoce.core.config import edit
+
+    for change in changes or ():
+        run = edit(run, change)
+    return run
+
+
+def _wrote(
+    out: Path,
+    part: str,
+    run: object,
+    *,
+    speech: Path | None = None,
+    measured: Path | None = None,
+    begun: float | None = None,
+) -> None:
+    """Completes the card of the part and says where it is."""
+    from vivavoce.recipes.card import complete
+
+    typer.echo(f"wrote {complete(out, part, run, speech=speech, measured=measured, begun=begun)}")
 
 
 @app.command()
@@ -23,72 +56,61 @@ def listener(
     spans: Annotated[
         Path | None, typer.Option("--spans", help="Alignments of the recordings: spans.safetensors of a speaker's run.")
     ] = None,
+    speaker: Annotated[
+        Path | None,
+        typer.Option("--speaker", help="What `train speaker` wrote: says orders in the voices of the recordings."),
+    ] = None,
     out: _Out = Path("runs/listener"),
     changes: _Set = None,
 ) -> None:
     """Sound to phones; first makes what it learns from, by running the synthesis programs."""
-    from vivavoce.core.config import edit
+    from vivavoce.recipes.flywheel import turn
     from vivavoce.recipes.listener import ListenerRun, export, train
     from vivavoce.recipes.listener_data import prepare
 
-    run = ListenerRun()
-    for change in changes or ():
-        run = edit(run, change)
+    run, begun = _edited(ListenerRun(), changes), time.monotonic()
     prepare(speech, out / "data", spans=spans, say=typer.echo)
+    own = out / "data" / "train-own.safetensors"
+    if speaker is not None and not own.exists():
+        turn(speech, speaker / "cache", speaker, count=8000).save(own)
+        typer.echo("train own: orders in the voices of the recordings")
     train(run, out / "data", out)
-    typer.echo(f"wrote {export(run, out, out, {'recipe': 'listener'})}")
+    export(run, out, out, {})
+    _wrote(out, "listener", run, speech=speech, measured=out / "dev.jsonl", begun=begun)
 
 
 @app.command()
-def words(
-    speech: Annotated[
-        Path | None,
-        typer.Option("--speech", envvar="VIVAVOCE_SPEECH", help="Recordings whose transcripts are counted too."),
-    ] = None,
-    out: _Out = Path("runs/words"),
-    changes: _Set = None,
-) -> None:
+def words(speech: _MoreSpeech = None, out: _Out = Path("runs/words"), changes: _Set = None) -> None:
     """What words there are and what follows what; counted, not trained."""
-    from vivavoce.core.config import edit
     from vivavoce.recipes.words import WordsRun, export, make, transcripts_of
 
-    run = WordsRun()
-    for change in changes or ():
-        run = edit(run, change)
+    run, begun = _edited(WordsRun(), changes), time.monotonic()
     made = make(run, transcripts_of(speech / "manifest.jsonl") if speech else ())
-    typer.echo(f"wrote {export(made, out, {'recipe': 'words'})}")
+    export(made, out, {})
+    _wrote(out, "words", run, speech=speech, begun=begun)
 
 
 @app.command()
-def mind(
-    speech: Annotated[
-        Path | None, typer.Option("--speech", envvar="VIVAVOCE_SPEECH", help="Recordings whose texts are read too.")
-    ] = None,
-    out: _Out = Path("runs/mind"),
-    changes: _Set = None,
-) -> None:
+def mind(speech: _MoreSpeech = None, out: _Out = Path("runs/mind"), changes: _Set = None) -> None:
     """The dialogue as text to the reply and the call."""
-    from vivavoce.core.config import edit
     from vivavoce.recipes.mind import MindRecipe, train
     from vivavoce.recipes.words import transcripts_of
 
-    recipe = MindRecipe()
-    for change in changes or ():
-        recipe = edit(recipe, change)
+    run, begun = _edited(MindRecipe(), changes), time.monotonic()
     read = transcripts_of(speech / "manifest.jsonl") if speech else ()
-    train(out, recipe=recipe, read=read, weights=out)
+    train(out, recipe=run, read=read, weights=out)
+    measured = max(out.rglob("validation.jsonl"), default=None)
+    _wrote(out, "mind", run, speech=speech, measured=measured, begun=begun)
 
 
 @app.command()
 def speaker(speech: _Speech, out: _Out = Path("runs/speaker"), changes: _Set = None) -> None:
-    """Text to log-mel, in any voice."""
-    from vivavoce.core.config import edit
-    from vivavoce.recipes.speaker import SpeakerRun, prepare, train
+    """Text to log-mel, in any voice; brings along the voices that descriptions are made from."""
+    from vivavoce.recipes.speaker import SpeakerRun, make
 
-    run = SpeakerRun()
-    for change in changes or ():
-        run = edit(run, change)
-    train(run, prepare(speech, out / "cache", run, say=typer.echo), out)
+    run, begun = _edited(SpeakerRun(), changes), time.monotonic()
+    make(run, speech, out, say=typer.echo)
+    _wrote(out, "speaker", run, speech=speech, measured=out / "held.jsonl", begun=begun)
 
 
 @app.command()
@@ -104,16 +126,14 @@ def codec(
     changes: _Set = None,
 ) -> None:
     """Sound to tokens and back."""
-    from vivavoce.core.config import edit
     from vivavoce.recipes import codec as recipes
 
-    recipe = recipes.CodecRecipe()
-    for change in changes or ():
-        recipe = edit(recipe, change)
+    run, begun = _edited(recipes.CodecRecipe(), changes), time.monotonic()
     if polish is None:
-        recipes.train(recipe, speech, out, teacher=teacher)
+        recipes.train(run, speech, out, teacher=teacher)
     else:
-        recipes.polish(recipe, speech, out, start=polish, teacher=teacher)
+        recipes.polish(run, speech, out, start=polish, teacher=teacher)
+    _wrote(out, "codec", run, speech=speech, measured=out / "dev.jsonl", begun=begun)
 
 
 @app.command()

@@ -53,9 +53,7 @@ def save_part(
         "weights": {"file": f"{name}.safetensors", "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()},
         "card": card or {},
     }
-    with atomic_write(folder / f"{name}.json") as path:
-        path.write_text(json.dumps(described, indent=1, ensure_ascii=False) + "\n")
-    return folder / f"{name}.json"
+    return _write_description(folder, name, described)
 
 
 def _narrowed(key: str, value: Tensor, dtype: torch.dtype | None) -> dict[str, Tensor]:
@@ -102,6 +100,18 @@ def _describe(folder: Path, name: str) -> dict[str, Any]:
 def read_card(folder: str | Path, name: str) -> dict[str, Any]:
     """The card of a part: how it was made and what was measured."""
     return _describe(Path(folder), name).get("card", {})
+
+
+def write_card(folder: str | Path, name: str, card: dict[str, Any]) -> Path:
+    """Gives a part on disk another card, its weights untouched; the path of its JSON file."""
+    folder = Path(folder)
+    return _write_description(folder, name, _describe(folder, name) | {"card": card})
+
+
+def _write_description(folder: Path, name: str, described: dict[str, Any]) -> Path:
+    with atomic_write(folder / f"{name}.json") as path:
+        path.write_text(json.dumps(described, indent=1, ensure_ascii=False) + "\n")
+    return folder / f"{name}.json"
 
 
 def _read(folder: Path, name: str) -> tuple[dict[str, Any], bytes]:

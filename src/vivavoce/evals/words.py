@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 
-def distance(wanted: Sequence[str], got: Sequence[str]) -> int:
+def distance(wanted: Sequence[object], got: Sequence[object]) -> int:
     """Fewest insertions, deletions and substitutions that turn one into the other."""
     row = list(range(len(got) + 1))
     for i, item in enumerate(wanted, 1):

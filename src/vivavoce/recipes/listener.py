@@ -23,6 +23,7 @@ from vivavoce.core import rng
 from vivavoce.core.parts import save_part
 from vivavoce.data.packed import UNKNOWN, Packed, load_packed, pack
 from vivavoce.data.synthesis import readings
+from vivavoce.evals.words import distance
 from vivavoce.models.listener import Heard, Listener, ListenerConfig
 from vivavoce.nn.conformer import ConformerConfig
 from vivavoce.recipes.listener_data import synthetic, texts_of_orders
@@ -56,19 +57,21 @@ class ListenerRun:
     """
 
     model: ListenerConfig = ListenerConfig()
-    augment: AugmentConfig = AugmentConfig()
+    augment: AugmentConfig = AugmentConfig(room=0.33, noise=0.55, snr_db=(3.0, 30.0), narrow=0.15)
     shares: tuple[tuple[str, float], ...] = (
-        ("orders", 0.31),
-        ("anything", 0.17),
-        ("librispeech-mp3", 0.15),
-        ("librispeech", 0.12),
-        ("kathleen", 0.11),
-        ("an4", 0.07),
+        ("librispeech-mp3", 0.17),
+        ("librispeech", 0.15),
+        ("own", 0.12),
+        ("kathleen", 0.12),
+        ("orders", 0.10),
+        ("anything", 0.10),
+        ("an4", 0.09),
+        ("picovoice-wakewords", 0.06),
+        ("talk", 0.05),
         ("ljspeech", 0.04),
-        ("picovoice-wakewords", 0.03),
     )
-    frames: int = 12800
-    steps: int = 10000
+    frames: int = 9600
+    steps: int = 12000
     warmup: int = 400
     lr: float = 1.5e-3
     decay: float = 0.02
@@ -76,7 +79,7 @@ class ListenerRun:
     early: float = 0.3
     framewise: float = 0.4
     soft: float = 0.2
-    harden: int = 5000
+    harden: int = 3000
     seed: int = 1
 
 
@@ -190,16 +193,6 @@ def collapse(best: Tensor) -> list[int]:
     return [symbol for symbol in merged if symbol]
 
 
-def edits(a: list[int], b: list[int]) -> int:
-    """Levenshtein distance."""
-    row = list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        last, row[0] = row[0], i
-        for j, y in enumerate(b, 1):
-            last, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, last + (x != y))
-    return row[-1]
-
-
 @torch.no_grad()
 def phone_errors(listener: Listener, packed: Packed, limit: int = 150) -> float:
     """Greedy CTC phone error rate, whole utterances in view."""
@@ -209,7 +202,7 @@ def phone_errors(listener: Listener, packed: Packed, limit: int = 150) -> float:
         one = packed[index]
         if one.phones:
             heard = listener(one.mel[None], None, 0)
-            wrong += edits(collapse(heard.ctc[0].argmax(-1)), list(one.phones))
+            wrong += distance(collapse(heard.ctc[0].argmax(-1)), list(one.phones))
             total += len(one.phones)
     return wrong / max(total, 1)
 

@@ -2,11 +2,13 @@
 
 import itertools
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast, final
 
+import soundfile
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -24,7 +26,7 @@ from vivavoce.nn.style import VoicePrint
 from vivavoce.recipes.speaker_align import load_spans, make_alignments, run_flite
 from vivavoce.recipes.speaker_corpus import Clip, Features, features, read_clips
 from vivavoce.recipes.speaker_data import Batches, SpeakerBatch, bin_of_hz
-from vivavoce.train import Checkpoints, JsonLines, Losses, Progress, Run, Task, Term, Validate, fit, warm_cosine
+from vivavoce.train import Checkpoints, Curves, JsonLines, Losses, Progress, Run, Task, Term, Validate, fit, warm_cosine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,16 @@ class SpeakerRun:
     steps: int = 12000
     lr: float = 1.5e-3
     seed: int = 0
+    voices: tuple[tuple[str, str, float], ...] = (
+        ("default", "kathleen", 1.0),
+        ("woman", "ljspeech:lj", 1.0),
+        ("man", "librispeech:27", 1.0),
+        ("old woman", "kathleen", 1.0),
+        ("old man", "librispeech:2803", 1.0),
+        ("child", "ljspeech:lj", 1.15),
+        ("giant", "librispeech:2803", 0.88),
+    )
+    """What the part brings along: a name, whose voice it is, and how much shorter (above 1) the throat is."""
 
 
 @final
@@ -133,13 +145,40 @@ def train(run: SpeakerRun, batches: Batches, folder: Path, hooks: Sequence[Any] 
         hooks=(
             Checkpoints(folder, identity=json.dumps(configs.dump(run.model))),
             Progress("speaker"),
-            JsonLines(folder / "train.jsonl"),
+            JsonLines(folder / "losses.jsonl"),
+            Curves(folder / "losses.jsonl", folder / "curves.png"),
             Validate(
                 folder / "held.jsonl", lambda model: measure(cast(SpeakTask, model), batches), every_seconds=240.0
             ),
             *hooks,
         ),
     )
+
+
+def make(run: SpeakerRun, speech: Path, folder: Path, say: Callable[[str], None] = print) -> Speaker:
+    """The whole recipe: prepares in ``folder/cache``, trains in ``folder`` and writes the part there."""
+    batches = prepare(speech, folder / "cache", run, say)
+    done = train(run, batches, folder)
+    assert isinstance(done.model, SpeakTask)
+    clips = read_clips(speech)
+    cast = casting(run, clips, batches.made)
+    card = {"steps": done.step, "audio_hours": round(done.audio_seconds / 3600, 1)}
+    card["voices"] = {name: {"speaker": who, "throat": factor} for name, (who, factor) in cast.items()}
+    return export(done.model.speaker, clips, batches.made, cast, folder, card)
+
+
+def casting(run: SpeakerRun, clips: Sequence[Clip], made: Features) -> dict[str, tuple[str, float]]:
+    """Who gives each voice: as the run says, and for people who were not recorded whoever of that sex spoke longest."""
+    frames: Counter[str] = Counter()
+    for number, clip in enumerate(clips):
+        frames[clip.speaker] += int(made.starts[number + 1] - made.starts[number])
+    sexes = {clip.speaker: clip.sex for clip in clips}
+    found: dict[str, tuple[str, float]] = {}
+    for name, person, factor in run.voices:
+        sex = "M" if name.endswith(("man", "giant")) and not name.endswith("woman") else "F"
+        alike = [who for who, _ in frames.most_common() if sexes[who] == sex] or [frames.most_common(1)[0][0]]
+        found[name] = (person if person in frames else alike[0], factor)
+    return found
 
 
 def print_of(speaker: Speaker, person: str, clips: Sequence[Clip], made: Features, factor: float = 1.0) -> VoicePrint:
@@ -200,6 +239,8 @@ def debug(folder: Path, say: Callable[[str], None] = print) -> dict[str, float]:
             "text_style": "cased, punctuated",
             "sample_rate": 16000,
             "quality": "lossless",
+            "seconds": soundfile.info(path).duration,
+            "licence": "synthetic speech, free of rights",
         }
         rows.append(json.dumps(row))
     (speech / "manifest.jsonl").write_text("\n".join(rows) + "\n")

@@ -19,6 +19,7 @@ from vivavoce.audio.files import mono, read_audio
 from vivavoce.audio.mel import LogMelConfig
 from vivavoce.audio.pitch import track_pitch
 from vivavoce.core.atomic import atomic_write
+from vivavoce.data.manifest import read_manifest
 
 Progress = Callable[[str, int, int], None]
 
@@ -39,26 +40,20 @@ class Clip:
 
 def read_clips(speech: Path, split: str = "train", lang: str = "en") -> list[Clip]:
     """The clips of a folder of recordings with a ``manifest.jsonl``."""
-    clips = []
-    for line in (speech / "manifest.jsonl").read_text().splitlines():
-        row = json.loads(line)
-        if row["split"] != split or row["lang"] != lang:
-            continue
-        top = 12000.0 if row["sample_rate"] >= 22050 else 5800.0 if row["quality"] != "lossless" else 7600.0
-        clips.append(
-            Clip(
-                id=row["id"],
-                path=str(speech / row["path"]),
-                speaker=row["speaker"],
-                source=row["source"],
-                text=row["text"],
-                top_hz=top,
-                punctuated="punctuated" in (row.get("text_style") or "")
-                and "no punct" not in (row["text_style"] or ""),
-                sex=row.get("sex"),
-            )
+    return [
+        Clip(
+            id=record.id,
+            path=str(record.file),
+            speaker=record.speaker,
+            source=record.source,
+            text=record.text,
+            top_hz=12000.0 if record.sample_rate >= 22050 else 5800.0 if record.quality != "lossless" else 7600.0,
+            punctuated="punctuated" in (record.text_style or "") and "no punct" not in (record.text_style or ""),
+            sex=record.sex,
         )
-    return clips
+        for record in read_manifest(speech / "manifest.jsonl")
+        if record.split == split and record.lang == lang
+    ]
 
 
 @dataclass(frozen=True, slots=True)

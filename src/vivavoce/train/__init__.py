@@ -1,7 +1,7 @@
 """Training: one loop over tasks, with exact resume."""
 
 from vivavoce.train.checkpoint import Checkpoints
-from vivavoce.train.hooks import Curves, Export, JsonLines, Progress, TensorBoard, Validate
+from vivavoce.train.hooks import Curves, Export, JsonLines, Progress, Validate
 from vivavoce.train.loop import Run, fit, warm_cosine
 from vivavoce.train.task import Losses, Task, Term
 
@@ -14,7 +14,6 @@ __all__ = [
     "Progress",
     "Run",
     "Task",
-    "TensorBoard",
     "Term",
     "Validate",
     "fit",

@@ -1,8 +1,10 @@
-"""Hooks: what people see of a run. Progress on the terminal, JSON lines, TensorBoard files, curves as a picture."""
+"""Hooks: what people see of a run. Progress on the terminal, JSON lines, curves as a picture and for TensorBoard."""
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from vivavoce.core.atomic import atomic_write
-from vivavoce.core.errors import MissingExtra
 from vivavoce.train.loop import Run
 
 _SMOOTH = 0.95
@@ -101,28 +102,6 @@ class JsonLines(_Quiet):
                 file.write(json.dumps(entry | run.losses) + "\n")
 
 
-class TensorBoard(_Quiet):
-    """Writes curves for TensorBoard (package ``tensorboard``, in the extra ``train``)."""
-
-    def __init__(self, folder: str | Path, *, every: int = 20):
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError as error:
-            raise MissingExtra("TensorBoard curves need: pip install 'vivavoce[train]'") from error
-        self._writer = SummaryWriter(str(folder))
-        self.every = every
-
-    def step(self, run: Run) -> None:
-        """Writes the numbers of this step."""
-        if run.step % self.every == 0:
-            for name, value in {**run.losses, "lr": run.lr, "grad_norm": run.grad_norm}.items():
-                self._writer.add_scalar(name, value, run.step)
-
-    def end(self, run: Run) -> None:
-        """Flushes."""
-        self._writer.flush()
-
-
 class Validate(_Quiet):
     """Measures every so many seconds and at the end; the numbers go to a JSON-lines file and the terminal."""
 
@@ -179,7 +158,11 @@ class Export(_Quiet):
 
 
 class Curves(_Quiet):
-    """Draws the curves of a JSON-lines file as a PNG every so many seconds and at the end."""
+    """Draws the curves of a JSON-lines file as a PNG every so many seconds and at the end.
+
+    Where the package ``tensorboard`` (extra ``train``) is installed, the numbers are also written for it, into the
+    folder ``tensorboard`` beside the picture.
+    """
 
     def __init__(self, source: str | Path, picture: str | Path, *, every_seconds: float = 300.0):
         self.source = Path(source)
@@ -197,14 +180,26 @@ class Curves(_Quiet):
         self._last = time.monotonic()
         if self.source.exists():
             draw_curves(self.source, self.picture)
+            if find_spec("tensorboard") is not None:
+                write_events(self.source, self.picture.parent / "tensorboard")
+
+
+def write_events(source: Path, folder: Path) -> None:
+    """The numbers of a JSON-lines file as TensorBoard's event files, made anew: a run that was resumed shows once."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    shutil.rmtree(folder, ignore_errors=True)
+    with SummaryWriter(str(folder)) as writer:
+        for row in map(json.loads, source.read_text().splitlines()):
+            for name, value in row.items():
+                if name != "step":
+                    writer.add_scalar(name, value, row["step"])
 
 
 def draw_curves(source: Path, picture: Path) -> None:
     """A small chart per number of a JSON-lines file."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtra("training curves need: pip install 'vivavoce[train]'") from error
+    from matplotlib.figure import Figure
+
     rows = [json.loads(line) for line in source.read_text().splitlines()]
     names = [
         name for name in dict.fromkeys(key for row in rows for key in row) if name not in ("step", "audio_seconds")
