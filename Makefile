@@ -10,7 +10,7 @@ TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 NODE := @openai/agents-realtime@0.20.0 zod@4.6.7
 SYSTEM := espeak-ng flite festival festvox-kallpc16k festvox-kdlpc16k festvox-us-slt-hts chromium
 
-.PHONY: help demo talk test check bench golden format clean
+.PHONY: help demo talk test check lint bench golden format clean
 
 help:
 	@echo "make demo    hold a spoken conversation with the bundled model and write it to ./demo-out"
@@ -65,20 +65,17 @@ demo: .venv/.base
 talk: .venv/.talk
 	@$(BIN)/vivavoce talk
 
-check: .venv/.dev
+lint: .venv/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/cog --check README.md
+
+check: lint
 	$(BIN)/pytest -q -m "not slow and not network"
 
-test: .venv/.dev .venv/.system
-	$(BIN)/ruff format --check
-	$(BIN)/ruff check
-	$(BIN)/pyright
-	$(BIN)/lint-imports
-	$(BIN)/cog --check README.md
+test: lint .venv/.system
 	$(BIN)/pytest -q -m "not network"
 
 bench: .venv/.dev

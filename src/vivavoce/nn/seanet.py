@@ -127,13 +127,7 @@ class SeanetEncoder(nn.Module):
 
     def init_state(self, rows: int) -> SeanetState:
         """Silence before the first sample."""
-        units, strided = _layers(self.units, self.strided)
-        return SeanetState(
-            self.first.init_state(rows),
-            tuple(unit.init_state(rows) for unit in units),
-            tuple(layer.init_state(rows) for layer in strided),
-            self.last.init_state(rows),
-        )
+        return _fresh(self, rows)
 
     def step(
         self, x: Float[Tensor, "B 1 N"], state: SeanetState, active: Bool[Tensor, " B"] | None = None
@@ -179,13 +173,7 @@ class SeanetDecoder(nn.Module):
 
     def init_state(self, rows: int) -> SeanetState:
         """Nothing said yet."""
-        units, strided = _layers(self.units, self.strided)
-        return SeanetState(
-            self.first.init_state(rows),
-            tuple(unit.init_state(rows) for unit in units),
-            tuple(layer.init_state(rows) for layer in strided),
-            self.last.init_state(rows),
-        )
+        return _fresh(self, rows)
 
     def step(
         self, x: Float[Tensor, "B D T"], state: SeanetState, active: Bool[Tensor, " B"] | None = None
@@ -204,4 +192,15 @@ def _layers(
     return (
         [unit for unit in units if isinstance(unit, ResidualUnit)],
         [layer for layer in strided if isinstance(layer, CausalConv | CausalConvTranspose)],
+    )
+
+
+def _fresh(model: SeanetEncoder | SeanetDecoder, rows: int) -> SeanetState:
+    """Zeros for every layer of either half."""
+    units, strided = _layers(model.units, model.strided)
+    return SeanetState(
+        model.first.init_state(rows),
+        tuple(unit.init_state(rows) for unit in units),
+        tuple(layer.init_state(rows) for layer in strided),
+        model.last.init_state(rows),
     )

@@ -1,6 +1,6 @@
 """`/v1/audio/voices` and `/v1/audio/voice_consents`: voices from words or from a clip, and who agreed to it."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from pydantic import BaseModel, Field, ValidationError
@@ -18,6 +18,7 @@ from vivavoce.server.wire import NotFound, Problem, problem_of
 
 SHORTEST_CLIP = RATE
 LONGEST_CLIP = 60.0
+RecordT = TypeVar("RecordT")
 
 
 class VoiceObject(BaseModel):
@@ -94,8 +95,11 @@ def _consent(record: ConsentRecord) -> ConsentObject:
     return ConsentObject(id=record.id, created_at=record.created, name=record.name, language=record.language)
 
 
-def _missing(what: str, key: str) -> NotFound:
-    return NotFound(f"There is no {what} '{key}'.", "not_found", f"{what}_id")
+def _found(record: RecordT | None, what: str, key: str) -> RecordT:
+    """What was looked for; NotFound when there is none."""
+    if not record:
+        raise NotFound(f"There is no {what} '{key}'.", "not_found", f"{what}_id")
+    return record
 
 
 def router(service: Service) -> APIRouter:
@@ -161,16 +165,12 @@ def router(service: Service) -> APIRouter:
     @routes.get("/voices/{voice_id}", summary="One voice")
     async def voice(voice_id: str) -> VoiceObject:
         """What is known of a voice."""
-        record = store.voice(voice_id)
-        if record is None:
-            raise _missing("voice", voice_id)
-        return _voice(record)
+        return _voice(_found(store.voice(voice_id), "voice", voice_id))
 
     @routes.delete("/voices/{voice_id}", summary="Forget a voice")
     async def delete_voice(voice_id: str) -> Deleted:
         """The clip is deleted with it."""
-        if not store.delete_voice(voice_id):
-            raise _missing("voice", voice_id)
+        _found(store.delete_voice(voice_id), "voice", voice_id)
         return Deleted(id=voice_id, object="audio.voice.deleted", deleted=True)
 
     @routes.post("/voice_consents", summary="Write a consent down")
@@ -201,24 +201,17 @@ def router(service: Service) -> APIRouter:
     @routes.get("/voice_consents/{consent_id}", summary="One consent")
     async def consent(consent_id: str) -> ConsentObject:
         """What is known of a consent."""
-        record = store.consent(consent_id)
-        if record is None:
-            raise _missing("consent", consent_id)
-        return _consent(record)
+        return _consent(_found(store.consent(consent_id), "consent", consent_id))
 
     @routes.post("/voice_consents/{consent_id}", summary="Rename a consent")
     async def rename_consent(consent_id: str, change: Rename) -> ConsentObject:
         """Gives it another name."""
-        record = store.rename_consent(consent_id, change.name)
-        if record is None:
-            raise _missing("consent", consent_id)
-        return _consent(record)
+        return _consent(_found(store.rename_consent(consent_id, change.name), "consent", consent_id))
 
     @routes.delete("/voice_consents/{consent_id}", summary="Withdraw a consent")
     async def delete_consent(consent_id: str) -> Deleted:
         """The voices that rest on it are deleted too."""
-        if not store.delete_consent(consent_id):
-            raise _missing("consent", consent_id)
+        _found(store.delete_consent(consent_id), "consent", consent_id)
         return Deleted(id=consent_id, object="audio.voice_consent", deleted=True)
 
     return routes
