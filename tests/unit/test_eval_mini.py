@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from vivavoce.data.character import Character, heard
 from vivavoce.evals import listening, orders, speaking
 from vivavoce.evals.words import plain
 
@@ -25,6 +26,15 @@ def test_orders_are_different_repeatable_and_mean_what_the_grammar_says():
     for order in made:
         assert orders.slots(order.text.split()) == order.slots
         assert "coffeeDrink" in order.slots
+
+
+def test_no_training_talk_has_the_sentences_that_are_no_order():
+    measured = orders.not_orders()
+    assert len(set(measured)) == len(measured) > 140
+    character = Character()
+    taught = {turn.user for turn in character.talk(8000, 3)}
+    taught |= {turn.user for dialogue in character.dialogues(500, 4) for turn in dialogue.turns}
+    assert not taught & {heard(text) for text in measured}
 
 
 @pytest.mark.parametrize(

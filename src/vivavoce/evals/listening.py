@@ -12,7 +12,7 @@ from torch import Tensor
 from vivavoce.data.synthesis import LISTENING_RATE, Reading, readings, speak
 from vivavoce.evals import intervals, noise, words
 from vivavoce.evals.drive import Assistant, asked, understood
-from vivavoce.evals.orders import NOT_ORDERS, Order, grammar, orders, slots
+from vivavoce.evals.orders import Order, grammar, not_orders, orders, slots
 from vivavoce.evals.report import Row, Table
 from vivavoce.evals.sphinx import Sphinx
 
@@ -83,7 +83,7 @@ def order_table(model: Assistant, count: int, seed: int, say: Say = print) -> Ta
 def false_call_table(model: Assistant, seed: int, say: Say = print) -> Table:
     """Calls made on sentences that are no order, from unseen voices of all engines."""
     engines = {"espeak-ng": 0.5, "flite": 0.2, "festival": 0.3}
-    heard = spoken(NOT_ORDERS, engines, seed)
+    heard = spoken(not_orders(seed=seed), engines, seed)
     table = Table("Calls on sentences that are no order")
     for snr in (None, 12.0):
         called = [bool(asked(model, noisy(one.wave, snr, n), LISTENING_RATE).calls) for n, one in enumerate(heard)]

@@ -1,7 +1,8 @@
 """Spoken orders to measure with: what people say at the counter, what it means, and sentences that are no order.
 
-Stated here once more, apart from the character sheet that training sentences are made from, so that a mistake there
-cannot hide itself. The same grammar, written by hand, is what the outside recogniser is given as a yardstick.
+Orders are stated here once more, apart from the character sheet that training sentences are made from, so that a
+mistake there cannot hide itself. The same grammar, written by hand, is what the outside recogniser is given as a
+yardstick.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from itertools import permutations
 import numpy as np
 
 from vivavoce.core import rng
+from vivavoce.data.character import Character
 
 OPENINGS = "brew|can i get|can i have|i want|get me|give me|i'd like|make me|may i have".split("|")
 DRINKS = "americano|cappuccino|espresso|iced mocha|latte|mocha|coffee|drip coffee|house coffee|iced coffee".split("|")
@@ -28,32 +30,63 @@ _OFTEN = {"size": 0.55, "roast": 0.3, "numberOfShots": 0.3, "milkAmount": 0.5, "
 _BARE = 0.25
 """Share of milks and sugars that are named without an amount."""
 
-NOT_ORDERS = tuple(
+_WRITTEN = """
+the bridge was washed away in the spring|our wagon lost a wheel on the hill
+my sister lives on the other side of the lake|nobody told us that the gate would be shut
+the blacksmith wants his hammer back|we walked for nine days without seeing a soul|I think your clock has stopped
+somebody left an umbrella by the stairs|the children are asleep in the cart|did the post arrive this morning
+is it true that the mayor is ill|what happened to the old sign above the door|how many people live in this valley
+could you tell me which way the harbour is|when does the ferry leave for the islands
+who painted the picture over there|why is everybody whispering tonight|where did you learn to play the lute
+would you mind opening a window|can anyone here mend a torn coat|do your hens lay well in winter
+I hope he doesn't work too hard|the professor wrote three letters to the bank|seven hundred soldiers crossed the river
+please put another log on the fire|hang my coat near the stove|wake me when the sun comes up
+turn the lamp down a little|let my brother know that we arrived|keep an eye on the horses|you have a lovely garden
+that was the best stew of my life|the roof leaks above our beds|there was frost on the fields this morning
+a hawk is circling over the barn|the apples are ripe already|my doctor says that coffee keeps me awake
+his latte went cold while he was talking|she wiped the espresso off the counter
+an americano would be wasted on my cousin|we sell more cappuccino in winter, the merchant told me
+the mocha in the harbour town tasted of salt|no one in my family ever touched iced coffee|milk turns sour in this heat
+sugar has become dear since the war|the cream came from our own cows|was the latte invented by monks
+does the dark roast come from the southern hills|who drinks a triple shot at midnight|I read a long book about coffee
+too much sweetener gives my wife a headache|almond milk is made without a cow, imagine that
+our cook burned the whole milk again|I can still smell the light roast on my gloves
+the drip coffee machine makes a strange noise|some brown sugar fell behind the shelf
+a small boy ran past with a large dog|the twelve ounce hammer is too light for this
+eight ounces of silver were stolen last night|he took a single shot and missed the stag
+a double dose of courage is what he needs|can I get past you to the stairs|can I have a word with the landlord
+may I have the honour of this dance|give me one good reason to stay|give me back my boots, you scoundrel
+get me out of these wet clothes|get me a rope, she is falling|I want my mother to see this place
+I want you to hear what the bard wrote|I'd like to be left alone for a while|I'd like to know how far the border is
+make me an offer for the grey mare|make me proud, he said, and rode away|can I get you to sign this paper
+may I have a receipt for the room|can I have the same table as yesterday|get me up before the market opens
+give me the name of your tailor|I want to hear the end of that story|I'd like my change in small coins
+brew up a storm, the sailor shouted|what a dreadful night to be on the road|how was the harvest in the north
+were you here when the tower burned|have they caught the thief yet|is there a healer in the next village
+are the mountain passes open again|sixteen riders came through at noon|twenty sheep are missing from the upper field
+a little bit of rain never hurt anyone|a lot of people are afraid of the forest|some of us have to work tomorrow
+lots of snow fell on the pass
+""".replace("\n", "|")
+
+
+_ALL_TAUGHT = frozenset("last_reply last_user my_order owe cancel yes no incomplete".split())
+"""Kinds of talk of which the character holds no sentence back."""
+
+
+def not_orders(talk: int = 60, seed: int = 0) -> list[str]:
+    """Sentences that are no order and that no training has seen: written here, and held-out talk of the character.
+
+    The written ones are about other things, name what is on the menu without ordering it, or begin like orders; a test
+    holds that the character's training talk has none of them.
     """
-    hello there|good morning|good evening, how are you today|what is your name|who are you|goodbye|thank you very much
-    see you tomorrow|what do you have on the menu|how much is a latte|what does a large cappuccino cost
-    do you have almond milk|is the espresso strong|what is a mocha|which coffee do you like best|is there any cake
-    how is business today|tell me about this tavern|how old is this place|who owns the tavern|what is the weather like
-    did anyone ask for me|I am looking for a friend|where can I sit|can you hear me|can you help me
-    how do I sound|what did you just say|say that again please|speak slower please|could you speak louder
-    please whisper|talk like a grumpy dwarf|talk faster|I have been travelling all day|the road was muddy
-    my horse is tired|it was raining in the mountains|are there any dragons around here|have you seen a wizard
-    what time do you close|when do you open|where is the nearest inn|is the bridge safe|do you know any stories
-    tell me a joke|sing me a song|what is two plus two|who is the king|how far is it to the castle
-    I do not like tea|my brother drinks too much coffee|the coffee here smells wonderful|I had a latte yesterday
-    my friend never drinks milk|there is sugar on the table|the kettle is boiling|is that the new cook
-    repeat after me, the moon is bright|repeat after me, all roads lead home|I am just looking around|never mind
-    nothing for me, thank you|I am still thinking|give me a moment|let me think about it|I will be right back
-    may I have a look at the menu|can I have a seat by the window|I want to go home|get me a doctor
-    make me laugh|give me the key to my room|I would like to know your name|can I get some rest here
-    what is in the soup|do you sell bread|how long is the wait|can I pay with silver|keep the change
-    that was delicious|it is too loud in here|close the door please|the fire is warm|who is that man over there
-    I lost my hat|we are four people|the music is nice|do you live here|where do your beans come from
-    is the milk fresh|what makes the house coffee special|do you roast it yourself|how many shots are in an espresso
-    what is the difference between a latte and a cappuccino|is skim milk healthier|can you read|what year is it
-    """.replace("\n", "|").split("|")
-)
-NOT_ORDERS = tuple(line.strip() for line in NOT_ORDERS if line.strip())
+    found = dict.fromkeys(line.strip() for line in _WRITTEN.split("|") if line.strip())
+    written = len(found)
+    for turn in Character(held_out=True).talk(100 * talk, seed):
+        if len(found) - written == talk:
+            break
+        if turn.kind not in _ALL_TAUGHT and len(turn.user.split()) > 3:  # shorter ones are never held out
+            found[turn.user] = None
+    return list(found)
 
 
 @dataclass(frozen=True, slots=True)
