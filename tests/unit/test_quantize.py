@@ -33,7 +33,7 @@ def test_each_book_brings_the_vectors_closer():
     quantizer.start(x)
     codes = quantizer.encode(x)
     wanted = quantizer.out(quantizer.into(x.transpose(1, 2))).transpose(1, 2)
-    errors = [float((quantizer.decode(codes[:, :k]) - wanted).norm()) for k in (1, 2, 3)]
+    errors = [float((quantizer.decode(codes[:, :k]) - wanted).norm().detach()) for k in (1, 2, 3)]
     assert errors[0] > errors[1] > errors[2]
     assert torch.equal(quantizer(x).codes, codes)
     assert torch.allclose(quantizer(x).values, quantizer.decode(codes), atol=1e-5)
