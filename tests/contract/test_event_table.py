@@ -1,15 +1,17 @@
-"""The table of events in docs/realtime.md is made from the types of the `openai` package."""
+"""The tables in docs/realtime.md: events, from the types of the `openai` package, and the names that we answer to."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
+import pytest
 from openai.types.realtime import RealtimeClientEvent, RealtimeServerEvent
 
 from vivavoce.server import protocol, webrtc, wire
+from vivavoce.server.names import MODELS, VOICES
 
 DOC = Path(__file__).parents[2] / "docs" / "realtime.md"
-BEGIN, END = "<!-- events: begin -->\n", "<!-- events: end -->\n"
 NO_MCP = "no: MCP tools are not supported; declare functions"
 WHY_NOT = {
     "conversation.item.created": "no: the older name; `.added` and `.done` are sent",
@@ -62,14 +64,24 @@ def choices() -> list[str]:
     return [get_args(member.model_fields["type"].annotation)[0] for member in members]
 
 
-def test_the_table_is_true_and_complete(rewrite):
+def aliases() -> str:
+    rows = ["| for | names that mean `vivavoce-mini` |", "|---|---|"]
+    rows += [f"| {kind} | {', '.join(f'`{name}`' for name in known)} |" for kind, known in MODELS.items()]
+    rows += ["", "| voice | described as |", "|---|---|"]
+    rows += [f"| `{name}` | {words or 'the innkeeper as he is'} |" for name, words in VOICES.items()]
+    return "\n".join(rows) + "\n"
+
+
+@pytest.mark.parametrize(("mark", "made"), [("events", table), ("names", aliases)])
+def test_the_tables_are_true_and_complete(mark: str, made: Callable[[], str], rewrite):
     text = DOC.read_text()
-    before, rest = text.split(BEGIN)
-    old, after = rest.split(END)
-    new = table()
+    begin, end = f"<!-- {mark}: begin -->\n", f"<!-- {mark}: end -->\n"
+    before, rest = text.split(begin)
+    old, after = rest.split(end)
+    new = made()
     assert "NO |" not in new, new
     if rewrite:
-        DOC.write_text(before + BEGIN + new + END + after)
+        DOC.write_text(before + begin + new + end + after)
     else:
         assert old == new, "run pytest --golden to write the table again"
 
