@@ -9,28 +9,40 @@ from vivavoce.text.grammar import Place
 
 Spell = Callable[[bytes, bytes], list[int]]
 """Ids that a model reads for a piece of text after what stands before it."""
+Weigh = Callable[[bytes, Sequence[tuple[bytes, Place]]], list[float]]
+"""What is added to the log-probabilities of pieces (each with the place after it) behind a text."""
 _SURE = 0.98
+_LITTLE = 4.0
+_UNLIKELY = -6.0
 _BYTES = 24
 _STEPS = 400
 
 
-def choose(line: Line, options: Sequence[Sequence[int]]) -> int:
+def choose(line: Line, options: Sequence[Sequence[int]], favour: Sequence[float] = ()) -> int:
     """The likeliest of several continuations, by the probability of all its ids; the line stays where it is.
 
-    Continuations must not be empty. Where the first id decides almost surely, only its continuations are looked at.
+    ``favour`` is added to their log-probabilities. Continuations must not be empty. Where the first id decides almost
+    surely, only its continuations are looked at. Where much is added, what the model thinks is taken by the id and
+    bounded: a long name is no worse than a short one, and a bracket that it never saw not out of the question.
     """
     if len(options) == 1:
         return 0
+    added = torch.tensor(favour or [0.0] * len(options))
+    if float(added.max() - added.min()) > _LITTLE:
+        sizes = torch.tensor([len(option) for option in options])
+        return int(((line.branches(options) / sizes).clamp(min=_UNLIKELY) + added).argmax())
     firsts = sorted({option[0] for option in options})
     chances = line.scores()[firsts].softmax(-1)
     best = firsts[int(chances.argmax())]
     left = [n for n, option in enumerate(options) if option[0] == best or float(chances.max()) < _SURE]
     if len(left) == 1:
         return left[0]
-    return left[int(line.branches([options[n] for n in left]).argmax())]
+    return left[int((line.branches([options[n] for n in left]) + added[left]).argmax())]
 
 
-def write(line: Line, place: Place, spell: Spell, candidates: Sequence[bytes] = ()) -> bytes:
+def write(
+    line: Line, place: Place, spell: Spell, candidates: Sequence[bytes] = (), weigh: Weigh | None = None
+) -> bytes:
     """Writes one text of the grammar and gives its bytes; the line has read them as ``spell`` spells them.
 
     ``candidates`` are pieces that free places may be filled with (words that somebody said, closed as the grammar wants
@@ -51,7 +63,7 @@ def write(line: Line, place: Place, spell: Spell, candidates: Sequence[bytes] = 
             free_bytes = 0
         if pieces:
             spelled = [spell(text, piece) for piece, _ in pieces]
-            chosen = choose(line, spelled)
+            chosen = choose(line, spelled, weigh(text, pieces) if weigh and len(pieces) > 1 else ())
             line.push(spelled[chosen])
             text += pieces[chosen][0]
             place = pieces[chosen][1]

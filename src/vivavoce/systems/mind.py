@@ -1,9 +1,8 @@
 """The mind of vivavoce-mini at work: reads a dialogue, writes calls, a way of speaking, and the reply, piece by piece.
 
 The line of text that it reads and writes is described in `models.mind`. Calls come first (some 20 ms), written under
-the JSON schema of their tool: what can only go one way is read at once, listed values are scored together, and strings
-that the schema leaves free are filled with words that the user said. Calls are always the likeliest; only the reply is
-sampled.
+the JSON schema of their tool: what can only go one way is read at once, listed values are scored together, and what the
+user said weighs in (`systems.grounding`). Calls are always the likeliest; only the reply is sampled.
 """
 
 import codecs
@@ -23,14 +22,13 @@ from vivavoce.generate.autoregressive import Line, Uniforms
 from vivavoce.generate.constrained import choose, write
 from vivavoce.generate.samplers import GREEDY, Sampler
 from vivavoce.models.mind import Call, Exchange, MindModel, plain_words
+from vivavoce.systems.grounding import Evidence
 from vivavoce.text.grammar import Place
 from vivavoce.text.json_schema import arguments_place
-from vivavoce.text.numbers import cardinal
 
 _CALLS = 6
 _REPLY = 160
 _STYLE = 16
-_SPAN = 6
 _PHRASE_ENDS = frozenset(".,!?;:")
 _I = re.compile(r"(?<![\w'])i(?=(?:'(?:m|ll|d|ve))?(?![\w']))")
 
@@ -188,8 +186,13 @@ class Mind:
         line.push([model.mark("call")])
         name = offered[choose(line, [[*model.name(name), model.mark("args")] for name in offered])]
         line.push([*model.name(name), model.mark("args")])
-        said = plain_words(context.user or context.instructions)
-        arguments = write(line, places[name], model.spell, _said(said))
+        evidence = Evidence(
+            plain_words(context.user or context.instructions),
+            next(tool.parameters for tool in context.tools if tool.name == name),
+            known=name in model.config.tools,
+            earlier=_values(context.history),
+        )
+        arguments = write(line, places[name], model.spell, evidence.candidates(), evidence.weigh)
         line.push([model.mark("done")])
         return Call(name, arguments.decode())
 
@@ -300,26 +303,13 @@ class _Phrases:
         return text
 
 
+def _values(history: tuple[Exchange, ...]) -> set[str]:
+    """What stands in the calls so far."""
+    calls = [json.loads(call.arguments or "{}") for exchange in history for call in exchange.calls]
+    return {value for call in calls if isinstance(call, dict) for value in call.values() if isinstance(value, str)}
+
+
 @cache
 def _place(parameters: str) -> Place:
     """The grammar of a tool's arguments, made once per schema."""
     return arguments_place(json.loads(parameters))
-
-
-@cache
-def _numerals() -> dict[tuple[str, ...], int]:
-    return {tuple(cardinal(number)): number for number in range(1001)}
-
-
-def _said(words: list[str]) -> list[bytes]:
-    """What the free parts of a call may be filled with: runs of the user's words, and the numbers among them."""
-    recent = words[-40:]
-    found: dict[bytes, None] = {}
-    for first in range(len(recent)):
-        for last in range(first + 1, min(first + _SPAN, len(recent)) + 1):
-            span = tuple(recent[first:last])
-            found[f'{" ".join(span)}"'.encode()] = None
-            if span in _numerals():
-                for ending in ("}", ", ", "]"):
-                    found[f"{_numerals()[span]}{ending}".encode()] = None
-    return list(found)
