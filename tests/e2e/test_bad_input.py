@@ -9,6 +9,7 @@ import pytest
 import soundfile
 from typer.testing import CliRunner, Result
 
+import vivavoce
 from vivavoce.cli.main import app
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "src/vivavoce/weights/mini"
@@ -107,6 +108,51 @@ def test_a_clip_needs_consent(tmp_path: Path):
     assert not (tmp_path / "out.wav").exists()
 
 
+def test_consent_without_a_clip_is_a_mistake(tmp_path: Path):
+    refused(run("say", "hello there", "--consent", "me", "-o", tmp_path / "out.wav"), "--like")
+
+
+def test_a_written_question_is_answered_and_a_missing_one_named(tmp_path: Path):
+    question = tmp_path / "question.txt"
+    question.write_text("What did I order?\n")
+    result = run("ask", question, tmp_path / "nowhere.txt", "--text-only", "--json")
+    first, second = (json.loads(line) for line in result.stdout.splitlines())
+    assert result.exit_code == 2
+    assert first["transcript"] == "What did I order?" and first["reply"]
+    assert "check the path" in second["error"]
+
+
+def test_answers_to_files_of_one_name_are_kept_apart(tmp_path: Path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "question.txt").write_text("hello")
+    files = (tmp_path / "a/question.txt", tmp_path / "b/question.txt")
+    result = run("ask", *files, "--json", "--out", tmp_path / "out")
+    written = {json.loads(line)["audio"] for line in result.stdout.splitlines()}
+    assert len(written) == 2 and {Path(name) for name in written} == set((tmp_path / "out").iterdir())
+
+
+def test_tokens_name_what_cannot_be_done(tmp_path: Path):
+    sound, tokens = tmp_path / "sound.wav", tmp_path / "sound.npz"
+    soundfile.write(sound, tone(), 16_000)
+    assert run("tokens", "encode", sound, "-o", tokens).exit_code == 0
+    refused(run("tokens", "decode", tokens, "--books", "99", "-o", tmp_path / "again.wav"), "8")
+    refused(run("tokens", "show", tokens, "-o", tmp_path / "picture.jpg"), ".png")
+    tokens.write_bytes(tokens.read_bytes()[:-100])
+    refused(run("tokens", "decode", tokens, "-o", tmp_path / "again.wav"), "no token file")
+    assert {path.name for path in tmp_path.iterdir()} == {"sound.wav", "sound.npz"}
+
+
+@pytest.mark.parametrize("part", ["listener", "words", "mind", "speaker", "codec"])
+def test_training_without_recordings_says_so(part: str, tmp_path: Path):
+    refused(run("train", part, "--speech", tmp_path / "nowhere", "--out", tmp_path / "out"), "manifest")
+
+
+def test_debug_shows_where_it_happened_wherever_it_stands(tmp_path: Path):
+    result = run("transcribe", "--debug", tmp_path / "nowhere.wav", "--model", tmp_path)
+    assert isinstance(result.exception, vivavoce.VivavoceError)
+
+
 def test_a_clip_can_be_too_short_to_clone(tmp_path: Path):
     clip = tmp_path / "clip.wav"
     soundfile.write(clip, tone(24_000, 0.3), 24_000)
@@ -124,8 +170,6 @@ def test_an_unknown_description_gives_one_warning_that_names_known_words(tmp_pat
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "changed"])
 def test_damaged_weights_are_said(damage: str, tmp_path: Path):
-    import vivavoce
-
     folder = tmp_path / "mini"
     shutil.copytree(WEIGHTS, folder)
     part = sorted(folder.glob("*.safetensors"))[0]

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from vivavoce.core.errors import PartError
-from vivavoce.core.parts import load_part, load_weights, read_card, save_part
+from vivavoce.core.parts import load_part, load_weights, read_card, save_part, write_card
 from vivavoce.nn.convnext import ConvNeXtConfig
 
 CONFIG = ConvNeXtConfig(dim=64, depth=1)
@@ -31,6 +31,15 @@ def test_what_is_saved_comes_back(dtype: torch.dtype | None, error: float, tmp_p
         assert after.dtype == torch.float32
         assert (before - after).abs().max() <= error * before.abs().max(), name
     assert read_card(tmp_path, "trunk") == {"recipe": "test"}
+
+
+def test_a_card_is_written_again_without_its_weights(tmp_path: Path):
+    saved(tmp_path)
+    before = (tmp_path / "trunk.safetensors").stat().st_mtime_ns
+    write_card(tmp_path, "trunk", {"recipe": "another"})
+    assert read_card(tmp_path, "trunk") == {"recipe": "another"}
+    assert (tmp_path / "trunk.safetensors").stat().st_mtime_ns == before
+    load_part(tmp_path, "trunk")
 
 
 def test_fewer_bits_make_smaller_files(tmp_path: Path):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from vivavoce.core.errors import TrainingError
-from vivavoce.train import Checkpoints, Losses, Task, Term, fit, warm_cosine
+from vivavoce.train import Checkpoints, Curves, JsonLines, Losses, Task, Term, fit, warm_cosine
 
 
 class Line(Task[dict[str, Tensor], Tensor]):
@@ -48,6 +48,20 @@ def test_resume_is_bit_exact(tmp_path: Path) -> None:
     assert run.step == 12
     for a, b in zip(whole.parameters(), second.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_curves_are_drawn_and_written_for_tensorboard(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    log = tmp_path / "losses.jsonl"
+    for steps in (3, 6):  # the second run goes on where the first one ended
+        task, optimizer = make()
+        hooks = (Checkpoints(tmp_path), JsonLines(log, every=1), Curves(log, tmp_path / "curves.png"))
+        fit(task, batches, optimizer, steps=steps, hooks=hooks)
+    assert (tmp_path / "curves.png").stat().st_size > 1000
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("error")] == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_foreign_or_damaged_checkpoint_is_refused(tmp_path: Path) -> None:

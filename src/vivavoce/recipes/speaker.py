@@ -17,7 +17,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 from vivavoce.audio.formants import warp
 from vivavoce.core import config as configs
 from vivavoce.core.errors import VoiceError
-from vivavoce.core.parts import save_part
+from vivavoce.core.parts import load_part, save_part
 from vivavoce.core.rng import stream
 from vivavoce.models.script import script_of
 from vivavoce.models.speak import Speaker, SpeakerConfig
@@ -38,6 +38,7 @@ class SpeakerRun:
     steps: int = 12000
     lr: float = 1.5e-3
     seed: int = 0
+    ema: float = 0.998
     voices: tuple[tuple[str, str, float], ...] = (
         ("default", "kathleen", 1.0),
         ("woman", "ljspeech:lj", 1.0),
@@ -141,7 +142,7 @@ def train(run: SpeakerRun, batches: Batches, folder: Path, hooks: Sequence[Any] 
         steps=run.steps,
         schedule=warm_cosine(run.steps, min(200, run.steps // 10)),
         seed=run.seed,
-        ema=0.998,
+        ema=run.ema,
         hooks=(
             Checkpoints(folder, identity=json.dumps(configs.dump(run.model))),
             Progress("speaker"),
@@ -155,16 +156,17 @@ def train(run: SpeakerRun, batches: Batches, folder: Path, hooks: Sequence[Any] 
     )
 
 
-def make(run: SpeakerRun, speech: Path, folder: Path, say: Callable[[str], None] = print) -> Speaker:
+def make(run: SpeakerRun, speech: Path, folder: Path, say: Callable[[str], None] = print) -> Run:
     """The whole recipe: prepares in ``folder/cache``, trains in ``folder`` and writes the part there."""
     batches = prepare(speech, folder / "cache", run, say)
     done = train(run, batches, folder)
     assert isinstance(done.model, SpeakTask)
     clips = read_clips(speech)
     cast = casting(run, clips, batches.made)
-    card = {"steps": done.step, "audio_hours": round(done.audio_seconds / 3600, 1)}
-    card["voices"] = {name: {"speaker": who, "throat": factor} for name, (who, factor) in cast.items()}
-    return export(done.model.speaker, clips, batches.made, cast, folder, card)
+    voices = {name: {"speaker": who, "throat": factor} for name, (who, factor) in cast.items()}
+    card = {"steps": done.step, "audio_hours": round(done.audio_seconds / 3600, 1), "voices": voices}
+    export(done.model.speaker, clips, batches.made, cast, folder, card)
+    return done
 
 
 def casting(run: SpeakerRun, clips: Sequence[Clip], made: Features) -> dict[str, tuple[str, float]]:
@@ -245,17 +247,17 @@ def debug(folder: Path, say: Callable[[str], None] = print) -> dict[str, float]:
         rows.append(json.dumps(row))
     (speech / "manifest.jsonl").write_text("\n".join(rows) + "\n")
     model = SpeakerConfig(text_width=32, text_blocks=1, width=64, blocks=2, voice=16)
-    run = SpeakerRun(model=model, size=4, steps=60, lr=4e-3)
+    run = SpeakerRun(model=model, size=4, steps=60, lr=4e-3, ema=0.9, voices=(("default", "flite:slt", 1.0),))
     clips = read_clips(speech)
     made = features(clips, folder / "cache", model.mel)
     make_alignments(clips, made, folder / "cache", model.mel, steps=25, sentences=8, say=say)
     batches = prepare(speech, folder / "cache", run, say)
     torch.manual_seed(run.seed)
     before = measure(SpeakTask(model.build(), len(batches.speakers)), batches)["held_mel"]
-    task = train(run, batches, folder / "run").task
+    task = make(run, speech, folder, say).model
     assert isinstance(task, SpeakTask)
     after = measure(task, batches)["held_mel"]
-    speaker = export(task.speaker, clips, made, {"default": ("flite:slt", 1.0)}, folder, {"recipe": "speaker.debug"})
+    speaker: Speaker = load_part(folder, "speaker")
     with torch.no_grad():
         mel = speaker.speak(speaker.plan(script_of(_DEBUG_TEXTS[0]), speaker.preset("default")))
     say(f"mel error {before:.3f} -> {after:.3f}; {mel.shape[1] / 100:.1f} s spoken")
