@@ -117,7 +117,8 @@ def real_table(
     table = Table("Real people (dev speech)")
     with_text = sorted((clip for clip in clips if clip.text), key=lambda clip: zlib.crc32(clip.text.encode()))[:count]
     if not with_text:
-        table.rows += [Row(name=name, value=None) for name in ("word errors", "— pocketsphinx", "phone errors")]
+        names = ("word errors", "— pocketsphinx", "phone errors", "calls made on what they read")
+        table.rows += [Row(name=name, value=None) for name in names]
         return table
     totals = [len(words.plain(clip.text)) for clip in with_text]
     ours = [
@@ -137,6 +138,12 @@ def real_table(
         table.rows.append(Row(name="phone errors", value=intervals.ratio(wrong, [len(want) for want in wanted])))
     else:
         table.rows.append(Row(name="phone errors", value=None))
+    called = [bool(asked(model, clip.wave, clip.sample_rate).calls) for clip in with_text]
+    table.rows.append(
+        Row(
+            name="calls made on what they read", value=intervals.share(called), floor="≤ 3 %", remark="none is an order"
+        )
+    )
     for row in table.rows:
         say(f"real people, {row.name}: {row.shown()}")
     return table
