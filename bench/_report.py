@@ -57,10 +57,15 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     }  # fmt: skip
 
 
-def publish(question: str, config: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Prints the rows as a table and the result as JSON; ``--save`` on the command line keeps it."""
+def publish(
+    question: str, config: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], *, tails: bool = False
+) -> None:
+    """Prints the rows as a table and the result as JSON; ``--save`` on the command line keeps it.
+
+    Spreads are shown as median and extremes, or with ``tails`` as p50 / p95 / p99.
+    """
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    shown = [[_brief(row.get(column, "")) for column in columns] for row in rows]
+    shown = [[_brief(row.get(column, ""), tails) for column in columns] for row in rows]
     widths = [max(len(column), *(len(line[i]) for line in shown)) for i, column in enumerate(columns)]
     for line in (columns, *shown):
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
@@ -89,7 +94,9 @@ def latest(question: str) -> dict[str, Any] | None:
     return json.loads(lines[-1]) if lines else None
 
 
-def _brief(value: Any) -> str:
+def _brief(value: Any, tails: bool) -> str:
     if isinstance(value, Mapping) and "p50" in value:
+        if tails:
+            return f"{value['p50']:.4g} / {value['p95']:.4g} / {value['p99']:.4g}"
         return f"{value['p50']:.4g} ({value['low']:.4g} to {value['high']:.4g})"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

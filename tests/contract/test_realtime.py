@@ -176,6 +176,31 @@ async def test_out_of_band_answers_leave_no_trace(talk):
         strictly(live.seen)
 
 
+async def test_answers_out_of_band_are_made_beside_the_conversation(talk):
+    def asked(text):
+        return [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}]
+
+    async with talk() as live:
+        await live.connection.conversation.item.create(item=asked("word " * 2000)[0])
+        await live.connection.response.create()
+        await live.until("response.output_audio.delta")
+        long = live.of("response.created")[0].response.id
+        for text in ("ping", "pong"):
+            await live.connection.response.create(
+                response={"conversation": "none", "input": asked(text), "metadata": {"topic": text}}
+            )
+        done = [(await live.until("response.done")).response for _ in range(2)]
+        said = {e.metadata["topic"]: e.output[0].content[0].transcript for e in done}
+        assert said == {"ping": "you said: ping.", "pong": "you said: pong."}
+        assert all(e.output_modalities == ["audio"] and e.conversation_id is None for e in done)
+        # both were whole while the long answer was still being made; it is the only one that the next is refused for
+        await live.connection.response.create()
+        assert (await live.until("error")).error.code == "conversation_already_has_active_response"
+        await live.connection.response.cancel(response_id=long)
+        assert (await live.until("response.done")).response.id == long
+        strictly(live.seen)
+
+
 async def test_items_are_placed_shown_and_deleted(talk):
     def words(text, name):
         return {"id": name, "type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}

@@ -171,21 +171,46 @@ def test_an_echo_is_known_from_somebody_else():
         assert echo.sounds_like(played) is expected
 
 
+def test_answers_out_of_band_have_mouths_of_their_own_and_give_them_back():
+    engine = LiveEngine(fake_model(), rows=2, threads=0)
+    seat = engine.sit(SessionConfig())
+    seat.push(api.Respond(api.ReplyOptions(recite="word " * 30)))
+    for number in range(3):
+        seat.push(api.Respond(api.ReplyOptions(recite=f"note {number}.", apart=True)))
+    outputs = settle(engine, seat)
+    # two rows have one mouth to spare: one is said beside the answer, the others wait for it
+    assert [o.turn for o in outputs if isinstance(o, api.TurnEnded)] == [2, 3, 4, 1]
+    assert sum(isinstance(o, api.AudioOut) and o.turn == 2 for o in outputs) > 1
+    seat.push(api.Respond(api.ReplyOptions(recite="word " * 30, apart=True)))
+    for _ in range(4):
+        engine.step()
+    engine.leave(seat)
+    engine.step()
+    assert engine.spare_mouth() is not None and engine.spare_mouth() is None
+
+
 @pytest.mark.slow
 def test_two_hours_of_sessions_leave_nothing_behind():
     import gc
 
     engine = LiveEngine(fake_model(), rows=4, threads=0)
     piece = np.concatenate([silence(300), utter("hello there."), silence(900)])
-    sizes = []
-    for opened in range(400):
-        seat = engine.sit(SessionConfig())
-        for _ in range(8):
-            seat.push(api.AudioIn(piece))
-        settle(engine, seat)
-        engine.leave(seat)
+    sizes, heard = [], 0
+    for opened in range(0, 420, 4):
+        seats = [engine.sit(SessionConfig()) for _ in range(4)]
+        for seat in seats:
+            for _ in range(8):
+                seat.push(api.AudioIn(piece))
+        while engine.step():
+            pass
+        for seat in seats:
+            answers = spoken(settle(engine, seat))
+            assert answers == ["you said: hello there."] * 8
+            heard += 8 * len(piece)
+            engine.leave(seat)
         engine.step()
-        if opened in (100, 399):
+        if opened in (100, 416):
             gc.collect()
             sizes.append(len(gc.get_objects()))
+    assert heard >= 2 * 3600 * 24_000
     assert engine.taken == 0 and sizes[1] < sizes[0] * 1.05

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from vivavoce.assistant.ending import done, fall
 from vivavoce.audio.polyphase import Rational, RationalConfig, RationalState
 from vivavoce.core.streaming import State
 from vivavoce.generate.search import HeardWord, Search, SearchConfig, SearchState
@@ -30,34 +30,29 @@ _THOROUGH = SearchConfig(word_bonus=1.0, beam=16.0, tokens=2500)
 
 
 @dataclass
-class Row(State):
-    """What one conversation's ears still hear of the past."""
-
-    resample: RationalState
-    listener: ListenerState
-
-
-@dataclass
 class Turn:
-    """The turn so far: sound at the listener's rate that is not stepped yet, all of it, and the search."""
+    """The turn so far: sound at the listener's rate that is not stepped yet, all of it, the search, and its words."""
 
     search: SearchState
     waiting: list[Tensor] = field(default_factory=list)
     sound: list[Tensor] = field(default_factory=list)
+    heard: Heard = Heard()
 
 
 @dataclass
 class HearingState(State):
-    """One entry per row. Turns have no fixed length and so live beside the tensors."""
+    """Turns have no fixed length and so live beside the tensors, one per row."""
 
-    rows_: list[Row]
+    resample: RationalState
+    listener: ListenerState
     turns: list[Turn | None]
 
     def reset(self, rows: Bool[Tensor, " B"] | None = None) -> None:
         """Begins a new turn on these rows (or all)."""
-        for index, row in enumerate(self.rows_):
+        self.resample.reset(rows)
+        self.listener.reset(rows)
+        for index in range(len(self.turns)):
             if rows is None or bool(rows[index]):
-                row.reset()
                 self.turns[index] = None
 
 
@@ -82,31 +77,41 @@ class Ears:
 
     def init_state(self, rows: int) -> HearingState:
         """Ears that have heard nothing."""
-        fresh = [Row(self.resample.init_state(1), self.listener.init_state(1)) for _ in range(rows)]
-        return HearingState(fresh, [None] * rows)
+        return HearingState(self.resample.init_state(rows), self.listener.init_state(rows), [None] * rows)
 
     @torch.inference_mode()
     def step(self, pcm: Float[Tensor, "B N"], state: HearingState, active: Bool[Tensor, " B"]) -> list[Heard | None]:
         """Takes samples at 24 kHz of every active row; gives the words that each row's turn has so far."""
-        given: list[Heard | None] = []
-        for index, on in enumerate(active.tolist()):
-            given.append(self._hear(pcm[index : index + 1], state, index) if on else None)
-        return given
+        rows = active.nonzero()[:, 0]
+        if not len(rows):
+            return [None] * len(active)
+        past = state.resample.rows(rows)
+        sound = self.resample.step(pcm[rows], past)
+        state.resample.put(rows, past)
+        ready: dict[int, list[int]] = {}
+        for index, piece in zip(rows.tolist(), sound.split(1), strict=True):
+            turn = state.turns[index] = state.turns[index] or Turn(self.search.init_state())
+            turn.sound.append(piece)
+            turn.waiting.append(piece)
+            length = sum(waiting.shape[1] for waiting in turn.waiting) // self._chunk * self._chunk
+            if length:
+                ready.setdefault(length, []).append(index)
+        for length, together in ready.items():
+            self._listen(state, together, length)
+        return [turn.heard if on and turn else None for on, turn in zip(active.tolist(), state.turns, strict=True)]
 
-    def _hear(self, pcm: Float[Tensor, "1 N"], state: HearingState, index: int) -> Heard:
-        row = state.rows_[index]
-        turn = state.turns[index] or Turn(self.search.init_state())
-        state.turns[index] = turn
-        sound = self.resample.step(pcm, row.resample)
-        turn.sound.append(sound)
-        turn.waiting.append(sound)
-        waiting = torch.cat(turn.waiting, dim=1)
-        ready = waiting.shape[1] // self._chunk * self._chunk
-        if ready:
-            heard = self.listener.step(waiting[:, :ready], row.listener)
-            self.search.advance(heard.ctc[0].numpy(), turn.search)
-        turn.waiting = [waiting[:, ready:]]
-        return self._told(*self.search.best(turn.search, final=False))
+    def _listen(self, state: HearingState, rows: list[int], length: int) -> None:
+        """Takes so many of the waiting samples of these rows, whole chunks, in one batch."""
+        turns = [turn for row in rows if (turn := state.turns[row])]
+        waiting = [torch.cat(turn.waiting, dim=1) for turn in turns]
+        chosen = torch.tensor(rows)
+        past = state.listener.rows(chosen)
+        heard = self.listener.step(torch.cat([wave[:, :length] for wave in waiting]), past)
+        state.listener.put(chosen, past)
+        for turn, wave, scores in zip(turns, waiting, heard.ctc.numpy(), strict=True):
+            turn.waiting = [wave[:, length:]]
+            self.search.advance(scores, turn.search)
+            turn.heard = self._told(self.search.best(turn.search, final=False)[0])
 
     def finish(self, state: HearingState, row: int) -> Heard:
         """The turn as it is, heard once more as a whole."""
@@ -128,14 +133,14 @@ class Ears:
         search = self.thorough.init_state()
         for piece in wave.split(longest, dim=1):
             self.thorough.advance(self.posteriors(piece).ctc[0].numpy(), search)
-        return self._told(*self.thorough.best(search, final=True))
+        words, _ = self.thorough.best(search, final=True)
+        return self._told(words, fall(wave[0], self.listener.config.mel.sample_rate) if words else 0.0)
 
     def posteriors(self, wave: Float[Tensor, "1 N"]) -> Posteriors:
         """What the listener makes of a whole sound, with half a second of silence after it."""
         return self.listener.listen(F.pad(wave, (0, self.listener.config.mel.sample_rate // 4)), chunk=0)
 
-    def _told(self, words: list[HeardWord], score: float) -> Heard:
-        del score
-        done = self.model.over([word.word for word in words]) if words else 0.0
+    def _told(self, words: list[HeardWord], fallen: float = 0.0) -> Heard:
+        over = self.model.over([word.word for word in words]) if words else 0.0
         timed = tuple(Word(w.word, w.start * _TICK, w.end * _TICK, w.confidence) for w in words)
-        return Heard(timed, float(np.clip(done, 0.0, 1.0)))
+        return Heard(timed, done([word.confidence for word in words], over, fallen))

@@ -141,23 +141,27 @@ class Mouth:
         if not any(ready):
             return given
         steps = _TOKENS * self.codec.config.stride // STACK
+        chosen = torch.tensor(ready).nonzero()[:, 0]
+        speaking = [saying for on, saying in zip(ready, state.rows_, strict=True) if on and saying is not None]
         blank = torch.zeros(1, steps, self.speaker.config.inputs)
         inputs = [
-            self.speaker.inputs_of(saying.plans[0], saying.step, steps) if on and saying and saying.plans else blank
-            for on, saying in zip(ready, state.rows_, strict=True)
+            self.speaker.inputs_of(saying.plans[0], saying.step, steps) if saying.plans else blank
+            for saying in speaking
         ]
-        on = torch.tensor(ready)
-        mel = self.speaker.step(torch.cat(inputs), state.speaker, on)
-        for row, saying in enumerate(state.rows_):
-            if ready[row] and saying is not None and not saying.plans:
-                mel[row] = self.speaker.typical_mean[:, None] - 6.0  # the codec's delay is flushed with silence
-        codes = self.codec.encode_mel_step(mel, state.encode, on)
-        sound = self.codec.decode_step(codes, state.decode, on)
-        for row, saying in enumerate(state.rows_):
-            if ready[row] and saying is not None:
-                given[row] = self._give(saying, sound[row], steps)
-                if given[row].done:  # type: ignore[union-attr]  # set in the line above
-                    state.rows_[row] = None
+        # only rows that speak are computed: one conversation costs the same on an engine of any size
+        speaker, encode, decode = state.speaker.rows(chosen), state.encode.rows(chosen), state.decode.rows(chosen)
+        mel = self.speaker.step(torch.cat(inputs), speaker)
+        for place, saying in enumerate(speaking):
+            if not saying.plans:
+                mel[place] = self.speaker.typical_mean[:, None] - 6.0  # the codec's delay is flushed with silence
+        sound = self.codec.decode_step(self.codec.encode_mel_step(mel, encode), decode)
+        state.speaker.put(chosen, speaker)
+        state.encode.put(chosen, encode)
+        state.decode.put(chosen, decode)
+        for row, saying, pcm in zip(chosen.tolist(), speaking, sound, strict=True):
+            given[row] = spoken = self._give(saying, pcm, steps)
+            if spoken.done:
+                state.rows_[row] = None
         return given
 
     def _ready(self, saying: Utterance | None) -> bool:

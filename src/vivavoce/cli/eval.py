@@ -62,7 +62,7 @@ def turns(
     import vivavoce
     from vivavoce.audio.resample import resample
     from vivavoce.evals.people import measured_on
-    from vivavoce.evals.turns import report, scenes, simulate
+    from vivavoce.evals.turns import report, scenes, simulate, spoken
     from vivavoce.runtime.activity import SileroActivity
     from vivavoce.runtime.api import TurnConfig
     from vivavoce.runtime.model import RATE
@@ -71,5 +71,6 @@ def turns(
     clips = [clip for clip in measured_on(speech) if clip.lossless]
     sounds = [resample(clip.wave[None], clip.sample_rate, RATE)[0].numpy() for clip in clips]
     config = TurnConfig(kind="server_vad" if server_vad else "semantic_vad")
-    found = report(simulate(SileroActivity(), loaded.ears, scenes(sounds, each, seed), turns=config, seed=seed))
+    todo = scenes(sounds, each, seed, spoken(each, seed))
+    found = report(simulate(SileroActivity(), loaded.ears, todo, turns=config, seed=seed))
     typer.echo(formats.dumps(asdict(found)) if json else found.text())

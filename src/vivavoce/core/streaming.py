@@ -42,6 +42,11 @@ class State:
         """A copy that holds only these rows: a slice, an index tensor or a mask."""
         return _rebuild(self, lambda leaf: leaf[chosen].clone())
 
+    def put(self: StateLike, chosen: Any, taken: StateLike) -> None:
+        """Writes rows back that `rows` took."""
+        for leaf, fresh in zip(self.tensors(), taken.tensors(), strict=True):
+            leaf[chosen] = fresh
+
     def nbytes(self) -> int:
         """Memory of all leaves in bytes."""
         return sum(leaf.numel() * leaf.element_size() for leaf in self.tensors())

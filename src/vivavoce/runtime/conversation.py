@@ -55,7 +55,7 @@ from vivavoce.runtime.api import (
 )
 from vivavoce.runtime.echo import Echo
 from vivavoce.runtime.history import Entry, History
-from vivavoce.runtime.listening import CHUNK, Microphone, StableWords, meant
+from vivavoce.runtime.listening import CHUNK, Microphone, StableWords, hums, meant
 from vivavoce.runtime.model import FRAME, Context, Heard, Pcm, Spoken
 from vivavoce.runtime.replying import SILENT, Mouth, Reply, Thoughts
 
@@ -96,6 +96,10 @@ class Row(Mouth, Protocol):
 
     def ponder(self, context: Context, recite: str | None) -> Thoughts:
         """Begins to think of a reply, or to say a given text."""
+        ...
+
+    def answers(self, ready: bool) -> None:
+        """Speech is answered now, with what was prepared or not."""
         ...
 
 
@@ -267,7 +271,7 @@ class Conversation:
             delta = self._words.more(heard)
             if delta:
                 self._emit(UserText(self._user_entry, delta))
-        self._turn(t.Judged(heard.done, len(heard.words), meant(heard.words)))
+        self._turn(t.Judged(heard.done, meant(heard.words), hums(heard.words)))
 
     def _heard_whole(self) -> bool:
         """Takes the words of the whole turn once they are there; says whether they came."""
@@ -276,7 +280,7 @@ class Conversation:
             return False
         self._whole_is_new = False
         heard = whole.result()
-        self._turn(t.Judged(heard.done, len(heard.words), meant(heard.words), whole=True))
+        self._turn(t.Judged(heard.done, meant(heard.words), hums(heard.words), whole=True))
         return True
 
     def _final_words(self) -> Heard:
@@ -485,11 +489,13 @@ class Conversation:
         ready = self._reply
         if ready and not ready.released:
             if self._same_words(ready):
+                self._row.answers(True)
                 ready.release()
                 self._begin_turn(ready)
                 self._after(ready)
                 return
             self._drop_prepared()
+        self._row.answers(False)
         if self.busy:
             if len(self._waiting) < MOST_APART:
                 self._waiting.append(ReplyOptions())

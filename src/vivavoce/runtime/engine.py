@@ -45,6 +45,9 @@ class Stats:
     """Seconds of the last steps that did something."""
     late: int = 0
     """Steps that took longer than a frame."""
+    ready: int = 0
+    """Answers to speech that had been prepared during the silence."""
+    unready: int = 0
     opened: int = 0
     refused: int = 0
 
@@ -110,6 +113,10 @@ class _EngineRow(_EngineMouth):
 
     def ponder(self, context: Context, recite: str | None) -> Thoughts:
         return self._engine.ponder(context, recite)
+
+    def answers(self, ready: bool) -> None:
+        self._engine.stats.ready += ready
+        self._engine.stats.unready += not ready
 
     def reset(self) -> None:
         """Makes the row fresh for the next conversation."""

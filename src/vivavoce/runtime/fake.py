@@ -27,7 +27,7 @@ TONE, REST = 1440, 480
 SYMBOL = TONE + REST
 HOP = 240
 LEVEL = 0.2
-_SPECTRUM = 2048
+_SPECTRUM = 1024
 
 
 def _frequency(symbol: int) -> float:
@@ -59,7 +59,7 @@ def _hann(length: int) -> np.ndarray:
 
 
 def _symbol(piece: np.ndarray) -> int:
-    """The tone of a sound, by its strongest frequency; only the first 85 ms are looked at."""
+    """The tone of a sound, by its strongest frequency; only the first 43 ms are looked at."""
     piece = piece[:_SPECTRUM]
     strength = np.abs(np.fft.rfft(piece * _hann(len(piece)), _SPECTRUM))
     return round((int(np.argmax(strength)) * RATE / _SPECTRUM - 400) / 64)

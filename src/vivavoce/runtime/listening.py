@@ -17,9 +17,25 @@ AGREED = 4
 CHUNK = 8 * FRAME
 
 
+URGENT = frozenset("stop wait no hey quiet enough cancel hold hush excuse sorry".split())
+"""Words that are enough by themselves to interrupt."""
+CLEAR = 0.5
+"""Confidence of a word that counts; a hum is heard as a word or two now and then."""
+
+
 def meant(words: tuple[Word, ...]) -> int:
-    """How many of the words are more than a sign of listening."""
-    return sum(word.text.lower().strip(".,!?") not in BACKCHANNELS for word in words)
+    """How many of the words are more than a sign of listening; an urgent one counts for two."""
+    count = 0
+    for word in words:
+        text = word.text.lower().strip(".,!?")
+        if word.confidence >= CLEAR and text not in BACKCHANNELS and len(text) > 1:
+            count += 2 if text in URGENT else 1
+    return count
+
+
+def hums(words: tuple[Word, ...]) -> bool:
+    """Whether all that was heard are signs of listening."""
+    return bool(words) and all(word.text.lower().strip(".,!?") in BACKCHANNELS for word in words)
 
 
 class Microphone:

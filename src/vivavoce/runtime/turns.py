@@ -28,6 +28,10 @@ JUDGE = 400 * MS
 """Age of a suspected interruption at which its words are asked for, so that they are there when it is decided."""
 DECIDE = 480 * MS
 """Age at which it is decided; the detector notices speech up to 80 ms after it began."""
+LONG_VOICE = 400 * MS
+"""Whoever still speaks when it is decided has spoken so long; a "mhm" is over."""
+SETTLED = 2 * FRAME
+"""A gap inside a word is shorter; it delays the decision."""
 LONGEST_HUM = 1000 * MS
 """Whoever speaks longer than this wants the floor, whatever the words."""
 QUIET_AGAIN = 240 * MS
@@ -62,14 +66,15 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What the model makes of the user's turn: is the speaker done, how many words, how many of them mean something.
+    """What the model makes of the user's turn: is the speaker done, how many words mean something, are all of them
+    signs of listening.
 
     ``whole``: it was asked for by Judge, and is as good as it gets.
     """
 
     done: float
-    words: int
     meant: int
+    hums: bool = False
     whole: bool = False
 
 
@@ -228,8 +233,8 @@ class _Talk:
     clear: int = 0
     """Voice since the last frame that was our own."""
     done: float = 0.0
-    words: int = 0
     meant: int = 0
+    hums: bool = False
     asked: bool = False
     """Whether Judge was said since the voice was last heard."""
     whole: bool = False
@@ -285,8 +290,9 @@ class Turns:
 
     @property
     def echoes(self) -> bool:
-        """Whether the microphone may hear us: something is played, or was until a moment ago."""
-        return self._reply is not None and self._reply.made > 0 and self._reply.over < ECHO_TAIL
+        """Whether it matters that the microphone may hear us: something is played, or was until a moment ago."""
+        played = self._reply is not None and self._reply.made > 0 and self._reply.over < ECHO_TAIL
+        return played and self.config.kind == "semantic_vad"
 
     def on(self, event: Event, now: int) -> tuple[Action, ...]:
         """What has to be done now that this happened."""
@@ -399,7 +405,7 @@ class Turns:
             yield Forget()
             self._talk = None
         elif talk.phase == "suspect":
-            if age >= DECIDE:
+            if age >= DECIDE and talk.silence in (0, SETTLED):
                 yield from self._decide(talk)
             elif not talk.asked and (age >= JUDGE or talk.silence >= SPECULATE):
                 talk.asked = True
@@ -417,15 +423,14 @@ class Turns:
         """It was our echo, and now somebody speaks over it."""
         talk.phase, talk.echoed = "suspect", False
         talk.onset, talk.voiced = now - talk.clear, talk.clear
-        talk.words = talk.meant = 0
+        talk.meant, talk.hums = 0, False
         yield Attend(self._start(talk))
         yield from self._pause(talk)
 
     def _decide(self, talk: _Talk) -> Iterator[Action]:
         """Time is up: stop, or go on."""
-        speaks_on = talk.silence < 2 * FRAME and 4 * talk.voiced >= 3 * DECIDE
-        listens = talk.words > 0 and talk.meant == 0
-        if not talk.ours and (talk.meant > 1 if not speaks_on else not listens):
+        speaks_on = talk.silence == 0 and talk.voiced >= LONG_VOICE
+        if not talk.ours and (not talk.hums if speaks_on else talk.meant > 1):
             yield from self._take_floor(talk)
         else:
             talk.phase, talk.echoed = "tolerated", talk.ours
@@ -435,7 +440,7 @@ class Turns:
     def _judged(self, talk: _Talk, judged: Judged) -> Iterator[Action]:
         if talk.whole and not judged.whole:
             return
-        talk.done, talk.words, talk.meant = judged.done, judged.words, judged.meant
+        talk.done, talk.meant, talk.hums = judged.done, judged.meant, judged.hums
         if talk.phase == "tolerated" and talk.meant > 1 and not talk.ours and (judged.whole or talk.run):
             yield from self._take_floor(talk)
         if not judged.whole or not talk.asked:

@@ -358,7 +358,7 @@ class Wire:
         )
         self._responses[output.turn] = response
         self._turn_of[response.id] = output.turn
-        for old in [turn for turn in self._responses if turn < output.turn - 8]:
+        for old in [turn for turn in self._responses if turn < output.turn - 64]:
             del self._turn_of[self._responses.pop(old).id]
         events = [self._event("response.created", response=self._response(response, "in_progress"))]
         limits = self.limits()

@@ -32,7 +32,7 @@ class Connection:
         self._events = Bucket(service.settings.events_per_minute)
         self._responses = Bucket(service.settings.responses_per_minute)
         self._watch = service.metrics.watch()
-        self._at_work = contextlib.ExitStack()
+        self._at_work: dict[int, contextlib.ExitStack] = {}
 
     def limits(self) -> list[dict[str, Any]]:
         """For rate_limits.updated."""
@@ -62,7 +62,8 @@ class Connection:
         except TimeoutError:
             await self._farewell("Nothing was sent for too long.", "session_idle")
         finally:
-            self._at_work.close()
+            for working in self._at_work.values():
+                working.close()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -98,10 +99,11 @@ class Connection:
         async for output in session.events():
             self._watch.see(output)
             if isinstance(output, TurnStarted):
-                self._at_work.enter_context(self._service.working())
+                working = self._at_work[output.turn] = contextlib.ExitStack()
+                working.enter_context(self._service.working())
             await self.send(self.wire.emit(output))
-            if isinstance(output, TurnEnded):
-                self._at_work.close()
+            if isinstance(output, TurnEnded) and (working := self._at_work.pop(output.turn, None)):
+                working.close()
 
 
 def make_wire(service: Service, settings: dict[str, Any], model: str, **more: Any) -> Wire:

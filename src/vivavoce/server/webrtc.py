@@ -39,14 +39,14 @@ MOST_BUFFERED = 1 << 20
 
 
 class Loudspeaker(MediaStreamTrack):
-    """The track that plays our answers, 20 ms at a time, and knows how far it is."""
+    """The track that plays our answers, 20 ms at a time and one after the other, and knows how far it is."""
 
     kind = "audio"
 
     def __init__(self, call: "Call") -> None:
         super().__init__()
         self._call = call
-        self._queue: deque[tuple[int, np.ndarray]] = deque()
+        self._queues: dict[int, deque[np.ndarray]] = {}
         self._played: dict[int, int] = {}
         self._whole: set[int] = set()
         self._started: float | None = None
@@ -56,7 +56,7 @@ class Loudspeaker(MediaStreamTrack):
 
     def put(self, turn: int, pcm: np.ndarray) -> None:
         """More to play."""
-        self._queue.append((turn, to_int16(pcm)))
+        self._queues.setdefault(turn, deque()).append(to_int16(pcm))
 
     def end(self, turn: int) -> None:
         """Nothing more comes of this turn."""
@@ -65,8 +65,8 @@ class Loudspeaker(MediaStreamTrack):
     def drop(self, turn: int | None = None) -> int | None:
         """Forgets what is still to be played; says which turn was."""
         was = self.turn
-        self._queue = deque((t, pcm) for t, pcm in self._queue if turn is not None and t != turn)
-        self.paused, self.turn = False, None
+        self._queues = {t: queue for t, queue in self._queues.items() if turn is not None and t != turn}
+        self.paused, self.turn = False, None if turn in (None, was) else was
         return was
 
     async def recv(self) -> AudioFrame:
@@ -82,30 +82,43 @@ class Loudspeaker(MediaStreamTrack):
 
     def _next(self) -> np.ndarray:
         sound, filled = np.zeros(TICK, np.int16), 0
-        while filled < TICK and self._queue:
-            turn, pcm = self._queue[0]
-            if turn != self.turn:
+        while filled < TICK:
+            if self.turn is None and not self._begin():
+                break
+            assert self.turn is not None
+            queue = self._queues[self.turn]
+            if not queue and self.turn not in self._whole:
+                break
+            if not queue:
                 self._finish()
-                self.turn, self._played[turn] = turn, 0
-                self._call.buffer_event("started", turn)
+                continue
+            pcm = queue.popleft()
             count = min(TICK - filled, len(pcm))
             sound[filled : filled + count] = pcm[:count]
             filled += count
-            self._played[turn] += count
-            self._queue.popleft()
+            self._played[self.turn] += count
             if count < len(pcm):
-                self._queue.appendleft((turn, pcm[count:]))
+                queue.appendleft(pcm[count:])
         if self.turn is not None:
             if self._ticks % REPORT_EVERY == 0:
                 self._call.do(Played(self.turn, self._played[self.turn]))
-            if not self._queue and self.turn in self._whole:
+            if not self._queues[self.turn] and self.turn in self._whole:
                 self._finish()
         return sound
+
+    def _begin(self) -> bool:
+        """The next answer that has sound; says whether there is one."""
+        turn = next((turn for turn, queue in self._queues.items() if queue), None)
+        if turn is not None:
+            self.turn, self._played[turn] = turn, 0
+            self._call.buffer_event("started", turn)
+        return turn is not None
 
     def _finish(self) -> None:
         if self.turn is not None:
             self._call.do(Played(self.turn, self._played.pop(self.turn)))
             self._call.buffer_event("stopped", self.turn)
+            self._queues.pop(self.turn, None)
             self.turn = None
 
 
