@@ -77,3 +77,12 @@ def test_for_a_tool_that_is_known_only_values_said_apart_are_unlikely():
     assert weights("a little bit of milk", "milk", "soy milk", "lots of milk") == [0, 0, 0, 0]
     assert all(weight < 0 for weight in weights("a lot of milk", "a bit of milk"))
     assert weights("a lot of milk", earlier=("a lot of milk",)) == [0]
+
+
+def test_a_key_with_the_beginning_of_its_value_is_no_whole_string():
+    """Pieces like ``"to": "`` begin and end with a quotation mark where a value is free text."""
+    place = arguments_place(TRIP).advance(b"{")
+    assert place is not None
+    pieces = [(option.text, option.after) for option in place.options() or ()]
+    assert any(piece.startswith(b'"') and piece.endswith(b': "') for piece, _ in pieces), pieces
+    assert Evidence(["from", "rome"], TRIP, known=True).weigh(b"{", pieces) == [0.0] * len(pieces)

@@ -22,6 +22,7 @@ _SPAN = 6
 _RECENT = 40
 _KEY = re.compile(rb'[{, ]*("(?:[^"\\]|\\.)*"): ["\[{]*$')
 _TOKEN = re.compile(rb'("(?:[^"\\]|\\.)*")(:?)|(-?\d+(?:\.\d+)?)')
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _NUMBER = re.compile(rb"(-?\d+)(, |[}\]])?$")
 _BEFORE_NAMES = frozenset("in at to from for about on of called named with by".split())
 _SMALL = _BEFORE_NAMES | frozenset(
@@ -188,9 +189,7 @@ def _listed(schema: Any) -> Iterator[str]:
 
 def _string(piece: bytes) -> str | None:
     """The text of a piece that is a whole JSON string."""
-    if len(piece) > 1 and piece[:1] == b'"' and piece[-1:] == b'"':
-        return str(json.loads(piece))
-    return None
+    return str(json.loads(piece)) if _STRING.fullmatch(piece) else None
 
 
 def _last_key(text: bytes) -> str:
