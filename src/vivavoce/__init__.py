@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vivavoce.assistant.turn import Turn
     from vivavoce.core.errors import VivavoceError
     from vivavoce.core.voice import Consent, Voice
+    from vivavoce.runtime.model import Tool
 
 __version__ = "0.1.0"
 
@@ -23,12 +24,13 @@ _HOMES = {
     "load": "vivavoce.assistant.model",
     "Model": "vivavoce.assistant.model",
     "Turn": "vivavoce.assistant.turn",
+    "Tool": "vivavoce.runtime.model",
     "Voice": "vivavoce.core.voice",
     "Consent": "vivavoce.core.voice",
     "VivavoceError": "vivavoce.core.errors",
 }
 
-__all__ = ["load", "Model", "Turn", "Voice", "Consent", "VivavoceError"]
+__all__ = ["load", "Model", "Turn", "Voice", "Consent", "Tool", "VivavoceError"]
 
 
 def __getattr__(name: str) -> Any:

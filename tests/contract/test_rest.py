@@ -10,9 +10,13 @@ import pytest
 import soundfile
 from live_server import serving
 
-from vivavoce.runtime.fake import decode, utter
+from vivavoce.runtime.engine import LiveEngine
+from vivavoce.runtime.fake import decode, fake_model, utter
+from vivavoce.server.names import VOICES
+from vivavoce.server.service import Service
 from vivavoce.server.settings import Settings
 from vivavoce.server.sound_files import whole_file
+from vivavoce.server.speech import wanted_voice
 
 
 def read(data: bytes) -> np.ndarray:
@@ -129,6 +133,32 @@ async def test_models_and_health(client, address):
     async with httpx.AsyncClient(base_url=address) as http:
         assert (await http.get("/healthz")).json()["status"] == "ok"
         assert "vivavoce_rows_total" in (await http.get("/metrics")).text
+
+
+async def test_a_body_without_a_length_is_counted():
+    async def endless():
+        for _ in range(100):
+            yield b"x" * 1000
+
+    with serving(Settings(port=0, upload_bytes=50_000)) as address:
+        async with httpx.AsyncClient(base_url=address) as http:
+            json = {"content-type": "application/json"}
+            answer = await http.post("/v1/audio/speech", content=endless(), headers=json)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
+            assert (await http.get("/healthz")).status_code == 200
+
+
+async def test_a_body_that_is_not_json_is_said_to_be_none(address):
+    async with httpx.AsyncClient(base_url=address) as http:
+        headers = {"content-type": "application/json"}
+        answer = await http.post("/v1/audio/speech", content=b"{nonsense", headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_json")
+
+
+async def test_instructions_are_added_to_a_voice():
+    service = Service.make(LiveEngine(fake_model(), rows=1, threads=0), Settings(port=0))
+    voice = wanted_voice(service, "coral", "slow and quiet", 1.0)
+    assert voice.description == f"{VOICES['coral']}, slow and quiet"
 
 
 async def test_a_cloned_voice_needs_consent_and_survives_a_restart(tmp_path):

@@ -13,6 +13,7 @@ from vivavoce.runtime.fake import fake_model
 from vivavoce.server.app import create_app
 from vivavoce.server.settings import Settings
 
+schemathesis.serializer.alias("application/sdp", "text/plain")
 schema = schemathesis.openapi.from_dict(create_app(LiveEngine(fake_model(), rows=1, threads=0)).openapi())
 
 

@@ -1,6 +1,6 @@
 """The user's model: load it, let it say something, ask it, let it transcribe, converse with it."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -16,7 +16,7 @@ from vivavoce.assistant.speaking import Mouth
 from vivavoce.assistant.thinking import Clerk
 from vivavoce.assistant.turn import Finished, Transcript, Turn
 from vivavoce.audio.files import mono, read_audio
-from vivavoce.core.errors import PartError, TextError
+from vivavoce.core.errors import AudioError, PartError, TextError
 from vivavoce.core.parts import check_part, load_part
 from vivavoce.core.voice import Voice
 from vivavoce.models.codec import Codec
@@ -51,11 +51,16 @@ def load(folder: str | Path = BUNDLED, *, threads: int = 1) -> "Model":
 
 
 def sound_of(recording: str | Path | np.ndarray | torch.Tensor) -> np.ndarray:
-    """A recording (a file, or Float[N] at 24 kHz) as Float[N] at 24 kHz, one channel."""
+    """A recording (a file, or Float[N] at 24 kHz) as Float[N] at 24 kHz; AudioError when it is unusable."""
     if isinstance(recording, str | Path):
         wave, _ = read_audio(recording, RATE)
         return mono(wave).numpy()
-    return np.asarray(recording, dtype=np.float32).reshape(-1)
+    sound = np.asarray(recording, dtype=np.float32)
+    if sound.ndim != 1 or not len(sound) or not np.isfinite(sound).all():
+        raise AudioError(
+            f"a recording is Float[N] at 24 kHz of finite numbers, got the shape {sound.shape}; convert it"
+        )
+    return sound
 
 
 def question_of(file: Path) -> np.ndarray | str:
@@ -143,7 +148,7 @@ class Model:
         question: str | Path | np.ndarray | torch.Tensor,
         *,
         voice: Voice | None = None,
-        tools: tuple[Tool, ...] | None = None,
+        tools: Sequence[Tool] | None = None,
         speak: bool = True,
         seed: int = 0,
     ) -> Turn:
@@ -156,10 +161,11 @@ class Model:
         return finished(self.conversation(voice=voice, seed=seed).ask(text, speak=speak))
 
     def conversation(
-        self, *, voice: Voice | None = None, tools: tuple[Tool, ...] | None = None, seed: int = 0
+        self, *, voice: Voice | None = None, tools: Sequence[Tool] | None = None, seed: int = 0
     ) -> Conversation:
         """Turns that remember each other; by default the character's own tools are declared."""
-        return Conversation(self.abilities, voice=voice, tools=self.tools if tools is None else tools, seed=seed)
+        declared = self.tools if tools is None else tuple(tools)
+        return Conversation(self.abilities, voice=voice, tools=declared, seed=seed)
 
     def engine(self, rows: int = 4) -> LiveEngine:
         """A new engine for live conversations, ``rows`` at once."""
@@ -174,7 +180,7 @@ class Model:
         self,
         *,
         voice: Voice | None = None,
-        tools: tuple[Tool, ...] | None = None,
+        tools: Sequence[Tool] | None = None,
         instructions: str = "",
         turns: TurnConfig | None = None,
     ) -> AsyncIterator[LiveSession]:
@@ -184,7 +190,7 @@ class Model:
         """
         config = SessionConfig(
             voice=voice or Voice(),
-            tools=self.tools if tools is None else tools,
+            tools=self.tools if tools is None else tuple(tools),
             instructions=instructions,
             turns=turns or TurnConfig(kind="semantic_vad"),
         )

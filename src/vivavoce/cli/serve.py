@@ -57,6 +57,7 @@ def _run(
     from vivavoce.server.app import create_app
     from vivavoce.server.run import run
 
+    logging.getLogger("vivavoce").handlers = []  # a server's log has the time and the place instead
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
     if model == "fake":
         engine = LiveEngine(fake_model(), rows=rows)

@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.base import RequestResponseEndpoint
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vivavoce.core.errors import CapacityError, ConsentError, StorageError, VivavoceError, VoiceError
 from vivavoce.runtime.engine import LiveEngine
@@ -40,6 +41,31 @@ def error_body(message: str, code: str | None, param: str | None = None, kind: s
     return {"error": {"message": message, "type": kind or "invalid_request_error", "param": param, "code": code}}
 
 
+class BodyLimit:
+    """Counts the bytes of requests that do not say their length, and ends those that have too many."""
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self._app, self._most = app, most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Lets everything pass up to the limit."""
+        taken = 0
+
+        async def counted() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if scope["type"] == "http" and taken > self._most:
+                raise HTTPException(413, _too_large(self._most))
+            return message
+
+        await self._app(scope, counted, send)
+
+
+def _too_large(most: int) -> str:
+    return f"A request may have {most} bytes at most."
+
+
 def create_app(engine: LiveEngine, settings: Settings | None = None) -> FastAPI:
     """The application around an engine; the engine is stopped with it."""
     service = Service.make(engine, settings or Settings())
@@ -57,6 +83,7 @@ def create_app(engine: LiveEngine, settings: Settings | None = None) -> FastAPI:
     for module in (realtime, models, speech, transcription, chat, voice_routes, secret_routes, webrtc):
         app.include_router(module.router(service))
     app.include_router(character.router())
+    app.add_middleware(BodyLimit, most=service.settings.upload_bytes)  # first, so that it is nearest to what reads
     _operations(app, service)
     _errors(app, service)
     _page(app)
@@ -110,7 +137,7 @@ def _operations(app: FastAPI, service: Service) -> None:
                 request.state.secret = secret
             length = request.headers.get("content-length", "0")
             if length.isdigit() and int(length) > service.settings.upload_bytes:
-                raise Denied(413, "too_large", f"A request may have {service.settings.upload_bytes} bytes at most.")
+                raise Denied(413, "too_large", _too_large(service.settings.upload_bytes))
         except Denied as denied:
             service.metrics.errors.labels(denied.code).inc()
             return JSONResponse(error_body(denied.message, denied.code), denied.status)
@@ -126,6 +153,8 @@ def _errors(app: FastAPI, service: Service) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
         found = error.errors()[0]
+        if found["type"] == "json_invalid":
+            return answer(400, "The body is not JSON.", "invalid_json")
         param = ".".join(str(step) for step in found["loc"][1:]) or None
         return answer(400, f"Invalid value for '{param}': {found['msg']}.", "invalid_value", param)
 
@@ -149,7 +178,8 @@ def _errors(app: FastAPI, service: Service) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
-        response = answer(error.status_code, str(error.detail), "not_found" if error.status_code == 404 else None)
+        code = {404: "not_found", 413: "too_large"}.get(error.status_code)
+        response = answer(error.status_code, str(error.detail), code)
         response.headers.update(error.headers or {})
         if error.status_code == 405:
             response.headers["Allow"] = _allowed(app, request.url.path)

@@ -33,12 +33,12 @@ class SpeechRequest(BaseModel):
 
 
 def wanted_voice(service: Service, voice: str | VoiceId, instructions: str | None, speed: float) -> Voice:
-    """The voice of a request; instructions describe it further."""
+    """The voice of a request; instructions describe it further, they do not make it somebody else."""
     try:
         found = service.voices.find(voice.id if isinstance(voice, VoiceId) else voice)
     except VoiceError as error:
         raise Problem(str(error), "invalid_value", "voice") from error
-    return replace(found, description=instructions or found.description, speed=speed)
+    return replace(found, description=", ".join(filter(None, (found.description, instructions))), speed=speed)
 
 
 async def first_of(outputs: AsyncIterator[Output]) -> AsyncIterator[Output]:
