@@ -191,6 +191,14 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
     assert not list(tmp_path.iterdir())
 
 
+def test_whatever_the_system_refuses_is_one_sentence(monkeypatch: pytest.MonkeyPatch):
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device", "losses.jsonl")
+
+    monkeypatch.setattr("vivavoce.data.manifest.check", full)
+    refused(run("data", "check", "manifest.jsonl"), "losses.jsonl: no space left")
+
+
 def test_nowhere_to_write_is_said():
     refused(run("say", "hello there", "-o", "/proc/nowhere/out.wav"))
 

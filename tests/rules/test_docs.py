@@ -2,12 +2,17 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+
+from vivavoce.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
@@ -72,6 +77,25 @@ def test_the_readme_s_commands_run(folder: Path):
             line, cwd=folder, shell=True, capture_output=True, text=True, env={**os.environ, "PATH": path}
         )
         assert done.returncode == 0, f"{line}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_commands_exist_with_their_options(document: Path):
+    text = document.read_text()
+    lines = [line for block in re.findall(r"^```\w*\n(.*?)^```", text, re.M | re.S) for line in block.splitlines()]
+    lines += [" ".join(found.split()) for found in re.findall(r"`(vivavoce [^`]+)`", text)]
+    for line in lines:
+        if not line.startswith("vivavoce "):
+            continue
+        command: Any = typer.main.get_command(app)
+        for word in shlex.split(line, comments=True)[1:]:
+            if word == "--help":
+                continue
+            if hasattr(command, "commands"):
+                assert word in command.commands, f"{document.name}: {line}"
+                command = command.commands[word]
+            elif word.startswith("-"):
+                assert word in {name for option in command.params for name in option.opts}, f"{document.name}: {line}"
 
 
 def test_nothing_names_the_place_it_was_made_in():

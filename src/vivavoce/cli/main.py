@@ -1,5 +1,6 @@
 """The command ``vivavoce``: what it is made of, and how it says that something is wrong."""
 
+import errno
 from logging import WARNING, Handler, LogRecord, getLogger
 from typing import Annotated, Any
 
@@ -48,6 +49,11 @@ class _Plain(TyperGroup):
             return super().invoke(ctx)
         except VivavoceError as error:
             _stop(ctx, str(error), error)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # whoever reads what we print has seen enough
+                raise
+            what, why = error.filename or "this", error.strerror or str(error)
+            _stop(ctx, f"cannot go on with {what}: {why}; check the disk and the permissions", error)
         except ModuleNotFoundError as error:
             package = (error.name or "").partition(".")[0]
             if package not in _EXTRAS:
