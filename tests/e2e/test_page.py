@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +279,46 @@ def test_the_bundled_model_takes_an_order_and_can_be_hushed(tmp_path, rewrite):
         assert not visit.problems and not visit.of("error")
         if rewrite:
             take_pictures(page)
+
+
+def understood(heard: np.ndarray, said: str) -> float:
+    """The share of the words of a reply that an outside recogniser finds, in their order, among all that is sold."""
+    from vivavoce.evals.orders import AFTER, AMOUNTS, BEFORE, DRINKS
+    from vivavoce.evals.sphinx import Sphinx
+    from vivavoce.evals.words import plain
+
+    wanted = plain(said)
+    slots = [value for values in (*BEFORE.values(), *AFTER.values()) for value in values]
+    sold = " ".join((*DRINKS, *AMOUNTS, *slots)).split()
+    words = " | ".join(sorted({*wanted, *sold}))
+    found = Sphinx(f"#JSGF V1.0;\ngrammar talk;\npublic <talk> = ({words})+;\n").words(torch.from_numpy(heard), 24_000)
+    same = SequenceMatcher(a=wanted, b=found, autojunk=False).get_matching_blocks()
+    return sum(block.size for block in same) / len(wanted)
+
+
+@pytest.mark.skipif(not (PACKAGE / "weights/mini/mind.safetensors").exists(), reason="no weights are bundled")
+def test_the_bundled_model_is_understood_and_can_be_interrupted(tmp_path):
+    pytest.importorskip("pocketsphinx", reason="pocketsphinx is not installed; pip install pocketsphinx")
+    clip = tmp_path / "talk.wav"
+    again = np.concatenate([recorded(5), np.zeros(3 * 48_000)])
+    sound = np.concatenate([np.zeros(2 * 48_000), recorded(2), np.zeros(15 * 48_000), *[again] * 12])
+    soundfile.write(clip, sound, 48_000)
+    with program(tmp_path) as address, visiting(address, microphone=clip) as visit:
+        page = visit.page
+        page.get_by_role("button", name="Talk", exact=True).click()
+        expect(page.locator(".slip:not(.blank)")).to_contain_text("latte", ignore_case=True, timeout=PATIENCE)
+        visit.until(lambda: visit.of("response.done"), "the answer to the order")
+        reply = visit.of("response.output_audio_transcript.done")[0]["transcript"]
+        sound = sum(len(e["delta"]) * 3 // 4 for e in visit.of("response.output_audio.delta"))
+        page.wait_for_timeout(sound / 48 + 1000)
+        assert understood(visit.heard(), reply) > 0.5
+        # "what did you just say?" is asked again and again, and so sooner or later while the answer is still spoken
+        cut = visit.until(lambda: visit.of("conversation.item.truncate"), "the interruption")[0]
+        whole = [e for e in visit.of("response.output_audio.delta") if e["item_id"] == cut["item_id"]]
+        assert 0 < cut["audio_end_ms"] < sum(len(e["delta"]) * 3 // 4 for e in whole) // 48
+        visit.until(lambda: visit.of("vivavoce.playback.stopped"), "the end of the sound")
+        expect(page.locator("#lines .house").filter(has_text="cut off").first).to_be_visible(timeout=PATIENCE)
+        assert not visit.problems and not visit.of("error")
 
 
 def take_pictures(page: Page) -> None:

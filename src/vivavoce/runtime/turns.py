@@ -34,6 +34,8 @@ SETTLED = 2 * FRAME
 """A gap inside a word is shorter; it delays the decision."""
 LONGEST_HUM = 1000 * MS
 """Whoever speaks longer than this wants the floor, whatever the words."""
+LONGEST_BURST = 600 * MS
+"""Whoever spoke briefly and goes on to this wants the floor, unless all words are signs of listening."""
 QUIET_AGAIN = 240 * MS
 SPECULATE = 120 * MS
 PREPARE = 400 * MS
@@ -243,6 +245,8 @@ class _Talk:
     paused: bool = False
     echoed: bool = False
     """Whether it is tolerated because it is our own echo."""
+    mixed: bool = False
+    """Whether some of it was our echo, so that the words may be ours."""
 
     @property
     def ours(self) -> bool:
@@ -387,7 +391,7 @@ class Turns:
             if not overlap:
                 yield from self._take_floor(talk)
             elif talk.ours:
-                talk.phase, talk.echoed = "tolerated", True
+                talk.phase, talk.echoed, talk.mixed = "tolerated", True, True
             else:
                 talk.phase = "suspect"
                 yield from self._pause(talk)
@@ -410,10 +414,12 @@ class Turns:
             elif not talk.asked and (age >= JUDGE or talk.silence >= SPECULATE):
                 talk.asked = True
                 yield Judge()
+        elif talk.ours:
+            talk.echoed = talk.mixed = True
         elif talk.echoed:
-            if not talk.ours and talk.clear >= SUSPECT:
+            if talk.clear >= SUSPECT:
                 yield from self._suspect_again(talk, now)
-        elif talk.clear >= LONGEST_HUM:
+        elif talk.clear >= (LONGEST_HUM if talk.hums else LONGEST_BURST):
             yield from self._take_floor(talk)
         elif not talk.asked and talk.silence >= SPECULATE:
             talk.asked = True
@@ -430,10 +436,12 @@ class Turns:
     def _decide(self, talk: _Talk) -> Iterator[Action]:
         """Time is up: stop, or go on."""
         speaks_on = talk.silence == 0 and talk.voiced >= LONG_VOICE
-        if not talk.ours and (not talk.hums if speaks_on else talk.meant > 1):
+        says = talk.meant > 1 and not talk.mixed
+        if not talk.ours and (not talk.hums if speaks_on else says):
             yield from self._take_floor(talk)
         else:
             talk.phase, talk.echoed = "tolerated", talk.ours
+            talk.mixed |= talk.ours
             yield from self._out_of_date(talk)
             yield from self._unpause(talk)
 
@@ -441,7 +449,8 @@ class Turns:
         if talk.whole and not judged.whole:
             return
         talk.done, talk.meant, talk.hums = judged.done, judged.meant, judged.hums
-        if talk.phase == "tolerated" and talk.meant > 1 and not talk.ours and (judged.whole or talk.run):
+        tolerated = talk.phase == "tolerated" and not talk.mixed
+        if tolerated and talk.meant > 1 and (judged.whole or talk.run):
             yield from self._take_floor(talk)
         if not judged.whole or not talk.asked:
             return

@@ -1,0 +1,124 @@
+"""How the weights of `assistant.ending` are found: ends of speech against places inside it, by logistic regression.
+
+Recordings of the training speakers and orders by the synthesis programs' training voices, each once whole and once cut
+at its quietest place in the middle. People and orders count the same. ``python -m vivavoce.recipes.endings SPEECH``
+prints the weights and how well they part what they were fitted on; it takes some minutes.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn.functional import pad
+
+from vivavoce.assistant.ending import evidence, fall
+from vivavoce.assistant.hearing import Ears
+from vivavoce.audio.files import mono, read_audio
+from vivavoce.audio.resample import resample
+from vivavoce.core import rng
+from vivavoce.data.character import Character
+from vivavoce.data.manifest import read_manifest
+from vivavoce.data.synthesis import readings, speak
+from vivavoce.evals.turns import level, pause_within, trimmed
+from vivavoce.runtime.model import RATE, Pcm
+
+_SILENCE = RATE // 8
+"""What is heard of a silence before it is judged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndingsRun:
+    """How many recordings and orders, how long at most, how strongly large weights are held back, and the seed."""
+
+    people: int = 260
+    orders: int = 120
+    seconds: float = 6.0
+    restraint: float = 0.01
+    seed: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """What is known at a silence, whether it was the end, and what it counts."""
+
+    evidence: tuple[float, float, float]
+    over: bool
+    weight: float = 1.0
+
+
+def sounds(run: EndingsRun, speech: Path) -> Iterator[tuple[Pcm, float]]:
+    """Whole utterances at 24 kHz with their weights, people first."""
+    draw = rng.stream(run.seed, "endings")
+    known = [r for r in read_manifest(speech / "manifest.jsonl") if r.split == "train" and r.lang == "en"]
+    known = [record for record in known if record.seconds > 1.0]
+    for index in draw.permutation(len(known))[: run.people].tolist():
+        wave, rate = read_audio(known[index].file)
+        yield resample(mono(wave)[None], rate, RATE)[0].numpy(), 1.0 / run.people
+    texts = [turn.user for turn in Character().orders(run.orders, run.seed)]
+    for spoken in speak(readings(texts, run.seed), sample_rate=RATE):
+        yield spoken.wave.astype(np.float32), 1.0 / run.orders
+
+
+def examples(ears: Ears, waves: Iterable[tuple[Pcm, float]], run: EndingsRun) -> Iterator[Example]:
+    """Each utterance's end, and the quietest place inside it."""
+    draw = rng.stream(run.seed, "hiss")
+    for wave, weight in waves:
+        whole = level(trimmed(wave)[-int(run.seconds * RATE) :])
+        for sound, over in ((whole, True), (trimmed(whole[: pause_within(whole)]), False)):
+            hissing = (sound + draw.standard_normal(len(sound)) * 0.001).astype(np.float32)
+            low = resample(pad(torch.from_numpy(hissing), (0, _SILENCE))[None], RATE, 16_000)
+            words = ears.whole(low).words
+            if words:
+                sentence = ears.model.over([word.text for word in words])
+                sure = [word.confidence for word in words]
+                yield Example(evidence(sure, sentence, fall(low[0], 16_000)), over, weight)
+
+
+def fit(known: Iterable[Example], restraint: float = 0.01) -> tuple[float, float, float, float]:
+    """Weights of the evidence and the constant, by Newton's method."""
+    known = list(known)
+    inputs = np.array([example.evidence for example in known])
+    over = np.array([example.over for example in known], float)
+    weight = np.array([example.weight for example in known])
+    weight = weight / weight.mean()
+    mean, spread = inputs.mean(axis=0), inputs.std(axis=0) + 1e-6
+    scaled = np.c_[(inputs - mean) / spread, np.ones(len(inputs))]
+    held = restraint * len(inputs) * np.diag([1.0, 1.0, 1.0, 0.0])
+    found = np.zeros(4)
+    for _ in range(30):
+        chance = 1 / (1 + np.exp(-scaled @ found))
+        curve = scaled.T @ (scaled * (weight * chance * (1 - chance) + 1e-9)[:, None]) + held
+        found = found + np.linalg.solve(curve, scaled.T @ (weight * (over - chance)) - held @ found)
+    slopes = found[:3] / spread
+    sure, words, tail = (float(slope) for slope in slopes)
+    return sure, words, tail, float(found[3] - mean @ slopes)
+
+
+def parted(known: Iterable[Example], weights: tuple[float, float, float, float]) -> float:
+    """How often an end scores above a place inside: 0.5 by chance, 1 at best."""
+    known = list(known)
+    scores = {over: [_score(e, weights) for e in known if e.over == over] for over in (True, False)}
+    ends, inside = np.array(scores[True]), np.array(scores[False])
+    return float((ends[:, None] > inside[None]).mean() + 0.5 * (ends[:, None] == inside[None]).mean())
+
+
+def _score(example: Example, weights: tuple[float, float, float, float]) -> float:
+    return float(np.dot(example.evidence, weights[:3]))
+
+
+def main(speech: Path, run: EndingsRun | None = None) -> None:
+    """Prints the weights in the order of the file that they stand in."""
+    import vivavoce
+
+    run = run or EndingsRun()
+    known = list(examples(vivavoce.load().ears, sounds(run, speech), run))
+    weights = fit(known, run.restraint)
+    print("SURE, WORDS, FALL, BIAS =", ", ".join(f"{weight:.3f}" for weight in weights))
+    print(f"{len(known)} examples; an end scores above a place inside in {parted(known, weights):.0%} of all pairs")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

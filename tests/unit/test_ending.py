@@ -1,0 +1,50 @@
+"""When somebody who fell silent counts as done: by words, by pitch, and by how well the words were heard."""
+
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vivavoce.assistant.ending import UNDECIDED, done, fall
+from vivavoce.recipes.endings import Example, fit, parted
+
+CHANCES = st.floats(0, 1)
+
+
+@given(st.lists(CHANCES, min_size=1, max_size=8), CHANCES, CHANCES, st.floats(-1, 1))
+def test_the_likelier_the_sentence_is_over_the_likelier_the_speaker_is_done(sure, one, other, pitch):
+    less, more = sorted((one, other))
+    assert 0 <= done(sure, less, pitch) <= done(sure, more, pitch) <= 1
+    assert done(sure, one, abs(pitch)) <= done(sure, one, -abs(pitch))
+
+
+@given(st.lists(st.floats(0, 0.6), min_size=4, max_size=8), CHANCES, st.floats(-1, 1))
+def test_nobody_is_cut_off_on_words_that_were_not_understood(sure, over, pitch):
+    assert done(sure, over, pitch) <= UNDECIDED
+
+
+def test_an_open_phrase_is_not_done_and_a_complete_order_is():
+    assert done([0.95] * 4, 0.001) < 0.25
+    assert done([0.95] * 4, 0.5) > 0.7
+    assert done([], 0.9) == 0.0
+
+
+def test_a_falling_voice_is_heard_to_fall():
+    t = np.arange(48_000) / 16_000
+    hz = np.where(t < 2.4, 200.0, 130.0)
+    wave = torch.from_numpy((0.3 * np.sign(np.sin(2 * np.pi * np.cumsum(hz) / 16_000))).astype(np.float32))
+    assert -0.75 < fall(wave, 16_000) < -0.5
+    assert abs(fall(wave[:32_000], 16_000)) < 0.05
+    assert fall(torch.zeros(16_000), 16_000) == 0.0
+
+
+def test_the_recipe_finds_what_parts_ends_from_pauses():
+    dice = np.random.default_rng(0)
+    known = []
+    for number in range(200):
+        over = bool(number % 2)
+        words = float(dice.normal(1.5 if over else -1.5, 1.0))
+        known.append(Example((0.9, words, float(dice.normal(-0.2 * over, 0.1))), over))
+    weights = fit(known)
+    assert weights[1] > 0 > weights[2]
+    assert parted(known, weights) > 0.95
