@@ -122,6 +122,19 @@ def test_a_written_question_is_answered_and_a_missing_one_named(tmp_path: Path):
     assert "check the path" in second["error"]
 
 
+@pytest.mark.parametrize("text", ["", "Привет, как дела", "word " * 20_000])
+def test_a_written_question_that_cannot_be_read_is_refused(text: str, tmp_path: Path):
+    question = tmp_path / "question.txt"
+    question.write_text(text)
+    refused(run("ask", question, "--text-only"), "some words", "latin letters", "split it")
+
+
+@pytest.mark.parametrize("sound", [np.zeros(0), np.full(24_000, np.nan), np.zeros((2, 24_000))])
+def test_a_recording_in_memory_that_is_none_is_refused(sound: np.ndarray):
+    with pytest.raises(vivavoce.VivavoceError, match="24 kHz"):
+        vivavoce.load().ask(sound)
+
+
 def test_answers_to_files_of_one_name_are_kept_apart(tmp_path: Path):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()

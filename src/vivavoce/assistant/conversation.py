@@ -18,6 +18,7 @@ from vivavoce.core.errors import AudioError, TextError
 from vivavoce.core.voice import Voice
 from vivavoce.runtime.history import Entry
 from vivavoce.runtime.model import FRAME, RATE, Call, Context, Model, Restyle, Say, Tool, Word
+from vivavoce.text.normalise import normalise
 
 LONGEST_QUESTION_SECONDS = 120
 _SILENT = 1e-3
@@ -43,7 +44,8 @@ class Conversation:
     ) -> Iterator[Happening]:
         """One turn: Float[N] at 24 kHz, or text. ``live`` takes the sound in at the speed of time.
 
-        Raises AudioError for a question of more than two minutes, TextError for an empty one.
+        Raises AudioError for a question of more than two minutes, TextError for a text that is empty, too long or in
+        another script.
         """
         number = len(self.entries)
         speaking = self.voice = voice or self.voice
@@ -51,6 +53,7 @@ class Conversation:
         if isinstance(question, str):
             if not question.strip():
                 raise TextError("the question is empty; give some words")
+            normalise(question)  # says what cannot be read
             entry = Entry(id=f"user_{number}", text=question.strip())
             turn.transcript = entry.text
             ended = time.perf_counter()

@@ -110,10 +110,7 @@ def ask(
                 write_audio(audio, torch.from_numpy(turn.audio), RATE)
         except VivavoceError as error:
             failed = True
-            if json:
-                typer.echo(formats.dumps({"path": str(path), "error": str(error)}))
-            else:
-                typer.echo(f"vivavoce: {path}: {error}", err=True)
+            _fault(path, error, json)
             continue
         found = {"path": str(path), **turn.json(audio=None if audio is None else str(audio))}
         if json:
@@ -126,6 +123,16 @@ def ask(
                 typer.echo(f"  wrote  {audio}")
     if failed:
         raise typer.Exit(2)
+
+
+def _fault(path: Path, error: Exception, as_json: bool) -> None:
+    """Says what is wrong with one of several files; the others go on."""
+    import json
+
+    if as_json:
+        typer.echo(json.dumps({"path": str(path), "error": str(error)}))
+    else:
+        typer.echo(f"vivavoce: {path}: {error}", err=True)
 
 
 def _answer_file(folder: Path, stem: str, written: set[Path]) -> Path:
@@ -180,10 +187,7 @@ def transcribe(
             heard = loaded.transcribe(path)
         except VivavoceError as error:
             failed = True
-            if json:
-                typer.echo(formats.dumps({"path": str(path), "error": str(error)}))
-            else:
-                typer.echo(f"vivavoce: {path}: {error}", err=True)
+            _fault(path, error, json)
             continue
         if json:
             typer.echo(formats.dumps({"path": str(path), **heard.json()}))
