@@ -181,12 +181,13 @@ def _fit(
         seed=recipe.seed,
         ema=recipe.ema,
         hooks=(
+            # first: what others do depends on the step at which a run goes on
+            Checkpoints(folder, every_seconds=180.0, identity=json.dumps(dump(recipe.codec))),
             Progress("codec"),
             JsonLines(folder / "losses.jsonl", every=max(1, min(20, steps // 100))),
             *((validate,) if samples else ()),
             Curves(folder / "losses.jsonl", folder / "losses.png"),
             Export(export),
-            Checkpoints(folder, every_seconds=180.0, identity=json.dumps(dump(recipe.codec))),
         ),
     )
 

@@ -58,7 +58,7 @@ class Hook(Protocol):
     """Something that wants to know of each step."""
 
     def start(self, run: Run) -> None:
-        """Before the first step; a checkpoint hook puts an earlier run back here."""
+        """Before the first step; a checkpoint hook, the first of all, puts an earlier run back here."""
 
     def step(self, run: Run) -> None:
         """After every step."""
