@@ -5,28 +5,30 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vivavoce.assistant.ending import UNDECIDED, done, fall
+from vivavoce.assistant.ending import done, fall
 from vivavoce.recipes.endings import Example, fit, parted
 
 CHANCES = st.floats(0, 1)
+SURE = st.lists(CHANCES, min_size=1, max_size=8)
+TEXT = st.floats(-80, 0)
 
 
-@given(st.lists(CHANCES, min_size=1, max_size=8), CHANCES, CHANCES, st.floats(-1, 1))
-def test_the_likelier_the_sentence_is_over_the_likelier_the_speaker_is_done(sure, one, other, pitch):
+@given(SURE, TEXT, CHANCES, CHANCES, st.floats(-1, 1))
+def test_the_likelier_the_sentence_is_over_the_likelier_the_speaker_is_done(sure, text, one, other, pitch):
     less, more = sorted((one, other))
-    assert 0 <= done(sure, less, pitch) <= done(sure, more, pitch) <= 1
-    assert done(sure, one, abs(pitch)) <= done(sure, one, -abs(pitch))
+    assert 0 <= done(sure, text, less, pitch) <= done(sure, text, more, pitch) <= 1
+    assert done(sure, text, one, abs(pitch)) <= done(sure, text, one, -abs(pitch))
 
 
-@given(st.lists(st.floats(0, 0.6), min_size=4, max_size=8), CHANCES, st.floats(-1, 1))
-def test_nobody_is_cut_off_on_words_that_were_not_understood(sure, over, pitch):
-    assert done(sure, over, pitch) <= UNDECIDED
+@given(CHANCES, CHANCES)
+def test_words_that_no_customer_says_tell_nothing(one, other):
+    assert abs(done([0.9] * 4, -40.0, one) - done([0.9] * 4, -40.0, other)) < 0.02
 
 
 def test_an_open_phrase_is_not_done_and_a_complete_order_is():
-    assert done([0.95] * 4, 0.001) < 0.25
-    assert done([0.95] * 4, 0.5) > 0.7
-    assert done([], 0.9) == 0.0
+    assert done([0.95] * 4, -6.0, 0.001) < 0.2
+    assert done([0.95] * 4, -6.0, 0.5) > 0.7
+    assert done([], 0.0, 0.9) == 0.0
 
 
 def test_a_falling_voice_is_heard_to_fall():

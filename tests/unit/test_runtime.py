@@ -1,5 +1,6 @@
 """The engine, the activity detector, echo, and what keeps memory bounded."""
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -190,9 +191,11 @@ def test_answers_out_of_band_have_mouths_of_their_own_and_give_them_back():
 
 
 @pytest.mark.slow
-def test_two_hours_of_sessions_leave_nothing_behind():
+def test_two_hours_of_sessions_leave_nothing_behind(monkeypatch):
     import gc
 
+    # shapes are checked everywhere else; here that would take three quarters of the time
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
     engine = LiveEngine(fake_model(), rows=4, threads=0)
     piece = np.concatenate([silence(300), utter("hello there."), silence(900)])
     sizes, heard = [], 0

@@ -1,9 +1,10 @@
-"""Is the speaker done? From the words, how sure they are, and whether the pitch has fallen.
+"""Is the speaker done? From the words, how far they can be trusted, and whether the pitch has fallen.
 
 When somebody falls silent after "I'd like a large", the word model knows that more must come; after a complete order
-it knows that more may come. How much that is worth depends on how well the words fit the sound, and a voice that
-falls at the end means a little too. The weights are a logistic regression on ends of recordings of people and of
-synthetic orders against places inside them (`recipes.endings`; held-out voices: docs/log.md).
+it knows that more may come. That is worth something where the words fit the sound and are such as customers say: of
+other speech the listener makes words too. A voice that falls at the end tells of all speech. The weights are a
+logistic regression on ends of recordings of people and of synthetic orders against places inside them
+(`recipes.endings`).
 """
 
 import math
@@ -14,10 +15,12 @@ import torch
 
 from vivavoce.audio.pitch import track_pitch
 
-SURE, WORDS, FALL, BIAS = 2.197, 0.517, -1.627, -1.155
-"""Weights of the sureness, of the word model's log-odds (times sureness), of the fall in octaves, and the constant."""
-DOUBTFUL, UNDECIDED = 0.65, 0.45
-"""Below this sureness nothing was understood, and nobody is called done with more than this probability."""
+TRUST, WORDS, FALL, BIAS = 1.881, 0.926, -1.802, -0.266
+"""Weights of the trust, of the word model's log-odds (times trust), of the fall in octaves, and the constant."""
+FAMILIAR, STEPS = -2.6, 0.4
+"""Log-probability per word at which words are as likely those of a customer as not, and how sharply that turns."""
+LIKELIEST = 0.7
+"""More than this is not believed of a sentence's end: a rare word that was seen only there would be certain."""
 LAST_WORDS = 4
 HEARD_SECONDS, TAIL_SECONDS = 3.0, 0.4
 
@@ -39,16 +42,19 @@ def fall(wave: torch.Tensor, sample_rate: int) -> float:
     return float(np.clip(np.median(octaves[0]) - np.median(octaves[1]), -1, 1))
 
 
-def evidence(confidences: Sequence[float], over: float, fallen: float) -> tuple[float, float, float]:
-    """What the regression sees; ``over`` is the word model's probability that a sentence ends after these words."""
-    sure, over = sureness(confidences), min(max(over, 1e-4), 1 - 1e-4)
-    return sure, sure * math.log(over / (1 - over)), fallen
+def evidence(confidences: Sequence[float], text: float, over: float, fallen: float) -> tuple[float, float, float]:
+    """What the regression sees.
+
+    ``text`` is the word model's log-probability of the words, ``over`` its probability that a sentence ends after them.
+    """
+    familiar = 1 / (1 + math.exp(-(text / max(1, len(confidences)) - FAMILIAR) / STEPS))
+    trust, over = sureness(confidences) * familiar, min(max(over, 1e-4), LIKELIEST)
+    return trust, trust * math.log(over / (1 - over)), fallen
 
 
-def done(confidences: Sequence[float], over: float, fallen: float = 0.0) -> float:
+def done(confidences: Sequence[float], text: float, over: float, fallen: float = 0.0) -> float:
     """Probability that somebody who is silent now has said everything."""
     if not confidences:
         return 0.0
-    sure, words, tail = evidence(confidences, over, fallen)
-    found = 1 / (1 + math.exp(-(BIAS + SURE * sure + WORDS * words + FALL * tail)))
-    return found if sure >= DOUBTFUL else min(found, UNDECIDED)
+    trust, words, tail = evidence(confidences, text, over, fallen)
+    return 1 / (1 + math.exp(-(BIAS + TRUST * trust + WORDS * words + FALL * tail)))

@@ -4,7 +4,8 @@ While somebody speaks, the listener runs on chunks and the search keeps the word
 of it is heard once more with every frame in view of every other; that takes tens of milliseconds and is what counts.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -149,9 +150,16 @@ class Ears:
         return self.listener.listen(F.pad(wave, (0, self.listener.config.mel.sample_rate // 4)), chunk=0)
 
     def _told(self, words: list[HeardWord], fallen: float = 0.0) -> Heard:
-        over = self.model.over([word.word for word in words]) if words else 0.0
         timed = tuple(Word(w.word, w.start * _TICK, w.end * _TICK, w.confidence) for w in words)
-        return Heard(timed, done([word.confidence for word in words], over, fallen))
+        if not words:
+            return Heard(timed)
+        return Heard(timed, done([word.confidence for word in words], *self.expected(timed), fallen))
+
+    def expected(self, words: Sequence[Word]) -> tuple[float, float]:
+        """The word model's log-probability of the words, and its probability that a sentence ends after them."""
+        texts = [word.text for word in words]
+        over = self.model.over(texts)
+        return self.model.sentence(texts) - math.log(max(over, 1e-9)), over
 
 
 def _words(search: Search, frames: Float[np.ndarray, "T V"]) -> list[HeardWord]:

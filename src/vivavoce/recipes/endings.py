@@ -72,9 +72,8 @@ def examples(ears: Ears, waves: Iterable[tuple[Pcm, float]], run: EndingsRun) ->
             low = resample(pad(torch.from_numpy(hissing), (0, _SILENCE))[None], RATE, 16_000)
             words = ears.whole(low).words
             if words:
-                sentence = ears.model.over([word.text for word in words])
                 sure = [word.confidence for word in words]
-                yield Example(evidence(sure, sentence, fall(low[0], 16_000)), over, weight)
+                yield Example(evidence(sure, *ears.expected(words), fall(low[0], 16_000)), over, weight)
 
 
 def fit(known: Iterable[Example], restraint: float = 0.01) -> tuple[float, float, float, float]:
@@ -116,7 +115,7 @@ def main(speech: Path, run: EndingsRun | None = None) -> None:
     run = run or EndingsRun()
     known = list(examples(vivavoce.load().ears, sounds(run, speech), run))
     weights = fit(known, run.restraint)
-    print("SURE, WORDS, FALL, BIAS =", ", ".join(f"{weight:.3f}" for weight in weights))
+    print("TRUST, WORDS, FALL, BIAS =", ", ".join(f"{weight:.3f}" for weight in weights))
     print(f"{len(known)} examples; an end scores above a place inside in {parted(known, weights):.0%} of all pairs")
 
 
