@@ -143,6 +143,28 @@ def test_a_model_that_breaks_ends_its_answer_and_nobody_elses():
     assert any(isinstance(o, api.Committed) for o in settle(engine, one))
 
 
+def test_ears_that_break_at_the_end_of_a_turn_break_nothing_else():
+    class Deaf(ToneHearing):
+        def later(self, state, row):
+            def fails():
+                raise RuntimeError("no ears")
+
+            return fails if row == 0 else super().later(state, row)
+
+        def finish(self, state, row):
+            return super().later(state, row)()
+
+    parts = fake_model()
+    model = Model(activity=parts.activity, hearing=Deaf(), thinking=Script(), speaking=Beeping())
+    engine = LiveEngine(model, rows=2, threads=0)
+    one, two = engine.sit(SessionConfig()), engine.sit(SessionConfig())
+    for seat in (one, two):
+        seat.push(api.AudioIn(np.concatenate([utter("still there?"), silence(700)])))
+    outputs = settle(engine, one)
+    assert any(isinstance(o, api.Refused) and "RuntimeError" in o.message for o in outputs)
+    assert spoken(outputs) == spoken(settle(engine, two)) == ["you said: still there?"]
+
+
 def test_the_restyled_voice_stays_for_the_next_answer():
     engine = LiveEngine(fake_model(), rows=1, threads=0)
     seat = engine.sit(SessionConfig(reply_to_text=True))

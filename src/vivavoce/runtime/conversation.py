@@ -57,7 +57,7 @@ from vivavoce.runtime.echo import Echo
 from vivavoce.runtime.history import Entry, History
 from vivavoce.runtime.listening import CHUNK, Microphone, StableWords, hums, meant
 from vivavoce.runtime.model import FRAME, Context, Heard, Pcm, Spoken
-from vivavoce.runtime.replying import SILENT, Mouth, Reply, Thoughts
+from vivavoce.runtime.replying import SILENT, Mouth, Reply, Thoughts, sentence_about
 
 LONGEST_INPUT = 300 * 24_000
 SHORTEST_INPUT = 100 * 24
@@ -279,6 +279,10 @@ class Conversation:
         if whole is None or not whole.done() or not self._whole_is_new:
             return False
         self._whole_is_new = False
+        if error := whole.exception():
+            self._whole = None
+            self.broke(sentence_about(error))
+            return True
         heard = whole.result()
         self._turn(t.Judged(heard.done, meant(heard.words), hums(heard.words), whole=True))
         return True

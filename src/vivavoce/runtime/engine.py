@@ -24,7 +24,7 @@ from torch import Tensor
 from vivavoce.core.errors import CapacityError, VivavoceError
 from vivavoce.runtime.api import AudioIn, AudioOut, Input, Output, SessionConfig
 from vivavoce.runtime.conversation import Conversation
-from vivavoce.runtime.model import FRAME, Context, Heard, Model, Pcm, Say, Thought
+from vivavoce.runtime.model import FRAME, Context, Heard, Model, Pcm, Say, Spoken, Thought
 from vivavoce.runtime.replying import SILENT, InlineThoughts, Mouth, Thoughts, ThreadThoughts
 
 log = logging.getLogger(__name__)
@@ -347,7 +347,10 @@ class LiveEngine:
             found.add_done_callback(lambda _: self.wake())
             return found
         given: Future[Heard] = Future()
-        given.set_result(work())
+        try:
+            given.set_result(work())
+        except Exception as error:  # a broken model must not take the other conversations with it
+            given.set_exception(error)
         return given
 
     def spare_mouth(self) -> Mouth | None:
@@ -452,23 +455,30 @@ class LiveEngine:
         }
         if not speakers:
             return False
-        active = torch.zeros(self._mouths, dtype=torch.bool)
-        active[list(speakers)] = True
-        try:
-            results = self.model.speaking.step(self.states[2], active)
-        except Exception as error:
-            message = _told(error, [seat.index for seat, _ in speakers.values()])
-            for seat, reply in speakers.values():
-                reply.mouth.stop()
-                seat.conversation.broke(message, reply)
-            return True
         did = False
+        try:
+            results = self._step_mouths(list(speakers))
+        except Exception:
+            # what one of them is to say may be impossible to say; the others do not fall silent for it
+            results = [None] * self._mouths
+            for mouth, (seat, reply) in speakers.items():
+                try:
+                    results[mouth] = self._step_mouths([mouth])[mouth]
+                except Exception as error:
+                    did = True
+                    reply.mouth.stop()
+                    seat.conversation.broke(_told(error, [seat.index]), reply)
         for mouth, (seat, reply) in speakers.items():
             spoken = results[mouth]
             if spoken is not None:
                 did = True
                 seat.conversation.spoke(reply, spoken)
         return did
+
+    def _step_mouths(self, mouths: list[int]) -> list[Spoken | None]:
+        active = torch.zeros(self._mouths, dtype=torch.bool)
+        active[mouths] = True
+        return self.model.speaking.step(self.states[2], active)
 
     def _guard(self, frames: dict[int, Pcm], call: Callable[[Tensor, Tensor], Any]) -> Any:
         """Calls the model; when it breaks, the rows it was called for are told and made fresh, and the others go
@@ -487,5 +497,8 @@ class LiveEngine:
 
 def _told(error: Exception, rows: list[int]) -> str:
     """Says in the log that the model broke, and gives the sentence for the client."""
+    if isinstance(error, VivavoceError):
+        log.warning("rows %s: %s", rows, error)
+        return str(error)
     log.error("the model failed on rows %s", rows, exc_info=error)
-    return str(error) if isinstance(error, VivavoceError) else f"The model failed ({type(error).__name__})."
+    return f"The model failed ({type(error).__name__})."

@@ -62,7 +62,8 @@ class Thoughts(Protocol):
         ...
 
 
-def _sentence(error: Exception) -> str:
+def sentence_about(error: BaseException) -> str:
+    """What the client is told when the model broke."""
     return str(error) if isinstance(error, VivavoceError) else f"The model failed ({type(error).__name__}: {error})."
 
 
@@ -85,7 +86,7 @@ class InlineThoughts:
             return [Over()]
         except Exception as error:  # a broken model must not take the other conversations with it
             self._over = True
-            return [Over(_sentence(error))]
+            return [Over(sentence_about(error))]
 
     def cancel(self) -> None:
         """Stops."""
@@ -109,7 +110,7 @@ class ThreadThoughts:
                         break
                     self._put(piece)
         except Exception as error:  # a broken model must not take the other conversations with it
-            over = Over(_sentence(error))
+            over = Over(sentence_about(error))
         self._put(over)
 
     def _put(self, piece: Thought | Over) -> None:
