@@ -456,6 +456,7 @@ class LiveEngine:
         if not speakers:
             return False
         did = False
+        results: list[Spoken | None]
         try:
             results = self._step_mouths(list(speakers))
         except Exception:
