@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vivavoce.assistant.ending import done, fall
+from vivavoce.assistant.ending import UNDECIDED, done, fall
 from vivavoce.recipes.endings import Example, fit, parted
 
 CHANCES = st.floats(0, 1)
@@ -20,8 +20,9 @@ def test_the_likelier_the_sentence_is_over_the_likelier_the_speaker_is_done(sure
     assert done(sure, text, one, abs(pitch)) <= done(sure, text, one, -abs(pitch))
 
 
-@given(CHANCES, CHANCES)
-def test_words_that_no_customer_says_tell_nothing(one, other):
+@given(CHANCES, CHANCES, st.floats(-1, 1))
+def test_words_that_no_customer_says_end_no_turn_early(one, other, pitch):
+    assert done([0.9] * 4, -40.0, one, pitch) <= UNDECIDED
     assert abs(done([0.9] * 4, -40.0, one) - done([0.9] * 4, -40.0, other)) < 0.02
 
 

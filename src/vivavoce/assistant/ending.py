@@ -21,6 +21,8 @@ FAMILIAR, STEPS = -2.6, 0.4
 """Log-probability per word at which words are as likely those of a customer as not, and how sharply that turns."""
 LIKELIEST = 0.7
 """More than this is not believed of a sentence's end: a rare word that was seen only there would be certain."""
+DOUBTFUL, UNDECIDED = 0.5, 0.45
+"""With less trust in the words than this, nobody is called done with more than this probability."""
 LAST_WORDS = 4
 HEARD_SECONDS, TAIL_SECONDS = 3.0, 0.4
 
@@ -57,4 +59,5 @@ def done(confidences: Sequence[float], text: float, over: float, fallen: float =
     if not confidences:
         return 0.0
     trust, words, tail = evidence(confidences, text, over, fallen)
-    return 1 / (1 + math.exp(-(BIAS + TRUST * trust + WORDS * words + FALL * tail)))
+    found = 1 / (1 + math.exp(-(BIAS + TRUST * trust + WORDS * words + FALL * tail)))
+    return found if trust >= DOUBTFUL else min(found, UNDECIDED)
