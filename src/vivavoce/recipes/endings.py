@@ -33,8 +33,8 @@ _SILENCE = RATE // 8
 class EndingsRun:
     """How many recordings and orders, how long at most, how strongly large weights are held back, and the seed."""
 
-    people: int = 260
-    orders: int = 120
+    people: int = 130
+    orders: int = 80
     seconds: float = 6.0
     restraint: float = 0.01
     seed: int = 3
