@@ -77,6 +77,7 @@ def publish(
         "commit": commit(),
         "config": dict(config),
         "digest": digest,
+        "tails": tails,
         "rows": [dict(row) for row in rows],
     }
     line = json.dumps(result, default=float)

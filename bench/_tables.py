@@ -37,14 +37,19 @@ def question(name: str) -> str:
     if result is None:
         return f"\nNot measured yet: `vivavoce bench {name} --save` writes what belongs here.\n\n"
     columns = list(dict.fromkeys(key for row in result["rows"] for key in row))
+    tails = bool(result.get("tails"))
     lines = ["", f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
-    lines += [f"| {' | '.join(_cell(row.get(column, '')) for column in columns)} |" for row in result["rows"]]
+    lines += [f"| {' | '.join(_cell(row.get(column, ''), tails) for column in columns)} |" for row in result["rows"]]
     about = result["machine"]
+    if tails:
+        lines.append("\nThree numbers are p50 / p95 / p99.")
     lines.append(f"\n{about['cpu']}, {about['cores']} cores, commit {result['commit']}.")
     return "\n".join([*lines, "", ""])
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, tails: bool) -> str:
     if isinstance(value, dict) and "p50" in value:
+        if tails:
+            return f"{value['p50']:.3g} / {value['p95']:.3g} / {value['p99']:.3g}"
         return f"{value['p50']:.3g} ({value['low']:.3g} to {value['high']:.3g})"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
