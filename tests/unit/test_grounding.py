@@ -77,6 +77,7 @@ def test_for_a_tool_that_is_known_only_values_said_apart_are_unlikely():
     assert weights("a little bit of milk", "milk", "soy milk", "lots of milk") == [0, 0, 0, 0]
     assert all(weight < 0 for weight in weights("a lot of milk", "a bit of milk"))
     assert weights("a lot of milk", earlier=("a lot of milk",)) == [0]
+    assert weights("lots of milk", earlier=("lots of sugar",))[0] < 0
 
 
 def test_a_key_with_the_beginning_of_its_value_is_no_whole_string():

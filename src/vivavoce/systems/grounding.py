@@ -1,7 +1,8 @@
 """What was said as evidence for the arguments of a call.
 
 Arguments are kept as said. Where the mind was taught a tool, a value is only made less likely when its words were all
-said, but not together: "a lot of milk" after "a lot of sugar and a bit of milk". A tool that it was not taught, called
+said (now, or in the order that is being changed), but not together: "a lot of milk" after "a lot of sugar and a bit of
+milk". A tool that it was not taught, called
 because it has to be, it cannot judge by itself; there the words decide which listed values and optional properties are
 written, which number goes where, which words fill a free text and when a list ends.
 """
@@ -16,7 +17,7 @@ from vivavoce.models.mind import plain_words
 from vivavoce.text.grammar import Place
 from vivavoce.text.numbers import cardinal
 
-_TORN = -3.0  # nats for a value whose words were said apart, where the mind knows the tool
+_TORN = -4.0  # nats for a value whose words were said apart, where the mind knows the tool
 _PROOF = 9.0  # and for one that was said, where it does not
 _SPAN = 6
 _RECENT = 40
@@ -38,9 +39,9 @@ class Evidence:
         """``words`` are the user's, ``earlier`` the values of calls before; ``known``: the mind was taught the tool."""
         self.words = tuple(words[-_RECENT:])
         self.known = known
-        self.earlier = frozenset(earlier)
         self.names = dict(_names(schema))
         self.listed = {part for value in _listed(schema) for part in plain_words(value)}
+        self.rows = [[word for word in self.words if word in self.listed], *map(plain_words, sorted(earlier))]
 
     def candidates(self) -> list[bytes]:
         """What free places may be filled with: runs of the user's words, and the numbers among them."""
@@ -90,10 +91,10 @@ class Evidence:
 
     def _torn(self, value: str | None) -> bool:
         """Whether all words of a value were said, but not in a row; words of no value at all may be between."""
-        parts = plain_words(value or "")
-        if value in self.earlier or len(parts) < 2 or not set(parts) <= set(self.words):
+        parts = tuple(plain_words(value or ""))
+        if len(parts) < 2 or not set(parts) <= {word for row in self.rows for word in row}:
             return False
-        return _find(tuple(parts), [word for word in self.words if word in self.listed]) is None
+        return all(_find(parts, row) is None for row in self.rows)
 
     def _was_said(self, value: str | None, words: Sequence[str | None]) -> bool:
         parts = tuple(plain_words(value or ""))
