@@ -79,6 +79,19 @@ def test_dialogues_hold_nothing_out_of_the_test_side():
             assert not any(Order(call.arguments).held_out for call in turn.calls)
 
 
+def test_drills_are_about_what_is_easily_mixed_up():
+    dialogues = list(Character().drills(120, seed=4))
+    assert dialogues == list(Character().drills(120, seed=4))
+    turns = [turn for dialogue in dialogues for turn in dialogue.turns]
+    orders = [call.arguments for turn in turns if turn.kind == "order" for call in turn.calls]
+    two_amounts = [o for o in orders if len(o.get("milkAmount", "").split()) > 2 and " " in o.get("sugarAmount", "")]
+    assert len(two_amounts) > 0.3 * len(orders)
+    assert sum("medium" in (o.get("size"), o.get("roast", "").split(" ")[0]) for o in orders) > 0.3 * len(orders)
+    assert not any(Order(order).held_out for order in orders)
+    assert max(sum(turn.kind == "change" for turn in dialogue.turns) for dialogue in dialogues) > 3
+    assert {"last_user", "last_reply", "my_order", "owe"} <= {turn.kind for turn in turns}
+
+
 def test_the_same_seed_makes_the_same_data():
     one, other = Character(), Character()
     assert list(one.dialogues(30, 7)) == list(other.dialogues(30, 7))

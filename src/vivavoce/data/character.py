@@ -100,6 +100,32 @@ class Character:
                 standing.turns.append(turn)
             yield Dialogue(tuple(standing.turns))
 
+    def drills(self, count: int, seed: int) -> Iterator[Dialogue]:
+        """Dialogues about what goes wrong easily: amounts of two things, one order changed again and again, sums, and
+        what either of the two said."""
+        draw = rng.stream(seed, self.sheet.name, "drills", self.held_out)
+        for _ in range(count):
+            standing = _Standing([], [])
+            for kinds in self._drill(draw):
+                standing.turns.append(self._one_of(kinds, standing, draw))
+            yield Dialogue(tuple(standing.turns))
+
+    def _drill(self, draw: np.random.Generator) -> Iterator[tuple[tuple[float, "_Kind"], ...]]:
+        """The kinds of turns of a drill, one after the other."""
+        order = ((0.8, self._confusable), (0.2, self._two))
+        chance = draw.random()
+        if chance < 0.35:  # one order
+            yield order[:1]
+        elif chance < 0.65:  # changes
+            yield order[:1]
+            for _ in range(int(draw.integers(2, 6))):
+                yield ((0.75, self._change), (0.1, self._user_words), (0.05, self._own_words), (0.1, self._aside))
+            yield ((0.5, self._order_asked), (0.5, self._owe))
+        else:  # memory
+            for _ in range(int(draw.integers(1, 4))):
+                yield (*order, (0.6, self._aside), (0.2, self._cancel))
+                yield ((0.4, self._user_words), (0.3, self._own_words), (0.15, self._order_asked), (0.15, self._owe))
+
     def sentence_held_out(self, user: str) -> bool:
         """Whether a sentence that is no order is kept for testing; short ones never are: all must be known."""
         digest = hashlib.blake2b(user.encode(), digest_size=4).digest()
@@ -156,6 +182,12 @@ class Character:
     def _order(self, standing: _Standing, draw: np.random.Generator) -> Turn:
         order = self.counter.draw(draw)
         said = self.counter.plain(order, draw) if draw.random() < 0.5 else self.counter.rich(order, draw)
+        standing.orders[:] = [order]
+        return self._ordered(said, [order], draw)
+
+    def _confusable(self, standing: _Standing, draw: np.random.Generator) -> Turn:
+        order = self.counter.confusable(draw)
+        said = self.counter.plain(order, draw) if draw.random() < 0.6 else self.counter.rich(order, draw)
         standing.orders[:] = [order]
         return self._ordered(said, [order], draw)
 
@@ -242,14 +274,21 @@ class Character:
         return self._asked("owe", "owe" if standing.orders else "nothing_owed", {"total": total}, draw)
 
     def _said(self, standing: _Standing, draw: np.random.Generator) -> Turn:
-        """What either of the two just said; of an interrupted reply only what was heard."""
+        """What either of the two just said."""
+        return self._own_words(standing, draw) if draw.random() < 0.75 else self._user_words(standing, draw)
+
+    def _own_words(self, standing: _Standing, draw: np.random.Generator) -> Turn:
+        """What the character just said; of an interrupted reply only what was heard."""
         last = standing.turns[-1] if standing.turns else None
-        if draw.random() < 0.75:
-            if last and last.kind == "last_reply":  # asked twice, it says the same thing and does not nest
-                return self._asked("last_reply", "i_said", {"said": last.kept.partition(": ")[2] or last.kept}, draw)
-            return self._asked(
-                "last_reply", "i_said" if last else "i_said_nothing", {"said": last.kept if last else ""}, draw
-            )
+        if last and last.kind == "last_reply":  # asked twice, it says the same thing and does not nest
+            return self._asked("last_reply", "i_said", {"said": last.kept.partition(": ")[2] or last.kept}, draw)
+        return self._asked(
+            "last_reply", "i_said" if last else "i_said_nothing", {"said": last.kept if last else ""}, draw
+        )
+
+    def _user_words(self, standing: _Standing, draw: np.random.Generator) -> Turn:
+        """What the customer just said."""
+        last = standing.turns[-1] if standing.turns else None
         return self._asked(
             "last_user", "you_said" if last else "you_said_nothing", {"said": last.user if last else ""}, draw
         )

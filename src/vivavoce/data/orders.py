@@ -8,6 +8,7 @@ or opening.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -84,11 +85,38 @@ class Counter:
             if self.allowed(order := Order(slots)):
                 return order
 
-    def value(self, name: str, rng: np.random.Generator) -> str:
-        """A value of a slot as somebody would say it."""
+    def confusable(self, rng: np.random.Generator) -> Order:
+        """An order of what is easily taken for each other: two things after the drink, each with its own amount, and
+        values before it that begin alike ("medium", "medium roast")."""
+        while True:
+            slots = dict(self.draw(rng).slots)
+            if rng.random() < 0.6:
+                slots |= {name: self.value(name, rng, amount=True) for name in self.after}
+            if rng.random() < 0.5:
+                for name, values in self._alike.items():
+                    slots.pop(name, None)
+                    if rng.random() < 0.6:
+                        slots[name] = pick(values, rng)
+            if self.allowed(order := Order(slots)):
+                return order
+
+    @cached_property
+    def _alike(self) -> dict[str, list[str]]:
+        """Values before the drink that share their first word with a value of another slot, by their slot."""
+        slots = {name: list(self.tool.slot(name).values) for name in self.before}
+        firsts = {name: {value.split()[0] for value in values} for name, values in slots.items()}
+        alike = {
+            name: [v for v in values if any(v.split()[0] in firsts[other] for other in self.before if other != name)]
+            for name, values in slots.items()
+        }
+        return {name: values for name, values in alike.items() if values}
+
+    def value(self, name: str, rng: np.random.Generator, *, amount: bool = False) -> str:
+        """A value of a slot as somebody would say it; with ``amount`` never without one where there are any."""
         slot = self.tool.slot(name)
         value = pick(list(slot.values), rng)
-        return f"{pick(list(slot.amounts), rng)} {value}" if slot.amounts and rng.random() >= _BARE else value
+        said = slot.amounts and (amount or rng.random() >= _BARE)
+        return f"{pick(list(slot.amounts), rng)} {value}" if said else value
 
     def call(self, order: Order) -> Call:
         """The call that serves an order, arguments in the order of the schema."""
