@@ -20,6 +20,8 @@ from vivavoce.text.numbers import cardinal
 from vivavoce.train.tasks.next_token import LineBatch
 
 _POOL = 8  # steps that share a pool of lines, so that a batch holds lines of like length
+_SHARES = (0.08, 0.16, 0.16, 0.36)
+"""Of forced calls, single orders, single sentences and drills; dialogues are the rest."""
 _READING = 0.03  # what the user's words count beside the reply's
 _CALLING = 3.0  # and what a call's do: they must be exact, while a reply has many wordings
 _TURNING = ("no", "not", "without", "don't", "never", "wait", "instead", "sorry", "mean", "actually", "and", "with")
@@ -56,12 +58,13 @@ class Lines:
     def _make_pool(self, number: int) -> list[tuple[list[int], list[float]]]:
         draw = rng.stream(self.seed, "mind", number)
         count = self.batch_size * _POOL
-        forced, alone, talk = int(0.06 * count), int(0.3 * count), int(0.12 * count)
+        forced, alone, talk, drills = (int(share * count) for share in _SHARES)
         base = int(draw.integers(2**40))
         lines = [self.forced_line(draw) for _ in range(forced)]
         single = [*self.character.orders(alone // 2, base), *self.character.orders(alone - alone // 2, base, rich=True)]
         single += self.character.talk(talk, base)
         dialogues = [Dialogue((turn,)) for turn in single]
+        dialogues += self.character.drills(drills, base)
         dialogues += self.character.dialogues(count - len(lines) - len(dialogues), base)
         lines += [self.line(dialogue, draw) for dialogue in dialogues]
         lines = [(ids[: self.longest], weights[: self.longest]) for ids, weights in lines]
