@@ -28,7 +28,7 @@ TIMER = {
 TRIP = {"properties": {"from": {"type": "string"}, "to": {"type": "string"}}, "required": ["from", "to"]}
 
 
-def best(words: str, schema: dict, text: str) -> str:  # type: ignore[type-arg]
+def best(words: str, schema: dict, text: str) -> str:
     """The piece with the greatest weight after a text."""
     evidence = Evidence(words.split(), schema, known=False)
     place = arguments_place(schema).advance(text.encode())
@@ -61,7 +61,7 @@ def best(words: str, schema: dict, text: str) -> str:  # type: ignore[type-arg]
         ("", TRIP, '{"from": "', '"'),
     ],
 )
-def test_what_was_said_decides_for_tools_that_nobody_taught(words: str, schema: dict, text: str, piece: str):  # type: ignore[type-arg]
+def test_what_was_said_decides_for_tools_that_nobody_taught(words: str, schema: dict, text: str, piece: str):
     assert best(words, schema, text) == piece
 
 
