@@ -71,13 +71,6 @@ def test_melody_hears_length_level_and_whispering():
     assert math.isnan(melody(torch.zeros(10), 16_000).pitch_hz)
 
 
-def test_alignment_undoes_a_delay():
-    clean = torch.randn(8000)
-    for coded in (torch.cat([torch.zeros(120), clean])[:8000], clean[120:]):
-        a, b = quality.aligned(clean, coded, 16_000)
-        assert torch.allclose(a[200:-200], b[200:-200])
-
-
 def test_entropy_is_full_when_all_tokens_are_used_alike():
     assert quality.entropy(torch.arange(1024).repeat(4), 1024) == pytest.approx(10)
     assert quality.entropy(torch.zeros(100, dtype=torch.long), 1024) == 0

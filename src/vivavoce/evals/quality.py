@@ -3,28 +3,12 @@
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from vivavoce.audio.resample import resample
 
 _RATE = 16_000
-
-
-def aligned(
-    clean: Float[Tensor, " N"], coded: Float[Tensor, " M"], sample_rate: int, most_ms: int = 60
-) -> tuple[Float[Tensor, " K"], Float[Tensor, " K"]]:
-    """The two of equal length, ``coded`` shifted by the lag (at most ``most_ms``) at which they agree best."""
-    size = min(len(clean), len(coded))
-    most = min(most_ms * sample_rate // 1000, size - 1)
-    length = 2 * size
-    cross = torch.fft.irfft(torch.fft.rfft(coded[:size], length) * torch.fft.rfft(clean[:size], length).conj(), length)
-    around = torch.cat([cross[-most:], cross[: most + 1]]) if most else cross[:1]
-    lag = int(around.argmax()) - most
-    a, b = (clean, coded[lag:]) if lag >= 0 else (clean[-lag:], coded)
-    size = min(len(a), len(b))
-    return a[:size], b[:size]
 
 
 def stoi(clean: Float[Tensor, " N"], coded: Float[Tensor, " N"], sample_rate: int) -> float:

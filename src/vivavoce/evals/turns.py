@@ -306,7 +306,9 @@ def scenes(recordings: Sequence[Pcm], each: int, seed: int = 0, said: Spoken | N
         whole = pick()
         cut = pause_within(whole)
         pause = int(dice.integers(500, 1000)) * 24
-        found.append(Scene(kind="pause", question=whole[:cut], rest=whole[cut:], pause=pause, answer=answer()))
+        # the pause is as long as it is said to be: what is silent around the cut already does not add to it
+        first, second = trimmed(whole[:cut]), trimmed(whole[cut:])
+        found.append(Scene(kind="pause", question=first, rest=second, pause=pause, answer=answer()))
         intrusions: tuple[tuple[Kind, Pcm | None], ...] = (
             ("interruption", pick()),
             ("backchannel", said.hums[number] if number < len(said.hums) and number % 2 else hum(dice)),
