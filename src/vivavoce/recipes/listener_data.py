@@ -128,13 +128,15 @@ def prepare(
     speech: Path | None,
     out: Path,
     *,
-    orders: int = 9000,
-    anything: int = 6000,
+    orders: int = 6000,
+    anything: int = 5000,
+    talk: int = 3000,
     seed: int = 11,
     spans: Path | None = None,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Writes the packed groups into ``out``: ``train-SOURCE``, ``dev-SOURCE``, ``train-orders``, ``train-anything``.
+    """Writes the packed groups into ``out``: ``train-SOURCE``, ``dev-SOURCE``, ``train-orders``, ``train-anything``,
+    ``train-talk``.
 
     ``spans`` is the file of alignments that the speaker's preparation wrote for the training recordings of ``speech``.
     """
@@ -153,7 +155,11 @@ def prepare(
             for source, group in groups.items():
                 pack(group).save(out / f"{split}-{source}.safetensors")
                 say(f"{split} {source}: {len(group)} recordings")
-    jobs = (("orders", texts_of_orders(orders, seed)), ("anything", texts_of_anything(anything, seed + 1, transcripts)))
+    jobs = (
+        ("orders", texts_of_orders(orders, seed)),
+        ("anything", texts_of_anything(anything, seed + 1, transcripts)),
+        ("talk", [turn.user for turn in Character().talk(talk, seed + 2)]),
+    )
     for name, texts in jobs:
         path = out / f"train-{name}.safetensors"
         if not path.exists():
