@@ -10,7 +10,7 @@ written, which number goes where, which words fill a free text and when a list e
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from vivavoce.models.mind import plain_words
@@ -40,8 +40,8 @@ class Evidence:
         self.words = tuple(words[-_RECENT:])
         self.known = known
         self.names = dict(_names(schema))
-        self.listed = {part for value in _listed(schema) for part in plain_words(value)}
-        self.rows = [[word for word in self.words if word in self.listed], *map(plain_words, sorted(earlier))]
+        self.listed = {part for value in _listed(schema) for part in _parts(value)}
+        self.rows: list[Sequence[str]] = [[word for word in self.words if word in self.listed], *map(_parts, sorted(earlier))]
 
     def candidates(self) -> list[bytes]:
         """What free places may be filled with: runs of the user's words, and the numbers among them."""
@@ -76,7 +76,7 @@ class Evidence:
             elif (number := _NUMBER.match(piece)) is not None:
                 found.append(self._number(number[1], text, left) - _PROOF * ((number[2] == b", ") != more))
             elif (value := _string(piece)) is not None:
-                said = _find(tuple(plain_words(value)), left) if value else None
+                said = _find(_parts(value), left) if value else None
                 # Of several the one said first, and of two that begin together the longer one.
                 found.append(-_PROOF * closing if said is None else 2 * _PROOF + len(value) / 10 - said)
             elif piece in (b"true", b"false"):
@@ -91,13 +91,13 @@ class Evidence:
 
     def _torn(self, value: str | None) -> bool:
         """Whether all words of a value were said, but not in a row; words of no value at all may be between."""
-        parts = tuple(plain_words(value or ""))
+        parts = _parts(value or "")
         if len(parts) < 2 or not set(parts) <= {word for row in self.rows for word in row}:
             return False
         return all(_find(parts, row) is None for row in self.rows)
 
     def _was_said(self, value: str | None, words: Sequence[str | None]) -> bool:
-        parts = tuple(plain_words(value or ""))
+        parts = _parts(value or "")
         return bool(parts) and _find(parts, words) is not None
 
     def _left(self, text: bytes) -> list[str | None]:
@@ -108,7 +108,7 @@ class Evidence:
                 continue
             value = number.decode() if number else str(json.loads(string))
             spans = [(first, last) for first, last, n in _numbers(left) if str(n) == value] if number else []
-            parts = tuple(plain_words(value))
+            parts = _parts(value)
             first = spans[0][0] if spans else _find(parts, left) if parts else None
             if first is not None:
                 last = spans[0][1] if spans else first + len(parts)
@@ -186,6 +186,12 @@ def _listed(schema: Any) -> Iterator[str]:
         for inner in dict(schema.get("properties", {})).values():
             yield from _listed(inner)
         yield from _listed(schema.get("items"))
+
+
+@lru_cache(4096)
+def _parts(value: str) -> tuple[str, ...]:
+    """The words of a value."""
+    return tuple(plain_words(value))
 
 
 def _string(piece: bytes) -> str | None:
