@@ -41,7 +41,8 @@ class Evidence:
         self.known = known
         self.names = dict(_names(schema))
         self.listed = {part for value in _listed(schema) for part in _parts(value)}
-        self.rows: list[Sequence[str]] = [[word for word in self.words if word in self.listed], *map(_parts, sorted(earlier))]
+        said = [word for word in self.words if word in self.listed]
+        self.rows: list[Sequence[str]] = [said, *map(_parts, sorted(earlier))]
 
     def candidates(self) -> list[bytes]:
         """What free places may be filled with: runs of the user's words, and the numbers among them."""
