@@ -7,7 +7,7 @@ from the sheet and a seed.
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from vivavoce.text.normalise import normalise
 from vivavoce.text.numbers import cardinal
 
 HEARD: Final = ("rate", "pitch", "loudness")
+_COURTESIES: Final = ("greeting", "greeting", "how_are_you", "thanks", "goodbye")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +102,8 @@ class Character:
             yield Dialogue(tuple(standing.turns))
 
     def drills(self, count: int, seed: int) -> Iterator[Dialogue]:
-        """Dialogues about what goes wrong easily: amounts of two things, one order changed again and again, sums, and
-        what either of the two said."""
+        """Dialogues about what goes wrong easily: courtesies in few words, amounts of two things, one order changed
+        again and again, sums, and what either of the two said."""
         draw = rng.stream(seed, self.sheet.name, "drills", self.held_out)
         for _ in range(count):
             standing = _Standing([], [])
@@ -114,6 +115,8 @@ class Character:
         """The kinds of turns of a drill, one after the other."""
         order = ((0.8, self._confusable), (0.2, self._two))
         chance = draw.random()
+        if draw.random() < 0.3:
+            yield ((1.0, self._courtesy),)
         if chance < 0.35:  # one order
             yield order[:1]
         elif chance < 0.65:  # changes
@@ -374,12 +377,23 @@ class Character:
         return replace(self._asked("sound", "sound", names, draw), heard=levels)
 
     def _small_talk(self, standing: _Standing, draw: np.random.Generator) -> Turn:
-        topic = self.sheet.said["talk"][int(draw.integers(len(self.sheet.said["talk"])))]
+        return self._about(self.sheet.said["talk"][int(draw.integers(len(self.sheet.said["talk"])))], draw)
+
+    def _about(self, topic: dict[str, Any], draw: np.random.Generator) -> Turn:
         numbers = self.sheet.texts("lists", "number")
         said = fill(pick(topic["user"], draw), {"number": pick(numbers, draw), "number2": pick(numbers, draw)}, draw)
         return Turn(
             kind=topic["kind"], user=heard(said), reply=sentence_case(fill(pick(topic["reply"], draw), {}, draw))
         )
+
+    def _courtesy(self, standing: _Standing, draw: np.random.Generator) -> Turn:
+        """What everybody says, in few words: rare among all wordings of small talk, frequent at any counter."""
+        kind = _COURTESIES[int(draw.integers(len(_COURTESIES)))]
+        topic = next((topic for topic in self.sheet.said["talk"] if topic["kind"] == kind), None)
+        if topic is None:
+            return self._small_talk(standing, draw)
+        plain = topic | {"user": topic["user"][:1]}
+        return min((self._about(plain, draw) for _ in range(3)), key=lambda turn: len(turn.user.split()))
 
     def _nonsense(self, standing: _Standing, draw: np.random.Generator) -> Turn:
         said = " ".join(word(draw, 0.5) for _ in range(int(draw.integers(2, 8))))
