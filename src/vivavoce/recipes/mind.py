@@ -47,6 +47,10 @@ ROUNDS = (
     Round(steps=1600, until=718, lr=2e-3, batch=32, seed=1, warmup=100),
     Round(steps=1900, lr=1.5e-3, batch=16, seed=2),
     Round(steps=900, lr=1e-3, batch=24, seed=3, warmup=30),
+    Round(steps=720, until=192, lr=1.2e-3, batch=24, seed=4, warmup=30),
+    Round(steps=380, until=326, lr=1e-3, batch=24, seed=5, warmup=10),
+    Round(steps=850, lr=1.2e-3, batch=24, seed=6),
+    Round(steps=300, lr=6e-4, batch=24, seed=7, warmup=10),
 )
 """What the shipped weights had. The sheet and the lines changed between rounds (the card of each tells which it went on
 from), so all of them run now give a mind of the same kind, not the same numbers."""
