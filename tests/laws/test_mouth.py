@@ -82,7 +82,7 @@ def test_text_without_words_is_an_error(mouth: Mouth) -> None:
 
 
 def test_clips_that_cannot_be_imitated(mouth: Mouth) -> None:
-    with pytest.raises(VoiceError, match="audio file"):
+    with pytest.raises(VoiceError, match="is not audio"):
         mouth.cast(Voice.like(b"not a sound", Consent("me")))
 
 

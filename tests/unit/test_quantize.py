@@ -56,7 +56,7 @@ def test_entries_follow_the_vectors():
 
     def error() -> float:
         inner = quantizer.into((x + 3).transpose(1, 2)).flatten(0, 1)
-        return float((inner - quantizer.entries[0][nearest(inner, quantizer.entries[0])]).norm(dim=1).mean())
+        return float((inner - quantizer.entries[0][nearest(inner, quantizer.entries[0])]).norm(dim=1).mean().detach())
 
     with torch.no_grad():
         before = error()
