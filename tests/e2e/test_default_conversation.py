@@ -10,7 +10,7 @@ import soundfile
 from vivavoce.assistant.demo import LINES, demonstrate
 from vivavoce.assistant.model import BUNDLED, Model, load
 from vivavoce.assistant.turn import Turn
-from vivavoce.runtime.model import RATE
+from vivavoce.runtime.model import RATE, Word
 from vivavoce.text.normalise import normalise
 
 pytestmark = pytest.mark.skipif(
@@ -81,3 +81,12 @@ def test_everything_is_written_down(turns: list[Turn], folder: Path) -> None:
 def test_the_same_question_gives_the_same_answer(model: Model) -> None:
     first, second = (model.answer("two mochas please", speak=False) for _ in range(2))
     assert first.reply == second.reply and first.calls == second.calls
+
+
+def test_words_that_make_no_sentence_are_not_trusted(model: Model) -> None:
+    def believed(text: str) -> float:
+        return model.ears.weighed([Word(word, 0, 0, 0.9) for word in text.split()])[0].confidence
+
+    assert believed("i'd like a small mocha with a lot of milk") == 0.9
+    assert believed("make me a latte to the dream") < 0.2
+    assert believed("stop it") == 0.9

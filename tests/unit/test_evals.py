@@ -106,3 +106,12 @@ def test_a_report_says_what_was_not_measured(tmp_path: Path):
     rows = json.loads((tmp_path / "r.json").read_text())["tables"]["orders"]
     assert rows[0]["value"] is None
     assert rows[1]["value"]["value"] == 0.5
+
+
+def test_a_report_can_be_added_to(tmp_path: Path):
+    first = report.Table("first", [report.Row(name="a", value=None)])
+    second = report.Table("second", [report.Row(name="b", value=None)])
+    report.Report("mini", {}, [first, second]).write(tmp_path / "r.json")
+    report.Report("mini", {}, [report.Table("second", [])]).write(tmp_path / "r.json", add=True)
+    found = json.loads((tmp_path / "r.json").read_text())["tables"]
+    assert list(found) == ["first", "second"] and found["first"] and found["second"] == []

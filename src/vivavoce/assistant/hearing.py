@@ -6,7 +6,7 @@ of it is heard once more with every frame in view of every other; that takes ten
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -32,6 +32,9 @@ _THOROUGH = SearchConfig(word_bonus=1.0, beam=16.0, tokens=2500)
 _FAMILIAR = SearchConfig(model_scale=1.0, word_bonus=1.0, beam=14.0, tokens=2000)
 _FAMILIAR_NATS = -2.2
 """What a word adds in sentences that the word model knows: orders -1.0 to -1.9 nats, other speech -1.7 to -7.4."""
+
+_STRANGE_NATS, _FEW_WORDS = -3.0, 4
+"""Where words cost more than this, the search has made them of sounds that it has no words for."""
 
 
 @dataclass
@@ -143,7 +146,16 @@ class Ears:
         words = _words(self.thorough, frames)
         if words and self.model.sentence([w.word for w in words]) > _FAMILIAR_NATS * (len(words) + 1):
             words = _words(self.familiar, frames)
-        return self._told(words, fall(wave[0], self.listener.config.mel.sample_rate) if words else 0.0)
+        told = self._told(words, fall(wave[0], self.listener.config.mel.sample_rate) if words else 0.0)
+        return replace(told, words=self.weighed(told.words))
+
+    def weighed(self, words: Sequence[Word]) -> tuple[Word, ...]:
+        """The words of a turn, less sure where they are no likely sentence: the best fit to any speech fits well."""
+        if len(words) < _FEW_WORDS:
+            return tuple(words)
+        each = self.model.sentence([word.text for word in words]) / (len(words) + 1)
+        believed = math.exp(min(0.0, each - _STRANGE_NATS))
+        return tuple(replace(word, confidence=round(word.confidence * believed, 3)) for word in words)
 
     def posteriors(self, wave: Float[Tensor, "1 N"]) -> Posteriors:
         """What the listener makes of a whole sound, with half a second of silence after it."""

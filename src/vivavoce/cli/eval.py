@@ -23,6 +23,7 @@ def mini(
     jobs: Annotated[int, typer.Option(min=1, help="Parts measured at a time; what is timed is measured alone.")] = 1,
     json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
     out: Annotated[Path, typer.Option(help="Where the JSON is written.")] = Path("runs/eval/mini.json"),
+    add: Annotated[bool, typer.Option("--add", help="Keep the other tables of the report that is there.")] = False,
 ) -> None:
     """Orders, calls, words, replies, voices, codec and speed of the default model."""
     import json as formats
@@ -41,7 +42,7 @@ def mini(
         report = suites.run_apart(load, suite, speech, jobs)
     else:
         report = suites.run(load(), suite, speech, say=lambda line: typer.echo(line, err=True))
-    report.write(out)
+    report.write(out, add=add)
     typer.echo(formats.dumps(report.json()) if json else report.text())
     typer.echo(f"written to {out}", err=True)
 

@@ -68,11 +68,15 @@ class Report:
         }
         return {"suite": self.suite, "about": self.about, "tables": tables}
 
-    def write(self, path: Path) -> None:
-        """Writes the JSON whole or not at all."""
+    def write(self, path: Path, *, add: bool = False) -> None:
+        """Writes the JSON whole or not at all; with ``add``, other tables that are there stay."""
+        made = self.json()
+        if add and path.exists():
+            before = json.loads(path.read_text())
+            made["tables"] = before["tables"] | made["tables"]
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps(self.json(), indent=1) + "\n")
+            temporary.write_text(json.dumps(made, indent=1) + "\n")
 
 
 def _finite(value: Estimate | None) -> dict[str, float | int] | None:
