@@ -2,6 +2,7 @@
 
 import base64
 import io
+from dataclasses import replace
 
 import httpx
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 import soundfile
 from live_server import serving
 
+from vivavoce.core.errors import VoiceError
 from vivavoce.runtime.engine import LiveEngine
-from vivavoce.runtime.fake import decode, fake_model, utter
+from vivavoce.runtime.fake import Beeping, decode, fake_model, utter
 from vivavoce.server.names import VOICES
 from vivavoce.server.service import Service
 from vivavoce.server.settings import Settings
@@ -159,6 +161,26 @@ async def test_instructions_are_added_to_a_voice():
     service = Service.make(LiveEngine(fake_model(), rows=1, threads=0), Settings(port=0))
     voice = wanted_voice(service, "coral", "slow and quiet", 1.0)
     assert voice.description == f"{VOICES['coral']}, slow and quiet"
+
+
+class Choosy(Beeping):
+    """Imitates nobody."""
+
+    def begin(self, state, row, voice, seed):
+        if voice.clip:
+            raise VoiceError("the clip has 1.2 s of speech; give a longer one")
+
+
+async def test_a_clip_that_cannot_be_imitated_is_refused_when_it_is_given(tmp_path):
+    clip = ("me.wav", whole_file(utter("this is how i sound to everybody."), "wav"))
+    model = replace(fake_model(), speaking=Choosy())
+    with serving(Settings(port=0, data=tmp_path), model=model) as address:
+        client = openai.AsyncOpenAI(base_url=f"{address}/v1", api_key="any", max_retries=0)
+        consent = await client.audio.voice_consents.create(name="me", language="en", recording=clip)
+        with pytest.raises(openai.BadRequestError, match=r"1\.2 s of speech"):
+            await client.audio.voices.create(name="me", audio_sample=clip, consent=consent.id, type="audio_sample")
+        async with httpx.AsyncClient(base_url=address) as http:
+            assert (await http.get("/v1/audio/voices")).json()["data"] == []
 
 
 async def test_a_cloned_voice_needs_consent_and_survives_a_restart(tmp_path):

@@ -8,14 +8,10 @@ import pytest
 import soundfile
 
 from vivavoce.assistant.demo import LINES, demonstrate
-from vivavoce.assistant.model import BUNDLED, Model, load
+from vivavoce.assistant.model import Model, load
 from vivavoce.assistant.turn import Turn
 from vivavoce.runtime.model import RATE, Word
 from vivavoce.text.normalise import normalise
-
-pytestmark = pytest.mark.skipif(
-    not (BUNDLED / "listener.safetensors").exists(), reason="the weights of vivavoce-mini are not in this checkout"
-)
 
 
 @pytest.fixture(scope="module")

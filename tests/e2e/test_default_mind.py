@@ -10,9 +10,6 @@ from vivavoce.core.parts import load_part
 from vivavoce.runtime.history import Entry
 from vivavoce.runtime.model import Call, Context, Say, Tool
 
-pytestmark = pytest.mark.skipif(
-    not (BUNDLED / "mind.safetensors").exists(), reason="the weights of vivavoce-mini are not in this checkout"
-)
 LIGHT = Tool(
     name="set_light",
     parameters={

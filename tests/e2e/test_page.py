@@ -254,7 +254,6 @@ def recorded(number: int) -> np.ndarray:
     return resample(torch.from_numpy(pcm)[None], rate, 48_000)[0].numpy()
 
 
-@pytest.mark.skipif(not (PACKAGE / "weights/mini/mind.safetensors").exists(), reason="no weights are bundled")
 def test_the_bundled_model_takes_an_order_and_can_be_hushed(tmp_path, rewrite):
     clip = tmp_path / "order.wav"
     soundfile.write(clip, np.concatenate([np.zeros(2 * 48_000), recorded(2), np.zeros(60 * 48_000)]), 48_000)
@@ -296,7 +295,6 @@ def understood(heard: np.ndarray, said: str) -> float:
     return sum(block.size for block in same) / len(wanted)
 
 
-@pytest.mark.skipif(not (PACKAGE / "weights/mini/mind.safetensors").exists(), reason="no weights are bundled")
 def test_the_bundled_model_is_understood_and_can_be_interrupted(tmp_path):
     pytest.importorskip("pocketsphinx", reason="pocketsphinx is not installed; pip install pocketsphinx")
     clip = tmp_path / "talk.wav"

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from vivavoce.assistant.conversation import Conversation
-from vivavoce.assistant.thinking import exchanges, restyled, sureness
+from vivavoce.assistant.thinking import exchanges, restyled
 from vivavoce.assistant.turn import Called, Finished, Happening, Partial, Saying, Sound, Turn, Understood
 from vivavoce.core.errors import AudioError, TextError
 from vivavoce.core.voice import Voice
 from vivavoce.runtime.activity import Loudness
 from vivavoce.runtime.fake import Beeping, Script, ToneHearing, decode, utter
 from vivavoce.runtime.history import Entry
-from vivavoce.runtime.model import RATE, Model, Tool, Word
+from vivavoce.runtime.model import RATE, Model, Tool
 
 ORDER = Tool(name="order_drink", parameters={"type": "object", "properties": {"coffeeDrink": {"type": "string"}}})
 
@@ -84,8 +84,3 @@ def test_a_way_of_speaking_is_added_and_taken_back() -> None:
     assert slower.description == "an old wizard | slower"
     assert restyled(slower, "in a whisper").description == "an old wizard | in a whisper"
     assert restyled(slower, "normal").description == "an old wizard"
-
-
-def test_how_sure_words_are_is_their_geometric_mean() -> None:
-    words = tuple(Word("x", 0, 1, confidence) for confidence in (0.25, 1.0))
-    assert sureness(words) == pytest.approx(0.5)

@@ -1,11 +1,12 @@
 """When somebody who fell silent counts as done: by words, by pitch, and by how well the words were heard."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vivavoce.assistant.ending import UNDECIDED, done, fall
+from vivavoce.assistant.ending import UNDECIDED, done, fall, sureness
 from vivavoce.recipes.endings import Example, fit, parted
 
 CHANCES = st.floats(0, 1)
@@ -47,7 +48,12 @@ def test_the_recipe_finds_what_parts_ends_from_pauses():
     for number in range(200):
         over = bool(number % 2)
         words = float(dice.normal(1.5 if over else -1.5, 1.0))
-        known.append(Example((0.9, words, float(dice.normal(-0.2 * over, 0.1))), over))
+        known.append(Example((0.9, words, float(dice.normal(-0.2 * over, 0.1))), -1.5, over))
     weights = fit(known)
     assert weights[1] > 0 > weights[2]
     assert parted(known, weights) > 0.95
+
+
+def test_how_sure_words_are_is_their_geometric_mean():
+    assert sureness([0.25, 1.0]) == pytest.approx(0.5)
+    assert sureness([]) == 0

@@ -28,9 +28,10 @@ HEARD_SECONDS, TAIL_SECONDS = 3.0, 0.4
 
 
 def sureness(confidences: Sequence[float]) -> float:
-    """How well the sound fits the last words: the geometric mean of their confidence; 0 where there are none."""
-    last = confidences[-LAST_WORDS:]
-    return math.exp(sum(math.log(max(each, 1e-3)) for each in last) / len(last)) if last else 0.0
+    """How well the sound fits words: the geometric mean of their confidences, 0 where there are none."""
+    if not confidences:
+        return 0.0
+    return math.exp(sum(math.log(max(each, 1e-3)) for each in confidences) / len(confidences))
 
 
 def fall(wave: torch.Tensor, sample_rate: int) -> float:
@@ -50,7 +51,7 @@ def evidence(confidences: Sequence[float], text: float, over: float, fallen: flo
     ``text`` is the word model's log-probability of the words, ``over`` its probability that a sentence ends after them.
     """
     familiar = 1 / (1 + math.exp(-(text / max(1, len(confidences)) - FAMILIAR) / STEPS))
-    trust, over = sureness(confidences) * familiar, min(max(over, 1e-4), LIKELIEST)
+    trust, over = sureness(confidences[-LAST_WORDS:]) * familiar, min(max(over, 1e-4), LIKELIEST)
     return trust, trust * math.log(over / (1 - over)), fallen
 
 

@@ -31,10 +31,9 @@ _THOROUGH = SearchConfig(word_bonus=1.0, beam=16.0, tokens=2500)
 """Real voices fit less well than those of machines, so that what was said may be far behind for a while."""
 _FAMILIAR = SearchConfig(model_scale=1.0, word_bonus=1.0, beam=14.0, tokens=2000)
 _FAMILIAR_NATS = -2.2
-"""What a word adds in sentences that the word model knows: orders -1.0 to -1.9 nats, other speech -1.7 to -7.4."""
-
+"""Log-probability per word from which on a sentence is one that the word model knows; see `recipes.endings`."""
 _STRANGE_NATS, _FEW_WORDS = -3.0, 4
-"""Where words cost more than this, the search has made them of sounds that it has no words for."""
+"""Where words are less likely than this, the search has made them of sounds that it has no words for."""
 
 
 @dataclass
@@ -123,7 +122,8 @@ class Ears:
         for turn, wave, scores in zip(turns, waiting, heard.ctc.numpy(), strict=True):
             turn.waiting = [wave[:, length:]]
             self.search.advance(scores, turn.search)
-            turn.heard = self._told(self.search.best(turn.search, final=False)[0])
+            words = _timed(self.search.best(turn.search, final=False)[0])
+            turn.heard = Heard(words, self._done(words))
 
     def finish(self, state: HearingState, row: int) -> Heard:
         """The turn as it is, heard once more as a whole."""
@@ -138,34 +138,42 @@ class Ears:
         turn.sound = [wave]
         return partial(self.whole, wave)
 
-    @torch.inference_mode()
     def whole(self, wave: Float[Tensor, "1 N"]) -> Heard:
-        """Words of a whole turn, 16 kHz; long ones are heard in windows that the trunk can take."""
+        """Words of a whole turn, 16 kHz, and whether it is over."""
+        words = self.found(wave)
+        fallen = fall(wave[0], self.listener.config.mel.sample_rate) if words else 0.0
+        return Heard(self.weighed(words), self._done(words, fallen))
+
+    @torch.inference_mode()
+    def found(self, wave: Float[Tensor, "1 N"]) -> tuple[Word, ...]:
+        """Words of a whole turn, 16 kHz, with how well each fits the sound.
+
+        Long turns are heard in windows that the trunk can take.
+        """
         longest = _LONGEST_SECONDS * self.listener.config.mel.sample_rate
         frames = np.concatenate([self.posteriors(piece).ctc[0].numpy() for piece in wave.split(longest, dim=1)])
         words = _words(self.thorough, frames)
-        if words and self.model.sentence([w.word for w in words]) > _FAMILIAR_NATS * (len(words) + 1):
+        if words and self.likely(words) > _FAMILIAR_NATS:
             words = _words(self.familiar, frames)
-        told = self._told(words, fall(wave[0], self.listener.config.mel.sample_rate) if words else 0.0)
-        return replace(told, words=self.weighed(told.words))
+        return words
 
     def weighed(self, words: Sequence[Word]) -> tuple[Word, ...]:
         """The words of a turn, less sure where they are no likely sentence: the best fit to any speech fits well."""
         if len(words) < _FEW_WORDS:
             return tuple(words)
-        each = self.model.sentence([word.text for word in words]) / (len(words) + 1)
-        believed = math.exp(min(0.0, each - _STRANGE_NATS))
+        believed = math.exp(min(0.0, self.likely(words) - _STRANGE_NATS))
         return tuple(replace(word, confidence=round(word.confidence * believed, 3)) for word in words)
+
+    def likely(self, words: Sequence[Word]) -> float:
+        """The word model's log-probability of a sentence, per word and its end."""
+        return self.model.sentence([word.text for word in words]) / (len(words) + 1)
 
     def posteriors(self, wave: Float[Tensor, "1 N"]) -> Posteriors:
         """What the listener makes of a whole sound, with half a second of silence after it."""
         return self.listener.listen(F.pad(wave, (0, self.listener.config.mel.sample_rate // 4)), chunk=0)
 
-    def _told(self, words: list[HeardWord], fallen: float = 0.0) -> Heard:
-        timed = tuple(Word(w.word, w.start * _TICK, w.end * _TICK, w.confidence) for w in words)
-        if not words:
-            return Heard(timed)
-        return Heard(timed, done([word.confidence for word in words], *self.expected(timed), fallen))
+    def _done(self, words: Sequence[Word], fallen: float = 0.0) -> float:
+        return done([word.confidence for word in words], *self.expected(words), fallen) if words else 0.0
 
     def expected(self, words: Sequence[Word]) -> tuple[float, float]:
         """The word model's log-probability of the words, and its probability that a sentence ends after them."""
@@ -174,7 +182,12 @@ class Ears:
         return self.model.sentence(texts) - math.log(max(over, 1e-9)), over
 
 
-def _words(search: Search, frames: Float[np.ndarray, "T V"]) -> list[HeardWord]:
+def _words(search: Search, frames: Float[np.ndarray, "T V"]) -> tuple[Word, ...]:
     state = search.init_state()
     search.advance(frames, state)
-    return search.best(state, final=True)[0]
+    return _timed(search.best(state, final=True)[0])
+
+
+def _timed(words: Sequence[HeardWord]) -> tuple[Word, ...]:
+    """Words of a search on the clock of the conversation."""
+    return tuple(Word(w.word, w.start * _TICK, w.end * _TICK, w.confidence) for w in words)

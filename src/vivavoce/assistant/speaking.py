@@ -9,6 +9,7 @@ import re
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from threading import Lock
 
 import numpy as np
 import soundfile
@@ -101,6 +102,7 @@ class Mouth:
         self.speaker = speaker
         self.codec = codec
         self._prints: OrderedDict[bytes, VoicePrint] = OrderedDict()
+        self._lock = Lock()
         self._mel = speaker.config.mel.build()
 
     def init_state(self, rows: int) -> MouthState:
@@ -238,12 +240,13 @@ class Mouth:
 
     def _print_of(self, clip: bytes) -> VoicePrint:
         key = blake2b(clip, digest_size=16).digest()
-        if key not in self._prints:
-            self._prints[key] = self.imitate(clip)
-            while len(self._prints) > _KEPT_VOICES:
-                self._prints.popitem(last=False)
-        self._prints.move_to_end(key)
-        return self._prints[key]
+        with self._lock:  # a voice may be tried on one thread while others speak
+            if key not in self._prints:
+                self._prints[key] = self.imitate(clip)
+                while len(self._prints) > _KEPT_VOICES:
+                    self._prints.popitem(last=False)
+            self._prints.move_to_end(key)
+            return self._prints[key]
 
     @torch.inference_mode()
     def imitate(self, clip: bytes) -> VoicePrint:

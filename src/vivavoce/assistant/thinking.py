@@ -1,11 +1,11 @@
 """Thinking for the runtime: a conversation's entries become the dialogue that the mind reads, and back."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
+from vivavoce.assistant.ending import sureness
 from vivavoce.assistant.impression import impression
 from vivavoce.core.rng import stream
 from vivavoce.core.voice import Voice
@@ -16,7 +16,7 @@ from vivavoce.generate.samplers import GREEDY, Sampler
 from vivavoce.models.mind import Call as Called
 from vivavoce.models.mind import Exchange, MindModel
 from vivavoce.runtime.history import Entry
-from vivavoce.runtime.model import Call, Context, Restyle, Say, Tool, Word
+from vivavoce.runtime.model import Call, Context, Restyle, Say, Tool
 from vivavoce.systems.mind import Mind, MindContext, Style
 from vivavoce.systems.mind import Say as Said
 from vivavoce.systems.mind import Tool as MindTool
@@ -47,7 +47,9 @@ class Clerk:
         if last is not None and last.audio is not None and _SOUND & set(now.user.lower().replace("?", "").split()):
             heard = impression(last.audio.astype(np.float32) / 32768, last.words) or ()
         draw = stream(context.seed, "mind")
-        sure = sureness(last.words) if now.user and last is not None and last.words else 1.0
+        sure = 1.0
+        if now.user and last is not None and last.words:
+            sure = sureness([word.confidence for word in last.words])
         if sure < _UNDERSTOOD:
             yield Say(sentence_case(fill(pick(self.sheet.texts("nonsense"), draw), {}, draw)))
             return
@@ -69,11 +71,6 @@ class Clerk:
                 yield Restyle(restyled(context.voice, event.words))
             else:
                 yield Call(event.name, event.arguments)
-
-
-def sureness(words: tuple[Word, ...]) -> float:
-    """How well the sound fits the words: the geometric mean of their confidence."""
-    return math.exp(sum(math.log(max(word.confidence, 1e-3)) for word in words) / len(words))
 
 
 def restyled(voice: Voice, words: str) -> Voice:

@@ -61,14 +61,12 @@ def run(model: Assistant, suite: MiniSuite, speech: Path | None = None, say: Say
 
 def run_apart(load: Callable[[], Assistant], suite: MiniSuite, speech: Path | None, jobs: int) -> Report:
     """`run` with ``jobs`` parts at a time, each in a process of its own; what is timed comes last and alone."""
-    parts = [part for part in suite.parts if part != "speed"]
+    together = [part for part in suite.parts if part != "speed"]
     alone = partial(_alone, load, suite, speech)
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-        reports = list(pool.map(alone, parts))
-    if "speed" in suite.parts:
-        reports.append(alone("speed"))
-    tables = dict(zip([*parts, "speed"], (report.tables[0] for report in reports), strict=False))
-    return Report("mini", reports[0].about, [tables[part] for part in suite.parts])
+        found = dict(zip(together, pool.map(alone, together), strict=True))
+    found |= {part: alone(part) for part in suite.parts if part not in found}
+    return Report("mini", found[suite.parts[0]].about, [found[part].tables[0] for part in suite.parts])
 
 
 def _alone(load: Callable[[], Assistant], suite: MiniSuite, speech: Path | None, part: str) -> Report:

@@ -2,7 +2,8 @@
 
 Recordings of the training speakers and orders by the synthesis programs' training voices, each once whole and once cut
 at its quietest place in the middle. People and orders count the same. ``python -m vivavoce.recipes.endings SPEECH``
-prints the weights and how well they part what they were fitted on; it takes some minutes.
+prints the weights and how well they part what they were fitted on, and how likely the words of whole utterances are,
+from which the bounds in `assistant.hearing` were read; it takes a minute or two.
 """
 
 import sys
@@ -42,9 +43,10 @@ class EndingsRun:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """What is known at a silence, whether it was the end, and what it counts."""
+    """What is known at a silence, how likely its words are, whether it was the end, and what it counts."""
 
     evidence: tuple[float, float, float]
+    likely: float
     over: bool
     weight: float = 1.0
 
@@ -70,10 +72,11 @@ def examples(ears: Ears, waves: Iterable[tuple[Pcm, float]], run: EndingsRun) ->
         for sound, over in ((whole, True), (trimmed(whole[: pause_within(whole)]), False)):
             hissing = (sound + draw.standard_normal(len(sound)) * 0.001).astype(np.float32)
             low = resample(pad(torch.from_numpy(hissing), (0, _SILENCE))[None], RATE, 16_000)
-            words = ears.whole(low).words
+            words = ears.found(low)
             if words:
                 sure = [word.confidence for word in words]
-                yield Example(evidence(sure, *ears.expected(words), fall(low[0], 16_000)), over, weight)
+                seen = evidence(sure, *ears.expected(words), fall(low[0], 16_000))
+                yield Example(seen, ears.likely(words), over, weight)
 
 
 def fit(known: Iterable[Example], restraint: float = 0.01) -> tuple[float, float, float, float]:
@@ -117,6 +120,10 @@ def main(speech: Path, run: EndingsRun | None = None) -> None:
     weights = fit(known, run.restraint)
     print("TRUST, WORDS, FALL, BIAS =", ", ".join(f"{weight:.3f}" for weight in weights))
     print(f"{len(known)} examples; an end scores above a place inside in {parted(known, weights):.0%} of all pairs")
+    for name, weight in (("people", 1.0 / run.people), ("orders", 1.0 / run.orders)):
+        likely = [example.likely for example in known if example.over and example.weight == weight]
+        low, middle, high = np.quantile(likely, (0.02, 0.5, 0.98))
+        print(f"log-probability per word, {name}: {low:.1f} to {high:.1f}, median {middle:.1f} (2 % to 98 %)")
 
 
 if __name__ == "__main__":

@@ -459,8 +459,7 @@ class LiveEngine:
         results: list[Spoken | None]
         try:
             results = self._step_mouths(list(speakers))
-        except Exception:
-            # what one of them is to say may be impossible to say; the others do not fall silent for it
+        except Exception:  # what one is to say may be impossible to say; tried alone, that one is told
             results = [None] * self._mouths
             for mouth, (seat, reply) in speakers.items():
                 try:

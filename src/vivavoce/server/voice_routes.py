@@ -8,6 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile as Upload
 
 from vivavoce.core.errors import ConsentError
+from vivavoce.core.voice import Consent, Voice
 from vivavoce.runtime.model import RATE
 from vivavoce.server.names import VOICES
 from vivavoce.server.replies import ERRORS, upload_bytes
@@ -118,6 +119,11 @@ def router(service: Service) -> APIRouter:
             )
         return data
 
+    def imitate(recording: bytes, consent: str) -> None:
+        """Raises VoiceError when the model cannot: better now than when the voice is to speak."""
+        speaking = service.engine.model.speaking
+        speaking.begin(speaking.init_state(1), 0, Voice.like(recording, consent=Consent(consent)), 0)
+
     body = {
         "required": True,
         "content": {
@@ -155,6 +161,7 @@ def router(service: Service) -> APIRouter:
                 "/v1/audio/voice_consents, and give the id it answers as 'consent'."
             )
         recording = await clip(sample, "audio_sample")
+        await run_in_threadpool(imitate, recording, consent)
         return _voice(await run_in_threadpool(store.add_voice, name, sample=recording, consent=consent))
 
     @routes.get("/voices", summary="All voices")

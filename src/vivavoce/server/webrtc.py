@@ -119,6 +119,7 @@ class Loudspeaker(MediaStreamTrack):
             self._call.do(Played(self.turn, self._played.pop(self.turn)))
             self._call.buffer_event("stopped", self.turn)
             self._queues.pop(self.turn, None)
+            self._whole.discard(self.turn)
             self.turn = None
 
 
