@@ -7,6 +7,7 @@ import pytest
 from vivavoce.assistant.model import BUNDLED
 from vivavoce.assistant.thinking import Clerk
 from vivavoce.core.parts import load_part
+from vivavoce.recipes.mind import measure
 from vivavoce.runtime.history import Entry
 from vivavoce.runtime.model import Call, Context, Say, Tool
 
@@ -142,3 +143,9 @@ def test_a_tool_that_nobody_taught_is_called_when_it_has_to_be(clerk: Clerk, too
     assert not any(isinstance(event, Call) for event in auto)
     forced = clerk.respond(Context(entries=entries, tools=(tool,), tool_choice=tool.name))
     assert [json.loads(event.arguments) for event in forced if isinstance(event, Call)] == [wanted]
+
+
+def test_orders_are_still_right_after_they_were_changed(clerk: Clerk):
+    report = measure(clerk.mind, chains=4)
+    assert sum(report.asked.values()) == 20
+    assert sum(report.right.values()) >= 16, report.wrong

@@ -105,6 +105,11 @@ class Clip:
     lossless: bool
 
 
+def some_with_text(clips: Sequence[Clip], count: int) -> list[Clip]:
+    """So many of the recordings whose text is known, the same ones every time."""
+    return sorted((clip for clip in clips if clip.text), key=lambda clip: zlib.crc32(clip.text.encode()))[:count]
+
+
 def real_table(
     model: Assistant,
     clips: Sequence[Clip],
@@ -115,7 +120,7 @@ def real_table(
 ) -> Table:
     """Word and phone errors on people, beside pocketsphinx with its general language model."""
     table = Table("Real people (dev speech)")
-    with_text = sorted((clip for clip in clips if clip.text), key=lambda clip: zlib.crc32(clip.text.encode()))[:count]
+    with_text = some_with_text(clips, count)
     if not with_text:
         names = ("word errors", "— pocketsphinx", "phone errors", "calls made on what they read")
         table.rows += [Row(name=name, value=None) for name in names]

@@ -1,9 +1,10 @@
 """The suite ``mini``: everything that is claimed of the default model, with intervals and outside yardsticks."""
 
+import math
 import multiprocessing
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,13 +15,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from vivavoce.assistant.hearing import Ears
 from vivavoce.audio.files import pad_to, write_audio
 from vivavoce.audio.resample import resample
-from vivavoce.evals import coding, listening, speaking, speed
+from vivavoce.evals import coding, intervals, listening, speaking, speed, words
 from vivavoce.evals.drive import Assistant
 from vivavoce.evals.listening import Clip, Say
 from vivavoce.evals.people import measured_on, taught_from
-from vivavoce.evals.report import Report, Table
+from vivavoce.evals.report import Report, Row, Table
+from vivavoce.models.listener import Listener
+from vivavoce.models.words import estimate
 from vivavoce.text.normalise import normalise
 from vivavoce.text.phones import PHONES
 from vivavoce.text.pronounce import pronunciations
@@ -48,7 +52,7 @@ def run(model: Assistant, suite: MiniSuite, speech: Path | None = None, say: Say
     made: dict[str, Callable[[], Table]] = {
         "orders": lambda: listening.order_table(model, suite.orders, suite.seed, say),
         "calls": lambda: listening.false_call_table(model, suite.seed, say),
-        "people": lambda: listening.real_table(model, people, suite.people, say, phones_of(model), pronounced),
+        "people": lambda: _people(model, people, suite.people, say),
         "replies": lambda: speaking.reply_table(model, people, suite.replies, suite.seed, say),
         "described": lambda: speaking.described_table(model, suite.described, suite.seed, say),
         "clones": lambda: _clones(model, taught, people, suite.seed, say),
@@ -101,6 +105,36 @@ def there_and_back(model: Assistant) -> coding.RoundTrip:
         return codes[0], made[: len(wave)]
 
     return round_trip
+
+
+def _people(model: Assistant, people: list[Clip], count: int, say: Say) -> Table:
+    """What real people said, with the model's own words and with words that are theirs."""
+    table = listening.real_table(model, people, count, say, phones_of(model), pronounced)
+    table.rows.append(own_words(model.listener, people, count))
+    say(f"real people, {table.rows[-1].name}: {table.rows[-1].shown()}, {table.rows[-1].remark}")
+    return table
+
+
+def own_words(listener: Listener, people: Sequence[Clip], count: int) -> Row:
+    """Word errors when the search knows what these people say as well as it knows orders: by a trigram of their texts.
+
+    A stand-in for real people's orders; what is left is how well people are heard.
+    """
+    name = "word errors, with a trigram model of their texts"
+    texts = [normalise(clip.text) for clip in people if clip.text]
+    if not texts:
+        return Row(name=name, value=None)
+    ears = Ears(listener, estimate(((text, 1.0) for text in texts), order=3))
+    chosen = listening.some_with_text(people, count)
+    nats, wrong, totals = 0.0, [], []
+    for clip in chosen:
+        said = normalise(clip.text)
+        nats -= ears.model.sentence(said)
+        sound = resample(clip.wave, clip.sample_rate, listening.LISTENING_RATE)
+        wrong.append(words.distance(said, [word.text for word in ears.found(sound[None])]))
+        totals.append(len(said))
+    each = math.exp(nats / (sum(totals) + len(totals)))
+    return Row(name=name, value=intervals.ratio(wrong, totals), remark=f"perplexity {each:.1f}")
 
 
 def _clones(model: Assistant, taught: list[Clip], people: list[Clip], seed: int, say: Say) -> Table:

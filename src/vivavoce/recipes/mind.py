@@ -1,9 +1,11 @@
 """How the mind is made: a vocabulary from the character's talk, then next-token learning on its dialogues.
 
-`train` writes the part ``mind`` (some 2 M parameters, 4.5 MB); `measure` asks it held-out dialogues turn by turn.
+`train` writes the part ``mind`` (some 2 M parameters, 4.5 MB); `measure` asks it held-out dialogues turn by turn, and
+``python -m vivavoce.recipes.mind FOLDER`` prints what the part in a folder gets right, in a minute.
 """
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ from vivavoce.core.errors import TrainingError
 from vivavoce.core.parts import load_part, read_card, save_part
 from vivavoce.data.character import Character, Turn
 from vivavoce.data.sentences import sentences, word
-from vivavoce.models.mind import Call, Exchange, MindConfig, MindModel
+from vivavoce.models.mind import Call, Exchange, MindConfig, MindModel, plain_words
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.recipes.mind_data import Lines
 from vivavoce.systems.mind import Mind, MindContext, MindEvent, Say, Style, Tool
@@ -27,6 +29,7 @@ from vivavoce.text.bpe import BpeConfig, learn
 from vivavoce.train import Checkpoints, Curves, Export, JsonLines, Progress, Run, Validate, fit, warm_cosine
 from vivavoce.train.tasks.next_token import NextToken
 
+_CHANGES = 4
 TRUNK = TransformerConfig(dim=192, layers=5, heads=4, kv_heads=2, hidden=448, window=512)
 
 
@@ -199,11 +202,21 @@ def order_tool(character: Character) -> Tool:
     return Tool(name=tool.name, description=tool.description, parameters=tool.schema())
 
 
-def measure(mind: Mind, *, dialogues: int, orders: int, foreign: int, seed: int = 7, noise: bool = False) -> Report:
+def measure(
+    mind: Mind,
+    *,
+    dialogues: int = 0,
+    orders: int = 0,
+    foreign: int = 0,
+    chains: int = 0,
+    seed: int = 7,
+    noise: bool = False,
+) -> Report:
     """Asks held-out dialogues turn by turn, with their own history, and counts what is right.
 
     ``calls``: turns with a call, right only if every call is exactly the wanted one. ``silent``: turns without, in
     which nothing was called. ``replies``: turns whose reply has the facts in it. ``style``: changes of voice.
+    ``calls after N changes``: ``chains`` orders, each changed four times. With ``noise``, words are misheard.
     """
     character = Character(held_out=True)
     tools = (order_tool(character),)
@@ -241,6 +254,18 @@ def measure(mind: Mind, *, dialogues: int, orders: int, foreign: int, seed: int 
             calls = tuple(Call(call.name, json.dumps(dict(call.arguments))) for call in turn.calls)
             kept = Exchange(user=user, calls=calls, reply=turn.kept, restyle=turn.style or "", cut=turn.cut is not None)
             history = (*history, kept)
+    for _ in range(chains):
+        order, history = character.counter.draw(draw), ()
+        said = character.counter.plain(order, draw)
+        for changes in range(_CHANGES + 1):
+            user, called = " ".join(plain_words(said)), character.counter.call(order)
+            wanted = Call(called.name, json.dumps(dict(called.arguments)))
+            calls, _, _ = gather(mind.respond(MindContext(history=history, user=user, tools=tools)))
+            turn = Turn(kind="chain", user=user, reply="")
+            count(f"calls after {changes} changes", calls == [wanted], turn, user, wanted, calls)
+            reply = f"{character.counter.readback(order)}, coming up."
+            history = (*history, Exchange(user=user, calls=(wanted,), reply=reply))
+            said, order = character.counter.change(order, draw)
     for text in sentences(foreign, seed + 1):
         context = MindContext(user=text, tools=tools)
         calls, _, _ = gather(mind.respond(context))
@@ -314,3 +339,22 @@ def _sounds(heard: tuple[str, str, str], said: str) -> bool:
         if not any(text.lower() in said for text in words[name][level]):
             return False
     return True
+
+
+def main(folder: Path) -> None:
+    """Prints how much the mind in ``folder`` gets right of held-out orders, dialogues, changes and other sentences."""
+    mind = Mind(load_part(folder, "mind"))
+    asked = {
+        "single orders": measure(mind, orders=200),
+        "single orders, misheard": measure(mind, orders=200, noise=True),
+        "dialogues": measure(mind, dialogues=60),
+        "changes": measure(mind, chains=40),
+        "other sentences": measure(mind, foreign=400),
+    }
+    for name, report in asked.items():
+        counts = ", ".join(f"{kind} {report.right[kind]} of {count}" for kind, count in report.asked.items())
+        print(f"{name}: {counts}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
