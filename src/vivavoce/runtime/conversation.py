@@ -57,7 +57,7 @@ from vivavoce.runtime.echo import Echo
 from vivavoce.runtime.history import Entry, History
 from vivavoce.runtime.listening import CHUNK, Microphone, StableWords, hums, meant
 from vivavoce.runtime.model import FRAME, Context, Heard, Pcm, Spoken
-from vivavoce.runtime.replying import SILENT, Mouth, Reply, Thoughts, sentence_about
+from vivavoce.runtime.replying import SILENT, Mouth, Reply, Thoughts, told
 
 LONGEST_INPUT = 300 * 24_000
 SHORTEST_INPUT = 100 * 24
@@ -281,7 +281,7 @@ class Conversation:
         self._whole_is_new = False
         if error := whole.exception():
             self._whole = None
-            self.broke(sentence_about(error))
+            self.broke(told(error))
             return True
         heard = whole.result()
         self._turn(t.Judged(heard.done, meant(heard.words), hums(heard.words), whole=True))

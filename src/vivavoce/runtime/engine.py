@@ -7,7 +7,6 @@ how simulations run faster than real time and always the same.
 
 import asyncio
 import itertools
-import logging
 import threading
 import time
 from collections import deque
@@ -21,13 +20,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vivavoce.core.errors import CapacityError, VivavoceError
+from vivavoce.core.errors import CapacityError
 from vivavoce.runtime.api import AudioIn, AudioOut, Input, Output, SessionConfig
 from vivavoce.runtime.conversation import Conversation
 from vivavoce.runtime.model import FRAME, Context, Heard, Model, Pcm, Say, Spoken, Thought
-from vivavoce.runtime.replying import SILENT, InlineThoughts, Mouth, Thoughts, ThreadThoughts
-
-log = logging.getLogger(__name__)
+from vivavoce.runtime.replying import SILENT, InlineThoughts, Mouth, Thoughts, ThreadThoughts, told
 
 MOST_WAITING_AUDIO = 10 * 24_000
 """Samples that may wait for a slow client before we stop making more."""
@@ -467,7 +464,7 @@ class LiveEngine:
                 except Exception as error:
                     did = True
                     reply.mouth.stop()
-                    seat.conversation.broke(_told(error, [seat.index]), reply)
+                    seat.conversation.broke(told(error), reply)
         for mouth, (seat, reply) in speakers.items():
             spoken = results[mouth]
             if spoken is not None:
@@ -488,17 +485,8 @@ class LiveEngine:
         try:
             return call(_batch(frames, self.rows), active)
         except Exception as error:
-            message = _told(error, list(frames))
+            message = told(error)
             for row in frames:
                 self._seats[row].row.reset()
                 self._seats[row].conversation.broke(message)
             return None
-
-
-def _told(error: Exception, rows: list[int]) -> str:
-    """Says in the log that the model broke, and gives the sentence for the client."""
-    if isinstance(error, VivavoceError):
-        log.warning("rows %s: %s", rows, error)
-        return str(error)
-    log.error("the model failed on rows %s", rows, exc_info=error)
-    return f"The model failed ({type(error).__name__})."

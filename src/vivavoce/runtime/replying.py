@@ -1,5 +1,6 @@
 """One answer in the making: thoughts come in, entries, text and sound go out, and at any moment it can be cut."""
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
@@ -28,6 +29,7 @@ from vivavoce.runtime.api import (
 from vivavoce.runtime.history import Entry
 from vivavoce.runtime.model import FRAME, Call, Context, Restyle, Say, Spoken, Thinking, Thought, Word
 
+log = logging.getLogger(__name__)
 AHEAD_WHILE_PREPARING = 12_000
 """Samples that are made of an answer that is perhaps not wanted: enough to begin with."""
 
@@ -62,9 +64,13 @@ class Thoughts(Protocol):
         ...
 
 
-def sentence_about(error: BaseException) -> str:
-    """What the client is told when the model broke."""
-    return str(error) if isinstance(error, VivavoceError) else f"The model failed ({type(error).__name__}: {error})."
+def told(error: BaseException) -> str:
+    """Writes into the log that the model broke, and gives the sentence for the client, without what only we need."""
+    if isinstance(error, VivavoceError):
+        log.warning("%s", error)
+        return str(error)
+    log.error("the model failed", exc_info=error)
+    return f"The model failed ({type(error).__name__})."
 
 
 class InlineThoughts:
@@ -86,7 +92,7 @@ class InlineThoughts:
             return [Over()]
         except Exception as error:  # a broken model must not take the other conversations with it
             self._over = True
-            return [Over(sentence_about(error))]
+            return [Over(told(error))]
 
     def cancel(self) -> None:
         """Stops."""
@@ -110,7 +116,7 @@ class ThreadThoughts:
                         break
                     self._put(piece)
         except Exception as error:  # a broken model must not take the other conversations with it
-            over = Over(sentence_about(error))
+            over = Over(told(error))
         self._put(over)
 
     def _put(self, piece: Thought | Over) -> None:

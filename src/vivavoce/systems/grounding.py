@@ -2,9 +2,9 @@
 
 Arguments are kept as said. Where the mind was taught a tool, a value is only made less likely when its words were all
 said (now, or in the order that is being changed), but not together: "a lot of milk" after "a lot of sugar and a bit of
-milk". A tool that it was not taught, called
-because it has to be, it cannot judge by itself; there the words decide which listed values and optional properties are
-written, which number goes where, which words fill a free text and when a list ends.
+milk". A tool that it was not taught, called because it has to be, it cannot judge by itself; there the words decide
+which listed values and optional properties are written, which number goes where, which words fill a free text and when
+a list ends.
 """
 
 import json
