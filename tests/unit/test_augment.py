@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from vivavoce.audio.augment import AugmentConfig, add, augment, mask, reverberate, stretch, warp_bins
+from vivavoce.audio.augment import AugmentConfig, add, augment, mask, reverberate, stretched, warp_bins
 from vivavoce.data.packed import UNKNOWN, Utterance, load_packed, pack
 from vivavoce.recipes.listener import ListenerRun, Mixture, collapse
 
@@ -56,10 +56,22 @@ def test_masks_hide_bands() -> None:
     assert hidden.any() and hidden.float().mean() < 0.3
 
 
-def test_stretching_keeps_the_shape_of_sound() -> None:
-    mel = torch.linspace(0, 1, 100)[None].repeat(80, 1)
-    longer = stretch(mel, 1.5)
-    assert longer.shape == (80, 150) and torch.allclose(longer[0], torch.linspace(0, 1, 150), atol=0.01)
+def test_stretching_is_linear_interpolation_of_each_utterance_alone() -> None:
+    frames = torch.randn(150, 80, generator=torch.Generator().manual_seed(1))
+    begins, lengths, sizes = torch.tensor([0, 100]), torch.tensor([100, 50]), torch.tensor([150, 41])
+    made = stretched(frames, begins, lengths, sizes)
+    assert made.shape == (2, 80, 150)
+    for row, (begin, length, size) in enumerate(zip(begins, lengths, sizes, strict=True)):
+        own = frames[begin : begin + length].T[None]
+        wanted = torch.nn.functional.interpolate(own, size=int(size), mode="linear", align_corners=False)[0]
+        assert torch.allclose(made[row, :, :size], wanted, atol=1e-4)
+    assert bool((made[1, :, 41:] < -11).all())
+
+
+def test_longer_utterances_have_more_masks() -> None:
+    config = AugmentConfig(masks=1, mask_bins=0, mask_frames=10, mask_period=50)
+    mel = torch.arange(2000.0)[None, None].repeat(1, 80, 1)
+    assert (mask(mel, config, torch.Generator().manual_seed(3)) != mel)[0, 0].sum() > 60
 
 
 def utterances(count: int, frames: int, phone: int) -> list[Utterance]:
@@ -74,6 +86,23 @@ def test_batches_keep_to_the_shares_of_their_groups() -> None:
     share = float((phones == 1).float().mean())
     assert share == pytest.approx(0.75 / 210 / (0.75 / 210 + 0.25 / 240), abs=0.06)
     assert torch.equal(mixture(7)["mel"], mixture(7)["mel"])
+
+
+def test_a_batch_holds_what_its_utterances_were() -> None:
+    labels = torch.arange(1, 61, dtype=torch.uint8)
+    one = Utterance(torch.full((80, 120), -3.0), [1, 2, 3], labels)
+    other = Utterance(torch.full((80, 100), -4.0), [4, 5], torch.full((50,), 9, dtype=torch.uint8))
+    quiet = {"warp": 0.0, "tempo": 0.0, "gain_db": 0.0, "tilt_db": 0.0, "room": 0.0, "noise": 0.0, "narrow": 0.0}
+    still = AugmentConfig(**quiet, masks=0, mask_period=10**6)
+    run = ListenerRun(shares=(("a", 0.5), ("b", 0.5)), frames=1500, augment=still, soft=1.0)
+    batch = Mixture({"a": pack([one]), "b": pack([other])}, run)(3)
+    for row, count in enumerate(batch["n_phones"].tolist()):
+        whole = one if count == 3 else other
+        length = whole.mel.shape[1]
+        assert batch["lengths"][row] == length
+        assert batch["phones"][row, :count].tolist() == whole.phones
+        assert torch.equal(batch["labels"][row, : length // 2], whole.labels)
+        assert torch.allclose(batch["mel"][row, :, :length], whole.mel, atol=0.05)
 
 
 def test_packed_utterances_come_back(tmp_path) -> None:

@@ -50,6 +50,16 @@ def test_resume_is_bit_exact(tmp_path: Path) -> None:
         assert torch.equal(a, b)
 
 
+def test_worker_processes_make_the_same_batches_in_order(tmp_path: Path) -> None:
+    alone, optimizer = make()
+    fit(alone, batches, optimizer, steps=21)
+    for steps in (5, 21):  # the second run begins in the middle of a block
+        helped, optimizer = make()
+        fit(helped, batches, optimizer, steps=steps, workers=2, hooks=(Checkpoints(tmp_path),))
+    for a, b in zip(alone.parameters(), helped.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
 def test_curves_are_drawn_and_written_for_tensorboard(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

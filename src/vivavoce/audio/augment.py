@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
@@ -21,7 +21,10 @@ _FLOOR = math.log(FLOOR)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AugmentConfig:
-    """How strongly; probabilities per utterance, levels in dB."""
+    """How strongly; probabilities per utterance, levels in dB.
+
+    There are ``masks`` bands of bins, and of frames as many or one for ``mask_period`` frames, whichever is more.
+    """
 
     warp: float = 0.15
     tempo: float = 0.2
@@ -37,6 +40,7 @@ class AugmentConfig:
     masks: int = 2
     mask_bins: int = 14
     mask_frames: int = 18
+    mask_period: int = 100
     frame_rate: int = 100
 
     def softened(self, strength: float) -> "AugmentConfig":
@@ -58,32 +62,44 @@ class AugmentConfig:
 
 
 def _uniform(rows: int, low: float, high: float, rng: Generator) -> Tensor:
-    return low + (high - low) * torch.rand(rows, generator=rng)
+    return low + (high - low) * torch.rand(rows, generator=rng, device=rng.device)
+
+
+def _below(low: int, high: int, rows: int, rng: Generator) -> Tensor:
+    return torch.randint(low, high, (rows,), generator=rng, device=rng.device)
 
 
 def _some(rows: int, probability: float, rng: Generator) -> Tensor:
-    return torch.rand(rows, generator=rng) < probability
+    return torch.rand(rows, generator=rng, device=rng.device) < probability
 
 
 def warp_bins(mel: Float[Tensor, "B M T"], factor: Float[Tensor, " B"]) -> Float[Tensor, "B M T"]:
     """Vocal-tract length perturbation: bin m takes what was at ``m * factor``; the top bin is repeated."""
     bins = mel.shape[1]
-    place = (torch.arange(bins)[None] * factor[:, None]).clamp(max=bins - 1.001)
+    place = (torch.arange(bins, device=mel.device)[None] * factor[:, None]).clamp(max=bins - 1.001)
     low = place.floor().long()
     part = (place - low)[..., None]
     index = low[..., None].expand(-1, -1, mel.shape[2])
     return mel.gather(1, index) * (1 - part) + mel.gather(1, index + 1) * part
 
 
-def stretch(mel: Float[Tensor, "M T"], factor: float) -> Float[Tensor, "M S"]:
-    """One utterance at ``factor`` times its length."""
-    length = max(round(mel.shape[1] * factor), 1)
-    return F.interpolate(mel[None], size=length, mode="linear", align_corners=False)[0]
+def stretched(
+    frames: Float[Tensor, "N M"], begins: Int[Tensor, " B"], lengths: Int[Tensor, " B"], sizes: Int[Tensor, " B"]
+) -> Float[Tensor, "B M T"]:
+    """Utterances that lie end to end in ``frames``, each from ``lengths`` to ``sizes`` frames, padded with silence."""
+    place = torch.arange(int(sizes.max()), device=frames.device)[None]
+    at = ((place + 0.5) * (lengths / sizes)[:, None] - 0.5).clamp(min=0)
+    at = torch.minimum(at, (lengths - 1)[:, None])
+    low = at.long()
+    high = torch.minimum(low + 1, (lengths - 1)[:, None])
+    part = (at - low)[..., None]
+    mel = frames[begins[:, None] + low] * (1 - part) + frames[begins[:, None] + high] * part
+    return mel.masked_fill((place >= sizes[:, None])[..., None], _FLOOR).transpose(1, 2)
 
 
 def level(mel: Float[Tensor, "B M T"], lengths: Tensor) -> Float[Tensor, " B"]:
     """Log magnitude of the loud half of each utterance."""
-    inside = torch.arange(mel.shape[2])[None] < lengths[:, None]
+    inside = torch.arange(mel.shape[2], device=mel.device)[None] < lengths[:, None]
     power = (2 * mel).exp().mean(1).masked_fill(~inside, 0.0)
     loud = power > power.sum(1, keepdim=True) / lengths[:, None].clamp(min=1) * 0.5
     return 0.5 * ((power * loud).sum(1) / loud.sum(1).clamp(min=1) + 1e-12).log()
@@ -93,31 +109,40 @@ def reverberate(
     mel: Float[Tensor, "B M T"], seconds: Float[Tensor, " B"], wet: Float[Tensor, " B"], frame_rate: int
 ) -> Float[Tensor, "B M T"]:
     """Adds a decaying tail (60 dB in ``seconds``, ``wet`` times the direct power) in the power domain."""
-    taps = torch.arange(1, int(0.5 * frame_rate) + 1)
+    taps = torch.arange(1, int(0.5 * frame_rate) + 1, device=mel.device)
     decay = torch.exp(-6 * math.log(10) * taps[None] / (seconds[:, None] * frame_rate))
     tail = wet[:, None] * decay / decay.sum(1, keepdim=True)
-    kernel = torch.cat((torch.ones(len(mel), 1), tail), dim=1).flip(1)[:, None]
+    kernel = torch.cat((torch.ones_like(tail[:, :1]), tail), dim=1).flip(1)[:, None]
     power = F.pad((2 * mel).exp(), (kernel.shape[2] - 1, 0)).transpose(0, 1)
     return 0.5 * F.conv1d(power, kernel, groups=len(mel)).transpose(0, 1).clamp(min=FLOOR**2).log()
 
 
 def hiss(rows: int, bins: int, length: int, rng: Generator) -> Float[Tensor, "B M T"]:
     """Coloured noise with slow changes: a random slope and hump over the bins, the grain of filtered noise."""
-    axis = torch.linspace(-1, 1, bins)[None]
+    axis = torch.linspace(-1, 1, bins, device=rng.device)[None]
     slope, hump, place = (_uniform(rows, *limits, rng)[:, None] for limits in ((-2.0, 0.8), (0.0, 1.5), (-1.0, 1.0)))
     shape = slope * axis + hump * torch.exp(-8 * (axis - place) ** 2)
-    slow = F.interpolate(torch.randn(rows, 1, max(length // 40, 2), generator=rng), size=length, mode="linear")
-    grain = 0.5 * (-torch.rand(2, rows, bins, length, generator=rng).clamp(min=1e-6).log()).mean(0).log()
+    slow = F.interpolate(
+        torch.randn(rows, 1, max(length // 40, 2), generator=rng, device=rng.device), size=length, mode="linear"
+    )
+    two = torch.rand(2, rows, bins, length, generator=rng, device=rng.device)
+    grain = 0.5 * (-two.clamp(min=1e-6).log()).mean(0).log()
     return shape[..., None] + 0.3 * slow + grain
 
 
 def clatter(rows: int, bins: int, length: int, rng: Generator) -> Float[Tensor, "B M T"]:
     """Cups and keys: short decaying bursts with a random, mostly bright colour."""
-    onsets = (torch.rand(rows, 1, length, generator=rng) < 0.012) * torch.rand(rows, 1, length, generator=rng)
-    decay = torch.exp(-torch.arange(24) / 5.0).flip(0)[None, None]
+    chance, size = torch.rand(2, rows, 1, length, generator=rng, device=rng.device)
+    onsets = (chance < 0.012) * size
+    decay = torch.exp(-torch.arange(24, device=rng.device) / 5.0).flip(0)[None, None]
     power = F.conv1d(F.pad(onsets, (23, 0)), decay)
-    colour = _uniform(rows, -0.5, 2.0, rng)[:, None] * torch.linspace(-1, 1, bins)[None]
-    return 0.5 * (power + 1e-6).log() + colour[..., None] + 0.3 * torch.randn(rows, bins, 1, generator=rng)
+    axis = torch.linspace(-1, 1, bins, device=rng.device)[None]
+    colour = _uniform(rows, -0.5, 2.0, rng)[:, None] * axis
+    return (
+        0.5 * (power + 1e-6).log()
+        + colour[..., None]
+        + 0.3 * torch.randn(rows, bins, 1, generator=rng, device=rng.device)
+    )
 
 
 def add(mel: Float[Tensor, "B M T"], noise: Float[Tensor, "B M T"]) -> Float[Tensor, "B M T"]:
@@ -128,7 +153,10 @@ def add(mel: Float[Tensor, "B M T"], noise: Float[Tensor, "B M T"]) -> Float[Ten
 def augment(
     mel: Float[Tensor, "B M T"], lengths: Tensor, config: AugmentConfig, rng: Generator
 ) -> Float[Tensor, "B M T"]:
-    """Another throat, room, microphone and noise for each utterance of the batch; lengths stay."""
+    """Another throat, room, microphone and noise for each utterance of the batch; lengths stay.
+
+    All on the device of ``rng``.
+    """
     rows, bins, length = mel.shape
     mel = warp_bins(mel, _uniform(rows, 1 - config.warp, 1 + config.warp, rng))
     room = _some(rows, config.room, rng)
@@ -140,7 +168,7 @@ def augment(
     other = mel.roll(1, 0)
     for second in (2, 3, 5):
         other = add(other, mel.roll(second, 0).roll(length // second, 2))
-    everything = torch.arange(1, rows + 1).fill_(length)
+    everything = torch.full_like(lengths, length)
     kinds = ((hiss, config.noise), (None, config.noise * config.babble), (clatter, config.noise * config.clatter))
     noisy = mel
     for make, probability in kinds:
@@ -150,7 +178,7 @@ def augment(
         silent = torch.where(_some(rows, probability, rng), 0.0, -50.0)
         noisy = add(noisy, noise + (gain + silent)[:, None, None])
     mel = noisy
-    axis = torch.linspace(0, math.pi, bins)[None]
+    axis = torch.linspace(0, math.pi, bins, device=mel.device)[None]
     curve = sum(
         _uniform(rows, -config.tilt_db, config.tilt_db, rng)[:, None] / order * torch.cos(order * axis)
         for order in (1, 2, 3)
@@ -158,9 +186,9 @@ def augment(
     gain = _uniform(rows, -config.gain_db, config.gain_db, rng)[:, None]
     mel = mel + (_DB * (curve + gain))[..., None]
     narrow = _some(rows, config.narrow, rng)
-    top = torch.where(narrow, torch.randint(int(bins * 0.68), bins, (rows,), generator=rng), bins)
-    bottom = torch.where(narrow, torch.randint(0, max(bins // 12, 1), (rows,), generator=rng), 0)
-    place = torch.arange(bins)[None]
+    top = torch.where(narrow, _below(int(bins * 0.68), bins, rows, rng), bins)
+    bottom = torch.where(narrow, _below(0, max(bins // 12, 1), rows, rng), 0)
+    place = torch.arange(bins, device=mel.device)[None]
     outside = (place >= top[:, None]) | (place < bottom[:, None])
     mel = torch.where(outside[..., None], mel - 5.0, mel).clamp(min=_FLOOR)
     return mask(mel, config, rng)
@@ -169,12 +197,12 @@ def augment(
 def mask(mel: Float[Tensor, "B M T"], config: AugmentConfig, rng: Generator) -> Float[Tensor, "B M T"]:
     """SpecAugment (arXiv:1904.08779): bands of bins and of frames are replaced by the utterance's mean."""
     rows, bins, length = mel.shape
-    hidden = torch.zeros(rows, bins, length, dtype=torch.bool)
+    hidden = torch.zeros(rows, bins, length, dtype=torch.bool, device=mel.device)
     for size, limit, axis in ((bins, config.mask_bins, 1), (length, config.mask_frames, 2)):
-        for _ in range(config.masks):
-            width = torch.randint(0, limit + 1, (rows, 1), generator=rng)
-            begin = (torch.rand(rows, 1, generator=rng) * (size - width).clamp(min=1)).long()
-            place = torch.arange(size)[None]
+        for _ in range(config.masks if axis == 1 else max(config.masks, length // config.mask_period)):
+            width = _below(0, limit + 1, rows, rng)[:, None]
+            begin = (torch.rand(rows, 1, generator=rng, device=rng.device) * (size - width).clamp(min=1)).long()
+            place = torch.arange(size, device=mel.device)[None]
             band = (place >= begin) & (place < begin + width)
             hidden |= band[:, :, None] if axis == 1 else band[:, None, :]
     return torch.where(hidden, mel.mean((1, 2), keepdim=True), mel)

@@ -25,6 +25,8 @@ _Set = Annotated[
     list[str] | None, typer.Option("--set", help="Change a number of the recipe: steps=2000, model.trunk.layers=4.")
 ]
 
+_Device = Annotated[str, typer.Option("--device", help="Where to train: cpu, cuda.")]
+
 
 def _edited(run: RunT, changes: list[str] | None) -> RunT:
     """A recipe's numbers with the changes of ``--set``."""
@@ -60,7 +62,11 @@ def listener(
         Path | None,
         typer.Option("--speaker", help="What `train speaker` wrote: says orders in the voices of the recordings."),
     ] = None,
+    start: Annotated[
+        Path | None, typer.Option("--from", help="Go on from the weights of the listener in this folder.")
+    ] = None,
     out: _Out = Path("runs/listener"),
+    device: _Device = "cpu",
     changes: _Set = None,
 ) -> None:
     """Sound to phones; first makes what it learns from, by running the synthesis programs."""
@@ -74,7 +80,7 @@ def listener(
     if speaker is not None and not own.exists():
         turn(speech, speaker / "cache", speaker, count=8000).save(own)
         typer.echo("train own: orders in the voices of the recordings")
-    train(run, out / "data", out)
+    train(run, out / "data", out, start=start, device=device)
     export(run, out, out, {})
     _wrote(out, "listener", run, speech=speech, measured=out / "dev.jsonl", begun=begun)
 
@@ -91,16 +97,17 @@ def words(speech: _MoreSpeech = None, out: _Out = Path("runs/words"), changes: _
 
 
 @app.command()
-def mind(speech: _MoreSpeech = None, out: _Out = Path("runs/mind"), changes: _Set = None) -> None:
+def mind(
+    speech: _MoreSpeech = None, out: _Out = Path("runs/mind"), device: _Device = "cpu", changes: _Set = None
+) -> None:
     """The dialogue as text to the reply and the call."""
     from vivavoce.recipes.mind import MindRecipe, train
     from vivavoce.recipes.words import transcripts_of
 
     run, begun = _edited(MindRecipe(), changes), time.monotonic()
     read = transcripts_of(speech / "manifest.jsonl") if speech else ()
-    train(out, recipe=run, read=read, weights=out)
-    measured = max(out.rglob("validation.jsonl"), default=None)
-    _wrote(out, "mind", run, speech=speech, measured=measured, begun=begun)
+    train(out, recipe=run, read=read, weights=out, device=device)
+    _wrote(out, "mind", run, speech=speech, measured=out / "validation.jsonl", begun=begun)
 
 
 @app.command()

@@ -103,7 +103,7 @@ class Character:
 
     def drills(self, count: int, seed: int) -> Iterator[Dialogue]:
         """Dialogues about what goes wrong easily: courtesies in few words, amounts of two things, one order changed
-        again and again, sums, and what either of the two said."""
+        again and again, orders that have nothing of the one before, sums, and what either of the two said."""
         draw = rng.stream(seed, self.sheet.name, "drills", self.held_out)
         for _ in range(count):
             standing = _Standing([], [])
@@ -119,7 +119,12 @@ class Character:
             yield ((1.0, self._courtesy),)
         if chance < 0.35:  # one order
             yield order[:1]
-        elif chance < 0.65:  # changes
+        elif chance < 0.47:  # orders that have nothing to do with each other
+            for _ in range(int(draw.integers(2, 5))):
+                yield ((0.6, self._order), *order)
+                if draw.random() < 0.4:
+                    yield ((0.5, self._courtesy), (0.2, self._confirm), (0.1, self._order_asked), (0.2, self._owe))
+        elif chance < 0.7:  # changes
             yield order[:1]
             for _ in range(int(draw.integers(2, 6))):
                 yield ((0.75, self._change), (0.1, self._user_words), (0.05, self._own_words), (0.1, self._aside))

@@ -157,9 +157,19 @@ class Counter:
             said = f"{pick(self.sheet.texts('orders', 'greetings'), rng)} {said}"
         if rng.random() < 0.12:
             said = self._slip(order, said, rng)
+        if rng.random() < 0.12:
+            said = self._without(order, said, rng)
         if rng.random() < 0.45 or " " not in said:
             said = f"{said} {pick(self.sheet.texts('orders', 'tails'), rng)}"
         return said
+
+    def _without(self, order: Order, said: str, rng: np.random.Generator) -> str:
+        """Something that the drink is not to have, said although nobody would have put it in."""
+        name = pick(self.after, rng)
+        if name in order.slots:
+            return said
+        what = pick([value.split()[-1] for value in self.tool.slot(name).values], rng)
+        return f"{said} {fill(pick(self.sheet.texts('orders', 'without'), rng), {'what': what}, rng)}"
 
     def _slip(self, order: Order, said: str, rng: np.random.Generator) -> str:
         """A wrong value said first and put right in the same breath: "a small no wait large latte"."""

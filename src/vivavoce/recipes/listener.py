@@ -16,11 +16,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vivavoce.audio.augment import AugmentConfig, augment, stretch
-from vivavoce.audio.mel import FLOOR
+from vivavoce.audio.augment import AugmentConfig, augment, stretched
 from vivavoce.core import config as configs
 from vivavoce.core import rng
-from vivavoce.core.parts import save_part
+from vivavoce.core.parts import load_part, save_part
 from vivavoce.data.packed import UNKNOWN, Packed, load_packed, pack
 from vivavoce.data.synthesis import readings
 from vivavoce.evals.words import distance
@@ -45,7 +44,6 @@ from vivavoce.train.checkpoint import with_ema
 log = logging.getLogger(__name__)
 _EDGES = (0, 150, 200, 250, 300, 360, 430, 520, 640, 800, 1000, 1250, 1600)
 _CHUNKS = (0, 0, 4, 8)
-_SILENCE = torch.log(torch.tensor(FLOOR))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +97,7 @@ class ListenerTask(Task[dict[str, Tensor], Heard]):
 
     def losses(self, phase: str, batch: dict[str, Tensor], out: Heard) -> Losses:
         """CTC per phone, early CTC, framewise cross-entropy."""
-        lengths = torch.minimum(-(-batch["lengths"] // 2), torch.tensor(out.ctc.shape[1]))
+        lengths = (-(-batch["lengths"] // 2)).clamp(max=out.ctc.shape[1])
         terms = {"ctc": Term(_ctc(out.ctc, lengths, batch))}
         if out.early is not None:
             terms["early"] = Term(_ctc(out.early, lengths, batch), self.run.early)
@@ -125,30 +123,37 @@ def _ctc(log_probs: Tensor, lengths: Tensor, batch: dict[str, Tensor]) -> Tensor
 
 
 class Mixture:
-    """Batches of equal audio time, utterances of like length together, groups by shares; a function of the step."""
+    """Batches of equal audio time, utterances of like length together, groups by shares; a function of the step.
 
-    def __init__(self, packs: Mapping[str, Packed], run: ListenerRun) -> None:
-        """Every group needs a share; groups with no share get none."""
-        self.packs = list(packs.values())
-        self.run = run
+    All features lie on the device, and a batch is cut out and augmented there.
+    """
+
+    def __init__(self, packs: Mapping[str, Packed], run: ListenerRun, device: str | torch.device = "cpu") -> None:
+        """Groups with no share are left out."""
+        self.run, self.device = run, torch.device(device)
         shares = dict(run.shares)
-        chance, lengths, owners, indices = [], [], [], []
-        for number, (name, packed) in enumerate(packs.items()):
+        known = [(packed, shares[name]) for name, packed in packs.items() if shares.get(name)]
+        frames = [0, *(len(packed.frames) for packed, _ in known)]
+        labels = [0, *(len(packed.labels) for packed, _ in known)]
+        phones = [0, *(len(packed.phones) for packed, _ in known)]
+        chance, begins, sizes = [], [], []
+        for place, (packed, share) in enumerate(known):
             size = packed.lengths()
-            share = shares.get(name, 0.0)
-            if not share:
-                continue
             usable = (size >= 40) & (size <= _EDGES[-1]) & (packed.phone_begins.diff() > 0)
-            chance.append(torch.full((int(usable.sum()),), share / float(size[usable].sum()), dtype=torch.double))
-            lengths.append(size[usable])
-            owners.append(torch.full_like(size[usable], number))
-            indices.append(usable.nonzero()[:, 0])
-        self.lengths, self.owners, self.indices = torch.cat(lengths), torch.cat(owners), torch.cat(indices)
-        every = torch.cat(chance)
-        place = torch.bucketize(self.lengths, torch.tensor(_EDGES[1:]))
-        self.buckets = [(place == b).nonzero()[:, 0] for b in range(len(_EDGES) - 1)]
+            chance.append(usable * (share / float(size[usable].sum())))
+            offsets = (sum(frames[: place + 1]), sum(labels[: place + 1]), sum(phones[: place + 1]))
+            each = (packed.begins, packed.label_begins, packed.phone_begins)
+            begins.append(torch.stack([own[:-1] + offset for own, offset in zip(each, offsets, strict=True)], dim=1))
+            sizes.append(torch.stack([own.diff() for own in each], dim=1))
+        self.frames = torch.cat([packed.frames for packed, _ in known]).to(self.device)
+        self.labels = torch.cat([packed.labels for packed, _ in known]).to(self.device)
+        self.phones = torch.cat([packed.phones for packed, _ in known]).to(self.device)
+        self.begins, self.sizes = torch.cat(begins), torch.cat(sizes)
+        every = torch.cat(chance).double()
+        place = torch.bucketize(self.sizes[:, 0].contiguous(), torch.tensor(_EDGES[1:]))
+        self.buckets = [((place == b) & (every > 0)).nonzero()[:, 0] for b in range(len(_EDGES) - 1)]
         self.chances = [every[bucket] for bucket in self.buckets]
-        weight = [float((c * self.lengths[b]).sum()) for b, c in zip(self.buckets, self.chances, strict=True)]
+        weight = [float((c * self.sizes[b, 0]).sum()) for b, c in zip(self.buckets, self.chances, strict=True)]
         self.weight = torch.tensor(weight, dtype=torch.double)
 
     def __call__(self, step: int) -> dict[str, Any]:
@@ -157,32 +162,29 @@ class Mixture:
         bucket = int(torch.multinomial(self.weight, 1, generator=draw))
         rows = max(self.run.frames // _EDGES[bucket + 1], 2)
         chosen = self.buckets[bucket][torch.multinomial(self.chances[bucket], rows, replacement=True, generator=draw)]
-        items = [self.packs[int(self.owners[i])][int(self.indices[i])] for i in chosen]
         strength = min(self.run.soft + (1 - self.run.soft) * step / max(self.run.harden, 1), 1.0)
         harsh = self.run.augment.softened(strength)
+        frames, labels, phones = self.sizes[chosen].unbind(1)
         tempo = 1 + harsh.tempo * (2 * torch.rand(rows, generator=draw) - 1)
-        mels, labels = [], []
-        for item, factor in zip(items, tempo.tolist(), strict=True):
-            frames = item.mel.shape[1]
-            # Fast speech with many phones must keep more distributions than phones.
-            factor = max(factor, 3.0 * len(item.phones) / frames)
-            mel = stretch(item.mel, factor)
-            mels.append(mel)
-            wanted = (torch.arange(-(-mel.shape[1] // 2)) * (len(item.labels) / -(-mel.shape[1] // 2))).long()
-            labels.append(item.labels[wanted.clamp(max=len(item.labels) - 1)])
-        lengths = torch.tensor([m.shape[1] for m in mels])
-        longest = int(lengths.max())
-        mel = torch.full((rows, mels[0].shape[0], longest), float(_SILENCE))
-        label = torch.full((rows, -(-longest // 2)), UNKNOWN, dtype=torch.uint8)
-        for row, (one, own) in enumerate(zip(mels, labels, strict=True)):
-            mel[row, :, : one.shape[1]] = one
-            label[row, : len(own)] = own
+        # Fast speech with many phones must keep more distributions than phones.
+        lengths = (frames * torch.maximum(tempo, 3.0 * phones / frames)).round().long().clamp(min=1)
+        there = torch.Generator(self.device).manual_seed(int(torch.randint(2**62, (), generator=draw)))
+        begins, frames, labels, sizes, counts = (
+            tensor.to(self.device) for tensor in (self.begins[chosen], frames, labels, lengths, phones)
+        )
+        mel = stretched(self.frames, begins[:, 0], frames, sizes).float()
+        place = torch.arange(-(-mel.shape[2] // 2), device=self.device)[None]
+        halves = (-(-sizes // 2))[:, None]
+        at = torch.minimum((place * labels[:, None]) // halves, labels[:, None] - 1)
+        label = self.labels[begins[:, 1:2] + at].masked_fill(place >= halves, UNKNOWN)
+        place = torch.arange(int(phones.max()), device=self.device)[None]
+        said = self.phones[(begins[:, 2:] + place).clamp(max=len(self.phones) - 1)]
         return {
-            "mel": augment(mel, lengths, harsh, draw),
-            "lengths": lengths,
+            "mel": augment(mel, sizes, harsh, there),
+            "lengths": sizes,
             "labels": label,
-            "phones": torch.tensor([p for item in items for p in item.phones]),
-            "n_phones": torch.tensor([len(item.phones) for item in items]),
+            "phones": said.long().masked_fill(place >= counts[:, None], 0),
+            "n_phones": counts,
             "seconds": float(lengths.sum()) / self.run.augment.frame_rate,
         }
 
@@ -196,25 +198,39 @@ def collapse(best: Tensor) -> list[int]:
 @torch.no_grad()
 def phone_errors(listener: Listener, packed: Packed, limit: int = 150) -> float:
     """Greedy CTC phone error rate, whole utterances in view."""
+    device = listener.ctc.weight.device
     wrong = total = 0
     spread = torch.linspace(0, len(packed) - 1, min(limit, len(packed))).long().unique().tolist()
     for index in spread:
         one = packed[index]
         if one.phones:
-            heard = listener(one.mel[None], None, 0)
+            heard = listener(one.mel[None].to(device), None, 0)
             wrong += distance(collapse(heard.ctc[0].argmax(-1)), list(one.phones))
             total += len(one.phones)
     return wrong / max(total, 1)
 
 
-def train(run: ListenerRun, data: Path, out: Path, *, device: str = "cpu", checkpoint_seconds: float = 180.0) -> Run:
-    """Trains on ``data/train-*.safetensors``, measures phone errors on ``data/dev-*.safetensors``; resumes in
-    ``out``."""
+def train(
+    run: ListenerRun,
+    data: Path,
+    out: Path,
+    *,
+    start: Path | None = None,
+    device: str = "cpu",
+    checkpoint_seconds: float = 180.0,
+    measure_seconds: float = 420.0,
+) -> Run:
+    """Trains on ``data/train-*.safetensors``, measures phone errors on ``data/dev-*.safetensors``; resumes in ``out``.
+
+    ``start`` is a folder with a listener whose weights are gone on from.
+    """
     packs = {path.stem.removeprefix("train-"): load_packed(path) for path in sorted(data.glob("train-*.safetensors"))}
     dev = {path.stem.removeprefix("dev-"): load_packed(path) for path in sorted(data.glob("dev-*.safetensors"))}
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(run.seed)
     task = ListenerTask(run)
+    if start is not None:
+        task.listener.load_state_dict(load_part(start, "listener").state_dict())
     matrices = [p for p in task.parameters() if p.ndim > 1]
     others = [p for p in task.parameters() if p.ndim <= 1]
     groups = [{"params": matrices, "weight_decay": run.decay}, {"params": others, "weight_decay": 0.0}]
@@ -228,14 +244,13 @@ def train(run: ListenerRun, data: Path, out: Path, *, device: str = "cpu", check
         Checkpoints(out, every_seconds=checkpoint_seconds, identity=json.dumps(configs.dump(run.model))),
         Progress("listener"),
         JsonLines(out / "losses.jsonl"),
-        Validate(out / "dev.jsonl", measure, every_seconds=420.0),
+        Validate(out / "dev.jsonl", measure, every_seconds=measure_seconds),
         Curves(out / "losses.jsonl", out / "curves.png"),
     )
     schedule = warm_cosine(run.steps, run.warmup)
-    mixture = Mixture(packs, run)
     return fit(
         task,
-        mixture,
+        Mixture(packs, run, device),
         optimizer,
         steps=run.steps,
         hooks=hooks,

@@ -8,7 +8,8 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,7 @@ import torch
 
 from vivavoce.core import rng
 from vivavoce.core.config import dump
-from vivavoce.core.errors import TrainingError
-from vivavoce.core.parts import load_part, read_card, save_part
+from vivavoce.core.parts import load_part, save_part
 from vivavoce.data.character import Character, Turn
 from vivavoce.data.sentences import sentences, word
 from vivavoce.models.mind import Call, Exchange, MindConfig, MindModel, plain_words
@@ -34,41 +34,19 @@ TRUNK = TransformerConfig(dim=192, layers=5, heads=4, kv_heads=2, hidden=448, wi
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Round:
-    """One run of the optimiser over fresh lines; a later round starts from the averaged weights of the one before."""
-
-    steps: int
-    lr: float
-    batch: int
-    seed: int
-    warmup: int = 40
-    until: int = 0
-    """The step at which the round ends before its schedule does; 0: at the end."""
-
-
-ROUNDS = (
-    Round(steps=1600, until=718, lr=2e-3, batch=32, seed=1, warmup=100),
-    Round(steps=1900, lr=1.5e-3, batch=16, seed=2),
-    Round(steps=900, lr=1e-3, batch=24, seed=3, warmup=30),
-    Round(steps=720, until=192, lr=1.2e-3, batch=24, seed=4, warmup=30),
-    Round(steps=380, until=326, lr=1e-3, batch=24, seed=5, warmup=10),
-    Round(steps=850, lr=1.2e-3, batch=24, seed=6),
-    Round(steps=300, lr=6e-4, batch=24, seed=7, warmup=10),
-)
-"""What the shipped weights had. The sheet and the lines changed between rounds (the card of each tells which it went on
-from), so all of them run now give a mind of the same kind, not the same numbers."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class MindRecipe:
-    """What a run is made of."""
+    """What a run is made of; ``workers`` processes write the lines (0: a thread)."""
 
     trunk: TransformerConfig = TRUNK
     vocabulary: int = 1024
     longest: int = 400
+    steps: int = 16000
+    batch: int = 128
+    lr: float = 2e-3
+    warmup: int = 400
     seed: int = 1
-    ema: float = 0.995
-    rounds: tuple[Round, ...] = ROUNDS
+    ema: float = 0.999
+    workers: int = 0
 
 
 def vocabulary(size: int, seed: int) -> BpeConfig:
@@ -100,82 +78,64 @@ def train(
     recipe: MindRecipe = MindRecipe(),
     read: Sequence[str] = (),
     weights: Path | None = None,
-    start: Path | None = None,
-    done: int = 0,
+    device: str = "cpu",
     every_seconds: float = 120.0,
     card: dict[str, Any] | None = None,
 ) -> Run:
     """Trains in ``folder`` (goes on where a killed run was) and writes the part to ``weights`` where that is given.
 
-    ``read`` are sentences of people reading; see `Lines`. ``start`` is a folder with an earlier part, which has the
-    first ``done`` rounds behind it; the card then tells what that one was. Gives the run of the last round. Raises
-    TrainingError when no round is left.
+    ``read`` are sentences of people reading; see `Lines`.
     """
-    if done >= len(recipe.rounds):
-        raise TrainingError(f"{done} rounds are done, the recipe has {len(recipe.rounds)}; add one or start earlier")
-    model = build(recipe) if start is None else load_part(start, "mind")
-    about = {"recipe": "mind", "config": dump(recipe), **(card or {})}
-    about |= {} if start is None else {"start": read_card(start, "mind")}
-    run: Run | None = None
-    for number, this in enumerate(recipe.rounds[done:], done + 1):
-        if run is not None:
-            assert isinstance(run.model, NextToken)
-            model.load_state_dict(run.model.model.state_dict())
-        run = _round(
-            folder / f"round-{number}", model, recipe, this, read, weights, every_seconds, {**about, "round": number}
-        )
-    assert run is not None
-    return run
-
-
-def _round(
-    folder: Path,
-    model: MindModel,
-    recipe: MindRecipe,
-    this: Round,
-    read: Sequence[str],
-    weights: Path | None,
-    every_seconds: float,
-    card: dict[str, Any],
-) -> Run:
-    lines = Lines(model, seed=this.seed, batch=this.batch, longest=recipe.longest, read=read)
+    model = build(recipe)
+    lines = Lines(model, seed=recipe.seed, batch=recipe.batch, longest=recipe.longest, read=read)
     task = NextToken(model)
     decayed = [p for p in task.parameters() if p.ndim > 1]
     others = [p for p in task.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=this.lr, betas=(0.9, 0.97))
+    optimizer = torch.optim.AdamW(groups, lr=recipe.lr, betas=(0.9, 0.97), fused=True)
+    about = {"recipe": "mind", "config": dump(recipe), **(card or {})}
 
     def export(run: Run) -> None:
         if weights is not None and isinstance(run.model, NextToken):
-            save_part(weights, "mind", model.config, run.model.model, {**card, "step": run.step}, torch.float16)
+            own = deepcopy(run.model.model).cpu()
+            save_part(weights, "mind", model.config, own, {**about, "step": run.step}, torch.float16)
 
     def check(module: torch.nn.Module) -> dict[str, float]:
         assert isinstance(module, NextToken) and isinstance(module.model, MindModel)
-        return measure(Mind(module.model), dialogues=12, orders=30, foreign=20).shares()
+        own = deepcopy(module.model).cpu()
+        return measure(Mind(own), dialogues=12, orders=30, foreign=20).shares()
 
     log = folder / "log.jsonl"
     hooks = (
-        Checkpoints(folder, identity=json.dumps([dump(recipe), dump(this)]), every_seconds=every_seconds),
+        Checkpoints(folder, identity=json.dumps(dump(replace(recipe, workers=0))), every_seconds=every_seconds),
         Progress("mind"),
         JsonLines(log),
         Curves(log, folder / "curves.png"),
         Validate(folder / "validation.jsonl", check, every_seconds=every_seconds * 20),
         Export(export, every_seconds=every_seconds),
     )
-    schedule = warm_cosine(this.steps, this.warmup)
     return fit(
-        task, lines, optimizer, steps=this.until or this.steps, hooks=hooks, schedule=schedule, seed=this.seed,
+        task,
+        lines,
+        optimizer,
+        steps=recipe.steps,
+        hooks=hooks,
+        schedule=warm_cosine(recipe.steps, recipe.warmup),
+        seed=recipe.seed,
         ema=recipe.ema,
-    )  # fmt: skip
+        device=device,
+        workers=recipe.workers,
+    )
 
 
 def debug(folder: Path) -> dict[str, float]:
     """Less than a minute on a CPU: a small mind learns the first rules of the counter."""
     trunk = TransformerConfig(dim=64, layers=2, heads=4, kv_heads=2, hidden=128, window=512)
-    once = (Round(steps=60, warmup=10, lr=4e-3, batch=8, seed=1),)
-    recipe = MindRecipe(trunk=trunk, vocabulary=600, longest=160, ema=0.0, rounds=once)
+    recipe = MindRecipe(
+        trunk=trunk, vocabulary=600, longest=160, steps=60, warmup=10, lr=4e-3, batch=8, ema=0.0, workers=2
+    )
     run = train(folder, recipe=recipe, weights=folder / "weights", every_seconds=600.0)
-    lines = [json.loads(line) for line in (folder / "round-1" / "log.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     return {"before": lines[0]["text"], "after": run.losses["text"]}
 
 

@@ -8,7 +8,6 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from vivavoce.core.errors import TrainingError
+from vivavoce.train.ahead import ahead
 from vivavoce.train.task import Task
 
 log = logging.getLogger(__name__)
@@ -110,12 +110,13 @@ def fit(
     ema: float = 0.0,
     device: str | torch.device = "cpu",
     prefetch: int = 1,
+    workers: int = 0,
 ) -> Run:
     """Trains ``task`` up to step ``steps`` and gives the finished `Run`.
 
-    ``batches(step)`` makes the batch of a step; it runs ahead in ``prefetch`` threads. A batch may carry ``seconds``,
-    the audio in it. ``ema`` > 0 keeps averaged weights with that decay. Raises TrainingError when losses or gradients
-    are not finite for 20 steps in a row; single such steps are left out.
+    ``batches(step)`` makes the batch of a step; it runs ahead in ``prefetch`` threads or ``workers`` processes. A batch
+    may carry ``seconds``, the audio in it. ``ema`` > 0 keeps averaged weights with that decay. Raises TrainingError
+    when losses or gradients are not finite for 20 steps in a row; single such steps are left out.
     """
     if isinstance(optimizers, Optimizer):
         optimizers = {task.phases[0]: optimizers}
@@ -134,15 +135,10 @@ def fit(
         hook.start(run)
     run.started, run.audio_at_start = time.monotonic(), run.audio_seconds
     bad = 0
-    ready: dict[int, Future[BatchT]] = {}
-    pool = ThreadPoolExecutor(max(prefetch, 1))
+    coming = ahead(batches, run.step, steps, prefetch=prefetch, workers=workers)
     try:
-        while run.step < steps:
-            step = run.step
-            for ahead in range(step, min(step + prefetch + 1, steps)):
-                if ahead not in ready:
-                    ready[ahead] = pool.submit(batches, ahead)
-            batch = _to(ready.pop(step).result(), device)
+        for made in coming:
+            step, batch = run.step, _to(made, device)
             factor = schedule(step) if schedule is not None else 1.0
             with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
                 torch.manual_seed((seed << 32) + step)
@@ -163,7 +159,7 @@ def fit(
             for hook in hooks:
                 hook.step(run)
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        coming.close()
         for hook in hooks:
             hook.end(run)
     task.eval()
