@@ -5,10 +5,12 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from vivavoce.core.errors import TextError
+from vivavoce.core.errors import TextError, VoiceError
+from vivavoce.core.voice import Voice
 from vivavoce.runtime import api
 from vivavoce.runtime.engine import LiveEngine, Seat
 from vivavoce.runtime.fake import Beeping, BeepState, decode, fake_model
+from vivavoce.runtime.history import Entry
 from vivavoce.runtime.model import Spoken
 
 
@@ -26,6 +28,48 @@ def outputs(seat: Seat) -> list[api.Output]:
     while seat.outputs:
         found.append(seat.read())
     return found
+
+
+class Mute(Beeping):
+    """Is given voices and texts that it breaks on while it is being fed, not while it speaks."""
+
+    def begin(self, state, row, voice, seed):
+        if "nobody" in voice.description:
+            raise VoiceError("nobody sounds like that")
+        super().begin(state, row, voice, seed)
+
+    def feed(self, state, row, text, last):
+        if "#" in text:
+            raise RuntimeError("not foreseen")
+        super().feed(state, row, text, last)
+
+
+def test_what_nobody_foresaw_ends_one_reply_and_not_the_clock():
+    engine = LiveEngine(replace(fake_model(), speaking=Mute()), rows=3, threads=0)
+    nobody = api.SessionConfig(turns=api.TurnConfig(kind="none"), voice=Voice.described("nobody"))
+    seats = [engine.sit(nobody), *(engine.sit(replace(nobody, voice=Voice())) for _ in range(2))]
+    for seat, text in zip(seats, ("hello.", "# and", "well met."), strict=True):
+        seat.push(api.Respond(api.ReplyOptions(recite=text)))
+    while engine.step():
+        pass
+    heard = [outputs(seat) for seat in seats]
+    ends = [[o for o in found if isinstance(o, api.TurnEnded)] for found in heard]
+    assert [[end.why for end in found] for found in ends] == [["failed"], ["failed"], ["completed"]]
+    assert ends[0][0].error == "nobody sounds like that" and "RuntimeError" in ends[1][0].error
+    seats[1].push(api.Respond(api.ReplyOptions(recite="better.")))
+    while engine.step():
+        pass
+    assert any(isinstance(o, api.TurnEnded) and o.why == "completed" for o in outputs(seats[1]))
+
+
+def test_half_a_character_is_counted_and_breaks_nothing():
+    engine = LiveEngine(fake_model(), rows=1, threads=0)
+    seat = engine.sit(api.SessionConfig(turns=api.TurnConfig(kind="none"), audio_out=False))
+    seat.push(api.Add(Entry(id="odd", text="\ud800")))
+    seat.push(api.Respond())
+    while engine.step():
+        pass
+    assert any(isinstance(o, api.TurnEnded) and o.why == "completed" for o in outputs(seat))
 
 
 def test_a_text_that_cannot_be_said_ends_its_own_reply_only():

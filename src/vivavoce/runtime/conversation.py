@@ -419,8 +419,13 @@ class Conversation:
         fresh = self._heard_whole()
         for reply in self._replies:
             if not reply.ended:
-                fresh |= reply.think()
-                self._after(reply)
+                try:
+                    fresh |= reply.think()
+                except Exception as error:  # ends this answer; those beside it go on
+                    self.broke(told(error), reply)
+                    fresh = True
+                else:
+                    self._after(reply)
         return fresh
 
     def spoke(self, reply: Reply, spoken: Spoken) -> None:
@@ -617,6 +622,7 @@ class Conversation:
         elif self._reply:
             self._reply.error = message
             self._end_reply("failed")
+            self._next_reply()
         self._refuse("server_error", message)
 
     def close(self) -> None:

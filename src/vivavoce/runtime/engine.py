@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from vivavoce.core.errors import CapacityError
 from vivavoce.runtime.api import AudioIn, AudioOut, Input, Output, SessionConfig
 from vivavoce.runtime.conversation import Conversation
 from vivavoce.runtime.model import FRAME, Context, Heard, Model, Pcm, Say, Spoken, Thought
-from vivavoce.runtime.replying import SILENT, InlineThoughts, Mouth, Thoughts, ThreadThoughts, told
+from vivavoce.runtime.replying import SILENT, InlineThoughts, Mouth, Reply, Thoughts, ThreadThoughts, told
 
 MOST_WAITING_AUDIO = 10 * 24_000
 """Samples that may wait for a slow client before we stop making more."""
@@ -32,6 +32,7 @@ MOST_WAITING_EVENTS = 1000
 MOST_BACKLOG = 600 * 24_000
 """Samples that a client may send ahead of us before it is refused."""
 LIVE_GAP = 0.25
+ResultT = TypeVar("ResultT")
 
 
 @dataclass(slots=True)
@@ -179,8 +180,8 @@ class Seat:
         came = bool(self.inbox)
         while self.inbox:
             event = self.inbox.popleft()
-            self.conversation.push(event)
             self.pulled += _size(event)
+            self.conversation.push(event)
         if not self.slow:
             self.conversation.work()
         self.waiting = self.conversation.backlog
@@ -189,6 +190,15 @@ class Seat:
 
 def _size(event: Input) -> int:
     return len(event.pcm) if isinstance(event, AudioIn) else FRAME
+
+
+def _safely(seat: Seat, work: Callable[[], ResultT], reply: Reply | None = None) -> ResultT | Literal[True]:
+    """Lets one conversation work; what it stumbles over ends its own reply and not the clock of all."""
+    try:
+        return work()
+    except Exception as error:
+        seat.conversation.broke(told(error), reply)
+        return True
 
 
 class LiveSession:
@@ -379,13 +389,13 @@ class LiveEngine:
         did = self._come_and_go()
         seats = list(self._seats.values())
         for seat in seats:
-            did |= seat.pull()
+            did |= _safely(seat, seat.pull)
         did |= self._notice(seats)
         while self._hear(seats):
             did = True
         for seat in seats:
             if not seat.slow:
-                did |= seat.conversation.think()
+                did |= _safely(seat, seat.conversation.think)
         return self._speak(seats) or did
 
     def _come_and_go(self) -> bool:
@@ -427,7 +437,8 @@ class LiveEngine:
             frames, lambda pcm, active: self.model.activity.step(pcm, self.states[0], active).tolist()
         )
         for row, frame in frames.items():
-            self._seats[row].conversation.noticed(frame, results[row] if results else 0.0)
+            seat = self._seats[row]
+            _safely(seat, partial(seat.conversation.noticed, frame, results[row] if results else 0.0))
         return True
 
     def _hear(self, seats: list[Seat]) -> bool:
@@ -442,7 +453,8 @@ class LiveEngine:
             for row in frames:
                 heard = results[row] if results else None
                 if heard is not None:
-                    self._seats[row].conversation.heard(heard)
+                    seat = self._seats[row]
+                    _safely(seat, partial(seat.conversation.heard, heard))
         return bool(by_length)
 
     def _speak(self, seats: list[Seat]) -> bool:
@@ -469,7 +481,7 @@ class LiveEngine:
             spoken = results[mouth]
             if spoken is not None:
                 did = True
-                seat.conversation.spoke(reply, spoken)
+                _safely(seat, partial(seat.conversation.spoke, reply, spoken), reply)
         return did
 
     def _step_mouths(self, mouths: list[int]) -> list[Spoken | None]:

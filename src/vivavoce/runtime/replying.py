@@ -36,7 +36,7 @@ AHEAD_WHILE_PREPARING = 12_000
 
 def text_tokens(text: str) -> int:
     """How text is counted in usage: one token per four bytes."""
-    return -(-len(text.encode()) // 4)
+    return -(-len(text.encode(errors="replace")) // 4)
 
 
 def audio_tokens(samples: int) -> int:
@@ -216,7 +216,10 @@ class Reply:
         self.entries: dict[int, Entry] = {}
         self._do(lambda: self._emit_now(TurnStarted(turn, options, config)))
         if config.audio_out:
-            mouth.begin(config, context.seed)
+            try:
+                mouth.begin(config, context.seed)
+            except Exception as error:  # a voice that cannot be had; the next `think` ends the answer
+                self.error = told(error)
 
     # ---- held back or not ----
 
@@ -249,6 +252,9 @@ class Reply:
 
     def think(self) -> bool:
         """Takes the thoughts that came; says whether there were any."""
+        if self.error:
+            self.end("failed")
+            return True
         pieces = self._thoughts.take()
         for piece in pieces:
             match piece:

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import anyio
+
 from vivavoce.core.errors import CapacityError
 from vivavoce.runtime.api import Input, Output, SessionConfig, TurnEnded
 from vivavoce.runtime.engine import LiveEngine, LiveSession
@@ -51,7 +53,8 @@ class Service:
         try:
             yield session
         finally:
-            await session.close()
+            with anyio.CancelScope(shield=True):  # a caller who went away still gives the row back
+                await session.close()
 
     async def one_turn(self, config: SessionConfig, inputs: list[Input]) -> AsyncIterator[Output]:
         """What happens until the first answer has ended."""
