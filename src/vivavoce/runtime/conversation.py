@@ -57,11 +57,14 @@ from vivavoce.runtime.echo import Echo
 from vivavoce.runtime.history import Entry, History
 from vivavoce.runtime.listening import CHUNK, Microphone, StableWords, hums, meant
 from vivavoce.runtime.model import FRAME, Context, Heard, Pcm, Spoken
-from vivavoce.runtime.replying import SILENT, Mouth, Reply, Thoughts, told
+from vivavoce.runtime.replying import SILENT, Mouth, Reply, Thoughts, tokens_of, told
 
 LONGEST_INPUT = 300 * 24_000
 SHORTEST_INPUT = 100 * 24
 MOST_APART = 8
+MOST_ENTRIES = 4000
+MOST_CHARACTERS = 4_000_000
+"""What a client may add to a conversation; turns of the conversation itself are not counted against anybody."""
 URGENT = (Stop, Hush, Played, Configure)
 TAGGED = (Stop, Commit, Add, Delete, Truncate, Retrieve)
 
@@ -125,6 +128,7 @@ class Conversation:
         self._user_entry: str | None = None
         self._floor = False
         self._played: set[int] = set()
+        self._oldest: str | None = None
 
     # ---- inputs ----
 
@@ -147,7 +151,7 @@ class Conversation:
     @property
     def backlog(self) -> int:
         """Samples and events that wait for their turn."""
-        return self.microphone.waiting + sum(len(e.pcm) if isinstance(e, AudioIn) else FRAME for e in self._inputs)
+        return self.microphone.waiting + sum(map(weight, self._inputs))
 
     def _hear_more(self, pcm: Pcm) -> None:
         mic = self.microphone
@@ -217,13 +221,17 @@ class Conversation:
                 self.microphone.heard_to = None
 
     def _add(self, entry: Entry, after: str | None) -> None:
+        if len(self.history) >= MOST_ENTRIES or self.history.characters + entry.characters > MOST_CHARACTERS:
+            raise ProtocolError(
+                f"A conversation takes {MOST_ENTRIES} items and {MOST_CHARACTERS} characters; delete some first."
+            )
         previous = self.history.add(entry, after)
         known, entry = entry, self._with_words(entry)
         self.history.put(entry)
         self._emit(EntryAdded(entry, previous))
         self._emit(EntryDone(entry, previous))
         if entry is not known:
-            self._emit(UserText(entry.id, entry.text, True, entry.text, entry.words, entry.samples))
+            self._emit(UserText(entry.id, entry.said, True, entry.said, entry.words, entry.samples))
         self._drop_prepared()
 
     def _answer_if_asked(self) -> None:
@@ -513,7 +521,7 @@ class Conversation:
 
     def _same_words(self, ready: Reply) -> bool:
         """Whether what was prepared for is what was said: the same history, and the same words at its end."""
-        then, now = ready.context.entries, self.history.entries
+        then, now = ready.context.entries, self._fitting(self.history.entries)
         if not then or len(then) != len(now):
             return False
         return all(a is b for a, b in zip(then[:-1], now[:-1], strict=True)) and then[-1].text == now[-1].text
@@ -540,7 +548,7 @@ class Conversation:
     def _make_reply(self, options: ReplyOptions, mouth: Mouth, likely: Entry | None) -> Reply:
         config = options.over(self.config)
         turn = next(self._numbers)
-        entries = self._about(options) + ((likely,) if likely else ())
+        entries = self._about(options, likely)
         context = Context(
             entries=entries,
             instructions=config.instructions,
@@ -562,16 +570,29 @@ class Conversation:
             released=likely is None,
         )
 
-    def _about(self, options: ReplyOptions) -> tuple[Entry, ...]:
+    def _about(self, options: ReplyOptions, likely: Entry | None) -> tuple[Entry, ...]:
         """What a reply answers; ids of entries were checked when it was asked for."""
         if options.input is None:
-            return self.history.entries
+            return self._fitting(self.history.entries + ((likely,) if likely else ()))
         known = (e for e in options.input if not isinstance(e, str) or self.history.knows(e))
         return tuple(self.history.find(e) if isinstance(e, str) else self._with_words(e) for e in known)
 
+    def _fitting(self, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+        """The entries without the oldest where they are more than the window; what is left out stays so."""
+        window = self.config.window
+        if window is None:
+            return entries
+        first = next((place for place, entry in enumerate(entries) if entry.id == self._oldest), 0)
+        sizes = [sum(tokens_of(entry)) for entry in entries]
+        if sum(sizes[first:]) > window.tokens:
+            while first < len(entries) - 1 and sum(sizes[first:]) > window.keep * window.tokens:
+                first += 1
+            self._oldest = entries[first].id
+        return entries[first:]
+
     def _with_words(self, entry: Entry) -> Entry:
         """The entry with the words of its sound, if it came as sound alone."""
-        if entry.audio is None or entry.text or entry.role != "user":
+        if entry.audio is None or entry.said or entry.role != "user":
             return entry
         self._row.hear_anew()
         sound = entry.audio.astype(np.float32) / 32767
@@ -583,7 +604,8 @@ class Conversation:
             # the row was in the middle of the user's turn: it hears that again
             self._row.hear_anew()
             self.microphone.heard_to = self.microphone.start
-        return replace(entry, text=" ".join(word.text for word in heard.words), words=heard.words)
+        text = " ".join([entry.written, *(word.text for word in heard.words)]).strip()
+        return replace(entry, text=text, words=heard.words)
 
     def _begin_turn(self, reply: Reply) -> None:
         self._turn(t.ReplyBegan(reply.turn))
@@ -637,6 +659,15 @@ class Conversation:
         """Memory that sound of this conversation takes."""
         kept = sum(e.audio.nbytes for e in self.history.entries if isinstance(e.audio, np.ndarray))
         return kept + 2 * self.microphone.length
+
+
+def weight(event: Input) -> int:
+    """What an input weighs while it waits: its samples; characters and everything else count as samples too."""
+    if isinstance(event, AudioIn):
+        return len(event.pcm)
+    given = (event.entry,) if isinstance(event, Add) else event.options.input if isinstance(event, Respond) else None
+    entries = [entry for entry in given or () if isinstance(entry, Entry)]
+    return FRAME + sum(entry.samples + entry.characters for entry in entries)
 
 
 def _nowhere(entry: Entry) -> str | None:

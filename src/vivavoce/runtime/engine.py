@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from vivavoce.core.errors import CapacityError
-from vivavoce.runtime.api import AudioIn, AudioOut, Input, Output, SessionConfig
-from vivavoce.runtime.conversation import Conversation
+from vivavoce.runtime.api import AudioOut, Input, Output, SessionConfig
+from vivavoce.runtime.conversation import Conversation, weight
 from vivavoce.runtime.model import FRAME, Context, Heard, Model, Pcm, Say, Spoken, Thought
 from vivavoce.runtime.replying import SILENT, InlineThoughts, Mouth, Reply, Thoughts, ThreadThoughts, told
 
@@ -167,12 +167,12 @@ class Seat:
 
     @property
     def backlog(self) -> int:
-        """Samples that wait to be heard; other inputs count as a frame."""
+        """What waits to be heard or followed, in samples."""
         return self.sent - self.pulled + self.waiting
 
     def push(self, event: Input) -> None:
         """An input for the next step."""
-        self.sent += _size(event)
+        self.sent += weight(event)
         self.inbox.append(event)
 
     def pull(self) -> bool:
@@ -180,16 +180,12 @@ class Seat:
         came = bool(self.inbox)
         while self.inbox:
             event = self.inbox.popleft()
-            self.pulled += _size(event)
+            self.pulled += weight(event)
             self.conversation.push(event)
         if not self.slow:
             self.conversation.work()
         self.waiting = self.conversation.backlog
         return came
-
-
-def _size(event: Input) -> int:
-    return len(event.pcm) if isinstance(event, AudioIn) else FRAME
 
 
 def _safely(seat: Seat, work: Callable[[], ResultT], reply: Reply | None = None) -> ResultT | Literal[True]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.base import RequestResponseEndpoint
@@ -27,18 +28,14 @@ from vivavoce.server import (
     webrtc,
 )
 from vivavoce.server.names import UnknownModel
+from vivavoce.server.replies import error_body
 from vivavoce.server.security import Denied
 from vivavoce.server.service import Service
 from vivavoce.server.settings import Settings
-from vivavoce.server.wire import NotFound, Problem
+from vivavoce.server.wire import NotFound, Problem, problem_of
 
 WEB = Path(__file__).parent / "web"
 SECRET_MAY = ("/v1/realtime/calls",)
-
-
-def error_body(message: str, code: str | None, param: str | None = None, kind: str = "") -> dict[str, Any]:
-    """An error as OpenAI's clients read it."""
-    return {"error": {"message": message, "type": kind or "invalid_request_error", "param": param, "code": code}}
 
 
 class BodyLimit:
@@ -85,6 +82,14 @@ def create_app(engine: LiveEngine, settings: Settings | None = None) -> FastAPI:
     app.include_router(character.router())
     app.add_middleware(BodyLimit, most=service.settings.upload_bytes)  # first, so that it is nearest to what reads
     _operations(app, service)
+    if service.settings.origins:  # last, so that it is outermost: it answers preflights, which carry no key
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=service.settings.origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["Location"],
+        )
     _errors(app, service)
     _page(app)
     return app
@@ -152,11 +157,15 @@ def _errors(app: FastAPI, service: Service) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
-        found = error.errors()[0]
-        if found["type"] == "json_invalid":
+        errors = error.errors()
+        if errors[0]["type"] == "json_invalid":
             return answer(400, "The body is not JSON.", "invalid_json")
-        param = ".".join(str(step) for step in found["loc"][1:]) or None
-        return answer(400, f"Invalid value for '{param}': {found['msg']}.", "invalid_value", param)
+        body = [found for found in errors if found["loc"][0] == "body"]
+        if not body:  # the path or the query
+            name = str(errors[0]["loc"][-1])
+            return answer(400, f"Invalid value for '{name}': {errors[0]['msg']}.", "invalid_value", name)
+        found = problem_of([{**each, "loc": each["loc"][1:]} for each in body], error.body)
+        return answer(400, found.message, found.code, found.param or None)
 
     @app.exception_handler(Problem)
     async def problem(_: Request, error: Problem) -> Response:

@@ -45,6 +45,16 @@ def sse(event: dict[str, Any] | str) -> str:
     return f"data: {event if isinstance(event, str) else json.dumps(event)}\n\n"
 
 
+def error_body(message: str, code: str | None, param: str | None = None, kind: str = "") -> dict[str, Any]:
+    """An error as OpenAI's clients read it."""
+    return {"error": {"message": message, "type": kind or "invalid_request_error", "param": param, "code": code}}
+
+
+def broken(error: Exception) -> dict[str, Any]:
+    """The last event of a stream that cannot go on."""
+    return error_body(str(error), "model_error", kind="server_error")
+
+
 async def upload_bytes(file: UploadFile, most: int, param: str) -> bytes:
     """What was uploaded; Problem when it is too large or empty."""
     data = await file.read(most + 1)

@@ -146,7 +146,7 @@ def router(service: Service) -> APIRouter:
             try:
                 wanted = PromptVoice.model_validate(data)
             except ValidationError as error:
-                raise problem_of(error, data) from error
+                raise problem_of(error.errors(), data) from error
             return _voice(await run_in_threadpool(store.add_voice, wanted.name, prompt=wanted.prompt))
         if not isinstance(data, dict) or data.get("type", "audio_sample") != "audio_sample":
             raise Problem("'type' is 'prompt' or 'audio_sample'.", "invalid_value", "type")
