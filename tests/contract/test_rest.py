@@ -49,6 +49,27 @@ async def test_speech_is_streamed_as_bytes_and_as_events(client, address):
     assert '"speech.audio.delta"' in lines[0] and '"speech.audio.done"' in lines[-2]
 
 
+class Hoarse(Beeping):
+    """Loses its voice at a "#"."""
+
+    def step(self, state, active):
+        if any(on and "#" in list(todo)[:2] for on, todo in zip(active.tolist(), state.todo, strict=True)):
+            raise TextError("'#' cannot be said; write it out")
+        return super().step(state, active)
+
+
+async def test_half_a_recording_never_passes_for_a_whole():
+    body = {"model": "tts-1", "voice": "sage", "input": "good evening #.", "response_format": "pcm"}
+    with serving(model=replace(fake_model(), speaking=Hoarse())) as address:
+        async with httpx.AsyncClient(base_url=address) as http:
+            lines = (await http.post("/v1/audio/speech", json=body | {"stream_format": "sse"})).text.split("\n\n")
+            assert '"speech.audio.delta"' in lines[0] and "cannot be said" in lines[-2] and "done" not in lines[-2]
+            with pytest.raises(httpx.RemoteProtocolError):
+                await http.post("/v1/audio/speech", json=body)
+            answer = await http.post("/v1/audio/speech", json=body | {"input": "#"})
+            assert answer.status_code == 400 and "cannot be said" in answer.json()["error"]["message"]
+
+
 async def test_speech_refuses_what_cannot_be_said(client):
     for wrong in ({"input": ""}, {"voice": "nobody"}, {"response_format": "aac"}, {"input": "x" * 5000}):
         with pytest.raises(openai.BadRequestError):

@@ -4,12 +4,13 @@ import contextlib
 import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.middleware.base import RequestResponseEndpoint
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -28,7 +29,7 @@ from vivavoce.server import (
     webrtc,
 )
 from vivavoce.server.names import UnknownModel
-from vivavoce.server.replies import error_body
+from vivavoce.server.replies import ERRORS, error_body
 from vivavoce.server.security import Denied
 from vivavoce.server.service import Service
 from vivavoce.server.settings import Settings
@@ -36,6 +37,14 @@ from vivavoce.server.wire import NotFound, Problem, problem_of
 
 WEB = Path(__file__).parent / "web"
 SECRET_MAY = ("/v1/realtime/calls",)
+
+
+class Health(BaseModel):
+    """How the server is."""
+
+    status: Literal["ok", "draining"]
+    rows: int
+    free: int
 
 
 class BodyLimit:
@@ -63,6 +72,29 @@ def _too_large(most: int) -> str:
     return f"A request may have {most} bytes at most."
 
 
+class Described(FastAPI):
+    """An application whose OpenAPI description says what `_operations` and `_errors` add to each route."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The description: keys where they are asked for, 400 and not 422 for what is invalid."""
+        if self.openapi_schema is None:
+            schema = super().openapi()
+            schemes = schema.setdefault("components", {}).setdefault("securitySchemes", {})
+            schemes["key"] = {"type": "http", "scheme": "bearer", "description": "Where --api-key was given"}
+            for path, operations in schema["paths"].items():
+                for operation in operations.values():
+                    operation["responses"].pop("422", None)
+                    if _guarded(path):
+                        operation["security"] = [{"key": []}, {}]
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schema["components"]["schemas"].pop(unused, None)
+        return super().openapi()
+
+
+def _guarded(path: str) -> bool:
+    return path.startswith("/v1/") or path == "/metrics"
+
+
 def create_app(engine: LiveEngine, settings: Settings | None = None) -> FastAPI:
     """The application around an engine; the engine is stopped with it."""
     service = Service.make(engine, settings or Settings())
@@ -74,8 +106,14 @@ def create_app(engine: LiveEngine, settings: Settings | None = None) -> FastAPI:
         engine.stop()
         service.voices.close()
 
-    summary = "Speech to speech for OpenAI's clients"
-    app = FastAPI(title="vivavoce", version="1", summary=summary, lifespan=lifespan)
+    app = Described(
+        title="vivavoce",
+        version="1",
+        summary="Speech to speech for OpenAI's clients",
+        description="Live conversations are a WebSocket at `/v1/realtime`, which OpenAPI cannot describe: "
+        "its events are in docs/realtime.md.",
+        lifespan=lifespan,
+    )
     app.state.service = service
     for module in (realtime, models, speech, transcription, chat, voice_routes, secret_routes, webrtc):
         app.include_router(module.router(service))
@@ -121,12 +159,21 @@ def _allowed(app: FastAPI, path: str) -> str:
 
 def _operations(app: FastAPI, service: Service) -> None:
     @app.get("/healthz", summary="Is the server alive", tags=["operations"])
-    async def health() -> dict[str, Any]:
+    async def health() -> Health:
         """Whether it takes conversations, and how many more."""
-        state = "draining" if service.draining else "ok"
-        return {"status": state, "rows": service.engine.rows, "free": service.engine.rows - service.engine.taken}
+        rows, taken = service.engine.rows, service.engine.taken
+        return Health(status="draining" if service.draining else "ok", rows=rows, free=rows - taken)
 
-    @app.get("/metrics", summary="Prometheus counters", tags=["operations"], response_class=Response)
+    text = {200: {"description": "Prometheus' text format", "content": {"text/plain": {"schema": {"type": "string"}}}}}
+    refusals = {status: ERRORS[status] for status in (401, 403, 429)}
+
+    @app.get(
+        "/metrics",
+        summary="Prometheus counters",
+        tags=["operations"],
+        response_class=Response,
+        responses={**refusals, **text},
+    )
     async def metrics() -> Response:
         """All counters."""
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
@@ -136,7 +183,7 @@ def _operations(app: FastAPI, service: Service) -> None:
         """Checks callers and sizes before anything is read."""
         path = request.url.path
         try:
-            if path.startswith("/v1/") or path == "/metrics":
+            if _guarded(path):
                 caller = request.client.host if request.client else ""
                 secret = service.gate.check(request.headers, caller, secret_allowed=path in SECRET_MAY)
                 request.state.secret = secret

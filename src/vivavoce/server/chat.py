@@ -172,6 +172,53 @@ class ChatRequest(BaseModel):
     seed: int = Field(default=0, ge=0, le=2**62)
 
 
+_COUNT = {"type": "integer", "minimum": 0}
+_WORDS = {"type": ["string", "null"]}
+COMPLETION: dict[str, Any] = {
+    "type": "object",
+    "required": ["id", "object", "created", "model", "choices", "usage"],
+    "properties": {
+        "id": {"type": "string"},
+        "object": {"const": "chat.completion"},
+        "created": _COUNT,
+        "model": {"type": "string"},
+        "choices": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 1,
+            "items": {
+                "type": "object",
+                "required": ["index", "message", "finish_reason"],
+                "properties": {
+                    "index": {"const": 0},
+                    "finish_reason": {"enum": ["stop", "length", "tool_calls"]},
+                    "message": {
+                        "type": "object",
+                        "required": ["role", "content"],
+                        "properties": {
+                            "role": {"const": "assistant"},
+                            "content": _WORDS,
+                            "audio": {
+                                "type": "object",
+                                "required": ["id", "data", "expires_at", "transcript"],
+                                "properties": {"data": {"type": "string", "contentEncoding": "base64"}},
+                            },
+                            "tool_calls": {"type": "array", "items": {"$ref": "#/components/schemas/ToolCallBody"}},
+                        },
+                    },
+                },
+            },
+        },
+        "usage": {
+            "type": "object",
+            "required": ["prompt_tokens", "completion_tokens", "total_tokens"],
+            "properties": {"prompt_tokens": _COUNT, "completion_tokens": _COUNT, "total_tokens": _COUNT},
+        },
+    },
+}
+"""What an answer that is not streamed looks like."""
+
+
 @dataclass(slots=True)
 class _Remembered:
     text: str
@@ -316,7 +363,7 @@ def router(service: Service) -> APIRouter:
     """The endpoint."""
     routes = APIRouter(prefix="/v1/chat", tags=["chat"])
     answers = SpokenAnswers()
-    content = {"application/json": {}, "text/event-stream": {}}
+    content = {"application/json": {"schema": COMPLETION}, "text/event-stream": {"schema": {"type": "string"}}}
     described = {**ERRORS, 200: {"description": "The answer", "content": content}}
 
     @routes.post("/completions", summary="Continue a conversation", response_class=Response, responses=described)

@@ -34,10 +34,15 @@ _TEXTS = {
     429: "Too many requests",
     500: "The model failed",
     503: "All conversations are taken",
+    507: "Voices cannot be written: no space, or no permission",
 }
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody, "description": text} for status, text in _TEXTS.items()
 }
+
+
+NEVER: dict[str, Any] = {"status_code": 400, "response_model": None, "summary": "Not supported"}
+"""For operations of OpenAI's that there are not: they only say so."""
 
 
 def sse(event: dict[str, Any] | str) -> str:

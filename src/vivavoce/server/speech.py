@@ -71,7 +71,10 @@ def router(service: Service) -> APIRouter:
     """The endpoint."""
     routes = APIRouter(prefix="/v1/audio", tags=["audio"])
     sound = {media: {"schema": {"type": "string", "format": "binary"}} for media in MEDIA.values()}
-    answers = {**ERRORS, 200: {"description": "The sound", "content": {**sound, "text/event-stream": {}}}}
+    answers = {
+        **ERRORS,
+        200: {"description": "The sound", "content": {**sound, "text/event-stream": {"schema": {"type": "string"}}}},
+    }
 
     @routes.post("/speech", summary="Text to speech", response_class=Response, responses=answers)
     async def speech(request: SpeechRequest) -> Response:

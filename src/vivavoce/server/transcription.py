@@ -97,7 +97,9 @@ def verbose(text: str, words: list[Word], samples: int, granularities: list[str]
 def router(service: Service) -> APIRouter:
     """The endpoint."""
     routes = APIRouter(prefix="/v1/audio", tags=["audio"])
-    content = {"application/json": {}, "text/plain": {}, "text/event-stream": {}}
+    words = {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}}}
+    plain = {"schema": {"type": "string"}}
+    content = {"application/json": {"schema": words}, "text/plain": plain, "text/event-stream": plain}
     answers = {**ERRORS, 200: {"description": "The words", "content": content}}
 
     async def listen(data: bytes, name: str) -> AsyncIterator[UserText]:

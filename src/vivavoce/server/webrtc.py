@@ -27,7 +27,7 @@ from vivavoce.server.beta import modern_settings
 from vivavoce.server.formats import to_float, to_int16
 from vivavoce.server.protocol import Wire
 from vivavoce.server.realtime import Line, make_wire
-from vivavoce.server.replies import ERRORS
+from vivavoce.server.replies import ERRORS, NEVER
 from vivavoce.server.service import Service
 from vivavoce.server.wire import NotFound, Problem, refuse_unsupported
 
@@ -344,7 +344,7 @@ def router(service: Service) -> APIRouter:
         headers = {"Location": f"/v1/realtime/calls/{name}"}
         return PlainTextResponse(answer, 201, headers, media_type="application/sdp")
 
-    @routes.post("/{call_id}/hangup", summary="End a call")
+    @routes.post("/{call_id}/hangup", summary="End a call", response_class=Response)
     async def hangup(call_id: str) -> Response:
         """Ends it at once."""
         if call_id not in service.calls:
@@ -352,8 +352,8 @@ def router(service: Service) -> APIRouter:
         service.calls[call_id].set()
         return Response(status_code=200)
 
-    @routes.post("/{call_id}/{action}", summary="Not supported")
-    async def sip(call_id: str, action: str) -> Response:
+    @routes.post("/{call_id}/{action}", **NEVER)
+    async def sip(call_id: str, action: str) -> None:
         """There is no telephone here."""
         raise Problem(f"'{action}' is for telephone calls (SIP), which are not supported.", "not_supported", "action")
 
