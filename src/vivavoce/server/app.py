@@ -11,8 +11,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.middleware.base import RequestResponseEndpoint
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vivavoce.core.errors import CapacityError, ConsentError, StorageError, VivavoceError, VoiceError
@@ -68,6 +68,35 @@ class BodyLimit:
         await self._app(scope, counted, send)
 
 
+class Guard:
+    """Checks callers and sizes before anything is read.
+
+    Plain ASGI: the middleware that Starlette makes of a function would end a stream that broke as if it were whole.
+    """
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self._app, self._service = app, service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Lets through who may pass, with the secret they came with; all others are told why not."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        headers, service = Headers(scope=scope), self._service
+        try:
+            if _guarded(scope["path"]):
+                caller = scope["client"][0] if scope.get("client") else ""
+                secret = service.gate.check(headers, caller, secret_allowed=scope["path"] in SECRET_MAY)
+                scope.setdefault("state", {})["secret"] = secret
+            length = headers.get("content-length", "0")
+            if length.isdigit() and int(length) > service.settings.upload_bytes:
+                raise Denied(413, "too_large", _too_large(service.settings.upload_bytes))
+        except Denied as denied:
+            service.metrics.errors.labels(denied.code).inc()
+            refusal = JSONResponse(error_body(denied.message, denied.code), denied.status)
+            return await refusal(scope, receive, send)
+        await self._app(scope, receive, send)
+
+
 def _too_large(most: int) -> str:
     return f"A request may have {most} bytes at most."
 
@@ -119,6 +148,7 @@ def create_app(engine: LiveEngine, settings: Settings | None = None) -> FastAPI:
         app.include_router(module.router(service))
     app.include_router(character.router())
     app.add_middleware(BodyLimit, most=service.settings.upload_bytes)  # first, so that it is nearest to what reads
+    app.add_middleware(Guard, service=service)
     _operations(app, service)
     if service.settings.origins:  # last, so that it is outermost: it answers preflights, which carry no key
         app.add_middleware(
@@ -177,23 +207,6 @@ def _operations(app: FastAPI, service: Service) -> None:
     async def metrics() -> Response:
         """All counters."""
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
-
-    @app.middleware("http")
-    async def guard(request: Request, call_next: RequestResponseEndpoint) -> Response:
-        """Checks callers and sizes before anything is read."""
-        path = request.url.path
-        try:
-            if _guarded(path):
-                caller = request.client.host if request.client else ""
-                secret = service.gate.check(request.headers, caller, secret_allowed=path in SECRET_MAY)
-                request.state.secret = secret
-            length = request.headers.get("content-length", "0")
-            if length.isdigit() and int(length) > service.settings.upload_bytes:
-                raise Denied(413, "too_large", _too_large(service.settings.upload_bytes))
-        except Denied as denied:
-            service.metrics.errors.labels(denied.code).inc()
-            return JSONResponse(error_body(denied.message, denied.code), denied.status)
-        return await call_next(request)
 
 
 def _errors(app: FastAPI, service: Service) -> None:
