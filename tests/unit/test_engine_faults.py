@@ -1,5 +1,6 @@
 """What cannot be said silences nobody else."""
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from vivavoce.core.errors import TextError, VoiceError
 from vivavoce.core.voice import Voice
 from vivavoce.runtime import api
 from vivavoce.runtime.engine import LiveEngine, Seat
-from vivavoce.runtime.fake import Beeping, BeepState, decode, fake_model
+from vivavoce.runtime.fake import Beeping, BeepState, ToneHearing, decode, fake_model, utter
 from vivavoce.runtime.history import Entry
 from vivavoce.runtime.model import Spoken
 
@@ -90,3 +91,48 @@ def test_a_text_that_cannot_be_said_ends_its_own_reply_only():
     for found, text in ((heard[0], "good evening."), (heard[2], "well met.")):
         sound = np.concatenate([o.pcm for o in found if isinstance(o, api.AudioOut)])
         assert decode(sound) == text
+
+
+class Pensive(ToneHearing):
+    """Takes its time over recordings, not over rows."""
+
+    def __init__(self):
+        self.may = threading.Event()
+
+    def finish(self, state, row):
+        if state.seats.shape[0] == 1:
+            assert self.may.wait(60)
+        return super().finish(state, row)
+
+
+def wait_for(seat: Seat, kind: type) -> api.Output:
+    came = threading.Event()
+    seat.notify = came.set
+    while True:
+        while seat.outputs:
+            output = seat.read()
+            if isinstance(output, kind):
+                return output
+        assert came.wait(60)
+        came.clear()
+
+
+def test_nobody_waits_for_somebody_elses_recording():
+    hearing = Pensive()
+    engine = LiveEngine(replace(fake_model(), hearing=hearing), rows=2)
+    try:
+        config = api.SessionConfig(turns=api.TurnConfig(kind="none"), audio_out=False)
+        first, second = engine.sit(config), engine.sit(config)
+        sound = (utter("by letter.") * 32767).astype(np.int16)
+        first.push(api.Add(Entry(id="a", spoken=True, audio=sound, samples=len(sound))))
+        first.push(api.Respond())
+        second.push(api.Respond(api.ReplyOptions(recite="good evening.")))
+        engine.wake()
+        assert wait_for(second, api.TurnEnded).why == "completed"
+        assert not any(isinstance(output, api.EntryAdded) for output in first.outputs)
+        hearing.may.set()
+        assert wait_for(first, api.TextOut).delta == "you said: "
+        assert wait_for(first, api.TextOut).delta == "by letter."
+    finally:
+        hearing.may.set()
+        engine.stop()

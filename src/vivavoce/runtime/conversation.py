@@ -10,7 +10,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Protocol, runtime_checkable
 
@@ -89,6 +89,10 @@ class Row(Mouth, Protocol):
         """The final words if nothing more comes; they are found while the steps go on."""
         ...
 
+    def hear_sound(self, sound: np.ndarray) -> Future[Heard]:
+        """The words of a recording (Int16[N]); they are found while the steps go on."""
+        ...
+
     def spare_mouth(self) -> Mouth | None:
         """Another speaking row; None when all are in use."""
         ...
@@ -104,6 +108,26 @@ class Row(Mouth, Protocol):
     def answers(self, ready: bool) -> None:
         """Speech is answered now, with what was prepared or not."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Unheard:
+    """An input that waits until the recordings in it were heard; what comes after it waits too."""
+
+    entries: tuple[Entry | str, ...]
+    heard: dict[int, Future[Heard]]
+    then: Callable[[tuple[Entry | str, ...]], None]
+    tag: object
+
+    def with_words(self) -> tuple[Entry | str, ...]:
+        """The entries, with the words of their sound."""
+        found = list(self.entries)
+        for place, words in self.heard.items():
+            entry, heard = self.entries[place], words.result()
+            assert isinstance(entry, Entry)
+            text = " ".join([entry.written, *(word.text for word in heard.words)]).strip()
+            found[place] = replace(entry, text=text, words=heard.words)
+        return tuple(found)
 
 
 class Conversation:
@@ -129,6 +153,7 @@ class Conversation:
         self._floor = False
         self._played: set[int] = set()
         self._oldest: str | None = None
+        self._unheard: _Unheard | None = None
 
     # ---- inputs ----
 
@@ -141,7 +166,7 @@ class Conversation:
 
     def work(self) -> None:
         """Follows the inputs up to the next sound that has to be heard first."""
-        while self._inputs and self.microphone.waiting < FRAME:
+        while self._inputs and self.microphone.waiting < FRAME and self._unheard is None:
             event = self._inputs.popleft()
             if not isinstance(event, AudioIn):
                 self._do(event)
@@ -184,12 +209,12 @@ class Conversation:
                 case Commit():
                     self._commit_by_hand(tag)
                 case Add(entry, after):
-                    self._add(entry, after)
+                    self._once_heard((entry,), lambda heard: self._add(heard[0], after, entry), tag)
                 case TextIn(text):
-                    self._add(Entry(id=self._new_id("item"), text=text), None)
+                    self._add(Entry(id=self._new_id("item"), text=text))
                     self._answer_if_asked()
                 case ToolResult(call, output):
-                    self._add(Entry(id=self._new_id("item"), kind="result", call=call, output=output), None)
+                    self._add(Entry(id=self._new_id("item"), kind="result", call=call, output=output))
                     self._answer_if_asked()
                 case Delete(entry):
                     self.history.delete(entry)
@@ -201,6 +226,8 @@ class Conversation:
                     self._emit(EntryTruncated(entry, samples))
                 case Retrieve(entry):
                     self._emit(EntryShown(self.history.find(entry)))
+                case Respond(options) if options.input:
+                    self._once_heard(options.input, lambda heard: self._respond(replace(options, input=heard)), tag)
                 case Respond(options):
                     self._respond(options)
                 case _:
@@ -220,17 +247,42 @@ class Conversation:
             if config.turns.kind != "none":
                 self.microphone.heard_to = None
 
-    def _add(self, entry: Entry, after: str | None) -> None:
+    def _once_heard(
+        self, entries: tuple[Entry | str, ...], then: Callable[[tuple[Entry | str, ...]], None], tag: object
+    ) -> None:
+        """Goes on with the entries once those that came as sound alone have words."""
+        heard = {
+            place: self._row.hear_sound(entry.audio)
+            for place, entry in enumerate(entries)
+            if isinstance(entry, Entry) and entry.role == "user" and entry.audio is not None and not entry.said
+        }
+        if heard:
+            self._unheard = _Unheard(entries, heard, then, tag)
+        else:
+            then(entries)
+
+    def _heard_recordings(self) -> bool:
+        """Goes on where the recordings of an input were heard meanwhile; says whether they were."""
+        unheard = self._unheard
+        if unheard is None or not all(words.done() for words in unheard.heard.values()):
+            return False
+        self._unheard = None
+        try:
+            unheard.then(unheard.with_words())
+        except ProtocolError as error:
+            self._refuse("invalid_value", str(error), unheard.tag)
+        return True
+
+    def _add(self, entry: Entry | str, after: str | None = None, came: Entry | None = None) -> None:
+        assert isinstance(entry, Entry)
         if len(self.history) >= MOST_ENTRIES or self.history.characters + entry.characters > MOST_CHARACTERS:
             raise ProtocolError(
                 f"A conversation takes {MOST_ENTRIES} items and {MOST_CHARACTERS} characters; delete some first."
             )
         previous = self.history.add(entry, after)
-        known, entry = entry, self._with_words(entry)
-        self.history.put(entry)
         self._emit(EntryAdded(entry, previous))
         self._emit(EntryDone(entry, previous))
-        if entry is not known:
+        if entry is not came and entry.spoken:
             self._emit(UserText(entry.id, entry.said, True, entry.said, entry.words, entry.samples))
         self._drop_prepared()
 
@@ -424,7 +476,7 @@ class Conversation:
 
     def think(self) -> bool:
         """Takes what the mind has come up with and what was heard as a whole; says whether there was anything."""
-        fresh = self._heard_whole()
+        fresh = self._heard_whole() | self._heard_recordings()
         for reply in self._replies:
             if not reply.ended:
                 try:
@@ -575,7 +627,7 @@ class Conversation:
         if options.input is None:
             return self._fitting(self.history.entries + ((likely,) if likely else ()))
         known = (e for e in options.input if not isinstance(e, str) or self.history.knows(e))
-        return tuple(self.history.find(e) if isinstance(e, str) else self._with_words(e) for e in known)
+        return tuple(self.history.find(e) if isinstance(e, str) else e for e in known)
 
     def _fitting(self, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
         """The entries without the oldest where they are more than the window; what is left out stays so."""
@@ -589,23 +641,6 @@ class Conversation:
                 first += 1
             self._oldest = entries[first].id
         return entries[first:]
-
-    def _with_words(self, entry: Entry) -> Entry:
-        """The entry with the words of its sound, if it came as sound alone."""
-        if entry.audio is None or entry.said or entry.role != "user":
-            return entry
-        self._row.hear_anew()
-        sound = entry.audio.astype(np.float32) / 32767
-        for begin in range(0, len(sound), CHUNK):
-            piece = sound[begin : begin + CHUNK]
-            self._row.hear_more(np.pad(piece, (0, -len(piece) % FRAME)))
-        heard = self._row.hear_rest()
-        if self.microphone.heard_to is not None:
-            # the row was in the middle of the user's turn: it hears that again
-            self._row.hear_anew()
-            self.microphone.heard_to = self.microphone.start
-        text = " ".join([entry.written, *(word.text for word in heard.words)]).strip()
-        return replace(entry, text=text, words=heard.words)
 
     def _begin_turn(self, reply: Reply) -> None:
         self._turn(t.ReplyBegan(reply.turn))

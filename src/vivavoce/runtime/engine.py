@@ -23,6 +23,7 @@ from torch import Tensor
 from vivavoce.core.errors import CapacityError
 from vivavoce.runtime.api import AudioOut, Input, Output, SessionConfig
 from vivavoce.runtime.conversation import Conversation, weight
+from vivavoce.runtime.listening import CHUNK
 from vivavoce.runtime.model import FRAME, Context, Heard, Model, Pcm, Say, Spoken, Thought
 from vivavoce.runtime.replying import SILENT, InlineThoughts, Mouth, Reply, Thoughts, ThreadThoughts, told
 
@@ -102,6 +103,9 @@ class _EngineRow(_EngineMouth):
 
     def hear_whole(self) -> Future[Heard]:
         return self._engine.hear_whole(self._index)
+
+    def hear_sound(self, sound: np.ndarray) -> Future[Heard]:
+        return self._engine.hear_sound(sound)
 
     def spare_mouth(self) -> Mouth | None:
         return self._engine.spare_mouth()
@@ -344,9 +348,26 @@ class LiveEngine:
 
     def hear_whole(self, row: int) -> Future[Heard]:
         """The final words of a row's turn, if nothing more comes."""
-        work = self.model.hearing.later(self.states[1], row)
-        if self._ears is not None:
-            found = self._ears.submit(work)
+        return self._found(self.model.hearing.later(self.states[1], row), self._ears)
+
+    def hear_sound(self, sound: np.ndarray) -> Future[Heard]:
+        """The words of a recording (Int16[N]), with a state of its own; nobody's turn waits for it."""
+
+        @torch.inference_mode()
+        def work() -> Heard:
+            hearing, active = self.model.hearing, torch.ones(1, dtype=torch.bool)
+            state = hearing.init_state(1)
+            for begin in range(0, len(sound), CHUNK):
+                piece = sound[begin : begin + CHUNK].astype(np.float32) / 32767
+                hearing.step(torch.from_numpy(np.pad(piece, (0, -len(piece) % FRAME)))[None], state, active)
+            return hearing.finish(state, 0)
+
+        return self._found(work, self._pool)
+
+    def _found(self, work: Callable[[], Heard], pool: Executor | None) -> Future[Heard]:
+        """What is found beside the steps, which are woken for it; at once where there are no threads."""
+        if pool is not None:
+            found = pool.submit(work)
             found.add_done_callback(lambda _: self.wake())
             return found
         given: Future[Heard] = Future()
