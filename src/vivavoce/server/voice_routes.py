@@ -31,6 +31,8 @@ class VoiceObject(BaseModel):
     name: str
     type: Literal["audio_sample", "prompt"]
     prompt: str | None = None
+    consent: str | None = None
+    """Ours: the consent that a cloned voice rests on; deleting it deletes the voice."""
 
 
 class VoiceList(BaseModel):
@@ -88,7 +90,12 @@ class Rename(BaseModel):
 def _voice(record: VoiceRecord) -> VoiceObject:
     kind: Any = record.kind
     return VoiceObject(
-        id=record.id, created_at=record.created, name=record.name, type=kind, prompt=record.prompt or None
+        id=record.id,
+        created_at=record.created,
+        name=record.name,
+        type=kind,
+        prompt=record.prompt or None,
+        consent=record.consent,
     )
 
 
