@@ -24,7 +24,7 @@ DOC = Path(__file__).parents[2] / "docs" / "realtime.md"
 NO_MCP = "no: MCP tools are not supported; declare functions"
 WHY_NOT = {
     "conversation.item.created": "no: the older name; `.added` and `.done` are sent",
-    "conversation.item.input_audio_transcription.failed": "no: hearing does not fail; what is not understood is empty",
+    "conversation.item.input_audio_transcription.failed": "no: not understood is empty, broken is an `error`",
     "conversation.item.input_audio_transcription.segment": "no: speakers are not told apart",
     "input_audio_buffer.dtmf_event_received": "no: there is no telephone (SIP) here",
     "mcp_list_tools.in_progress": NO_MCP,

@@ -22,6 +22,7 @@ from vivavoce.server.service import Service
 from vivavoce.server.settings import Settings
 from vivavoce.server.sound_files import whole_file
 from vivavoce.server.speech import wanted_voice
+from vivavoce.server.voices import VoiceStore
 
 
 def read(data: bytes) -> np.ndarray:
@@ -313,6 +314,19 @@ async def test_a_cloned_voice_needs_consent_and_survives_a_restart(tmp_path):
         await client.audio.voices.delete(dwarf.id)
         with pytest.raises(openai.NotFoundError):
             await client.audio.voices.delete(dwarf.id)
+
+
+def test_what_is_deleted_is_gone_and_nobody_else_reads_the_rest(tmp_path):
+    store = VoiceStore(tmp_path)
+    file = tmp_path / "voices.sqlite"
+    recordings = [b"how I agree " * 1000, b"how I sound " * 1000]
+    consent = store.add_consent("me", "en", recordings[0])
+    store.add_voice("me", sample=recordings[1], consent=consent.id)
+    assert all(recording[:100] in file.read_bytes() for recording in recordings)
+    assert file.stat().st_mode & 0o077 == 0
+    store.delete_consent(consent.id)
+    assert not store.voices() and not any(recording[:100] in file.read_bytes() for recording in recordings)
+    store.close()
 
 
 async def test_rest_beyond_capacity():
