@@ -65,6 +65,19 @@ async def test_transcription_is_sent_when_it_is_wanted(talk):
         kind = "conversation.item.input_audio_transcription"
         assert live.of(f"{kind}.completed")[0].transcript == "a small coffee please."
         assert "".join(e.delta for e in live.of(f"{kind}.delta")) == "a small coffee please."
+        assert all(e.logprobs is None for e in live.seen if e.type.startswith(kind))
+        strictly(live.seen)
+
+
+async def test_log_probabilities_are_those_of_the_words_that_are_sent(talk):
+    kind = "conversation.item.input_audio_transcription"
+    audio = {"input": {"transcription": {"model": "whisper-1"}}}
+    async with talk(audio=audio, include=["item.input_audio_transcription.logprobs"]) as live:
+        await live.say(np.concatenate([silence(200), utter("a small coffee please."), silence(900)]))
+        await live.until("response.done")
+        for event in live.of(f"{kind}.delta"):
+            assert [entry.token for entry in event.logprobs] == event.delta.split()
+        assert [e.token for e in live.of(f"{kind}.completed")[0].logprobs] == "a small coffee please.".split()
         strictly(live.seen)
 
 

@@ -266,6 +266,24 @@ async def test_a_body_that_is_not_json_is_said_to_be_none(address):
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_json")
 
 
+async def test_what_is_missing_or_cannot_be_written_down_is_named(address):
+    kind = {"content-type": "application/json"}
+    async with httpx.AsyncClient(base_url=f"{address}/v1") as http:
+        for answer, param in (
+            (await http.post("audio/transcriptions", data={"model": "whisper-1"}), "file"),
+            (await http.post("audio/speech", json={"model": "tts-1", "input": "hi"}), "voice"),
+            (await http.post("audio/speech"), "body"),
+            (await http.get("audio/voice_consents", params={"limit": "many"}), "limit"),
+            (
+                await http.post("realtime/client_secrets", content='{"session": {"type": "\\ud800"}}', headers=kind),
+                "session.type",
+            ),
+        ):
+            assert answer.status_code == 400, answer.text
+            error = answer.json()["error"]
+            assert (error["param"] == param and f"'{param}'" in error["message"]) or param == "session.type"
+
+
 async def test_instructions_are_added_to_a_voice():
     service = Service.make(LiveEngine(fake_model(), rows=1, threads=0), Settings(port=0))
     voice = wanted_voice(service, "coral", "slow and quiet", 1.0)

@@ -227,7 +227,7 @@ class UserSpeech:
 
 @dataclass(frozen=True, slots=True)
 class UserText:
-    """Words of the user that will not change any more; ``final`` carries the whole text."""
+    """Words of the user that will not change any more; ``final`` carries the whole text and all words."""
 
     entry: str
     delta: str

@@ -328,9 +328,10 @@ class Conversation:
     def heard(self, heard: Heard) -> None:
         """What the turn sounds like now."""
         if self._floor and self._user_entry:
+            shown = self._words.count
             delta = self._words.more(heard)
             if delta:
-                self._emit(UserText(self._user_entry, delta))
+                self._emit(UserText(self._user_entry, delta, words=heard.words[shown : self._words.count]))
         self._turn(t.Judged(heard.done, meant(heard.words), hums(heard.words)))
 
     def _heard_whole(self) -> bool:

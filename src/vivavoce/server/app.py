@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel
-from starlette.datastructures import Headers
+from starlette.datastructures import FormData, Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -220,11 +220,12 @@ def _errors(app: FastAPI, service: Service) -> None:
         errors = error.errors()
         if errors[0]["type"] == "json_invalid":
             return answer(400, "The body is not JSON.", "invalid_json")
-        body = [found for found in errors if found["loc"][0] == "body"]
-        if not body:  # the path or the query
+        inside = [found for found in errors if found["loc"][0] == "body" and len(found["loc"]) > 1]
+        if not inside:  # the path, the query, or a body that is not there
             name = str(errors[0]["loc"][-1])
             return answer(400, f"Invalid value for '{name}': {errors[0]['msg']}.", "invalid_value", name)
-        found = problem_of([{**each, "loc": each["loc"][1:]} for each in body], error.body)
+        body = dict(error.body) if isinstance(error.body, FormData) else error.body
+        found = problem_of([{**each, "loc": each["loc"][1:]} for each in inside], body)
         return answer(400, found.message, found.code, found.param or None)
 
     @app.exception_handler(Problem)

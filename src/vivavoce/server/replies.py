@@ -52,7 +52,13 @@ def sse(event: dict[str, Any] | str) -> str:
 
 def error_body(message: str, code: str | None, param: str | None = None, kind: str = "") -> dict[str, Any]:
     """An error as OpenAI's clients read it."""
+    message, param = _whole(message), _whole(param) if param else None
     return {"error": {"message": message, "type": kind or "invalid_request_error", "param": param, "code": code}}
+
+
+def _whole(text: str) -> str:
+    """Without half characters: what a request said wrong is often repeated."""
+    return text.encode(errors="replace").decode()
 
 
 def broken(error: Exception) -> dict[str, Any]:
