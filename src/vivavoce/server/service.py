@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-import anyio
-
 from vivavoce.core.errors import CapacityError
 from vivavoce.runtime.api import Input, Output, SessionConfig, TurnEnded
 from vivavoce.runtime.engine import LiveEngine, LiveSession
@@ -53,8 +51,8 @@ class Service:
         try:
             yield session
         finally:
-            with anyio.CancelScope(shield=True):  # a caller who went away still gives the row back
-                await session.close()
+            # a caller who went away still gives the row back
+            await asyncio.shield(asyncio.ensure_future(session.close()))
 
     async def one_turn(self, config: SessionConfig, inputs: list[Input]) -> AsyncIterator[Output]:
         """What happens until the first answer has ended."""
