@@ -3,10 +3,19 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
+from typing import Any, Literal, get_args, get_origin
 
 import pytest
-from openai.types.realtime import RealtimeClientEvent, RealtimeServerEvent
+from openai.types import AudioModel, ChatModel
+from openai.types.audio import SpeechModel
+from openai.types.audio.speech_create_params import Voice as SpeechVoice
+from openai.types.realtime import (
+    RealtimeAudioConfigOutput,
+    RealtimeClientEvent,
+    RealtimeServerEvent,
+    RealtimeSessionCreateRequest,
+    RealtimeTranscriptionSessionCreateRequest,
+)
 
 from vivavoce.server import protocol, webrtc, wire
 from vivavoce.server.names import MODELS, VOICES
@@ -15,7 +24,7 @@ DOC = Path(__file__).parents[2] / "docs" / "realtime.md"
 NO_MCP = "no: MCP tools are not supported; declare functions"
 WHY_NOT = {
     "conversation.item.created": "no: the older name; `.added` and `.done` are sent",
-    "conversation.item.input_audio_transcription.failed": "no: hearing does not fail; what is not understood is empty",
+    "conversation.item.input_audio_transcription.failed": "no: not understood is empty, broken is an `error`",
     "conversation.item.input_audio_transcription.segment": "no: speakers are not told apart",
     "input_audio_buffer.dtmf_event_received": "no: there is no telephone (SIP) here",
     "mcp_list_tools.in_progress": NO_MCP,
@@ -86,9 +95,24 @@ def test_the_tables_are_true_and_complete(mark: str, made: Callable[[], str], re
         assert old == new, "run pytest --golden to write the table again"
 
 
-def test_every_field_of_a_session_is_known():
-    from openai.types.realtime import RealtimeSessionCreateRequest, RealtimeTranscriptionSessionCreateRequest
+def literals(annotation: Any) -> set[str]:
+    """All the strings that an annotation names."""
+    if get_origin(annotation) is Literal:
+        return set(get_args(annotation))
+    return set().union(*(literals(part) for part in get_args(annotation)))
 
+
+def test_every_stock_name_of_the_client_means_something_here():
+    models = literals(RealtimeSessionCreateRequest.model_fields["model"].annotation)
+    assert models and models <= set(MODELS["realtime"])
+    assert literals(SpeechModel) <= set(MODELS["speech"])
+    assert literals(AudioModel) - {"gpt-4o-transcribe-diarize"} <= set(MODELS["transcription"])
+    assert {name for name in literals(ChatModel) if "audio" in name} <= set(MODELS["chat"])
+    voices = literals(RealtimeAudioConfigOutput.model_fields["voice"].annotation)
+    assert voices and voices | literals(SpeechVoice) <= set(VOICES)
+
+
+def test_every_field_of_a_session_is_known():
     ours = set(wire.RealtimeSession.model_fields)
     assert set(RealtimeSessionCreateRequest.model_fields) <= ours
     assert set(RealtimeTranscriptionSessionCreateRequest.model_fields) <= set(wire.TranscriptionSession.model_fields)

@@ -5,10 +5,13 @@ import json
 
 import numpy as np
 import pytest
+from live_server import serving, talking
+from openai import AsyncOpenAI
 from openai.types.realtime import RealtimeServerEvent
 from pydantic import TypeAdapter
 
-from vivavoce.runtime.fake import decode, silence, utter
+from vivavoce.runtime.fake import decode, fake_model, silence, utter
+from vivavoce.runtime.model import Call, Say
 from vivavoce.server.formats import Decoder, Encoder
 
 SERVER_EVENT = TypeAdapter(RealtimeServerEvent)
@@ -62,6 +65,19 @@ async def test_transcription_is_sent_when_it_is_wanted(talk):
         kind = "conversation.item.input_audio_transcription"
         assert live.of(f"{kind}.completed")[0].transcript == "a small coffee please."
         assert "".join(e.delta for e in live.of(f"{kind}.delta")) == "a small coffee please."
+        assert all(e.logprobs is None for e in live.seen if e.type.startswith(kind))
+        strictly(live.seen)
+
+
+async def test_log_probabilities_are_those_of_the_words_that_are_sent(talk):
+    kind = "conversation.item.input_audio_transcription"
+    audio = {"input": {"transcription": {"model": "whisper-1"}}}
+    async with talk(audio=audio, include=["item.input_audio_transcription.logprobs"]) as live:
+        await live.say(np.concatenate([silence(200), utter("a small coffee please."), silence(900)]))
+        await live.until("response.done")
+        for event in live.of(f"{kind}.delta"):
+            assert [entry.token for entry in event.logprobs] == event.delta.split()
+        assert [e.token for e in live.of(f"{kind}.completed")[0].logprobs] == "a small coffee please.".split()
         strictly(live.seen)
 
 
@@ -106,6 +122,59 @@ async def test_a_forced_tool_is_called_and_an_unknown_one_refused(talk):
         assert done.response.output[0].name == "wave" and json.loads(done.response.output[0].arguments) == {}
         await live.connection.response.create(response={"tool_choice": choice})
         assert (await live.until("error")).error.param == "response.tool_choice"
+
+
+async def test_a_schema_that_cannot_be_enforced_is_refused_when_it_is_declared(talk):
+    wave = {"type": "function", "name": "wave", "parameters": {"type": "object", "properties": {"a": {"$ref": "#/no"}}}}
+    async with talk(output_modalities=["text"]) as live:
+        await live.connection.session.update(session={"type": "realtime", "tools": [ORDER, wave]})
+        assert (await live.until("error")).error.param == "session.tools[1].parameters"
+        await live.connection.response.create(response={"tools": [wave]})
+        assert (await live.until("error")).error.param == "response.tools[0].parameters"
+        await live.connection.response.create(response={"tool_choice": "required"})
+        assert (await live.until("error")).error.param == "response.tool_choice"
+        assert not live.of("response.created")
+
+
+async def test_parallel_calls_can_be_switched_off():
+    def two(context):
+        yield Call("order_drink", "{}")
+        yield Say("both")
+        yield Call("order_drink", "{}")
+
+    with serving(model=fake_model(two)) as address:
+        client = AsyncOpenAI(base_url=f"{address}/v1", api_key="any", max_retries=0)
+        async with talking(client, output_modalities=["text"], tools=[ORDER]) as live:
+            counts = []
+            for choice in ({}, {"parallel_tool_calls": False}):
+                await live.connection.response.create(response=choice)
+                output = (await live.until("response.done")).response.output
+                counts.append([item.type for item in output].count("function_call"))
+            assert counts == [2, 1]
+
+
+async def test_the_oldest_items_are_left_out_as_truncation_says():
+    def recall(context):
+        yield Say(" ".join(entry.text for entry in context.entries))
+
+    limits = {"type": "retention_ratio", "retention_ratio": 0.5, "token_limits": {"post_instructions": 8}}
+    with serving(model=fake_model(recall)) as address:
+        client = AsyncOpenAI(base_url=f"{address}/v1", api_key="any", max_retries=0)
+        async with talking(client, output_modalities=["text"], truncation=limits) as live:
+            for word in ("aaaaaaaa", "bbbbbbbb", "cccccccc", "dddddddd", "eeeeeeee"):  # two tokens each
+                part = {"type": "input_text", "text": word}
+                await live.connection.conversation.item.create(
+                    item={"type": "message", "role": "user", "content": [part]}
+                )
+            ask = {"conversation": "none"}
+            await live.connection.response.create(response=ask)
+            assert (await live.until("response.done")).response.output[0].content[0].text == "dddddddd eeeeeeee"
+            part = {"type": "input_text", "text": "ffffffff"}
+            await live.connection.conversation.item.create(item={"type": "message", "role": "user", "content": [part]})
+            await live.connection.response.create(response=ask)
+            done = (await live.until("response.done")).response
+            assert done.output[0].content[0].text == "dddddddd eeeeeeee ffffffff"
+            assert done.usage.input_tokens == 6
 
 
 async def test_truncation_cuts_sound_and_words_and_the_next_answer_proves_it(talk):
@@ -230,6 +299,17 @@ async def test_sound_as_an_item_is_heard(talk):
         await live.connection.conversation.item.create(item={"type": "message", "role": "user", "content": [part]})
         await live.connection.response.create()
         assert (await live.until("response.done")).response.output[0].content[0].text == "you said: by letter."
+        # what is written beside the sound is kept, and the sound is heard all the same
+        both = [{"type": "input_text", "text": "repeat"}, part]
+        await live.connection.conversation.item.create(item={"type": "message", "role": "user", "content": both})
+        await live.connection.response.create()
+        done = await live.until("response.done")
+        assert done.response.output[0].content[0].text == "you said: repeat by letter."
+        shown = [e.item for e in live.of("conversation.item.done") if e.item.role == "user"][-1]
+        await live.connection.conversation.item.retrieve(item_id=shown.id)
+        heard, written = (await live.until("conversation.item.retrieved")).item.content
+        assert (heard.transcript, written.text) == ("by letter.", "repeat")
+        assert base64.b64decode(heard.audio)[:2000] == sound[:2000]
 
 
 @pytest.mark.parametrize("name", ["audio/pcmu", "audio/pcma"])

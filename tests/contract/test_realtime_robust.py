@@ -50,6 +50,15 @@ NONSENSE = [
     '{"type": "response.create", "response": {"output_modalities": ["smell"]}}',
     '{"type": "response.create", "response": {"input": [{"type": "item_reference", "id": "nothing"}]}}',
     '{"type": "output_audio_buffer.clear"}',
+    '{"type": "session.update", "session": {"audio": {"output": {"speed": NaN}}}}',
+    '{"type": "session.update", "session": {"truncation": {"type": "banana"}}}',
+    '{"type": "session.update", "session": {"tracing": {"colour": "red"}}}',
+    '{"type": "session.update", "session": {"tools": [{"name": "x", "parameters": {"default": "\\ud800"}}]}}',
+    '{"type": "conversation.item.create", "item": {"type": "function_call", "name": "\\ud800", "arguments": "{}"}}',
+    '{"type": "session.update", "session": {"tools": [{"name": "x", "parameters": '
+    + '{"items": ' * 200
+    + "{}"
+    + "}" * 203,
     "[" * 100_000,
     b"\x00\xff\xfe binary",
     '{"type": "input_audio_buffer.append", "audio": "' + "A" * (16 * 1024 * 1024) + '"}',

@@ -2,6 +2,8 @@
 
 import base64
 import io
+import json
+import threading
 from dataclasses import replace
 
 import httpx
@@ -11,14 +13,16 @@ import pytest
 import soundfile
 from live_server import serving
 
-from vivavoce.core.errors import VoiceError
+from vivavoce.core.errors import TextError, VoiceError
 from vivavoce.runtime.engine import LiveEngine
 from vivavoce.runtime.fake import Beeping, decode, fake_model, utter
+from vivavoce.runtime.model import Say
 from vivavoce.server.names import VOICES
 from vivavoce.server.service import Service
 from vivavoce.server.settings import Settings
 from vivavoce.server.sound_files import whole_file
 from vivavoce.server.speech import wanted_voice
+from vivavoce.server.voices import VoiceStore
 
 
 def read(data: bytes) -> np.ndarray:
@@ -44,6 +48,27 @@ async def test_speech_is_streamed_as_bytes_and_as_events(client, address):
     async with httpx.AsyncClient(base_url=address) as http:
         lines = (await http.post("/v1/audio/speech", json=body)).text.split("\n\n")
     assert '"speech.audio.delta"' in lines[0] and '"speech.audio.done"' in lines[-2]
+
+
+class Hoarse(Beeping):
+    """Loses its voice at a "#"."""
+
+    def step(self, state, active):
+        if any(on and "#" in list(todo)[:2] for on, todo in zip(active.tolist(), state.todo, strict=True)):
+            raise TextError("'#' cannot be said; write it out")
+        return super().step(state, active)
+
+
+async def test_half_a_recording_never_passes_for_a_whole():
+    body = {"model": "tts-1", "voice": "sage", "input": "good evening #.", "response_format": "pcm"}
+    with serving(model=replace(fake_model(), speaking=Hoarse())) as address:
+        async with httpx.AsyncClient(base_url=address) as http:
+            lines = (await http.post("/v1/audio/speech", json=body | {"stream_format": "sse"})).text.split("\n\n")
+            assert '"speech.audio.delta"' in lines[0] and "cannot be said" in lines[-2] and "done" not in lines[-2]
+            with pytest.raises(httpx.RemoteProtocolError):
+                await http.post("/v1/audio/speech", json=body)
+            answer = await http.post("/v1/audio/speech", json=body | {"input": "#"})
+            assert answer.status_code == 400 and "cannot be said" in answer.json()["error"]["message"]
 
 
 async def test_speech_refuses_what_cannot_be_said(client):
@@ -80,6 +105,13 @@ async def test_a_long_recording_is_cut_where_it_is_quiet_and_streamed(client):
     assert events[-1].text == words == "".join(e.delta for e in events[:-1])
 
 
+async def test_a_recording_may_be_longer_than_what_may_wait(client):
+    sound = np.concatenate([utter("hello there."), np.zeros(11 * 60 * 24_000, np.float32), utter("the end.")])
+    file = ("long.flac", whole_file(sound, "flac"))
+    found = await client.audio.transcriptions.create(model="whisper-1", file=file, response_format="verbose_json")
+    assert found.text == "hello there. the end." and round(found.duration) == round(len(sound) / 24_000)
+
+
 async def test_transcription_refuses_what_is_no_sound(client):
     create = client.audio.transcriptions.create
     with pytest.raises(openai.BadRequestError, match="not audio"):
@@ -107,6 +139,67 @@ async def test_chat_with_text_and_sound(client):
     ]
     answer = await create(model="gpt-audio", messages=again)
     assert answer.choices[0].message.content == "i said: you said: by ear."
+
+
+async def test_chat_hears_what_comes_beside_a_text(client):
+    data = base64.b64encode(whole_file(utter("by ear."), "wav")).decode()
+    parts = [
+        {"type": "text", "text": "repeat"},
+        {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}},
+    ]
+    answer = await client.chat.completions.create(model="gpt-audio", messages=[{"role": "user", "content": parts}])
+    assert answer.choices[0].message.content == "you said: repeat by ear."
+
+
+async def test_chat_says_what_it_does_not_do(client):
+    ask = {"role": "user", "content": "hi"}
+    picture = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}
+    bad = {"type": "function", "function": {"name": "a", "parameters": {"type": "string"}}}
+    for wrong, param in (
+        ({"messages": [picture]}, "messages[0].content[0]"),
+        ({"messages": [ask, {"role": "user", "content": "\ud800"}]}, "messages[1].content"),
+        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"logprobs": True}, "logprobs"),
+        ({"tools": [bad]}, "tools[0].function.parameters"),
+        ({"tool_choice": "required"}, "tool_choice"),
+    ):
+        body = json.dumps({"model": "gpt-audio", "messages": [ask]} | wrong)
+        async with httpx.AsyncClient(base_url=str(client.base_url), timeout=30) as http:
+            got = await http.post("chat/completions", content=body, headers={"content-type": "application/json"})
+        assert (got.status_code, got.json()["error"]["param"]) == (400, param)
+
+
+async def test_chat_writes_while_it_thinks_counts_when_asked_and_says_when_it_breaks():
+    go_on = threading.Event()
+
+    def slowly(context):
+        yield Say("first. ")
+        assert go_on.wait(60)
+        if "break" in context.entries[-1].text:
+            raise TextError("that cannot be said; ask for something else")
+        yield Say("second.")
+
+    with serving(model=fake_model(slowly)) as address:
+        client = openai.AsyncOpenAI(base_url=f"{address}/v1", api_key="any", max_retries=0)
+
+        async def stream(text, **more):
+            messages = [{"role": "user", "content": text}]
+            chunks = await client.chat.completions.create(model="gpt-audio", messages=messages, stream=True, **more)
+            async for chunk in chunks:
+                found.append(chunk)
+                if chunk.choices and chunk.choices[0].delta.content:
+                    go_on.set()  # the first words are here before the last are thought
+            return found
+
+        found = []
+        await stream("hi", stream_options={"include_usage": True})
+        assert "".join(c.choices[0].delta.content or "" for c in found if c.choices) == "first. second."
+        assert found[-1].choices == [] and found[-1].usage.completion_tokens > 0
+        assert all(chunk.usage is None for chunk in found[:-1])
+        found = []
+        with pytest.raises(openai.APIError, match="cannot be said"):
+            await stream("break")
+        assert found[-1].choices[0].finish_reason is None
 
 
 async def test_chat_streams_and_calls(client):
@@ -144,10 +237,26 @@ async def test_a_body_without_a_length_is_counted():
 
     with serving(Settings(port=0, upload_bytes=50_000)) as address:
         async with httpx.AsyncClient(base_url=address) as http:
-            json = {"content-type": "application/json"}
-            answer = await http.post("/v1/audio/speech", content=endless(), headers=json)
+            kind = {"content-type": "application/json"}
+            answer = await http.post("/v1/audio/speech", content=endless(), headers=kind)
             assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
             assert (await http.get("/healthz")).status_code == 200
+
+
+async def test_pages_of_allowed_origins_may_call_and_nonsense_is_refused():
+    page = {"origin": "https://app.example"}
+    with serving(Settings(port=0, origins=("https://app.example",), api_keys=("right",))) as address:
+        async with httpx.AsyncClient(base_url=address) as http:
+            asks = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
+            answer = await http.options("/v1/realtime/calls", headers=page | asks)
+            assert answer.status_code == 200 and answer.headers["access-control-allow-origin"] == page["origin"]
+            answer = await http.get("/v1/models", headers=page | {"authorization": "Bearer right"})
+            assert answer.status_code == 200 and answer.headers["access-control-allow-origin"] == page["origin"]
+            answer = await http.get("/v1/models", headers=page)  # even a refusal can be read by the page
+            assert answer.status_code == 401 and answer.headers["access-control-allow-origin"] == page["origin"]
+            for wrong in ({"origin": "https://other.example"}, {"origin": "http://[::1"}, {"host": "[::1"}):
+                answer = await http.get("/v1/models", headers=wrong)
+                assert answer.status_code == 403 and "access-control-allow-origin" not in answer.headers
 
 
 async def test_a_body_that_is_not_json_is_said_to_be_none(address):
@@ -155,6 +264,24 @@ async def test_a_body_that_is_not_json_is_said_to_be_none(address):
         headers = {"content-type": "application/json"}
         answer = await http.post("/v1/audio/speech", content=b"{nonsense", headers=headers)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_json")
+
+
+async def test_what_is_missing_or_cannot_be_written_down_is_named(address):
+    kind = {"content-type": "application/json"}
+    async with httpx.AsyncClient(base_url=f"{address}/v1") as http:
+        for answer, param in (
+            (await http.post("audio/transcriptions", data={"model": "whisper-1"}), "file"),
+            (await http.post("audio/speech", json={"model": "tts-1", "input": "hi"}), "voice"),
+            (await http.post("audio/speech"), "body"),
+            (await http.get("audio/voice_consents", params={"limit": "many"}), "limit"),
+            (
+                await http.post("realtime/client_secrets", content='{"session": {"type": "\\ud800"}}', headers=kind),
+                "session.type",
+            ),
+        ):
+            assert answer.status_code == 400, answer.text
+            error = answer.json()["error"]
+            assert (error["param"] == param and f"'{param}'" in error["message"]) or param == "session.type"
 
 
 async def test_instructions_are_added_to_a_voice():
@@ -205,6 +332,19 @@ async def test_a_cloned_voice_needs_consent_and_survives_a_restart(tmp_path):
         await client.audio.voices.delete(dwarf.id)
         with pytest.raises(openai.NotFoundError):
             await client.audio.voices.delete(dwarf.id)
+
+
+def test_what_is_deleted_is_gone_and_nobody_else_reads_the_rest(tmp_path):
+    store = VoiceStore(tmp_path)
+    file = tmp_path / "voices.sqlite"
+    recordings = [b"how I agree " * 1000, b"how I sound " * 1000]
+    consent = store.add_consent("me", "en", recordings[0])
+    store.add_voice("me", sample=recordings[1], consent=consent.id)
+    assert all(recording[:100] in file.read_bytes() for recording in recordings)
+    assert file.stat().st_mode & 0o077 == 0
+    store.delete_consent(consent.id)
+    assert not store.voices() and not any(recording[:100] in file.read_bytes() for recording in recordings)
+    store.close()
 
 
 async def test_rest_beyond_capacity():

@@ -17,6 +17,30 @@ schemathesis.serializer.alias("application/sdp", "text/plain")
 schema = schemathesis.openapi.from_dict(create_app(LiveEngine(fake_model(), rows=1, threads=0)).openapi())
 
 
+PATHS = """
+    /v1/audio/speech /v1/audio/transcriptions /v1/audio/voices /v1/audio/voices/{voice_id} /v1/audio/voice_consents
+    /v1/audio/voice_consents/{consent_id} /v1/chat/completions /v1/models /v1/models/{model} /v1/realtime/calls
+    /v1/realtime/calls/{call_id}/hangup /v1/realtime/client_secrets /healthz /metrics
+""".split()
+
+
+def test_the_description_is_complete_and_true():
+    app = create_app(LiveEngine(fake_model(), rows=1, threads=0))
+    described = app.openapi()
+    operations = {(path, method): o for path, all_of in described["paths"].items() for method, o in all_of.items()}
+    assert {path for path, _ in operations} >= set(PATHS)
+    for (path, method), operation in operations.items():
+        assert operation["summary"] and operation["description"], (path, method)
+        assert "422" not in operation["responses"]  # what is invalid is answered with 400
+        assert ("security" in operation) == (path.startswith("/v1/") or path == "/metrics")
+        assert "429" in operation["responses"] or "security" not in operation
+        fine = [status for status in operation["responses"] if status < "300"]
+        assert bool(fine) == (operation["summary"] != "Not supported"), (path, method)
+    assert "HTTPValidationError" not in described["components"]["schemas"]
+    sound = described["paths"]["/v1/chat/completions"]["post"]["responses"]["200"]["content"]["application/json"]
+    assert "choices" in sound["schema"]["required"]
+
+
 @pytest.fixture(scope="module")
 def generous() -> Iterator[str]:
     with serving(Settings(port=0, requests_per_minute=1_000_000), rows=4) as address:

@@ -1,17 +1,21 @@
 """A WebRTC peer (aiortc) holds a conversation: Opus both ways, events on the data channel."""
 
 import asyncio
+import contextlib
 import fractions
 import json
 
 import httpx
 import numpy as np
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
+from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame, AudioResampler
+from live_server import serving
 from openai.types.realtime import RealtimeServerEvent
 from pydantic import TypeAdapter
 
 from vivavoce.runtime.fake import decode, silence, utter
+from vivavoce.server.settings import Settings
 
 SERVER_EVENT = TypeAdapter(RealtimeServerEvent)
 
@@ -42,19 +46,21 @@ class Microphone(MediaStreamTrack):
 class Peer:
     """A browser, more or less."""
 
-    def __init__(self):
+    def __init__(self, channel=True):
         self.connection, self.microphone = RTCPeerConnection(), Microphone()
         self.connection.addTrack(self.microphone)
-        self.channel = self.connection.createDataChannel("oai-events")
         self.events, self.aside, self.seen, self.heard = asyncio.Queue(), [], [], []
-        self.channel.on("message", lambda message: self.events.put_nowait(json.loads(message)))
+        if channel:
+            self.channel = self.connection.createDataChannel("oai-events")
+            self.channel.on("message", lambda message: self.events.put_nowait(json.loads(message)))
         self.connection.on("track", lambda track: asyncio.ensure_future(self.listen(track)))
 
     async def listen(self, track):
         resample = AudioResampler(format="s16", layout="mono", rate=24_000)
-        while True:
-            for part in resample.resample(await track.recv()):
-                self.heard.append(part.to_ndarray().reshape(-1))
+        with contextlib.suppress(MediaStreamError):
+            while True:
+                for part in resample.resample(await track.recv()):
+                    self.heard.append(part.to_ndarray().reshape(-1))
 
     def ears(self):
         return decode(np.concatenate(self.heard) / np.float32(32768))
@@ -108,6 +114,37 @@ async def test_a_call_is_answered_interrupted_and_remembers_what_was_heard(addre
             assert (await http.post(f"{place}/refer")).json()["error"]["code"] == "not_supported"
     finally:
         await peer.connection.close()
+
+
+async def test_a_peer_without_a_channel_is_answered_too(address):
+    peer = Peer(channel=False)
+    await peer.call(address)
+    try:
+        peer.microphone.say(np.concatenate([silence(300), utter("hello."), silence(800)]))
+        async with asyncio.timeout(60):
+            while not peer.heard or "hello" not in peer.ears():
+                await asyncio.sleep(0.1)
+    finally:
+        await peer.connection.close()
+
+
+async def test_a_peer_is_limited_and_told_when_its_time_is_over():
+    with serving(Settings(port=0, session_seconds=3.0, events_per_minute=3, responses_per_minute=1)) as address:
+        peer = Peer()
+        await peer.call(address)
+        try:
+            await peer.until("session.created")
+            for _ in range(2):
+                peer.channel.send('{"type": "response.create", "response": {"conversation": "none"}}')
+            assert "responses" in (await peer.until("error"))["error"]["message"]
+            for _ in range(2):
+                peer.channel.send('{"type": "input_audio_buffer.clear"}')
+            assert (await peer.until("error"))["error"]["message"].startswith("Too many events")
+            assert (await peer.until("error"))["error"]["code"] == "session_expired"
+        finally:
+            await peer.connection.close()
+        async with httpx.AsyncClient(base_url=address) as http:
+            assert 'vivavoce_errors_total{code="rate_limit_exceeded"} 2.0' in (await http.get("/metrics")).text
 
 
 async def test_what_is_no_offer_is_refused(address):

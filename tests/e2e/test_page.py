@@ -225,6 +225,18 @@ def test_voices_lost_lines_and_the_keyboard(address, tmp_path):
         assert visit.of("session.updated")[-1]["session"]["audio"]["output"]["voice"]["id"].startswith("voice_")
         page.get_by_role("button", name="Forget the voice Ada").click()
         expect(page.locator("#mine")).to_be_hidden(timeout=PATIENCE)
+        for kept in ("voices", "voice_consents"):  # nothing of a clone stays, its consent neither
+            assert page.evaluate(f"fetch('/v1/audio/{kept}').then((answer) => answer.json())")["data"] == []
+        # a clip that is no voice leaves no consent behind
+        beep = tmp_path / "beep.wav"
+        soundfile.write(beep, np.zeros(100), 24_000)
+        page.get_by_label("A file with a longer clip").set_input_files(beep)
+        expect(page.locator(".file.chosen")).to_have_text("beep.wav")
+        page.get_by_role("button", name="Clone", exact=True).click()
+        expect(note).to_contain_text("beep.wav", timeout=PATIENCE)
+        consents = "fetch('/v1/audio/voice_consents').then((answer) => answer.json())"
+        visit.until(lambda: page.evaluate(consents)["data"] == [], "the consent to go")
+        visit.problems.clear()  # the browser's own line about the refusal
         # everything is reached by the keyboard: from the text box back to the first button of the counter
         field.focus()
         for _ in range(4):

@@ -34,6 +34,15 @@ class TurnConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """How much of a conversation a reply may depend on, in tokens as `Usage` counts them."""
+
+    tokens: int
+    keep: float = 1.0
+    """Fraction of ``tokens`` that is left after the oldest entries were left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionConfig:
     """Everything that a conversation can be told before and between its turns."""
 
@@ -43,8 +52,12 @@ class SessionConfig:
     tools: tuple[Tool, ...] = ()
     tool_choice: str = "auto"
     """``auto``, ``none``, ``required`` or the name of a tool."""
+    one_call: bool = False
+    """A reply calls one tool at most."""
     turns: TurnConfig = field(default_factory=TurnConfig)
     max_output_tokens: int | None = None
+    window: Window | None = None
+    """None: as much as the mind can read."""
     seed: int = 0
     only_listen: bool = False
     """A transcription session: turns are heard, never answered."""
@@ -63,6 +76,7 @@ class ReplyOptions:
     audio_out: bool | None = None
     tools: tuple[Tool, ...] | None = None
     tool_choice: str | None = None
+    one_call: bool | None = None
     max_output_tokens: int | None = None
     apart: bool = False
     """Out of band: what is said does not become part of the conversation."""
@@ -82,6 +96,7 @@ class ReplyOptions:
             audio_out=config.audio_out if self.audio_out is None else self.audio_out,
             tools=config.tools if self.tools is None else self.tools,
             tool_choice=config.tool_choice if self.tool_choice is None else self.tool_choice,
+            one_call=config.one_call if self.one_call is None else self.one_call,
             max_output_tokens=self.max_output_tokens or config.max_output_tokens,
         )
 
@@ -212,7 +227,7 @@ class UserSpeech:
 
 @dataclass(frozen=True, slots=True)
 class UserText:
-    """Words of the user that will not change any more; ``final`` carries the whole text."""
+    """Words of the user that will not change any more; ``final`` carries the whole text and all words."""
 
     entry: str
     delta: str

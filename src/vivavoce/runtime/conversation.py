@@ -10,7 +10,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Protocol, runtime_checkable
 
@@ -57,11 +57,14 @@ from vivavoce.runtime.echo import Echo
 from vivavoce.runtime.history import Entry, History
 from vivavoce.runtime.listening import CHUNK, Microphone, StableWords, hums, meant
 from vivavoce.runtime.model import FRAME, Context, Heard, Pcm, Spoken
-from vivavoce.runtime.replying import SILENT, Mouth, Reply, Thoughts, told
+from vivavoce.runtime.replying import SILENT, Mouth, Reply, Thoughts, tokens_of, told
 
 LONGEST_INPUT = 300 * 24_000
 SHORTEST_INPUT = 100 * 24
 MOST_APART = 8
+MOST_ENTRIES = 4000
+MOST_CHARACTERS = 4_000_000
+"""What a client may add to a conversation; turns of the conversation itself are not counted against anybody."""
 URGENT = (Stop, Hush, Played, Configure)
 TAGGED = (Stop, Commit, Add, Delete, Truncate, Retrieve)
 
@@ -86,6 +89,10 @@ class Row(Mouth, Protocol):
         """The final words if nothing more comes; they are found while the steps go on."""
         ...
 
+    def hear_sound(self, sound: np.ndarray) -> Future[Heard]:
+        """The words of a recording (Int16[N]); they are found while the steps go on."""
+        ...
+
     def spare_mouth(self) -> Mouth | None:
         """Another speaking row; None when all are in use."""
         ...
@@ -101,6 +108,26 @@ class Row(Mouth, Protocol):
     def answers(self, ready: bool) -> None:
         """Speech is answered now, with what was prepared or not."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Unheard:
+    """An input that waits until the recordings in it were heard; what comes after it waits too."""
+
+    entries: tuple[Entry | str, ...]
+    heard: dict[int, Future[Heard]]
+    then: Callable[[tuple[Entry | str, ...]], None]
+    tag: object
+
+    def with_words(self) -> tuple[Entry | str, ...]:
+        """The entries, with the words of their sound."""
+        found = list(self.entries)
+        for place, words in self.heard.items():
+            entry, heard = self.entries[place], words.result()
+            assert isinstance(entry, Entry)
+            text = " ".join([entry.written, *(word.text for word in heard.words)]).strip()
+            found[place] = replace(entry, text=text, words=heard.words)
+        return tuple(found)
 
 
 class Conversation:
@@ -125,6 +152,8 @@ class Conversation:
         self._user_entry: str | None = None
         self._floor = False
         self._played: set[int] = set()
+        self._oldest: str | None = None
+        self._unheard: _Unheard | None = None
 
     # ---- inputs ----
 
@@ -137,7 +166,7 @@ class Conversation:
 
     def work(self) -> None:
         """Follows the inputs up to the next sound that has to be heard first."""
-        while self._inputs and self.microphone.waiting < FRAME:
+        while self._inputs and self.microphone.waiting < FRAME and self._unheard is None:
             event = self._inputs.popleft()
             if not isinstance(event, AudioIn):
                 self._do(event)
@@ -147,7 +176,7 @@ class Conversation:
     @property
     def backlog(self) -> int:
         """Samples and events that wait for their turn."""
-        return self.microphone.waiting + sum(len(e.pcm) if isinstance(e, AudioIn) else FRAME for e in self._inputs)
+        return self.microphone.waiting + sum(map(weight, self._inputs))
 
     def _hear_more(self, pcm: Pcm) -> None:
         mic = self.microphone
@@ -180,12 +209,12 @@ class Conversation:
                 case Commit():
                     self._commit_by_hand(tag)
                 case Add(entry, after):
-                    self._add(entry, after)
+                    self._once_heard((entry,), lambda heard: self._add(heard[0], after, entry), tag)
                 case TextIn(text):
-                    self._add(Entry(id=self._new_id("item"), text=text), None)
+                    self._add(Entry(id=self._new_id("item"), text=text))
                     self._answer_if_asked()
                 case ToolResult(call, output):
-                    self._add(Entry(id=self._new_id("item"), kind="result", call=call, output=output), None)
+                    self._add(Entry(id=self._new_id("item"), kind="result", call=call, output=output))
                     self._answer_if_asked()
                 case Delete(entry):
                     self.history.delete(entry)
@@ -197,6 +226,8 @@ class Conversation:
                     self._emit(EntryTruncated(entry, samples))
                 case Retrieve(entry):
                     self._emit(EntryShown(self.history.find(entry)))
+                case Respond(options) if options.input:
+                    self._once_heard(options.input, lambda heard: self._respond(replace(options, input=heard)), tag)
                 case Respond(options):
                     self._respond(options)
                 case _:
@@ -216,14 +247,43 @@ class Conversation:
             if config.turns.kind != "none":
                 self.microphone.heard_to = None
 
-    def _add(self, entry: Entry, after: str | None) -> None:
+    def _once_heard(
+        self, entries: tuple[Entry | str, ...], then: Callable[[tuple[Entry | str, ...]], None], tag: object
+    ) -> None:
+        """Goes on with the entries once those that came as sound alone have words."""
+        heard = {
+            place: self._row.hear_sound(entry.audio)
+            for place, entry in enumerate(entries)
+            if isinstance(entry, Entry) and entry.role == "user" and entry.audio is not None and not entry.said
+        }
+        if heard:
+            self._unheard = _Unheard(entries, heard, then, tag)
+        else:
+            then(entries)
+
+    def _heard_recordings(self) -> bool:
+        """Goes on where the recordings of an input were heard meanwhile; says whether they were."""
+        unheard = self._unheard
+        if unheard is None or not all(words.done() for words in unheard.heard.values()):
+            return False
+        self._unheard = None
+        try:
+            unheard.then(unheard.with_words())
+        except ProtocolError as error:
+            self._refuse("invalid_value", str(error), unheard.tag)
+        return True
+
+    def _add(self, entry: Entry | str, after: str | None = None, came: Entry | None = None) -> None:
+        assert isinstance(entry, Entry)
+        if len(self.history) >= MOST_ENTRIES or self.history.characters + entry.characters > MOST_CHARACTERS:
+            raise ProtocolError(
+                f"A conversation takes {MOST_ENTRIES} items and {MOST_CHARACTERS} characters; delete some first."
+            )
         previous = self.history.add(entry, after)
-        known, entry = entry, self._with_words(entry)
-        self.history.put(entry)
         self._emit(EntryAdded(entry, previous))
         self._emit(EntryDone(entry, previous))
-        if entry is not known:
-            self._emit(UserText(entry.id, entry.text, True, entry.text, entry.words, entry.samples))
+        if entry is not came and entry.spoken:
+            self._emit(UserText(entry.id, entry.said, True, entry.said, entry.words, entry.samples))
         self._drop_prepared()
 
     def _answer_if_asked(self) -> None:
@@ -268,9 +328,10 @@ class Conversation:
     def heard(self, heard: Heard) -> None:
         """What the turn sounds like now."""
         if self._floor and self._user_entry:
+            shown = self._words.count
             delta = self._words.more(heard)
             if delta:
-                self._emit(UserText(self._user_entry, delta))
+                self._emit(UserText(self._user_entry, delta, words=heard.words[shown : self._words.count]))
         self._turn(t.Judged(heard.done, meant(heard.words), hums(heard.words)))
 
     def _heard_whole(self) -> bool:
@@ -416,11 +477,16 @@ class Conversation:
 
     def think(self) -> bool:
         """Takes what the mind has come up with and what was heard as a whole; says whether there was anything."""
-        fresh = self._heard_whole()
+        fresh = self._heard_whole() | self._heard_recordings()
         for reply in self._replies:
             if not reply.ended:
-                fresh |= reply.think()
-                self._after(reply)
+                try:
+                    fresh |= reply.think()
+                except Exception as error:  # ends this answer; those beside it go on
+                    self.broke(told(error), reply)
+                    fresh = True
+                else:
+                    self._after(reply)
         return fresh
 
     def spoke(self, reply: Reply, spoken: Spoken) -> None:
@@ -508,7 +574,7 @@ class Conversation:
 
     def _same_words(self, ready: Reply) -> bool:
         """Whether what was prepared for is what was said: the same history, and the same words at its end."""
-        then, now = ready.context.entries, self.history.entries
+        then, now = ready.context.entries, self._fitting(self.history.entries)
         if not then or len(then) != len(now):
             return False
         return all(a is b for a, b in zip(then[:-1], now[:-1], strict=True)) and then[-1].text == now[-1].text
@@ -535,7 +601,7 @@ class Conversation:
     def _make_reply(self, options: ReplyOptions, mouth: Mouth, likely: Entry | None) -> Reply:
         config = options.over(self.config)
         turn = next(self._numbers)
-        entries = self._about(options) + ((likely,) if likely else ())
+        entries = self._about(options, likely)
         context = Context(
             entries=entries,
             instructions=config.instructions,
@@ -557,28 +623,25 @@ class Conversation:
             released=likely is None,
         )
 
-    def _about(self, options: ReplyOptions) -> tuple[Entry, ...]:
+    def _about(self, options: ReplyOptions, likely: Entry | None) -> tuple[Entry, ...]:
         """What a reply answers; ids of entries were checked when it was asked for."""
         if options.input is None:
-            return self.history.entries
+            return self._fitting(self.history.entries + ((likely,) if likely else ()))
         known = (e for e in options.input if not isinstance(e, str) or self.history.knows(e))
-        return tuple(self.history.find(e) if isinstance(e, str) else self._with_words(e) for e in known)
+        return tuple(self.history.find(e) if isinstance(e, str) else e for e in known)
 
-    def _with_words(self, entry: Entry) -> Entry:
-        """The entry with the words of its sound, if it came as sound alone."""
-        if entry.audio is None or entry.text or entry.role != "user":
-            return entry
-        self._row.hear_anew()
-        sound = entry.audio.astype(np.float32) / 32767
-        for begin in range(0, len(sound), CHUNK):
-            piece = sound[begin : begin + CHUNK]
-            self._row.hear_more(np.pad(piece, (0, -len(piece) % FRAME)))
-        heard = self._row.hear_rest()
-        if self.microphone.heard_to is not None:
-            # the row was in the middle of the user's turn: it hears that again
-            self._row.hear_anew()
-            self.microphone.heard_to = self.microphone.start
-        return replace(entry, text=" ".join(word.text for word in heard.words), words=heard.words)
+    def _fitting(self, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+        """The entries without the oldest where they are more than the window; what is left out stays so."""
+        window = self.config.window
+        if window is None:
+            return entries
+        first = next((place for place, entry in enumerate(entries) if entry.id == self._oldest), 0)
+        sizes = [sum(tokens_of(entry)) for entry in entries]
+        if sum(sizes[first:]) > window.tokens:
+            while first < len(entries) - 1 and sum(sizes[first:]) > window.keep * window.tokens:
+                first += 1
+            self._oldest = entries[first].id
+        return entries[first:]
 
     def _begin_turn(self, reply: Reply) -> None:
         self._turn(t.ReplyBegan(reply.turn))
@@ -617,6 +680,7 @@ class Conversation:
         elif self._reply:
             self._reply.error = message
             self._end_reply("failed")
+            self._next_reply()
         self._refuse("server_error", message)
 
     def close(self) -> None:
@@ -631,6 +695,15 @@ class Conversation:
         """Memory that sound of this conversation takes."""
         kept = sum(e.audio.nbytes for e in self.history.entries if isinstance(e.audio, np.ndarray))
         return kept + 2 * self.microphone.length
+
+
+def weight(event: Input) -> int:
+    """What an input weighs while it waits: its samples; characters and everything else count as samples too."""
+    if isinstance(event, AudioIn):
+        return len(event.pcm)
+    given = (event.entry,) if isinstance(event, Add) else event.options.input if isinstance(event, Respond) else None
+    entries = [entry for entry in given or () if isinstance(entry, Entry)]
+    return FRAME + sum(entry.samples + entry.characters for entry in entries)
 
 
 def _nowhere(entry: Entry) -> str | None:

@@ -15,17 +15,18 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from vivavoce.core.errors import CapacityError
-from vivavoce.runtime.api import AudioIn, AudioOut, Input, Output, SessionConfig
-from vivavoce.runtime.conversation import Conversation
+from vivavoce.runtime.api import AudioOut, Input, Output, SessionConfig
+from vivavoce.runtime.conversation import Conversation, weight
+from vivavoce.runtime.listening import CHUNK
 from vivavoce.runtime.model import FRAME, Context, Heard, Model, Pcm, Say, Spoken, Thought
-from vivavoce.runtime.replying import SILENT, InlineThoughts, Mouth, Thoughts, ThreadThoughts, told
+from vivavoce.runtime.replying import SILENT, InlineThoughts, Mouth, Reply, Thoughts, ThreadThoughts, told
 
 MOST_WAITING_AUDIO = 10 * 24_000
 """Samples that may wait for a slow client before we stop making more."""
@@ -36,6 +37,7 @@ LIVE_GAP = 0.25
 SWITCH_SECONDS = 2e-4
 """For how long a thread may hold Python while the clock waits for it. A step takes Python back hundreds of times, and
 the usual 5 ms would make it late whenever somebody thinks."""
+ResultT = TypeVar("ResultT")
 
 
 @dataclass(slots=True)
@@ -106,6 +108,9 @@ class _EngineRow(_EngineMouth):
     def hear_whole(self) -> Future[Heard]:
         return self._engine.hear_whole(self._index)
 
+    def hear_sound(self, sound: np.ndarray) -> Future[Heard]:
+        return self._engine.hear_sound(sound)
+
     def spare_mouth(self) -> Mouth | None:
         return self._engine.spare_mouth()
 
@@ -170,12 +175,12 @@ class Seat:
 
     @property
     def backlog(self) -> int:
-        """Samples that wait to be heard; other inputs count as a frame."""
+        """What waits to be heard or followed, in samples."""
         return self.sent - self.pulled + self.waiting
 
     def push(self, event: Input) -> None:
         """An input for the next step."""
-        self.sent += _size(event)
+        self.sent += weight(event)
         self.inbox.append(event)
 
     def pull(self) -> bool:
@@ -183,16 +188,21 @@ class Seat:
         came = bool(self.inbox)
         while self.inbox:
             event = self.inbox.popleft()
+            self.pulled += weight(event)
             self.conversation.push(event)
-            self.pulled += _size(event)
         if not self.slow:
             self.conversation.work()
         self.waiting = self.conversation.backlog
         return came
 
 
-def _size(event: Input) -> int:
-    return len(event.pcm) if isinstance(event, AudioIn) else FRAME
+def _safely(seat: Seat, work: Callable[[], ResultT], reply: Reply | None = None) -> ResultT | Literal[True]:
+    """Lets one conversation work; what it stumbles over ends its own reply and not the clock of all."""
+    try:
+        return work()
+    except Exception as error:
+        seat.conversation.broke(told(error), reply)
+        return True
 
 
 class LiveSession:
@@ -343,9 +353,26 @@ class LiveEngine:
 
     def hear_whole(self, row: int) -> Future[Heard]:
         """The final words of a row's turn, if nothing more comes."""
-        work = self.model.hearing.later(self.states[1], row)
-        if self._ears is not None:
-            found = self._ears.submit(work)
+        return self._found(self.model.hearing.later(self.states[1], row), self._ears)
+
+    def hear_sound(self, sound: np.ndarray) -> Future[Heard]:
+        """The words of a recording (Int16[N]), with a state of its own; nobody's turn waits for it."""
+
+        @torch.inference_mode()
+        def work() -> Heard:
+            hearing, active = self.model.hearing, torch.ones(1, dtype=torch.bool)
+            state = hearing.init_state(1)
+            for begin in range(0, len(sound), CHUNK):
+                piece = sound[begin : begin + CHUNK].astype(np.float32) / 32767
+                hearing.step(torch.from_numpy(np.pad(piece, (0, -len(piece) % FRAME)))[None], state, active)
+            return hearing.finish(state, 0)
+
+        return self._found(work, self._pool)
+
+    def _found(self, work: Callable[[], Heard], pool: Executor | None) -> Future[Heard]:
+        """What is found beside the steps, which are woken for it; at once where there are no threads."""
+        if pool is not None:
+            found = pool.submit(work)
             found.add_done_callback(lambda _: self.wake())
             return found
         given: Future[Heard] = Future()
@@ -384,13 +411,13 @@ class LiveEngine:
         did = self._come_and_go()
         seats = list(self._seats.values())
         for seat in seats:
-            did |= seat.pull()
+            did |= _safely(seat, seat.pull)
         did |= self._notice(seats)
         while self._hear(seats):
             did = True
         for seat in seats:
             if not seat.slow:
-                did |= seat.conversation.think()
+                did |= _safely(seat, seat.conversation.think)
         return self._speak(seats) or did
 
     def _come_and_go(self) -> bool:
@@ -432,7 +459,8 @@ class LiveEngine:
             frames, lambda pcm, active: self.model.activity.step(pcm, self.states[0], active).tolist()
         )
         for row, frame in frames.items():
-            self._seats[row].conversation.noticed(frame, results[row] if results else 0.0)
+            seat = self._seats[row]
+            _safely(seat, partial(seat.conversation.noticed, frame, results[row] if results else 0.0))
         return True
 
     def _hear(self, seats: list[Seat]) -> bool:
@@ -447,7 +475,8 @@ class LiveEngine:
             for row in frames:
                 heard = results[row] if results else None
                 if heard is not None:
-                    self._seats[row].conversation.heard(heard)
+                    seat = self._seats[row]
+                    _safely(seat, partial(seat.conversation.heard, heard))
         return bool(by_length)
 
     def _speak(self, seats: list[Seat]) -> bool:
@@ -474,7 +503,7 @@ class LiveEngine:
             spoken = results[mouth]
             if spoken is not None:
                 did = True
-                seat.conversation.spoke(reply, spoken)
+                _safely(seat, partial(seat.conversation.spoke, reply, spoken), reply)
         return did
 
     def _step_mouths(self, mouths: list[int]) -> list[Spoken | None]:

@@ -22,6 +22,8 @@ class Entry:
     kind: Literal["message", "call", "result"] = "message"
     role: Literal["system", "user", "assistant"] = "user"
     text: str = ""
+    written: str = ""
+    """The beginning of ``text`` that was written beside the sound; the rest was said."""
     spoken: bool = False
     audio: np.ndarray | None = None
     samples: int = 0
@@ -33,6 +35,16 @@ class Entry:
     arguments: str = ""
     output: str = ""
     trimmed: bool = False
+
+    @property
+    def said(self) -> str:
+        """What of the text was said."""
+        return self.text[len(self.written) :].lstrip()
+
+    @property
+    def characters(self) -> int:
+        """Length of all that is written in it."""
+        return len(self.text) + len(self.arguments) + len(self.output)
 
     def cut(self, samples: int) -> "Entry":
         """The entry as somebody knows it who heard only so many samples.
@@ -71,6 +83,11 @@ class History:
     def entries(self) -> tuple[Entry, ...]:
         """All, oldest first."""
         return tuple(self._entries)
+
+    @property
+    def characters(self) -> int:
+        """Length of all text in it."""
+        return sum(entry.characters for entry in self._entries)
 
     @property
     def last(self) -> str | None:

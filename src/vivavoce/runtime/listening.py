@@ -147,7 +147,8 @@ class StableWords:
         """Nothing shown."""
         self._last: deque[tuple[str, ...]] = deque(maxlen=AGREED)
         self.shown = ""
-        self._count = 0
+        self.count = 0
+        """How many words are shown."""
 
     def more(self, heard: Heard) -> str:
         """The text that became certain with this hypothesis."""
@@ -160,11 +161,11 @@ class StableWords:
                 break
             same += 1
         certain = min(same, len(heard.words) - 1)
-        if certain <= self._count:
+        if certain <= self.count:
             return ""
-        fresh = " ".join(self._last[-1][self._count : certain])
+        fresh = " ".join(self._last[-1][self.count : certain])
         delta = f" {fresh}" if self.shown else fresh
-        self._count = certain
+        self.count = certain
         self.shown += delta
         return delta
 

@@ -36,12 +36,18 @@ AHEAD_WHILE_PREPARING = 12_000
 
 def text_tokens(text: str) -> int:
     """How text is counted in usage: one token per four bytes."""
-    return -(-len(text.encode()) // 4)
+    return -(-len(text.encode(errors="replace")) // 4)
 
 
 def audio_tokens(samples: int) -> int:
     """How sound is counted in usage: one token per 40 ms."""
     return -(-samples // FRAME)
+
+
+def tokens_of(entry: Entry) -> tuple[int, int]:
+    """Text and audio tokens of an entry; what was said counts as sound."""
+    written = entry.written if entry.spoken else entry.text + entry.arguments + entry.output
+    return text_tokens(written), audio_tokens(entry.samples) if entry.spoken else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,13 +216,16 @@ class Reply:
         self._words: list[Word] = []
         self.samples = 0
         self._thought_all = self._spoke_all = self.ended = False
-        self._fed = False
+        self._fed = self._called = False
         self.restyled: Voice | None = None
         self.error = ""
         self.entries: dict[int, Entry] = {}
         self._do(lambda: self._emit_now(TurnStarted(turn, options, config)))
         if config.audio_out:
-            mouth.begin(config, context.seed)
+            try:
+                mouth.begin(config, context.seed)
+            except Exception as error:  # a voice that cannot be had; the next `think` ends the answer
+                self.error = told(error)
 
     # ---- held back or not ----
 
@@ -249,12 +258,16 @@ class Reply:
 
     def think(self) -> bool:
         """Takes the thoughts that came; says whether there were any."""
+        if self.error:
+            self.end("failed")
+            return True
         pieces = self._thoughts.take()
         for piece in pieces:
             match piece:
                 case Say(text) if text:
                     self._say(text)
-                case Call():
+                case Call() if not (self.config.one_call and self._called):
+                    self._called = True
                     if self._message is None:
                         self._call(piece)
                     else:
@@ -380,12 +393,11 @@ class Reply:
     @property
     def usage(self) -> Usage:
         """What it cost."""
-        entries = self.context.entries
-        words = "".join(e.text + e.arguments + e.output for e in entries if not e.spoken) + self.context.instructions
+        sizes = [tokens_of(entry) for entry in self.context.entries]
         calls = "".join(e.name + e.arguments for e in self.entries.values() if e.kind == "call")
         return Usage(
-            input_text=text_tokens(words),
-            input_audio=sum(audio_tokens(e.samples) for e in entries if e.spoken),
+            input_text=text_tokens(self.context.instructions) + sum(text for text, _ in sizes),
+            input_audio=sum(audio for _, audio in sizes),
             output_text=text_tokens("".join(self._text) + calls),
             output_audio=audio_tokens(self.samples),
         )

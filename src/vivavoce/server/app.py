@@ -4,13 +4,15 @@ import contextlib
 import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, JSONResponse
+from pydantic import BaseModel
+from starlette.datastructures import FormData, Headers
 from starlette.exceptions import HTTPException
-from starlette.middleware.base import RequestResponseEndpoint
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vivavoce.core.errors import CapacityError, ConsentError, StorageError, VivavoceError, VoiceError
@@ -27,18 +29,22 @@ from vivavoce.server import (
     webrtc,
 )
 from vivavoce.server.names import UnknownModel
+from vivavoce.server.replies import ERRORS, error_body
 from vivavoce.server.security import Denied
 from vivavoce.server.service import Service
 from vivavoce.server.settings import Settings
-from vivavoce.server.wire import NotFound, Problem
+from vivavoce.server.wire import NotFound, Problem, problem_of
 
 WEB = Path(__file__).parent / "web"
 SECRET_MAY = ("/v1/realtime/calls",)
 
 
-def error_body(message: str, code: str | None, param: str | None = None, kind: str = "") -> dict[str, Any]:
-    """An error as OpenAI's clients read it."""
-    return {"error": {"message": message, "type": kind or "invalid_request_error", "param": param, "code": code}}
+class Health(BaseModel):
+    """How the server is."""
+
+    status: Literal["ok", "draining"]
+    rows: int
+    free: int
 
 
 class BodyLimit:
@@ -62,8 +68,60 @@ class BodyLimit:
         await self._app(scope, counted, send)
 
 
+class Guard:
+    """Checks callers and sizes before anything is read.
+
+    Plain ASGI: the middleware that Starlette makes of a function would end a stream that broke as if it were whole.
+    """
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self._app, self._service = app, service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Lets through who may pass, with the secret they came with; all others are told why not."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        headers, service = Headers(scope=scope), self._service
+        try:
+            if _guarded(scope["path"]):
+                caller = scope["client"][0] if scope.get("client") else ""
+                secret = service.gate.check(headers, caller, secret_allowed=scope["path"] in SECRET_MAY)
+                scope.setdefault("state", {})["secret"] = secret
+            length = headers.get("content-length", "0")
+            if length.isdigit() and int(length) > service.settings.upload_bytes:
+                raise Denied(413, "too_large", _too_large(service.settings.upload_bytes))
+        except Denied as denied:
+            service.metrics.errors.labels(denied.code).inc()
+            refusal = JSONResponse(error_body(denied.message, denied.code), denied.status)
+            return await refusal(scope, receive, send)
+        await self._app(scope, receive, send)
+
+
 def _too_large(most: int) -> str:
     return f"A request may have {most} bytes at most."
+
+
+class Described(FastAPI):
+    """An application whose OpenAPI description says what `_operations` and `_errors` add to each route."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The description: keys where they are asked for, 400 and not 422 for what is invalid."""
+        if self.openapi_schema is None:
+            schema = super().openapi()
+            schemes = schema.setdefault("components", {}).setdefault("securitySchemes", {})
+            schemes["key"] = {"type": "http", "scheme": "bearer", "description": "Where --api-key was given"}
+            for path, operations in schema["paths"].items():
+                for operation in operations.values():
+                    operation["responses"].pop("422", None)
+                    if _guarded(path):
+                        operation["security"] = [{"key": []}, {}]
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schema["components"]["schemas"].pop(unused, None)
+        return super().openapi()
+
+
+def _guarded(path: str) -> bool:
+    return path.startswith("/v1/") or path == "/metrics"
 
 
 def create_app(engine: LiveEngine, settings: Settings | None = None) -> FastAPI:
@@ -77,14 +135,29 @@ def create_app(engine: LiveEngine, settings: Settings | None = None) -> FastAPI:
         engine.stop()
         service.voices.close()
 
-    summary = "Speech to speech for OpenAI's clients"
-    app = FastAPI(title="vivavoce", version="1", summary=summary, lifespan=lifespan)
+    app = Described(
+        title="vivavoce",
+        version="1",
+        summary="Speech to speech for OpenAI's clients",
+        description="Live conversations are a WebSocket at `/v1/realtime`, which OpenAPI cannot describe: "
+        "its events are in docs/realtime.md.",
+        lifespan=lifespan,
+    )
     app.state.service = service
     for module in (realtime, models, speech, transcription, chat, voice_routes, secret_routes, webrtc):
         app.include_router(module.router(service))
     app.include_router(character.router())
     app.add_middleware(BodyLimit, most=service.settings.upload_bytes)  # first, so that it is nearest to what reads
+    app.add_middleware(Guard, service=service)
     _operations(app, service)
+    if service.settings.origins:  # last, so that it is outermost: it answers preflights, which carry no key
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=service.settings.origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["Location"],
+        )
     _errors(app, service)
     _page(app)
     return app
@@ -116,32 +189,24 @@ def _allowed(app: FastAPI, path: str) -> str:
 
 def _operations(app: FastAPI, service: Service) -> None:
     @app.get("/healthz", summary="Is the server alive", tags=["operations"])
-    async def health() -> dict[str, Any]:
+    async def health() -> Health:
         """Whether it takes conversations, and how many more."""
-        state = "draining" if service.draining else "ok"
-        return {"status": state, "rows": service.engine.rows, "free": service.engine.rows - service.engine.taken}
+        rows, taken = service.engine.rows, service.engine.taken
+        return Health(status="draining" if service.draining else "ok", rows=rows, free=rows - taken)
 
-    @app.get("/metrics", summary="Prometheus counters", tags=["operations"], response_class=Response)
+    text = {200: {"description": "Prometheus' text format", "content": {"text/plain": {"schema": {"type": "string"}}}}}
+    refusals = {status: ERRORS[status] for status in (401, 403, 429)}
+
+    @app.get(
+        "/metrics",
+        summary="Prometheus counters",
+        tags=["operations"],
+        response_class=Response,
+        responses={**refusals, **text},
+    )
     async def metrics() -> Response:
         """All counters."""
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
-
-    @app.middleware("http")
-    async def guard(request: Request, call_next: RequestResponseEndpoint) -> Response:
-        """Checks callers and sizes before anything is read."""
-        path = request.url.path
-        try:
-            if path.startswith("/v1/") or path == "/metrics":
-                caller = request.client.host if request.client else ""
-                secret = service.gate.check(request.headers, caller, secret_allowed=path in SECRET_MAY)
-                request.state.secret = secret
-            length = request.headers.get("content-length", "0")
-            if length.isdigit() and int(length) > service.settings.upload_bytes:
-                raise Denied(413, "too_large", _too_large(service.settings.upload_bytes))
-        except Denied as denied:
-            service.metrics.errors.labels(denied.code).inc()
-            return JSONResponse(error_body(denied.message, denied.code), denied.status)
-        return await call_next(request)
 
 
 def _errors(app: FastAPI, service: Service) -> None:
@@ -152,11 +217,16 @@ def _errors(app: FastAPI, service: Service) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
-        found = error.errors()[0]
-        if found["type"] == "json_invalid":
+        errors = error.errors()
+        if errors[0]["type"] == "json_invalid":
             return answer(400, "The body is not JSON.", "invalid_json")
-        param = ".".join(str(step) for step in found["loc"][1:]) or None
-        return answer(400, f"Invalid value for '{param}': {found['msg']}.", "invalid_value", param)
+        inside = [found for found in errors if found["loc"][0] == "body" and len(found["loc"]) > 1]
+        if not inside:  # the path, the query, or a body that is not there
+            name = str(errors[0]["loc"][-1])
+            return answer(400, f"Invalid value for '{name}': {errors[0]['msg']}.", "invalid_value", name)
+        body = dict(error.body) if isinstance(error.body, FormData) else error.body
+        found = problem_of([{**each, "loc": each["loc"][1:]} for each in inside], body)
+        return answer(400, found.message, found.code, found.param or None)
 
     @app.exception_handler(Problem)
     async def problem(_: Request, error: Problem) -> Response:

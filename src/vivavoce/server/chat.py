@@ -30,15 +30,15 @@ from vivavoce.runtime.api import (
     Usage,
 )
 from vivavoce.runtime.history import Entry
-from vivavoce.runtime.model import Tool
 from vivavoce.server.formats import to_int16
-from vivavoce.server.items import base64_bytes
+from vivavoce.server.items import base64_bytes, user_entry
 from vivavoce.server.names import check_model
-from vivavoce.server.replies import ERRORS, sse
+from vivavoce.server.replies import ERRORS, broken, sse
 from vivavoce.server.service import Service
+from vivavoce.server.sessions import choice_of, tool_of
 from vivavoce.server.sound_files import read_upload, whole_file
 from vivavoce.server.speech import first_of, wanted_voice
-from vivavoce.server.wire import Problem, VoiceId
+from vivavoce.server.wire import JsonObject, Name, NamedTool, Problem, Text, VoiceId
 
 KEPT_SECONDS = 3600
 KEPT = 1000
@@ -48,7 +48,7 @@ class TextPart(BaseModel):
     """Written."""
 
     type: Literal["text"]
-    text: str
+    text: Text
 
 
 class SoundData(BaseModel):
@@ -68,43 +68,49 @@ class SoundPart(BaseModel):
 class AudioReference(BaseModel):
     """An earlier spoken answer."""
 
-    id: str
+    id: Name
 
 
 class FunctionCallBody(BaseModel):
     """What was called."""
 
-    name: str
-    arguments: str
+    name: Name
+    arguments: Text
 
 
 class ToolCallBody(BaseModel):
     """An earlier call."""
 
-    id: str
+    id: Name
     type: Literal["function"] = "function"
     function: FunctionCallBody
 
 
-Part = Annotated[TextPart | SoundPart, Field(discriminator="type")]
+class OtherPart(BaseModel):
+    """What can be sent to others; here it is refused."""
+
+    type: Literal["image_url", "file", "refusal"]
+
+
+Part = Annotated[TextPart | SoundPart | OtherPart, Field(discriminator="type")]
 
 
 class Message(BaseModel):
     """One message of the conversation."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[Part] | None = None
+    content: Text | list[Part] | None = None
     audio: AudioReference | None = None
     tool_calls: list[ToolCallBody] | None = None
-    tool_call_id: str | None = None
+    tool_call_id: Name | None = None
 
 
 class FunctionBody(BaseModel):
     """A function that may be called."""
 
     name: str = Field(min_length=1, max_length=64)
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
+    description: Text | None = None
+    parameters: JsonObject | None = None
 
 
 class ToolBody(BaseModel):
@@ -117,7 +123,7 @@ class ToolBody(BaseModel):
 class NamedFunction(BaseModel):
     """Only its name."""
 
-    name: str
+    name: Name
 
 
 class ChoiceBody(BaseModel):
@@ -130,24 +136,87 @@ class ChoiceBody(BaseModel):
 class AudioParams(BaseModel):
     """How the answer sounds."""
 
-    voice: str | VoiceId
+    voice: Text | VoiceId
     format: Literal["wav", "aac", "mp3", "flac", "opus", "pcm16"]
 
 
-class ChatRequest(BaseModel):
-    """A conversation to be continued; sampling options of OpenAI's are taken and change nothing."""
+class StreamOptions(BaseModel):
+    """What else a stream tells."""
 
-    model: str
+    include_usage: bool = False
+
+
+class ResponseFormat(BaseModel):
+    """How the answer is written; only as text."""
+
+    type: Literal["text", "json_object", "json_schema"]
+
+
+class ChatRequest(BaseModel):
+    """A conversation to be continued; other options of OpenAI's (temperature, stop …) are taken and change nothing."""
+
+    model: Name
     messages: list[Message] = Field(min_length=1, max_length=1000)
     modalities: list[Literal["text", "audio"]] | None = None
     audio: AudioParams | None = None
     tools: list[ToolBody] | None = None
-    tool_choice: Literal["auto", "none", "required"] | ChoiceBody = "auto"
-    stream: bool = False
-    n: Literal[1] = 1
+    tool_choice: Literal["auto", "none", "required"] | ChoiceBody | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
+    logprobs: bool | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: Literal[1] | None = None
     max_tokens: int | None = Field(default=None, ge=1)
     max_completion_tokens: int | None = Field(default=None, ge=1)
     seed: int = Field(default=0, ge=0, le=2**62)
+
+
+_COUNT = {"type": "integer", "minimum": 0}
+_WORDS = {"type": ["string", "null"]}
+COMPLETION: dict[str, Any] = {
+    "type": "object",
+    "required": ["id", "object", "created", "model", "choices", "usage"],
+    "properties": {
+        "id": {"type": "string"},
+        "object": {"const": "chat.completion"},
+        "created": _COUNT,
+        "model": {"type": "string"},
+        "choices": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 1,
+            "items": {
+                "type": "object",
+                "required": ["index", "message", "finish_reason"],
+                "properties": {
+                    "index": {"const": 0},
+                    "finish_reason": {"enum": ["stop", "length", "tool_calls"]},
+                    "message": {
+                        "type": "object",
+                        "required": ["role", "content"],
+                        "properties": {
+                            "role": {"const": "assistant"},
+                            "content": _WORDS,
+                            "audio": {
+                                "type": "object",
+                                "required": ["id", "data", "expires_at", "transcript"],
+                                "properties": {"data": {"type": "string", "contentEncoding": "base64"}},
+                            },
+                            "tool_calls": {"type": "array", "items": {"$ref": "#/components/schemas/ToolCallBody"}},
+                        },
+                    },
+                },
+            },
+        },
+        "usage": {
+            "type": "object",
+            "required": ["prompt_tokens", "completion_tokens", "total_tokens"],
+            "properties": {"prompt_tokens": _COUNT, "completion_tokens": _COUNT, "total_tokens": _COUNT},
+        },
+    },
+}
+"""What an answer that is not streamed looks like."""
 
 
 @dataclass(slots=True)
@@ -197,9 +266,7 @@ async def entries_of(request: ChatRequest, answers: SpokenAnswers) -> tuple[str,
                 raise Problem("A tool message needs a tool_call_id.", "missing_required_parameter", where)
             entries.append(Entry(id=name, kind="result", call=message.tool_call_id, output=text))
         elif message.role == "user":
-            sound = np.concatenate(sounds) if sounds else None
-            length = 0 if sound is None else len(sound)
-            entries.append(Entry(id=name, text=text, spoken=sound is not None, audio=sound, samples=length))
+            entries.append(user_entry(name, text, sounds))
         else:
             if message.audio is not None:
                 text = answers.text(message.audio.id)
@@ -224,6 +291,9 @@ async def _content(message: Message, where: str) -> tuple[str, list[np.ndarray]]
         return message.content or "", []
     texts, sounds = [], []
     for number, part in enumerate(message.content):
+        if isinstance(part, OtherPart):
+            refused = f"A part of type '{part.type}' is not supported by this server; send text or audio."
+            raise Problem(refused, "not_supported", f"{where}.content[{number}]")
         if isinstance(part, TextPart):
             texts.append(part.text)
         else:
@@ -242,24 +312,26 @@ def config_of(service: Service, request: ChatRequest, instructions: str) -> Sess
         raise Problem("AAC is not supported; use wav, mp3, flac, opus or pcm16.", "not_supported", "audio.format")
     if spoken and request.stream and request.audio is not None and request.audio.format != "pcm16":
         raise Problem("A stream of sound is pcm16; set audio.format to 'pcm16'.", "invalid_value", "audio.format")
+    if request.response_format is not None and request.response_format.type != "text":
+        message = "Answers in JSON are not supported; declare a function and force it with tool_choice."
+        raise Problem(message, "not_supported", "response_format")
+    if request.logprobs:
+        raise Problem("The answer has no log probabilities; leave logprobs out.", "not_supported", "logprobs")
     tools = tuple(
-        Tool(
-            name=tool.function.name,
-            description=tool.function.description or "",
-            parameters=tool.function.parameters or {},
-        )
-        for tool in request.tools or []
+        tool_of(each.name, each.description, each.parameters, f"tools[{index}].function.parameters")
+        for index, each in enumerate(tool.function for tool in request.tools or [])
     )
-    choice = request.tool_choice if isinstance(request.tool_choice, str) else request.tool_choice.function.name
-    if choice not in ("auto", "none", "required", *(tool.name for tool in tools)):
-        raise Problem(f"The tool '{choice}' is not among the tools.", "invalid_value", "tool_choice")
+    choice = request.tool_choice or "auto"
+    if isinstance(choice, ChoiceBody):
+        choice = NamedTool(type="function", name=choice.function.name)
     voice = request.audio.voice if request.audio else "default"
     return SessionConfig(
         instructions=instructions,
         voice=wanted_voice(service, voice, None, 1.0),
         audio_out=spoken,
         tools=tools,
-        tool_choice=choice,
+        tool_choice=choice_of(choice, tools, "tool_choice"),
+        one_call=request.parallel_tool_calls is False,
         turns=TurnConfig(kind="none"),
         max_output_tokens=request.max_completion_tokens or request.max_tokens,
         seed=request.seed,
@@ -291,7 +363,7 @@ def router(service: Service) -> APIRouter:
     """The endpoint."""
     routes = APIRouter(prefix="/v1/chat", tags=["chat"])
     answers = SpokenAnswers()
-    content = {"application/json": {}, "text/event-stream": {}}
+    content = {"application/json": {"schema": COMPLETION}, "text/event-stream": {"schema": {"type": "string"}}}
     described = {**ERRORS, 200: {"description": "The answer", "content": content}}
 
     @routes.post("/completions", summary="Continue a conversation", response_class=Response, responses=described)
@@ -300,11 +372,13 @@ def router(service: Service) -> APIRouter:
         check_model(request.model, "chat")
         instructions, entries = await entries_of(request, answers)
         config = config_of(service, request, instructions)
+        enough = (AudioOut,) if config.audio_out else (TextOut, ToolCall)
         inputs: list[Input] = [*(Add(entry) for entry in entries), Respond()]
-        outputs = await first_of(_checked(service.one_turn(config, inputs)))
+        outputs = await first_of(_checked(service.one_turn(config, inputs)), enough)
         head = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": request.model}
         if request.stream:
-            return StreamingResponse(_stream(outputs, head, config, answers), media_type="text/event-stream")
+            chunks = _stream(outputs, head, request, config, answers)
+            return StreamingResponse(chunks, media_type="text/event-stream")
         return JSONResponse(await _whole(outputs, head, request, config, answers))
 
     return routes
@@ -340,8 +414,8 @@ async def _whole(
                 ended = output
             case _:
                 pass
-    if ended is None or ended.why == "failed":
-        raise VivavoceError(ended.error if ended else "The answer was lost; ask again.")
+    if ended is None:
+        raise VivavoceError("The answer was lost; ask again.")
     text = "".join(texts)
     message: dict[str, Any] = {"role": "assistant", "content": text or None, "refusal": None}
     if config.audio_out and request.audio is not None and sound:
@@ -357,32 +431,46 @@ async def _whole(
 
 
 async def _stream(
-    outputs: AsyncIterator[Output], head: dict[str, Any], config: SessionConfig, answers: SpokenAnswers
+    outputs: AsyncIterator[Output],
+    head: dict[str, Any],
+    request: ChatRequest,
+    config: SessionConfig,
+    answers: SpokenAnswers,
 ) -> AsyncIterator[str]:
-    def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> str:
+    counted = request.stream_options is not None and request.stream_options.include_usage
+
+    def chunk(delta: dict[str, Any] | None, finish: str | None = None, usage: dict[str, Any] | None = None) -> str:
         choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
-        return sse({**head, "object": "chat.completion.chunk", "choices": [choice], **more})
+        choices = [] if delta is None else [choice]
+        more = {"usage": usage} if counted else {}
+        return sse({**head, "object": "chat.completion.chunk", "choices": choices, **more})
 
     yield chunk({"role": "assistant"})
     texts: list[str] = []
     calls: list[dict[str, Any]] = []
     key = f"audio_{secrets.token_hex(12)}"
-    async for output in outputs:
-        match output:
-            case TextOut():
-                texts.append(output.delta)
-                spoken = {"audio": {"id": key, "transcript": output.delta}}
-                yield chunk(spoken if config.audio_out else {"content": output.delta})
-            case AudioOut():
-                data = base64.b64encode(to_int16(output.pcm).tobytes()).decode()
-                yield chunk({"audio": {"id": key, "data": data}})
-            case ToolCall():
-                calls.append(_call(output))
-                yield chunk({"tool_calls": [{"index": len(calls) - 1, **calls[-1]}]})
-            case TurnEnded():
-                if config.audio_out and texts:
-                    yield chunk({"audio": {"id": key, "expires_at": answers.keep_as(key, "".join(texts))}})
-                yield chunk({}, _finish(output.why, calls), usage=usage_of(output.usage))
-            case _:
-                pass
+    try:
+        async for output in outputs:
+            match output:
+                case TextOut():
+                    texts.append(output.delta)
+                    spoken = {"audio": {"id": key, "transcript": output.delta}}
+                    yield chunk(spoken if config.audio_out else {"content": output.delta})
+                case AudioOut():
+                    data = base64.b64encode(to_int16(output.pcm).tobytes()).decode()
+                    yield chunk({"audio": {"id": key, "data": data}})
+                case ToolCall():
+                    calls.append(_call(output))
+                    yield chunk({"tool_calls": [{"index": len(calls) - 1, **calls[-1]}]})
+                case TurnEnded():
+                    if config.audio_out and texts:
+                        yield chunk({"audio": {"id": key, "expires_at": answers.keep_as(key, "".join(texts))}})
+                    yield chunk({}, _finish(output.why, calls))
+                    if counted:
+                        yield chunk(None, usage=usage_of(output.usage))
+                case _:
+                    pass
+    except (VivavoceError, Problem) as error:
+        yield sse(broken(error))
+        return
     yield sse("[DONE]")

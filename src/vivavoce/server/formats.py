@@ -47,8 +47,8 @@ def to_float(pcm: np.ndarray) -> Pcm:
 
 
 def to_int16(pcm: np.ndarray) -> np.ndarray:
-    """Samples between -1 and 1 as 16 bit."""
-    return (np.clip(pcm, -1, 1) * 32767).astype(np.int16)
+    """Samples between -1 and 1 as 16 bit; the inverse of `to_float`."""
+    return np.clip(np.rint(pcm * np.float32(32768)), -32768, 32767).astype(np.int16)
 
 
 class Decoder:

@@ -50,24 +50,23 @@ def entry_of(item: WireItem, format_name: str, new_id: Callable[[str], str], par
         return Entry(id=name, kind="result", call=item.call_id, output=item.output)
     if isinstance(item, SystemMessage | AssistantMessage):
         return Entry(id=name, role=item.role, text="".join(part.text for part in item.content))
-    texts, sounds = [], []
+    texts = [part.text for part in item.content if isinstance(part, InputText)]
+    said, sounds = [], []
     for index, part in enumerate(item.content):
-        if isinstance(part, InputText):
-            texts.append(part.text)
         if isinstance(part, InputAudio):
-            if part.transcript:
-                texts.append(part.transcript)
+            said += [part.transcript] if part.transcript else []
             if part.audio:
                 sounds.append(sound_of(part.audio, format_name, f"{param}.content[{index}].audio"))
-    sound = np.concatenate(sounds) if sounds else None
-    return Entry(
-        id=name,
-        role="user",
-        text="\n".join(texts),
-        spoken=sound is not None,
-        audio=sound,
-        samples=0 if sound is None else len(sound),
-    )
+    return user_entry(name, "\n".join(texts), sounds, "\n".join(said))
+
+
+def user_entry(name: str, written: str, sounds: list[np.ndarray], said: str = "") -> Entry:
+    """What a user wrote and said in one message; ``said``, where it is known already, is not listened to."""
+    if not sounds:
+        return Entry(id=name, text="\n".join(filter(None, (written, said))))
+    sound = np.concatenate(sounds)
+    text = " ".join(filter(None, (written, said)))
+    return Entry(id=name, text=text, written=written, spoken=True, audio=sound, samples=len(sound))
 
 
 def item_of(entry: Entry, format_name: str = "", transcript: bool = True, empty: bool = False) -> dict[str, Any]:
@@ -81,13 +80,14 @@ def item_of(entry: Entry, format_name: str = "", transcript: bool = True, empty:
     part: dict[str, Any]
     if entry.spoken:
         kind = "output_audio" if entry.role == "assistant" else "input_audio"
-        part = {"type": kind, "transcript": entry.text if transcript else None}
+        part = {"type": kind, "transcript": entry.said if transcript else None}
         if format_name and entry.audio is not None:
             encoded = Encoder(format_name)(to_float(entry.audio), last=True)
             part["audio"] = base64.b64encode(encoded).decode()
     else:
         part = {"type": "output_text" if entry.role == "assistant" else "input_text", "text": entry.text}
-    return {**head, "type": "message", "role": entry.role, "content": [] if empty else [part]}
+    written = [{"type": "input_text", "text": entry.written}] if entry.written else []
+    return {**head, "type": "message", "role": entry.role, "content": [] if empty else [part, *written]}
 
 
 def logprobs_of(words: tuple[Word, ...]) -> list[dict[str, Any]]:

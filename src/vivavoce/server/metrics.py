@@ -58,37 +58,38 @@ class TurnWatch:
     def __init__(self, metrics: Metrics, engine: LiveEngine) -> None:
         self._metrics, self._engine = metrics, engine
         self._asked: float | None = None
-        self._first: float | None = None
+        self._began: dict[int, float] = {}
+        self._first: dict[int, float] = {}
 
     def see(self, output: Output) -> None:
         """One output."""
         match output:
             case api.Committed():
                 self._asked = time.perf_counter()
-            case api.TurnStarted():
-                self._first = None
-                self._asked = self._asked or time.perf_counter()
-            case api.AudioOut() if self._first is None and self._asked is not None:
-                self._first = time.perf_counter() - self._asked
-                self._metrics.first_audio.observe(self._first)
+            case api.TurnStarted(turn, options, _):
+                asked = None if options.apart else self._asked
+                self._began[turn] = time.perf_counter() if asked is None else asked
+            case api.AudioOut(turn) if turn in self._began and turn not in self._first:
+                self._first[turn] = time.perf_counter() - self._began[turn]
+                self._metrics.first_audio.observe(self._first[turn])
             case api.Silenced():
                 self._metrics.interruptions.inc()
-            case api.Refused(code):
-                self._metrics.errors.labels(code).inc()
             case api.TurnEnded(turn, why, heard, _, error):
                 self._metrics.turns.labels(why).inc()
+                first = self._first.pop(turn, None)
+                if self._began.pop(turn, None) == self._asked:
+                    self._asked = None
                 stats = self._engine.stats
                 line = {
                     "turn": turn,
                     "why": why,
                     "heard_ms": heard // 24,
-                    "first_audio_ms": None if self._first is None else round(1000 * self._first, 1),
+                    "first_audio_ms": None if first is None else round(1000 * first, 1),
                     "rows": self._engine.taken,
                     "queue": self._engine.backlog(),
                     "step_p50_ms": round(1000 * stats.quantile(0.5), 2),
                     "step_p95_ms": round(1000 * stats.quantile(0.95), 2),
                 }
                 log.info(json.dumps(line | ({"error": error} if error else {})))
-                self._asked = None
             case _:
                 pass

@@ -44,7 +44,7 @@ def router(service: Service) -> APIRouter:
     async def model(model: str) -> ModelObject:
         """Whether there is a model of this name."""
         if model not in names():
-            raise UnknownModel(model, "realtime")
+            raise UnknownModel(model)
         return ModelObject(id=model)
 
     return routes

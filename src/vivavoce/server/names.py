@@ -6,21 +6,24 @@ from vivavoce.core.voice import Voice
 OURS = "vivavoce-mini"
 MODELS: dict[str, tuple[str, ...]] = {
     "realtime": (
-        *("gpt-realtime", "gpt-realtime-mini", "gpt-realtime-1.5", "gpt-realtime-2", "gpt-realtime-2.1"),
-        *(
-            "gpt-realtime-2.1-mini",
-            "gpt-realtime-2025-08-28",
-            "gpt-4o-realtime-preview",
-            "gpt-4o-mini-realtime-preview",
-        ),
-        *("gpt-realtime-whisper", "gpt-live-transcribe"),
+        *("gpt-realtime", "gpt-realtime-2025-08-28", "gpt-realtime-1.5", "gpt-realtime-2", "gpt-realtime-2.1"),
+        *("gpt-realtime-2.1-mini", "gpt-realtime-mini", "gpt-realtime-mini-2025-10-06"),
+        *("gpt-realtime-mini-2025-12-15", "gpt-4o-realtime-preview", "gpt-4o-realtime-preview-2024-10-01"),
+        *("gpt-4o-realtime-preview-2024-12-17", "gpt-4o-realtime-preview-2025-06-03", "gpt-4o-mini-realtime-preview"),
+        *("gpt-4o-mini-realtime-preview-2024-12-17", "gpt-realtime-whisper", "gpt-live-transcribe"),
+        *("gpt-audio-1.5", "gpt-audio-mini", "gpt-audio-mini-2025-10-06", "gpt-audio-mini-2025-12-15"),
     ),
     "speech": ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15"),
     "transcription": (
         *("whisper-1", "gpt-transcribe", "gpt-4o-transcribe", "gpt-4o-mini-transcribe"),
         "gpt-4o-mini-transcribe-2025-12-15",
     ),
-    "chat": ("gpt-audio", "gpt-audio-1.5", "gpt-audio-mini", "gpt-4o-audio-preview", "gpt-4o-mini-audio-preview"),
+    "chat": (
+        *("gpt-audio", "gpt-audio-1.5", "gpt-audio-mini", "gpt-audio-mini-2025-10-06", "gpt-audio-mini-2025-12-15"),
+        *("gpt-4o-audio-preview", "gpt-4o-audio-preview-2024-10-01", "gpt-4o-audio-preview-2024-12-17"),
+        *("gpt-4o-audio-preview-2025-06-03", "gpt-4o-mini-audio-preview"),
+        "gpt-4o-mini-audio-preview-2024-12-17",
+    ),
 }
 VOICES: dict[str, str] = {
     "alloy": "a calm voice of medium pitch",
@@ -43,9 +46,9 @@ VOICES: dict[str, str] = {
 class UnknownModel(Exception):
     """Nobody here answers to this name; says what was asked for, and what there is."""
 
-    def __init__(self, name: str, kind: str) -> None:
-        known = ", ".join((OURS, *MODELS[kind]))
-        super().__init__(f"The model '{name}' does not exist here; for this use: {known}.")
+    def __init__(self, name: str, kind: str = "") -> None:
+        known = MODELS[kind] if kind else dict.fromkeys(name for group in MODELS.values() for name in group)
+        super().__init__(f"The model '{name}' does not exist here; there are: {', '.join((OURS, *known))}.")
 
 
 def check_model(name: str, kind: str) -> str:

@@ -54,6 +54,10 @@ class _Response:
     output: dict[int, dict[str, Any]]
 
 
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
 def _no_limits() -> list[dict[str, Any]]:
     return []
 
@@ -130,7 +134,7 @@ class Wire:
             if len(message) > w.MOST_EVENT_BYTES:
                 raise Problem(f"An event may have {w.MOST_EVENT_BYTES} bytes at most.", "event_too_large")
             try:
-                data = json.loads(message)
+                data = json.loads(message, parse_constant=_no_constant)
             except (ValueError, RecursionError) as error:
                 raise Problem("The message is not JSON.", "invalid_json") from error
             if not isinstance(data, dict):
@@ -151,7 +155,7 @@ class Wire:
         except ValidationError as error:
             if error.errors()[0]["type"] == "union_tag_invalid" and not error.errors()[0]["loc"]:
                 raise Problem(f"There is no client event '{data['type']}'.", "invalid_event", "type") from error
-            raise problem_of(error, data) from error
+            raise problem_of(error.errors(), data) from error
 
     def _follow(self, event: Any, event_id: str | None) -> tuple[list[Input], Events]:
         match event:
@@ -318,7 +322,7 @@ class Wire:
             return []
         kind = "conversation.item.input_audio_transcription"
         place = {"item_id": output.entry, "content_index": 0}
-        certain = self.session.include is not None
+        certain = bool(self.session.include)
         events = []
         if output.delta:
             logprobs = logprobs_of(output.words[-len(output.delta.split()) :]) if certain and output.words else None

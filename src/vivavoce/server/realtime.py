@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import time
 from typing import Any
 
@@ -10,49 +11,103 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from starlette.websockets import WebSocketState
 
 from vivavoce.core.errors import CapacityError
-from vivavoce.runtime.api import Respond, TurnEnded, TurnStarted
+from vivavoce.runtime.api import Input, Output, Respond, TurnEnded, TurnStarted
 from vivavoce.runtime.engine import LiveSession
 from vivavoce.server.names import UnknownModel, check_model
-from vivavoce.server.protocol import Wire
+from vivavoce.server.protocol import Events, Wire
 from vivavoce.server.security import Bucket, Denied
 from vivavoce.server.service import Service
 from vivavoce.server.sessions import first_session, updated
 from vivavoce.server.wire import Problem, TranscriptionSession
 
+log = logging.getLogger(__name__)
 EXTENSION = "vivavoce.playback"
 SLOW_CLIENT_SECONDS = 30.0
+
+
+class Line:
+    """One client whatever the transport: what it sends is counted and limited, what it is told is watched."""
+
+    def __init__(self, service: Service, wire: Wire) -> None:
+        """Rates begin to count."""
+        self.service, self.wire = service, wire
+        self._events = Bucket(service.settings.events_per_minute)
+        self._responses = Bucket(service.settings.responses_per_minute)
+        self._watch = service.metrics.watch()
+        self._at_work: dict[int, contextlib.ExitStack] = {}
+        wire.limits = self._limits
+
+    def _limits(self) -> list[dict[str, Any]]:
+        return [self._responses.limits("requests")]
+
+    def take(self, payload: str | bytes) -> tuple[list[Input], Events]:
+        """What a message asks for, as far as the rates allow it, and what is to be said at once."""
+        now = time.monotonic()
+        if not self._events.take(now):
+            return [], [self.wire.error("Too many events; this one is lost.", "rate_limit_exceeded")]
+        inputs, events = self.wire.receive(payload)
+        if any(isinstance(event, Respond) for event in inputs) and not self._responses.take(now):
+            return [], [*events, self.wire.error("Too many responses in a minute.", "rate_limit_exceeded")]
+        return inputs, events
+
+    def follow(self, output: Output) -> Events:
+        """The events that say what happened; an answer counts as work until it has ended."""
+        self._watch.see(output)
+        if isinstance(output, TurnStarted):
+            working = self._at_work[output.turn] = contextlib.ExitStack()
+            working.enter_context(self.service.working())
+        if isinstance(output, TurnEnded) and (working := self._at_work.pop(output.turn, None)):
+            working.close()
+        return self.wire.emit(output)
+
+    async def hand(self, session: LiveSession, event: Input) -> Events:
+        """Gives an input to the conversation; says so when it could not be taken."""
+        try:
+            await session.send(event)
+        except CapacityError as error:
+            return [self.wire.error(str(error), "input_backlog_full")]
+        return []
+
+    def count(self, events: Events) -> None:
+        """Counts the errors among what is sent."""
+        for event in events:
+            if event["type"] == "error":
+                self.service.metrics.errors.labels(event["error"]["code"]).inc()
+
+    def close(self) -> None:
+        """Nobody waits for its answers any more."""
+        for working in self._at_work.values():
+            working.close()
+        self._at_work.clear()
 
 
 class Connection:
     """One client on a WebSocket."""
 
-    def __init__(self, socket: WebSocket, service: Service, wire: Wire) -> None:
-        self._socket, self._service, self.wire = socket, service, wire
+    def __init__(self, socket: WebSocket, line: Line) -> None:
+        self._socket, self._line = socket, line
+        self._settings = line.service.settings
         self._sending = asyncio.Lock()
-        self._events = Bucket(service.settings.events_per_minute)
-        self._responses = Bucket(service.settings.responses_per_minute)
-        self._watch = service.metrics.watch()
-        self._at_work: dict[int, contextlib.ExitStack] = {}
 
-    def limits(self) -> list[dict[str, Any]]:
-        """For rate_limits.updated."""
-        return [self._responses.limits("requests")]
-
-    async def send(self, events: list[dict[str, Any]]) -> None:
+    async def send(self, events: Events) -> None:
         """Writes events in their order; waits for the client, but not for ever."""
         if not events:
             return
-        async with self._sending, asyncio.timeout(SLOW_CLIENT_SECONDS):
-            for event in events:
-                await self._socket.send_text(json.dumps(event))
+        self._line.count(events)
+        try:
+            async with self._sending, asyncio.timeout(SLOW_CLIENT_SECONDS):
+                for event in events:
+                    await self._socket.send_text(json.dumps(event))
+        except TimeoutError as error:
+            raise _Slow from error
 
     async def hold(self, session: LiveSession) -> None:
         """The conversation, until one side ends it."""
-        await self.send(self.wire.hello())
+        await self.send(self._line.wire.hello())
         tasks = [asyncio.create_task(self._read(session)), asyncio.create_task(self._write(session))]
         try:
             done, _ = await asyncio.wait(
-                tasks, timeout=self._service.settings.session_seconds, return_when=asyncio.FIRST_COMPLETED
+                tasks, timeout=self._settings.session_seconds, return_when=asyncio.FIRST_COMPLETED
             )
             if not done:
                 await self._farewell("The session has reached its maximum length; open another one.", "session_expired")
@@ -61,49 +116,38 @@ class Connection:
                     task.result()
         except TimeoutError:
             await self._farewell("Nothing was sent for too long.", "session_idle")
+        except _Slow:
+            log.info("a client read nothing for %.0f s and was left", SLOW_CLIENT_SECONDS)
         finally:
-            for working in self._at_work.values():
-                working.close()
+            self._line.close()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _farewell(self, message: str, code: str) -> None:
         with contextlib.suppress(Exception):
-            await self.send([self.wire.error(message, code)])
+            await self.send([self._line.wire.error(message, code)])
             await self._socket.close(1001, message)
 
     async def _read(self, session: LiveSession) -> None:
         while True:
-            async with asyncio.timeout(self._service.settings.idle_seconds):
+            async with asyncio.timeout(self._settings.idle_seconds):
                 message = await self._socket.receive()
             if message["type"] == "websocket.disconnect":
                 return
             text = message.get("text")
-            payload = text if text is not None else message.get("bytes") or b""
-            if not self._events.take(time.monotonic()):
-                await self.send([self.wire.error("Too many events; this one is lost.", "rate_limit_exceeded")])
-                continue
-            inputs, events = self.wire.receive(payload)
+            inputs, events = self._line.take(text if text is not None else message.get("bytes") or b"")
             await self.send(events)
             for event in inputs:
-                if isinstance(event, Respond) and not self._responses.take(time.monotonic()):
-                    await self.send([self.wire.error("Too many responses in a minute.", "rate_limit_exceeded")])
-                    continue
-                try:
-                    await session.send(event)
-                except CapacityError as error:
-                    await self.send([self.wire.error(str(error), "input_backlog_full")])
+                await self.send(await self._line.hand(session, event))
 
     async def _write(self, session: LiveSession) -> None:
         async for output in session.events():
-            self._watch.see(output)
-            if isinstance(output, TurnStarted):
-                working = self._at_work[output.turn] = contextlib.ExitStack()
-                working.enter_context(self._service.working())
-            await self.send(self.wire.emit(output))
-            if isinstance(output, TurnEnded) and (working := self._at_work.pop(output.turn, None)):
-                working.close()
+            await self.send(self._line.follow(output))
+
+
+class _Slow(Exception):
+    """A client does not read what it is told."""
 
 
 def make_wire(service: Service, settings: dict[str, Any], model: str, **more: Any) -> Wire:
@@ -139,8 +183,7 @@ def router(service: Service) -> APIRouter:
             return await refuse(socket, "model_not_found", str(unknown))
         except Problem as problem:
             return await refuse(socket, problem.code, problem.message)
-        connection = Connection(socket, service, wire)
-        wire.limits = connection.limits
+        connection = Connection(socket, Line(service, wire))
         try:
             async with service.session(wire.config) as session:
                 await socket.accept(subprotocol="realtime" if "realtime" in offered else None)

@@ -34,15 +34,36 @@ _TEXTS = {
     429: "Too many requests",
     500: "The model failed",
     503: "All conversations are taken",
+    507: "Voices cannot be written: no space, or no permission",
 }
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody, "description": text} for status, text in _TEXTS.items()
 }
 
 
+NEVER: dict[str, Any] = {"status_code": 400, "response_model": None, "summary": "Not supported"}
+"""For operations of OpenAI's that there are not: they only say so."""
+
+
 def sse(event: dict[str, Any] | str) -> str:
     """One server-sent event."""
     return f"data: {event if isinstance(event, str) else json.dumps(event)}\n\n"
+
+
+def error_body(message: str, code: str | None, param: str | None = None, kind: str = "") -> dict[str, Any]:
+    """An error as OpenAI's clients read it."""
+    message, param = _whole(message), _whole(param) if param else None
+    return {"error": {"message": message, "type": kind or "invalid_request_error", "param": param, "code": code}}
+
+
+def _whole(text: str) -> str:
+    """Without half characters: what a request said wrong is often repeated."""
+    return text.encode(errors="replace").decode()
+
+
+def broken(error: Exception) -> dict[str, Any]:
+    """The last event of a stream that cannot go on."""
+    return error_body(str(error), "model_error", kind="server_error")
 
 
 async def upload_bytes(file: UploadFile, most: int, param: str) -> bytes:

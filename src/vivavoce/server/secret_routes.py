@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from vivavoce.server.beta import modern_settings
 from vivavoce.server.realtime import make_wire
-from vivavoce.server.replies import ERRORS
+from vivavoce.server.replies import ERRORS, NEVER
 from vivavoce.server.service import Service
 from vivavoce.server.wire import Problem, refuse_unsupported
 
@@ -60,18 +60,18 @@ def router(service: Service) -> APIRouter:
         """As sessions, for a transcription session."""
         return await sessions({"type": "transcription", **request})
 
-    @routes.post("/realtime/translations/client_secrets", summary="Not supported")
-    async def translations() -> dict[str, Any]:
+    @routes.post("/realtime/translations/client_secrets", **NEVER)
+    async def translations() -> None:
         """There is no translation."""
         raise Problem("Translation sessions are not supported by this server.", "not_supported")
 
-    @routes.post("/live/sessions", summary="Not supported")
-    async def live() -> dict[str, Any]:
+    @routes.post("/live/sessions", **NEVER)
+    async def live() -> None:
         """There is no /v1/live."""
         raise Problem("/v1/live is not supported by this server; use /v1/realtime.", "not_supported")
 
-    @routes.post("/audio/translations", summary="Not supported")
-    async def audio_translations() -> dict[str, Any]:
+    @routes.post("/audio/translations", **NEVER)
+    async def audio_translations() -> None:
         """There is no translation."""
         raise Problem("Translation is not supported by this server; use /v1/audio/transcriptions.", "not_supported")
 

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from vivavoce.server.settings import LOCAL, Settings
 
@@ -84,6 +84,7 @@ class Gate:
     def check(self, headers: Mapping[str, str], caller: str = "", *, secret_allowed: bool = True) -> Secret | None:
         """Raises Denied, or says which secret the caller came with, if it was one."""
         self._check_origin(headers)
+        self._check_rate(caller)
         token = _token(headers)
         if token.startswith("ek_"):
             secret = self._secrets.get(token)
@@ -98,7 +99,6 @@ class Gate:
         keys = self._settings.api_keys
         if keys and not any(hmac.compare_digest(token.encode(), key.encode()) for key in keys):
             raise Denied(401, "invalid_api_key", "An API key is needed: send 'Authorization: Bearer KEY'.")
-        self._check_rate(caller)
         return None
 
     def _check_rate(self, caller: str) -> None:
@@ -112,12 +112,19 @@ class Gate:
     def _check_origin(self, headers: Mapping[str, str]) -> None:
         """A page of another site must not use a server that listens on this machine."""
         host = headers.get("host", "")
-        name = urlsplit(f"//{host}").hostname or ""
+        name = _split(f"//{host}").hostname or ""
         if self._settings.host in LOCAL and name not in (*LOCAL, "testserver"):
             raise Denied(403, "forbidden_host", f"This server answers to localhost only, not to '{name}'.")
         origin = headers.get("origin")
-        if origin and origin not in self._settings.origins and urlsplit(origin).netloc != host:
+        if origin and origin not in self._settings.origins and _split(origin).netloc != host:
             raise Denied(403, "forbidden_origin", f"Pages of '{origin}' may not connect; allow it with --origin.")
+
+
+def _split(address: str) -> SplitResult:
+    try:
+        return urlsplit(address)
+    except ValueError as error:
+        raise Denied(403, "forbidden_host", f"'{address.lstrip('/')}' is no address.") from error
 
 
 def _token(headers: Mapping[str, str]) -> str:

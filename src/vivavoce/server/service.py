@@ -51,7 +51,8 @@ class Service:
         try:
             yield session
         finally:
-            await session.close()
+            # a caller who went away still gives the row back
+            await asyncio.shield(asyncio.ensure_future(session.close()))
 
     async def one_turn(self, config: SessionConfig, inputs: list[Input]) -> AsyncIterator[Output]:
         """What happens until the first answer has ended."""

@@ -5,9 +5,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vivavoce.core.errors import VoiceError
+from vivavoce.core.errors import ToolError, VoiceError
 from vivavoce.core.voice import Voice
-from vivavoce.runtime.api import ReplyOptions, SessionConfig, TurnConfig
+from vivavoce.runtime.api import ReplyOptions, SessionConfig, TurnConfig, Window
 from vivavoce.runtime.model import Tool
 from vivavoce.server.wire import (
     FunctionTool,
@@ -16,12 +16,14 @@ from vivavoce.server.wire import (
     Problem,
     RealtimeSession,
     ResponseParams,
+    Retention,
     SemanticVad,
     ServerVad,
     TranscriptionSession,
     VoiceId,
     problem_of,
 )
+from vivavoce.text.json_schema import arguments_place
 
 Session = RealtimeSession | TranscriptionSession
 Voices = Callable[[str], Voice]
@@ -55,7 +57,7 @@ def updated(session: Session, change: dict[str, Any]) -> Session:
     try:
         return type(session).model_validate(data)
     except ValidationError as error:
-        raise problem_of(error, data, "session") from error
+        raise problem_of(error.errors(), data, "session") from error
 
 
 def first_session(change: dict[str, Any]) -> Session:
@@ -75,18 +77,39 @@ def voice_of(voice: str | VoiceId, voices: Voices, param: str) -> Voice:
         raise Problem(str(error), "invalid_value", param) from error
 
 
-def tools_of(tools: list[FunctionTool]) -> tuple[Tool, ...]:
+def tool_of(name: str, description: str | None, parameters: dict[str, Any] | None, param: str) -> Tool:
+    """A function that may be called; Problem when its schema could not be enforced."""
+    try:
+        arguments_place(parameters or {})
+    except (ToolError, RecursionError, TypeError, ValueError) as error:  # a schema may be nonsense in many ways
+        raise Problem(f"The parameters of '{name}' cannot be used: {error}.", "invalid_value", param) from error
+    return Tool(name=name, description=description or "", parameters=parameters or {})
+
+
+def tools_of(tools: list[FunctionTool], param: str) -> tuple[Tool, ...]:
     """The functions that may be called."""
-    return tuple(Tool(name=t.name, description=t.description or "", parameters=t.parameters or {}) for t in tools)
+    return tuple(
+        tool_of(tool.name, tool.description, tool.parameters, f"{param}[{index}].parameters")
+        for index, tool in enumerate(tools)
+    )
 
 
 def choice_of(choice: str | NamedTool, tools: tuple[Tool, ...], param: str) -> str:
     """``auto``, ``none``, ``required`` or the name of one of the tools."""
+    if choice == "required" and not tools:
+        raise Problem("A call is required, but no tool is declared; declare one or choose 'auto'.", param=param)
     if isinstance(choice, str):
         return choice
     if all(tool.name != choice.name for tool in tools):
         raise Problem(f"The tool choice names '{choice.name}', which is not among the tools.", "invalid_value", param)
     return choice.name
+
+
+def _window_of(truncation: str | Retention) -> Window | None:
+    limits = truncation.token_limits if isinstance(truncation, Retention) else None
+    if not isinstance(truncation, Retention) or limits is None or limits.post_instructions is None:
+        return None
+    return Window(tokens=limits.post_instructions, keep=truncation.retention_ratio)
 
 
 def _turns_of(given: ServerVad | SemanticVad | None) -> TurnConfig:
@@ -114,13 +137,15 @@ def config_of(session: Session, voices: Voices, plays_here: bool, seed: int = 0)
     """What the runtime has to know of a session; Problem when a voice or tool is not known."""
     if isinstance(session.audio, InputOnly) or isinstance(session, TranscriptionSession):
         return SessionConfig(turns=_turns_of(session.audio.input.turn_detection), only_listen=True)
-    output, tools = session.audio.output, tools_of(session.tools)
+    output, tools = session.audio.output, tools_of(session.tools, "session.tools")
     return SessionConfig(
         instructions=session.instructions,
         voice=voice_of(output.voice, voices, "session.audio.output.voice").at(output.speed),
         audio_out=session.output_modalities == ["audio"],
         tools=tools,
         tool_choice=choice_of(session.tool_choice, tools, "session.tool_choice"),
+        one_call=session.parallel_tool_calls is False,
+        window=_window_of(session.truncation),
         turns=_turns_of(session.audio.input.turn_detection),
         max_output_tokens=None if session.max_output_tokens == "inf" else session.max_output_tokens,
         plays_here=plays_here,
@@ -130,13 +155,13 @@ def config_of(session: Session, voices: Voices, plays_here: bool, seed: int = 0)
 
 def options_of(given: ResponseParams, session: RealtimeSession, voices: Voices, tag: object) -> ReplyOptions:
     """What one response does differently; its input is filled in by the caller."""
-    tools = None if given.tools is None else tools_of(given.tools)
+    tools = None if given.tools is None else tools_of(given.tools, "response.tools")
     voice = None
     if given.audio.output.voice is not None:
         voice = voice_of(given.audio.output.voice, voices, "response.audio.output.voice").at(session.audio.output.speed)
     choice = None
     if given.tool_choice is not None:
-        known = tools_of(session.tools) if tools is None else tools
+        known = tools_of(session.tools, "session.tools") if tools is None else tools
         choice = choice_of(given.tool_choice, known, "response.tool_choice")
     limit = given.max_output_tokens
     return ReplyOptions(
@@ -145,6 +170,7 @@ def options_of(given: ResponseParams, session: RealtimeSession, voices: Voices, 
         audio_out=None if given.output_modalities is None else given.output_modalities == ["audio"],
         tools=tools,
         tool_choice=choice,
+        one_call=None if given.parallel_tool_calls is None else not given.parallel_tool_calls,
         max_output_tokens=None if limit == "inf" else limit,
         apart=given.conversation == "none",
         tag=tag,

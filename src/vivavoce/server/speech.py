@@ -14,18 +14,18 @@ from vivavoce.core.voice import Voice
 from vivavoce.runtime.api import AudioOut, Output, ReplyOptions, Respond, SessionConfig, TurnConfig, TurnEnded
 from vivavoce.server.names import check_model
 from vivavoce.server.protocol import usage_of
-from vivavoce.server.replies import ERRORS, sse
+from vivavoce.server.replies import ERRORS, broken, sse
 from vivavoce.server.service import Service
 from vivavoce.server.sound_files import MEDIA, FileEncoder, FileFormat
-from vivavoce.server.wire import Problem, VoiceId
+from vivavoce.server.wire import Name, Problem, Text, VoiceId
 
 
 class SpeechRequest(BaseModel):
     """What to say, and how."""
 
-    model: str
+    model: Name
     input: str = Field(min_length=1, max_length=4096)
-    voice: str | VoiceId
+    voice: Text | VoiceId
     instructions: str | None = Field(default=None, max_length=4096)
     response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"
     speed: float = Field(default=1.0, ge=0.25, le=4.0)
@@ -41,30 +41,40 @@ def wanted_voice(service: Service, voice: str | VoiceId, instructions: str | Non
     return replace(found, description=", ".join(filter(None, (found.description, instructions))), speed=speed)
 
 
-async def first_of(outputs: AsyncIterator[Output]) -> AsyncIterator[Output]:
-    """The same outputs, once it is sure that there will be sound; errors come before anything was sent."""
+async def first_of(outputs: AsyncIterator[Output], enough: tuple[type, ...] = (AudioOut,)) -> AsyncIterator[Output]:
+    """The same outputs, once there is one of these; errors up to then come before anything was sent."""
     held: list[Output] = []
-    async for output in outputs:
+    going = unbroken(outputs)
+    async for output in going:
         held.append(output)
-        if isinstance(output, TurnEnded) and output.why == "failed":
-            raise VivavoceError(output.error or "The text could not be spoken.")
-        if isinstance(output, AudioOut | TurnEnded):
+        if isinstance(output, enough):
             break
 
     async def all_of() -> AsyncIterator[Output]:
         for output in held:
             yield output
-        async for output in outputs:
+        async for output in going:
             yield output
 
     return all_of()
+
+
+async def unbroken(outputs: AsyncIterator[Output]) -> AsyncIterator[Output]:
+    """The same outputs; VivavoceError where the answer broke, so that half of one never passes for a whole."""
+    async for output in outputs:
+        if isinstance(output, TurnEnded) and output.why == "failed":
+            raise VivavoceError(output.error or "The answer broke off; ask again.")
+        yield output
 
 
 def router(service: Service) -> APIRouter:
     """The endpoint."""
     routes = APIRouter(prefix="/v1/audio", tags=["audio"])
     sound = {media: {"schema": {"type": "string", "format": "binary"}} for media in MEDIA.values()}
-    answers = {**ERRORS, 200: {"description": "The sound", "content": {**sound, "text/event-stream": {}}}}
+    answers = {
+        **ERRORS,
+        200: {"description": "The sound", "content": {**sound, "text/event-stream": {"schema": {"type": "string"}}}},
+    }
 
     @routes.post("/speech", summary="Text to speech", response_class=Response, responses=answers)
     async def speech(request: SpeechRequest) -> Response:
@@ -96,11 +106,15 @@ async def _bytes(outputs: AsyncIterator[Output], name: FileFormat) -> AsyncItera
 
 async def _events(outputs: AsyncIterator[Output], name: FileFormat) -> AsyncIterator[str]:
     encoder, usage = FileEncoder(name), None
-    async for output in outputs:
-        if isinstance(output, AudioOut) and (data := encoder(output.pcm)):
-            yield sse({"type": "speech.audio.delta", "audio": base64.b64encode(data).decode()})
-        if isinstance(output, TurnEnded):
-            usage = usage_of(output.usage)
+    try:
+        async for output in outputs:
+            if isinstance(output, AudioOut) and (data := encoder(output.pcm)):
+                yield sse({"type": "speech.audio.delta", "audio": base64.b64encode(data).decode()})
+            if isinstance(output, TurnEnded):
+                usage = usage_of(output.usage)
+    except VivavoceError as error:
+        yield sse(broken(error))
+        return
     if data := encoder.finish():
         yield sse({"type": "speech.audio.delta", "audio": base64.b64encode(data).decode()})
     counts = {name: (usage or {}).get(name, 0) for name in ("input_tokens", "output_tokens", "total_tokens")}

@@ -14,7 +14,7 @@ from vivavoce.runtime.api import AudioIn, Commit, Refused, SessionConfig, TurnCo
 from vivavoce.runtime.model import RATE, Pcm, Word
 from vivavoce.server.items import logprobs_of
 from vivavoce.server.names import check_model
-from vivavoce.server.replies import ERRORS, sse, upload_bytes
+from vivavoce.server.replies import ERRORS, broken, sse, upload_bytes
 from vivavoce.server.service import Service
 from vivavoce.server.sound_files import read_upload
 from vivavoce.server.wire import Problem
@@ -97,40 +97,57 @@ def verbose(text: str, words: list[Word], samples: int, granularities: list[str]
 def router(service: Service) -> APIRouter:
     """The endpoint."""
     routes = APIRouter(prefix="/v1/audio", tags=["audio"])
-    content = {"application/json": {}, "text/plain": {}, "text/event-stream": {}}
+    words = {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}}}
+    plain = {"schema": {"type": "string"}}
+    content = {"application/json": {"schema": words}, "text/plain": plain, "text/event-stream": plain}
     answers = {**ERRORS, 200: {"description": "The words", "content": content}}
 
-    async def listen(pcm: Pcm) -> AsyncIterator[UserText]:
-        """The words of each piece, with times from the beginning."""
+    async def listen(data: bytes, name: str) -> AsyncIterator[UserText]:
+        """The words of each piece, with times from the beginning; a caller gets a row before anything is decoded."""
         config = SessionConfig(turns=TurnConfig(kind="none"), only_listen=True)
-        parts = pieces(np.pad(pcm, (0, max(0, RATE // 10 - len(pcm)))))
         async with service.session(config) as session:
-            for _, part in parts:
+            pcm = await run_in_threadpool(read_upload, data, name)
+            outputs = session.events()
+            for at, part in pieces(np.pad(pcm, (0, max(0, RATE // 10 - len(pcm))))):
                 await session.send(AudioIn(part))
                 await session.send(Commit())
-            left = list(parts)
-            async for output in session.events():
-                if isinstance(output, Refused):
-                    raise VivavoceError(output.message)
-                if isinstance(output, UserText) and output.final:
-                    at = left.pop(0)[0]
-                    words = tuple(replace(w, start=w.start + at, end=w.end + at) for w in output.words)
-                    yield replace(output, words=words)
-                    if not left:
-                        return
+                async for output in outputs:
+                    if isinstance(output, Refused):
+                        raise VivavoceError(output.message)
+                    if isinstance(output, UserText) and output.final:
+                        words = tuple(replace(w, start=w.start + at, end=w.end + at) for w in output.words)
+                        yield replace(output, words=words)
+                        break
 
-    async def events(pcm: Pcm, certain: bool) -> AsyncIterator[str]:
+    async def begun(parts: AsyncIterator[UserText]) -> AsyncIterator[UserText]:
+        """The same pieces, once the first is there; what is wrong with the recording is said before that."""
+        first = await anext(parts)
+
+        async def every() -> AsyncIterator[UserText]:
+            yield first
+            async for part in parts:
+                yield part
+
+        return every()
+
+    async def events(parts: AsyncIterator[UserText], certain: bool) -> AsyncIterator[str]:
         texts: list[str] = []
         words: list[Word] = []
-        async for part in listen(pcm):
-            delta = f" {part.text}" if texts and part.text else part.text
-            more = {"logprobs": logprobs_of(part.words)} if certain else {}
-            if delta:
-                texts.append(delta)
-                words += part.words
-                yield sse({"type": "transcript.text.delta", "delta": delta, **more})
-        tokens = {"type": "tokens", "input_tokens": len(pcm) // 960, "output_tokens": len(words)}
-        done = {"text": "".join(texts), "usage": {**tokens, "total_tokens": len(pcm) // 960 + len(words)}}
+        samples = 0
+        try:
+            async for part in parts:
+                samples += part.samples
+                delta = f" {part.text}" if texts and part.text else part.text
+                more = {"logprobs": logprobs_of(part.words)} if certain else {}
+                if delta:
+                    texts.append(delta)
+                    words += part.words
+                    yield sse({"type": "transcript.text.delta", "delta": delta, **more})
+        except VivavoceError as error:
+            yield sse(broken(error))
+            return
+        tokens = {"type": "tokens", "input_tokens": samples // 960, "output_tokens": len(words)}
+        done = {"text": "".join(texts), "usage": {**tokens, "total_tokens": samples // 960 + len(words)}}
         more = {"logprobs": logprobs_of(tuple(words))} if certain else {}
         yield sse({"type": "transcript.text.done", **done, **more})
 
@@ -157,11 +174,12 @@ def router(service: Service) -> APIRouter:
                 f"The language '{language}' is not understood; English ('en') is.", "not_supported", "language"
             )
         data = await upload_bytes(file, service.settings.upload_bytes, "file")
-        pcm = await run_in_threadpool(read_upload, data, file.filename or "")
         certain = bool(include)
+        heard = await begun(listen(data, file.filename or ""))
         if stream:
-            return StreamingResponse(events(pcm, certain), media_type="text/event-stream")
-        parts = [part async for part in listen(pcm)]
+            return StreamingResponse(events(heard, certain), media_type="text/event-stream")
+        parts = [part async for part in heard]
+        samples = sum(part.samples for part in parts)
         text = " ".join(part.text for part in parts if part.text)
         words = [word for part in parts for word in part.words]
         if response_format == "text":
@@ -169,8 +187,8 @@ def router(service: Service) -> APIRouter:
         if response_format in ("srt", "vtt"):
             return PlainTextResponse(subtitles(words, "srt" if response_format == "srt" else "vtt"))
         if response_format == "verbose_json":
-            return JSONResponse(verbose(text, words, len(pcm), list(timestamp_granularities or [])))
-        answer: dict[str, Any] = {"text": text, "usage": {"type": "duration", "seconds": len(pcm) / RATE}}
+            return JSONResponse(verbose(text, words, samples, list(timestamp_granularities or [])))
+        answer: dict[str, Any] = {"text": text, "usage": {"type": "duration", "seconds": samples / RATE}}
         return JSONResponse(answer | ({"logprobs": logprobs_of(tuple(words))} if certain else {}))
 
     return routes

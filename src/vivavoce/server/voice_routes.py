@@ -31,6 +31,8 @@ class VoiceObject(BaseModel):
     name: str
     type: Literal["audio_sample", "prompt"]
     prompt: str | None = None
+    consent: str | None = None
+    """Ours: the consent that a cloned voice rests on; deleting it deletes the voice."""
 
 
 class VoiceList(BaseModel):
@@ -88,7 +90,12 @@ class Rename(BaseModel):
 def _voice(record: VoiceRecord) -> VoiceObject:
     kind: Any = record.kind
     return VoiceObject(
-        id=record.id, created_at=record.created, name=record.name, type=kind, prompt=record.prompt or None
+        id=record.id,
+        created_at=record.created,
+        name=record.name,
+        type=kind,
+        prompt=record.prompt or None,
+        consent=record.consent,
     )
 
 
@@ -146,7 +153,7 @@ def router(service: Service) -> APIRouter:
             try:
                 wanted = PromptVoice.model_validate(data)
             except ValidationError as error:
-                raise problem_of(error, data) from error
+                raise problem_of(error.errors(), data) from error
             return _voice(await run_in_threadpool(store.add_voice, wanted.name, prompt=wanted.prompt))
         if not isinstance(data, dict) or data.get("type", "audio_sample") != "audio_sample":
             raise Problem("'type' is 'prompt' or 'audio_sample'.", "invalid_value", "type")

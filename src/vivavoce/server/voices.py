@@ -54,7 +54,10 @@ class VoiceStore:
                 folder.mkdir(parents=True, exist_ok=True)
             path = ":memory:" if folder is None else str(folder / "voices.sqlite")
             self._db = sqlite3.connect(path, check_same_thread=False)
+            if folder is not None:
+                (folder / "voices.sqlite").chmod(0o600)  # recordings of people are nobody else's business
             self._db.execute("PRAGMA foreign_keys = ON")
+            self._db.execute("PRAGMA secure_delete = ON")
             self._db.executescript(SCHEMA)
         except (OSError, sqlite3.Error) as error:
             raise StorageError(

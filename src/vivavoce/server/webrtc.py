@@ -20,15 +20,14 @@ from av import AudioFrame, AudioResampler
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
 
-from vivavoce.core.errors import CapacityError
 from vivavoce.runtime.api import AudioIn, AudioOut, Input, Paused, Played, Resumed, Silenced, Stop, TurnEnded
 from vivavoce.runtime.engine import LiveSession
 from vivavoce.runtime.model import RATE
 from vivavoce.server.beta import modern_settings
 from vivavoce.server.formats import to_float, to_int16
 from vivavoce.server.protocol import Wire
-from vivavoce.server.realtime import make_wire
-from vivavoce.server.replies import ERRORS
+from vivavoce.server.realtime import Line, make_wire
+from vivavoce.server.replies import ERRORS, NEVER
 from vivavoce.server.service import Service
 from vivavoce.server.wire import NotFound, Problem, refuse_unsupported
 
@@ -36,6 +35,9 @@ log = logging.getLogger(__name__)
 TICK = RATE // 50
 REPORT_EVERY = 10
 MOST_BUFFERED = 1 << 20
+MOST_EARLY = 1000
+"""Events that wait for the channel to open."""
+FAREWELL_SECONDS = 2.0
 
 
 class Loudspeaker(MediaStreamTrack):
@@ -126,17 +128,18 @@ class Loudspeaker(MediaStreamTrack):
 class Call:
     """One peer."""
 
-    def __init__(self, service: Service, wire: Wire, session: LiveSession) -> None:
-        self.id = f"rtc_{wire.name}"
-        self._service, self._wire, self._session = service, wire, session
+    def __init__(self, line: Line, session: LiveSession) -> None:
+        self.id = f"rtc_{line.wire.name}"
+        self._line, self._wire, self._session = line, line.wire, session
         self.peer = RTCPeerConnection()
         self._speaker = Loudspeaker(self)
         self._channel: RTCDataChannel | None = None
-        self._open, self._drained = asyncio.Event(), asyncio.Event()
+        self._early: list[dict[str, Any]] = []
+        self._drained = asyncio.Event()
         self.over = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._names: dict[int, str] = {}
-        self._watch = service.metrics.watch()
+        self._sounding: dict[int, contextlib.ExitStack] = {}
 
     async def answer(self, offer: str) -> str:
         """The SDP answer to an offer; Problem when it is none."""
@@ -156,6 +159,7 @@ class Call:
             )
         peer.addTrack(self._speaker)
         await peer.setLocalDescription(await peer.createAnswer())
+        self._say(self._wire.hello())
         self._start(self._write())
         return peer.localDescription.sdp
 
@@ -169,11 +173,12 @@ class Call:
         self._start(self._send(event))
 
     async def _send(self, event: Input) -> None:
-        with contextlib.suppress(CapacityError):
-            await self._session.send(event)
+        self._say(await self._line.hand(self._session, event))
 
     def buffer_event(self, kind: str, turn: int) -> None:
-        """Says what happens to the sound of a turn."""
+        """Says what happens to the sound of a turn; until it has ended it counts as work."""
+        if kind != "started" and (sounding := self._sounding.pop(turn, None)):
+            sounding.close()
         name = self._names.get(turn)
         if name is not None:
             self._say([self._wire.output_buffer(kind, name)])
@@ -192,10 +197,11 @@ class Call:
         channel.on("bufferedamountlow", self._drained.set)
         channel.on("message", self._on_message)
         channel.on("close", self.over.set)
-        self._open.set()
+        early, self._early = self._early, []
+        self._say(early)
 
     def _on_message(self, message: str | bytes) -> None:
-        inputs, events = self._wire.receive(message)
+        inputs, events = self._line.take(message)
         self._say(events)
         for event in inputs:
             if isinstance(event, Stop):
@@ -218,16 +224,16 @@ class Call:
     # ---- what the conversation does ----
 
     async def _write(self) -> None:
-        await self._open.wait()
-        self._say(self._wire.hello())
         async for output in self._session.events():
-            self._watch.see(output)
-            events = self._wire.emit(output)
+            events = self._line.follow(output)
             match output:
                 case AudioOut(turn, _, pcm, _):
                     name = self._wire.response_of(turn)
                     if name is not None:
                         self._names[turn] = name
+                    if turn not in self._sounding:
+                        self._sounding[turn] = contextlib.ExitStack()
+                        self._sounding[turn].enter_context(self._line.service.working())
                     self._speaker.put(turn, pcm)
                     events = []
                 case TurnEnded(turn):
@@ -249,19 +255,31 @@ class Call:
                 await self._drained.wait()
 
     def _say(self, events: list[dict[str, Any]]) -> None:
+        """Tells the peer, as soon as its channel is open; one without a channel hears its answers all the same."""
         channel = self._channel
-        if channel is not None and channel.readyState == "open":
+        if channel is None:
+            self._early += events[: MOST_EARLY - len(self._early)]
+        elif channel.readyState == "open":
+            self._line.count(events)
             for event in events:
                 channel.send(json.dumps(event))
 
     async def hold(self) -> None:
         """Until the peer leaves or the session expires."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._service.settings.session_seconds):
+            async with asyncio.timeout(self._line.service.settings.session_seconds):
+                await self.over.wait()
+                return
+        self._say([self._wire.error("The session has reached its maximum length; call again.", "session_expired")])
+        with contextlib.suppress(TimeoutError):  # so that the peer can read it
+            async with asyncio.timeout(FAREWELL_SECONDS):
                 await self.over.wait()
 
     async def close(self) -> None:
         """Ends everything."""
+        self._line.close()
+        for sounding in self._sounding.values():
+            sounding.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -326,7 +344,7 @@ def router(service: Service) -> APIRouter:
         headers = {"Location": f"/v1/realtime/calls/{name}"}
         return PlainTextResponse(answer, 201, headers, media_type="application/sdp")
 
-    @routes.post("/{call_id}/hangup", summary="End a call")
+    @routes.post("/{call_id}/hangup", summary="End a call", response_class=Response)
     async def hangup(call_id: str) -> Response:
         """Ends it at once."""
         if call_id not in service.calls:
@@ -334,8 +352,8 @@ def router(service: Service) -> APIRouter:
         service.calls[call_id].set()
         return Response(status_code=200)
 
-    @routes.post("/{call_id}/{action}", summary="Not supported")
-    async def sip(call_id: str, action: str) -> Response:
+    @routes.post("/{call_id}/{action}", **NEVER)
+    async def sip(call_id: str, action: str) -> None:
         """There is no telephone here."""
         raise Problem(f"'{action}' is for telephone calls (SIP), which are not supported.", "not_supported", "action")
 
@@ -346,7 +364,7 @@ async def _hold(service: Service, wire: Wire, sdp: str, ready: "asyncio.Future[t
     """A call from its offer to its end; what is wrong before the answer goes to whoever waits for it."""
     try:
         async with service.session(wire.config) as session:
-            call = Call(service, wire, session)
+            call = Call(Line(service, wire), session)
             service.calls[call.id] = call.over
             service.metrics.sessions.inc()
             try:

@@ -4,12 +4,33 @@ Field names and values are those of the `openai` package's types; a test compare
 with the path of the field, as OpenAI's server does.
 """
 
+import json
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 
 MOST_EVENT_BYTES = 16 * 1024 * 1024
+MOST_CHARACTERS = 100_000
 Unit = Annotated[float, Field(ge=0, le=1)]
+Text = Annotated[str, Field(max_length=MOST_CHARACTERS)]
+"""With a limit pydantic also refuses half a surrogate pair, which nothing could write down again."""
+Name = Annotated[str, Field(max_length=256)]
+
+
+def _writable(value: Any) -> Any:
+    """Free JSON that can be written down again."""
+    try:
+        size = len(json.dumps(value, ensure_ascii=False, allow_nan=False).encode())
+    except (ValueError, RecursionError) as error:
+        raise ValueError("JSON has no NaN, no Infinity, no half characters and no endless nesting") from error
+    if size > MOST_CHARACTERS:
+        raise ValueError(f"it has {size} bytes, at most {MOST_CHARACTERS} are taken")
+    return value
+
+
+Json = Annotated[Any, AfterValidator(_writable)]
+JsonObject = Annotated[dict[str, Any], AfterValidator(_writable)]
 
 
 class Strict(BaseModel):
@@ -44,7 +65,7 @@ AudioFormat = Annotated[PcmFormat | PcmuFormat | PcmaFormat, Field(discriminator
 
 
 class NoiseReduction(Strict):
-    """Accepted; our listener is trained in noise and filters nothing beforehand."""
+    """Taken without effect; our listener is trained in noise and filters nothing beforehand."""
 
     type: Literal["near_field", "far_field"] | None = None
     strength: float | None = None
@@ -53,11 +74,11 @@ class NoiseReduction(Strict):
 class Transcription(Strict):
     """Whether the user's words are sent; the listener is the same whatever model is named."""
 
-    model: str | None = None
-    language: str | None = None
-    languages: list[str] | None = None
-    prompt: str | None = None
-    keywords: list[str] | None = None
+    model: Name | None = None
+    language: Name | None = None
+    languages: Annotated[list[Name], Field(max_length=100)] | None = None
+    prompt: Text | None = None
+    keywords: Annotated[list[Name], Field(max_length=1000)] | None = None
     delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
 
 
@@ -97,14 +118,14 @@ class AudioInput(Strict):
 class VoiceId(Strict):
     """A voice made through /v1/audio/voices."""
 
-    id: str
+    id: Name
 
 
 class AudioOutput(Strict):
     """What goes to the user."""
 
     format: AudioFormat = PcmFormat(type="audio/pcm")
-    voice: str | VoiceId = "marin"
+    voice: Text | VoiceId = "marin"
     speed: float = Field(default=1.0, ge=0.25, le=1.5)
 
 
@@ -126,8 +147,8 @@ class FunctionTool(Strict):
 
     type: Literal["function"] = "function"
     name: str = Field(min_length=1, max_length=64, pattern=r"^[a-zA-Z0-9_-]+$")
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
+    description: Text | None = None
+    parameters: JsonObject | None = None
     strict: bool | None = None
 
 
@@ -135,7 +156,7 @@ class NamedTool(Strict):
     """Force one function."""
 
     type: Literal["function"]
-    name: str
+    name: Name
 
 
 ToolChoice = Literal["auto", "none", "required"] | NamedTool
@@ -143,12 +164,40 @@ MaxTokens = Annotated[int, Field(ge=1, le=4096)] | Literal["inf"]
 Modalities = Annotated[list[Literal["text", "audio"]], Field(min_length=1, max_length=1)]
 
 
+class Reasoning(Strict):
+    """Taken without effect; the mind does not reason in writing."""
+
+    effort: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
+
+
+class Tracing(Strict):
+    """Taken without effect; nothing is traced or sent anywhere."""
+
+    workflow_name: Text | None = None
+    group_id: Text | None = None
+    metadata: Json = None
+
+
+class TokenLimits(Strict):
+    """How much of the conversation is read at most."""
+
+    post_instructions: int | None = Field(default=None, ge=1)
+
+
+class Retention(Strict):
+    """Leave the oldest items out of what is read once there is more than the limit."""
+
+    type: Literal["retention_ratio"]
+    retention_ratio: Unit
+    token_limits: TokenLimits | None = None
+
+
 class RealtimeSession(Strict):
     """A session that converses."""
 
     type: Literal["realtime"] = "realtime"
-    model: str | None = None
-    instructions: str = Field(default="", max_length=100_000)
+    model: Name | None = None
+    instructions: Text = ""
     output_modalities: Modalities = ["audio"]
     audio: Audio = Audio()
     tools: list[FunctionTool] = Field(default_factory=list, max_length=128)
@@ -157,9 +206,9 @@ class RealtimeSession(Strict):
     max_output_tokens: MaxTokens = "inf"
     include: list[Literal["item.input_audio_transcription.logprobs"]] | None = None
     prompt: None = None
-    reasoning: dict[str, Any] | None = None
-    tracing: Literal["auto"] | dict[str, Any] | None = None
-    truncation: Literal["auto", "disabled"] | dict[str, Any] = "auto"
+    reasoning: Reasoning | None = None
+    tracing: Literal["auto"] | Tracing | None = None
+    truncation: Literal["auto", "disabled"] | Retention = "auto"
 
 
 class TranscriptionSession(Strict):
@@ -179,7 +228,7 @@ class InputText(Strict):
     """Written by the user or the system."""
 
     type: Literal["input_text"]
-    text: str = Field(max_length=100_000)
+    text: Text
 
 
 class InputAudio(Strict):
@@ -187,14 +236,14 @@ class InputAudio(Strict):
 
     type: Literal["input_audio"]
     audio: str | None = None
-    transcript: str | None = None
+    transcript: Text | None = None
 
 
 class OutputText(Strict):
     """Written by the assistant."""
 
     type: Literal["output_text"]
-    text: str = Field(max_length=100_000)
+    text: Text
 
 
 UserContent = Annotated[InputText | InputAudio, Field(discriminator="type")]
@@ -234,17 +283,17 @@ class FunctionCall(_Item):
     """A call, for example of an earlier conversation."""
 
     type: Literal["function_call"]
-    name: str
-    arguments: str
-    call_id: str | None = None
+    name: Name
+    arguments: Text
+    call_id: Name | None = None
 
 
 class FunctionCallOutput(_Item):
     """What a call gave back."""
 
     type: Literal["function_call_output"]
-    call_id: str
-    output: str = Field(max_length=100_000)
+    call_id: Name
+    output: Text
 
 
 Message = Annotated[SystemMessage | UserMessage | AssistantMessage, Field(discriminator="role")]
@@ -255,7 +304,7 @@ class ItemReference(Strict):
     """An item of the conversation, by its id."""
 
     type: Literal["item_reference"]
-    id: str
+    id: Name
 
 
 # ---- client events ----
@@ -265,7 +314,7 @@ class ResponseOutput(Strict):
     """Sound of one response."""
 
     format: AudioFormat | None = None
-    voice: str | VoiceId | None = None
+    voice: Text | VoiceId | None = None
 
 
 class ResponseAudio(Strict):
@@ -277,7 +326,7 @@ class ResponseAudio(Strict):
 class ResponseParams(Strict):
     """One response that differs from the session."""
 
-    instructions: str | None = Field(default=None, max_length=100_000)
+    instructions: Text | None = None
     output_modalities: Modalities | None = None
     audio: ResponseAudio = ResponseAudio()
     conversation: Literal["auto", "none"] = "auto"
@@ -286,13 +335,13 @@ class ResponseParams(Strict):
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     max_output_tokens: MaxTokens | None = None
-    metadata: dict[str, str] | None = Field(default=None, max_length=16)
+    metadata: dict[Text, Text] | None = Field(default=None, max_length=16)
     prompt: None = None
-    reasoning: dict[str, Any] | None = None
+    reasoning: Reasoning | None = None
 
     @field_validator("metadata")
     @classmethod
-    def _short(cls, metadata: dict[str, str] | None) -> dict[str, str] | None:
+    def _short(cls, metadata: dict[Text, Text] | None) -> dict[str, str] | None:
         for key, value in (metadata or {}).items():
             if len(key) > 64 or len(value) > 512:
                 raise ValueError("metadata takes keys up to 64 and values up to 512 characters")
@@ -334,21 +383,21 @@ class ItemCreate(_Event):
 
     type: Literal["conversation.item.create"]
     item: Item
-    previous_item_id: str | None = None
+    previous_item_id: Name | None = None
 
 
 class ItemRetrieve(_Event):
     """Show an item."""
 
     type: Literal["conversation.item.retrieve"]
-    item_id: str
+    item_id: Name
 
 
 class ItemTruncate(_Event):
     """Only so much was heard."""
 
     type: Literal["conversation.item.truncate"]
-    item_id: str
+    item_id: Name
     content_index: Literal[0] = 0
     audio_end_ms: int = Field(ge=0, le=100_000_000)
 
@@ -357,7 +406,7 @@ class ItemDelete(_Event):
     """Forget an item."""
 
     type: Literal["conversation.item.delete"]
-    item_id: str
+    item_id: Name
 
 
 class ResponseCreate(_Event):
@@ -371,7 +420,7 @@ class ResponseCancel(_Event):
     """Stop answering."""
 
     type: Literal["response.cancel"]
-    response_id: str | None = None
+    response_id: Name | None = None
 
 
 class OutputBufferClear(_Event):
@@ -384,7 +433,7 @@ class PlaybackPosition(_Event):
     """An extension of ours, for clients that ask for it: how much of a reply was played."""
 
     type: Literal["vivavoce.playback.position"]
-    response_id: str
+    response_id: Name
     audio_ms: int = Field(ge=0, le=100_000_000)
 
 
@@ -447,16 +496,16 @@ def refuse_unsupported(data: Any, path: str = "") -> None:
             refuse_unsupported(data[name], f"{path}.{name}".lstrip("."))
 
 
-def problem_of(error: ValidationError, data: Any, prefix: str = "") -> Problem:
-    """The first finding of pydantic in the words of the protocol."""
-    found = error.errors(include_url=False)[0]
-    path, at = prefix, data
-    for step in found["loc"]:
-        if isinstance(at, dict) and isinstance(step, str) and (step in at or step == found["loc"][-1]):
+def problem_of(errors: Sequence[Mapping[str, Any]], data: Any, prefix: str = "") -> Problem:
+    """The finding of pydantic that went deepest into the data, in the words of the protocol."""
+    found = max(errors, key=lambda error: len(error["loc"]))
+    kind, path, at = found["type"], prefix, data
+    for step in found["loc"]:  # steps that only name a branch of a union are in no data
+        last = kind == "missing" and step == found["loc"][-1]
+        if isinstance(at, dict) and isinstance(step, str) and (step in at or last):
             path, at = f"{path}.{step}".lstrip("."), at.get(step)
         elif isinstance(at, list) and isinstance(step, int):
             path, at = f"{path}[{step}]", at[step] if step < len(at) else None
-    kind = found["type"]
     if kind == "missing" or kind == "union_tag_not_found":
         if kind == "union_tag_not_found":
             path = f"{path}.{found.get('ctx', {}).get('discriminator', '').strip(chr(39))}".lstrip(".")
@@ -464,4 +513,5 @@ def problem_of(error: ValidationError, data: Any, prefix: str = "") -> Problem:
     if kind == "extra_forbidden":
         return Problem(f"Unknown parameter: '{path}'.", "unknown_parameter", path)
     code = "invalid_type" if kind.endswith("_type") else "invalid_value"
-    return Problem(f"Invalid value for '{path}': {found['msg']}.", code, path)
+    message = found["msg"].removeprefix("Value error, ").removesuffix(".")
+    return Problem(f"Invalid value for '{path}': {message}.", code, path)

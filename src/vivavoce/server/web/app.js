@@ -280,6 +280,6 @@ addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !$("hush").disabled) hush();
 });
 
-$("motto").textContent = `Speak up; the ${character.name} is listening.`;
+$("motto").textContent = `The ${character.name} answers aloud.`;
 voices.fill(character).catch((error) => trouble(error.message));
 document.documentElement.dataset.ready = "";

@@ -105,5 +105,6 @@ export class Transcript {
     if (!line) return;
     const note = line.row.querySelector(".note");
     note.textContent = [note.textContent, text].filter(Boolean).join(" · ");
+    if (line.row === this.list.lastElementChild) line.row.scrollIntoView({ block: "nearest" });
   }
 }

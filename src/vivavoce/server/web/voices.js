@@ -34,6 +34,11 @@ export class Voices {
     for (const button of box.querySelectorAll("[data-record]")) {
       button.addEventListener("click", () => this.record(button));
     }
+    for (const field of box.querySelectorAll(".file input")) {
+      field.addEventListener("change", () => this.picked(field));
+    }
+    const clone = box.querySelector("details");
+    clone.addEventListener("toggle", () => clone.open && clone.scrollIntoView({ block: "start" }));
     this.find("owner").addEventListener("input", () => this.sentence());
     this.sentence();
   }
@@ -86,13 +91,25 @@ export class Voices {
     drop.className = "quiet";
     drop.setAttribute("aria-label", `Forget the voice ${voice.name}`);
     use.addEventListener("click", () => this.choose({ id: voice.id }, voice.name));
-    drop.addEventListener("click", async () => {
-      await this.request(`/v1/audio/voices/${voice.id}`, { method: "DELETE" });
-      this.announce(`The voice ${voice.name} and its clip were deleted.`);
-      await this.refresh();
-    });
+    drop.addEventListener("click", () => this.forget(voice).catch((error) => this.say("clone-note", error.message)));
     row.append(use, drop);
     return row;
+  }
+
+  /** Nothing of a clone stays: its consent is a recording of the same person, and deleting it deletes the voice. */
+  async forget({ id, name, consent }) {
+    await this.request(consent ? `/v1/audio/voice_consents/${consent}` : `/v1/audio/voices/${id}`, { method: "DELETE" });
+    this.say("clone-note", "");
+    this.announce(`The voice ${name} and its recordings were deleted.`);
+    await this.refresh();
+  }
+
+  /** The label says which file was chosen. */
+  picked(field) {
+    const label = field.closest(".file");
+    const file = field.files[0];
+    label.firstElementChild.textContent = file ? file.name : "or a file …";
+    label.classList.toggle("chosen", Boolean(file));
   }
 
   sentence() {
@@ -144,8 +161,9 @@ export class Voices {
     if (!consent) return this.say("clone-note", "Record the sentence, or pick a file in which the owner says it.");
     const form = (fields) => Object.entries(fields).reduce((data, [key, value]) => (data.append(key, value), data), new FormData());
     this.say("clone-note", "Listening to the clip …");
+    let record;
     try {
-      const record = await this.request("/v1/audio/voice_consents", {
+      record = await this.request("/v1/audio/voice_consents", {
         method: "POST",
         body: form({ name: owner, language: "en", recording: consent }),
       });
@@ -153,11 +171,14 @@ export class Voices {
         method: "POST",
         body: form({ name: owner, consent: record.id, audio_sample: this.take("clip") ?? consent }),
       });
+      record = null;
       await this.refresh();
       this.choose({ id: voice.id }, owner);
       this.say("clone-note", `The house speaks with the voice of ${owner} now. “Forget” deletes it.`);
     } catch (error) {
       this.say("clone-note", error.message);
+      // a consent that no voice rests on is not kept
+      if (record) this.request(`/v1/audio/voice_consents/${record.id}`, { method: "DELETE" }).catch(() => {});
     }
   }
 }
