@@ -12,6 +12,7 @@ if the machine had one core and nothing else to do, which is how a busy machine 
 
 import argparse
 import asyncio
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -236,7 +237,8 @@ def main() -> None:
         waves = [read_audio(f"{folder}/{number}.ogg", RATE)[0] for number in (1, 2, 3)]
         model = replace(loaded.abilities, activity=SileroActivity())
         speech = [spoken(mono(wave).numpy()) for wave in waves]
-    engine = LiveEngine(model, rows=8, threads=0 if options.alone else 2)
+    apart = options.model != "fake" and sys.platform == "linux"  # as `vivavoce serve` does
+    engine = LiveEngine(model, rows=8, threads=0 if options.alone else 2, apart=apart)
 
     def measured(count: int, turns: int) -> dict[str, object]:
         if options.alone:

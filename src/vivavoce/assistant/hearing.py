@@ -8,6 +8,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 import torch
@@ -26,6 +28,8 @@ from vivavoce.runtime.model import RATE, Heard, Word
 
 _TICK = RATE // 50
 """Samples of the conversation's clock per distribution of the listener."""
+_TOGETHER = 2
+"""Rows whose chunks one step takes; the others wait for the next step, so that none takes too long."""
 _LONGEST_SECONDS = 60
 _THOROUGH = SearchConfig(word_bonus=1.0, beam=16.0, tokens=2500)
 """Real voices fit less well than those of machines, so that what was said may be far behind for a while."""
@@ -99,16 +103,16 @@ class Ears:
         past = state.resample.rows(rows)
         sound = self.resample.step(pcm[rows], past)
         state.resample.put(rows, past)
-        ready: dict[int, list[int]] = {}
+        ready: list[tuple[int, int]] = []
         for index, piece in zip(rows.tolist(), sound.split(1), strict=True):
             turn = state.turns[index] = state.turns[index] or Turn(self.search.init_state())
             turn.sound.append(piece)
             turn.waiting.append(piece)
             length = sum(waiting.shape[1] for waiting in turn.waiting) // self._chunk * self._chunk
             if length:
-                ready.setdefault(length, []).append(index)
-        for length, together in ready.items():
-            self._listen(state, together, length)
+                ready.append((length, index))
+        for length, together in groupby(sorted(ready, reverse=True)[:_TOGETHER], itemgetter(0)):
+            self._listen(state, [row for _, row in together], length)
         return [turn.heard if on and turn else None for on, turn in zip(active.tolist(), state.turns, strict=True)]
 
     def _listen(self, state: HearingState, rows: list[int], length: int) -> None:

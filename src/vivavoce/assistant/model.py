@@ -167,9 +167,9 @@ class Model:
         declared = self.tools if tools is None else tuple(tools)
         return Conversation(self.abilities, voice=voice, tools=declared, seed=seed)
 
-    def engine(self, rows: int = 4) -> LiveEngine:
-        """A new engine for live conversations, ``rows`` at once."""
-        return LiveEngine(replace(self.abilities, activity=SileroActivity()), rows=rows)
+    def engine(self, rows: int = 4, *, apart: bool = False) -> LiveEngine:
+        """A new engine for live conversations, ``rows`` at once; ``apart`` as in `LiveEngine`."""
+        return LiveEngine(replace(self.abilities, activity=SileroActivity()), rows=rows, apart=apart)
 
     @cached_property
     def _engine(self) -> LiveEngine:

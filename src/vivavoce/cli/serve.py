@@ -64,7 +64,8 @@ def _run(
     else:
         import vivavoce
 
-        engine = (vivavoce.load(model) if model else vivavoce.load()).engine(rows)
+        loaded = vivavoce.load(model) if model else vivavoce.load()
+        engine = loaded.engine(rows, apart=sys.platform == "linux")  # elsewhere a fork is no safe copy
 
     def ready(address: str) -> None:
         typer.echo(f"Talk to it at {address} (OpenAI clients: base_url={address}/v1). Ctrl-C ends it.")

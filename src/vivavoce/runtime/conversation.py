@@ -466,6 +466,12 @@ class Conversation:
         """The replies that the model should make sound for now."""
         return [reply for reply in self._replies if reply.wants_to_speak]
 
+    def lead(self, reply: Reply) -> float:
+        """Samples of a reply that are made and not played yet; endless where nobody is listening to it yet."""
+        if reply is not self._reply or not reply.released:
+            return float("inf")
+        return float(reply.samples - self._turns.position)
+
     @property
     def busy(self) -> bool:
         """Whether the reply of the conversation is being made."""

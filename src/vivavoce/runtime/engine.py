@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal, TypeVar
 
@@ -23,9 +23,10 @@ from torch import Tensor
 
 from vivavoce.core.errors import CapacityError
 from vivavoce.runtime.api import AudioOut, Input, Output, SessionConfig
+from vivavoce.runtime.beside import Beside
 from vivavoce.runtime.conversation import Conversation, weight
 from vivavoce.runtime.listening import CHUNK
-from vivavoce.runtime.model import FRAME, Context, Heard, Model, Pcm, Say, Spoken, Thought
+from vivavoce.runtime.model import FRAME, Context, Heard, Hearing, Model, Pcm, Say, Spoken, Thinking, Thought
 from vivavoce.runtime.replying import SILENT, InlineThoughts, Mouth, Reply, Thoughts, ThreadThoughts, told
 
 MOST_WAITING_AUDIO = 10 * 24_000
@@ -34,6 +35,9 @@ MOST_WAITING_EVENTS = 1000
 MOST_BACKLOG = 600 * 24_000
 """Samples that a client may send ahead of us before it is refused."""
 LIVE_GAP = 0.25
+SPARE_SECONDS = 0.012
+"""What a step may take before only replies that are about to run dry get more sound in it."""
+RUNNING_DRY = 6 * FRAME
 SWITCH_SECONDS = 2e-4
 """For how long a thread may hold Python while the clock waits for it. A step takes Python back hundreds of times, and
 the usual 5 ms would make it late whenever somebody thinks."""
@@ -68,6 +72,29 @@ class _Recital:
     def respond(self, context: Context) -> Iterator[Thought]:
         """The text."""
         yield Say(self._text)
+
+
+class _Apart:
+    """A mind in another process."""
+
+    def __init__(self, thinking: Thinking, beside: Beside) -> None:
+        self._thinking, self._beside = thinking, beside
+
+    def respond(self, context: Context) -> Iterator[Thought]:
+        """What the mind says there; of all sound that was heard only the last takes the way to it."""
+        last = max((place for place, entry in enumerate(context.entries) if entry.role == "user"), default=-1)
+        light = (e if place == last else replace(e, audio=None) for place, e in enumerate(context.entries))
+        return self._beside.iterate(partial(self._thinking.respond, replace(context, entries=tuple(light))))
+
+
+@torch.inference_mode()
+def _words_of(hearing: Hearing[Any], sound: np.ndarray) -> Heard:
+    """The words of a recording (Int16[N]), with a state of its own."""
+    state, active = hearing.init_state(1), torch.ones(1, dtype=torch.bool)
+    for begin in range(0, len(sound), CHUNK):
+        piece = sound[begin : begin + CHUNK].astype(np.float32) / 32767
+        hearing.step(torch.from_numpy(np.pad(piece, (0, -len(piece) % FRAME)))[None], state, active)
+    return hearing.finish(state, 0)
 
 
 class _EngineMouth:
@@ -262,9 +289,18 @@ class LiveEngine:
     """The `Engine`: one model, so many rows."""
 
     def __init__(
-        self, model: Model, rows: int = 4, *, threads: int = 2, clock: Callable[[], float] | None = time.monotonic
+        self,
+        model: Model,
+        rows: int = 4,
+        *,
+        threads: int = 2,
+        apart: bool = False,
+        clock: Callable[[], float] | None = time.monotonic,
     ) -> None:
-        """Allocates the states; with ``threads=0`` nothing runs by itself and `step` has to be called."""
+        """Allocates the states; with ``threads=0`` nothing runs by itself and `step` has to be called.
+
+        ``apart``: replies are thought of and turns heard as a whole in processes of their own, forked now.
+        """
         self.model, self.rows, self.stats = model, rows, Stats()
         mouths = rows + max(1, rows // 2)
         self.states: tuple[Any, Any, Any] = (
@@ -286,6 +322,7 @@ class LiveEngine:
         self._ears: Executor | None = None
         self._thread: threading.Thread | None = None
         self._stopping = False
+        self._beside = Beside((model.hearing, model.thinking), threads + 1) if apart and threads else None
         if threads:
             sys.setswitchinterval(SWITCH_SECONDS)
             self._pool = ThreadPoolExecutor(threads, thread_name_prefix="vivavoce-think")
@@ -339,6 +376,8 @@ class LiveEngine:
         for pool in (self._pool, self._ears):
             if pool:
                 pool.shutdown(wait=False, cancel_futures=True)
+        if self._beside is not None:
+            self._beside.stop()
 
     def wake(self) -> None:
         """There is something to do."""
@@ -346,7 +385,9 @@ class LiveEngine:
 
     def ponder(self, context: Context, recite: str | None) -> Thoughts:
         """Begins to think of a reply."""
-        thinking = self.model.thinking if recite is None else _Recital(recite)
+        thinking: Thinking = self.model.thinking if recite is None else _Recital(recite)
+        if self._beside is not None and recite is None:
+            thinking = _Apart(self.model.thinking, self._beside)
         if self._pool is None:
             return InlineThoughts(thinking, context)
         return ThreadThoughts(thinking, context, self._pool, self.wake)
@@ -357,22 +398,12 @@ class LiveEngine:
 
     def hear_sound(self, sound: np.ndarray) -> Future[Heard]:
         """The words of a recording (Int16[N]), with a state of its own; nobody's turn waits for it."""
-
-        @torch.inference_mode()
-        def work() -> Heard:
-            hearing, active = self.model.hearing, torch.ones(1, dtype=torch.bool)
-            state = hearing.init_state(1)
-            for begin in range(0, len(sound), CHUNK):
-                piece = sound[begin : begin + CHUNK].astype(np.float32) / 32767
-                hearing.step(torch.from_numpy(np.pad(piece, (0, -len(piece) % FRAME)))[None], state, active)
-            return hearing.finish(state, 0)
-
-        return self._found(work, self._pool)
+        return self._found(partial(_words_of, self.model.hearing, sound), self._pool)
 
     def _found(self, work: Callable[[], Heard], pool: Executor | None) -> Future[Heard]:
         """What is found beside the steps, which are woken for it; at once where there are no threads."""
         if pool is not None:
-            found = pool.submit(work)
+            found = pool.submit(work) if self._beside is None else pool.submit(self._beside.call, work)
             found.add_done_callback(lambda _: self.wake())
             return found
         given: Future[Heard] = Future()
@@ -408,17 +439,18 @@ class LiveEngine:
     @torch.inference_mode()
     def step(self) -> bool:
         """Everybody one frame further; says whether anything was done."""
+        began = time.perf_counter()
         did = self._come_and_go()
         seats = list(self._seats.values())
         for seat in seats:
             did |= _safely(seat, seat.pull)
         did |= self._notice(seats)
-        while self._hear(seats):
-            did = True
+        did |= self._hear(seats)
         for seat in seats:
             if not seat.slow:
                 did |= _safely(seat, seat.conversation.think)
-        return self._speak(seats) or did
+        pressed = self._clock is not None and time.perf_counter() - began > SPARE_SECONDS
+        return self._speak(seats, pressed) or did
 
     def _come_and_go(self) -> bool:
         did = False
@@ -479,13 +511,16 @@ class LiveEngine:
                     _safely(seat, partial(seat.conversation.heard, heard))
         return bool(by_length)
 
-    def _speak(self, seats: list[Seat]) -> bool:
-        """A little more sound of every reply."""
+    def _speak(self, seats: list[Seat], pressed: bool) -> bool:
+        """A little more sound of every reply, or where time is short of those alone that are about to run dry."""
+        wanting = [(seat, reply) for seat in seats if not seat.slow for reply in seat.conversation.speaking]
         speakers = {
-            reply.mouth.mouth: (seat, reply) for seat in seats if not seat.slow for reply in seat.conversation.speaking
+            reply.mouth.mouth: (seat, reply)
+            for seat, reply in wanting
+            if not pressed or seat.conversation.lead(reply) < RUNNING_DRY
         }
         if not speakers:
-            return False
+            return bool(wanting)
         did = False
         results: list[Spoken | None]
         try:

@@ -2,7 +2,7 @@
 
 import multiprocessing
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ _made_by: Callable[[int], Any]
 
 def ahead(
     batches: Callable[[int], BatchT], begin: int, end: int, *, prefetch: int = 1, workers: int = 0
-) -> Iterator[BatchT]:
+) -> Generator[BatchT, None, None]:
     """``batches(step)`` for every step from ``begin`` up to ``end``, in order.
 
     ``prefetch`` threads run ahead by as many steps; with ``workers`` > 0 so many processes (forked, so that nothing

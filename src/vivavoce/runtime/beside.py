@@ -1,0 +1,158 @@
+"""Work beside the clock in processes of their own: of several threads in Python only one runs at a time.
+
+The processes are forked from one that has loaded the model, so they share its weights and begin at once. What they are
+sent refers to the parts of the model instead of holding them.
+"""
+
+import atexit
+import io
+import multiprocessing
+import pickle
+import signal
+from collections.abc import Callable, Generator, Iterator, Sequence
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
+from typing import Any, Literal, TypeVar
+
+import torch
+
+from vivavoce.core.errors import VivavoceError
+
+ResultT = TypeVar("ResultT")
+_CANCEL = b""
+_Message = tuple[Literal["piece", "over", "broken"], Any]
+
+
+class _Pickler(pickle.Pickler):
+    """Writes the shared objects as their places."""
+
+    def __init__(self, file: io.BytesIO, shared: Sequence[object]) -> None:
+        super().__init__(file, pickle.HIGHEST_PROTOCOL)
+        self._shared = shared
+
+    def persistent_id(self, obj: object) -> int | None:
+        return next((place for place, one in enumerate(self._shared) if obj is one), None)
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, file: io.BytesIO, shared: Sequence[object]) -> None:
+        super().__init__(file)
+        self._shared = shared
+
+    def persistent_load(self, pid: int) -> object:
+        return self._shared[pid]
+
+
+class Beside:
+    """So many processes; what is to be done must be picklable apart from the ``shared`` objects."""
+
+    def __init__(self, shared: Sequence[object], count: int) -> None:
+        """Forks; the fewer threads run by then, the better."""
+        self._shared = shared
+        self._open: list[Connection] = []
+        self._idle: SimpleQueue[Connection] = SimpleQueue()
+        for _ in range(count):
+            self._idle.put(self._fork())
+        atexit.register(self.stop)
+
+    def _fork(self) -> Connection:
+        ours, theirs = multiprocessing.Pipe()
+        inherited = [*self._open, ours]
+        process = multiprocessing.get_context("fork").Process(
+            target=_serve, args=(theirs, inherited, self._shared), name="vivavoce-beside", daemon=True
+        )
+        process.start()
+        theirs.close()
+        self._open.append(ours)
+        return ours
+
+    def stop(self) -> None:
+        """Ends the processes."""
+        atexit.unregister(self.stop)
+        for connection in self._open:
+            connection.close()
+        self._open.clear()
+
+    def call(self, work: Callable[[], ResultT]) -> ResultT:
+        """What ``work`` gives, made by whichever process is free; blocks, so it belongs on a thread."""
+        (result,) = self.iterate(work)
+        return result
+
+    def iterate(self, work: Callable[[], Any]) -> Generator[Any, None, None]:
+        """The pieces of the iterator that ``work`` makes (or the one thing that it makes), as they come.
+
+        Closing this ends the work after the piece that is being made. Errors of the work are raised here; VivavoceError
+        when its process has died, and then another one takes its place.
+        """
+        connection = self._idle.get()
+        running = False
+        try:
+            file = io.BytesIO()
+            _Pickler(file, self._shared).dump(work)
+            connection.send_bytes(file.getvalue())
+            running = True
+            while True:
+                kind, value = _received(connection)
+                running = kind == "piece"
+                if kind == "broken":
+                    raise value
+                if kind == "over":
+                    return
+                yield value
+        except (EOFError, OSError) as error:
+            running = False
+            self._open.remove(connection)
+            connection.close()
+            connection = self._fork()
+            raise VivavoceError("A process that thinks has ended; ask again.") from error
+        finally:
+            if running:
+                connection.send_bytes(_CANCEL)
+                while _received(connection)[0] == "piece":
+                    pass
+            self._idle.put(connection)
+
+
+def _received(connection: Connection) -> _Message:
+    return pickle.loads(connection.recv_bytes())
+
+
+def _serve(connection: Connection, inherited: Sequence[Connection], shared: Sequence[object]) -> None:
+    """The life of a process: it ends when nobody holds the other end of its pipe any more."""
+    for other in inherited:
+        other.close()
+    for number in (signal.SIGINT, signal.SIGTERM):  # who began the server ends it, and its replies may be finished
+        signal.signal(number, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    while True:
+        try:
+            data = connection.recv_bytes()
+            if data != _CANCEL:  # else it came after the work was over
+                connection.send_bytes(_done(data, connection, shared))
+        except (EOFError, OSError):
+            return
+
+
+def _done(data: bytes, connection: Connection, shared: Sequence[object]) -> bytes:
+    """Does the work, sends its pieces, and gives the last message."""
+    try:
+        made = _Unpickler(io.BytesIO(data), shared).load()()
+        for piece in made if isinstance(made, Iterator) else (made,):
+            connection.send_bytes(_message("piece", piece))
+            if connection.poll():
+                connection.recv_bytes()
+                break
+    except OSError:
+        raise
+    except Exception as error:
+        try:
+            message = _message("broken", error)
+            pickle.loads(message)
+        except Exception:  # an error that cannot be sent
+            message = _message("broken", VivavoceError(f"{type(error).__name__}: {error}"))
+        return message
+    return _message("over", None)
+
+
+def _message(kind: str, value: object) -> bytes:
+    return pickle.dumps((kind, value), pickle.HIGHEST_PROTOCOL)
