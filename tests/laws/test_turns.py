@@ -160,3 +160,57 @@ def test_speech_starts_and_stops_in_turn(chances, kind):
                 assert floor and action.at <= number * FRAME
                 floor = False
     assert kind != "none" or not floor
+
+
+def talked(machine: turns.Turns, chances: list[float], now: int = 0, aside: float = 0.0) -> list[turns.Action]:
+    """What is done while the microphone gives these; all that is asked for is judged at once."""
+    done: list[turns.Action] = []
+    for chance in chances:
+        now += FRAME
+        for action in machine.on(turns.Frame(chance, level_db=-20.0 if chance > 0.5 else -60.0), now):
+            done.append(action)
+            if isinstance(action, turns.Judge):
+                done += machine.on(turns.Judged(0.9, 2, aside, whole=True), now)
+    return done
+
+
+@given(st.integers(0, 60), st.sampled_from(["server_vad", "semantic_vad"]), st.booleans())
+def test_only_an_answer_to_speech_that_has_hardly_begun_is_withdrawn(frames, kind, asked):
+    machine = turns.Turns(TurnConfig(kind=kind))
+    if asked:
+        assert turns.Reply() in talked(machine, [0.9] * 20 + [0.0] * 40)
+    machine.on(turns.ReplyBegan(1), 60 * FRAME)
+    machine.on(turns.ReplyGrew(1, 200 * FRAME), 60 * FRAME)
+    quiet = talked(machine, [0.0] * frames, 60 * FRAME)
+    assert not any(isinstance(action, turns.Cut | turns.Withdraw) for action in quiet)
+    dropped = [a for a in talked(machine, [0.9] * 30) if isinstance(a, turns.Cut | turns.Withdraw)]
+    assert len(dropped) == 1
+    early = dropped[0].heard <= turns.HARDLY_BEGUN
+    assert isinstance(dropped[0], turns.Withdraw) == (early and asked and kind == "semantic_vad")
+
+
+@given(st.integers(1, 40), st.floats(0, 1), st.integers(0, 3))
+def test_whoever_pauses_us_stops_us_or_lets_us_go_on(voiced, aside, gap):
+    machine = turns.Turns(TurnConfig(kind="semantic_vad"))
+    machine.on(turns.ReplyBegan(1), 0)
+    machine.on(turns.ReplyGrew(1, 500 * FRAME), 0)
+    done = talked(machine, [0.0] * 40 + [0.9] * voiced + [0.0] * gap + [0.9] * voiced + [0.0] * 40, 0, aside)
+    paused = 0
+    for action in done:
+        paused += isinstance(action, turns.Pause) - isinstance(action, turns.Resume)
+        assert paused in (0, 1)
+        if isinstance(action, turns.Cut):
+            return
+    assert paused == 0
+    # nobody who went on for long was overheard
+    assert voiced * FRAME < turns.LONGEST_HUM
+
+
+@given(st.lists(st.floats(0.5, 1), min_size=1, max_size=60))
+def test_our_own_echo_neither_pauses_nor_stops_us(chances):
+    machine = turns.Turns(TurnConfig(kind="semantic_vad"))
+    machine.on(turns.ReplyBegan(1), 0)
+    machine.on(turns.ReplyGrew(1, 500 * FRAME), 0)
+    for number, chance in enumerate(chances, 1):
+        for action in machine.on(turns.Frame(chance, echo=0.9), number * FRAME):
+            assert not isinstance(action, turns.Pause | turns.Cut | turns.SpeechStarted)

@@ -6,13 +6,14 @@ import pytest
 import torch
 
 from vivavoce.core.errors import CapacityError
+from vivavoce.recipes.echoes import EchoesRun, frames
 from vivavoce.runtime import api
 from vivavoce.runtime.activity import SileroActivity, packaged_weights
 from vivavoce.runtime.api import SessionConfig, TurnConfig
 from vivavoce.runtime.echo import Echo
 from vivavoce.runtime.engine import MOST_WAITING_AUDIO, LiveEngine
 from vivavoce.runtime.fake import Beeping, Script, ToneHearing, fake_model, silence, utter
-from vivavoce.runtime.model import FRAME, Context, Model, Say
+from vivavoce.runtime.model import FRAME, Context, Model, Say, Tool
 
 
 def settle(engine, seat):
@@ -184,14 +185,65 @@ def test_an_echo_is_known_from_somebody_else():
         return (dice.standard_normal(len(steps)) * 0.1 * steps).astype(np.float32)
 
     ours, theirs = voice(3), voice(4)
-    both = 0.2 * ours + theirs
-    for source, expected in ((0.2 * ours, True), (theirs, False), (both, False)):
-        echo, begin = Echo(), 60_000
-        delayed = np.concatenate([np.zeros(3600, np.float32), source]) if source is not theirs else source
-        for start in range(begin - 8 * FRAME, begin, FRAME):
-            echo.listen(delayed[start : start + FRAME])
-        played = (ours[begin - 21_600 : begin + 4800] * 32767).astype(np.int16)
-        assert echo.sounds_like(played) is expected
+    delayed = np.concatenate([np.zeros(3600, np.float32), 0.2 * ours])[: len(ours)]
+    hiss = (dice.standard_normal(len(ours)) * 0.001).astype(np.float32)
+    for mic, expected in ((delayed, True), (theirs, False), (delayed + theirs, False)):
+        echo, chances = Echo(), []
+        for start in range(0, 60 * FRAME, FRAME):
+            echo.listen((mic + hiss)[start : start + FRAME], ours[start : start + FRAME])
+            chances.append(echo.chance())
+        assert np.mean([(chance > 0.5) is expected for chance in chances[-20:]]) > 0.9
+    echo.listen(theirs[:FRAME], np.zeros(FRAME, np.float32))
+    for _ in range(40):
+        echo.listen(theirs[:FRAME], np.zeros(FRAME, np.float32))
+    assert echo.chance() == 0.0
+
+
+def test_the_recipe_of_echoes_finds_what_parts_them_from_people():
+    dice = np.random.default_rng(0)
+    clips = [
+        (dice.standard_normal(60_000) * 0.1 * np.repeat(dice.uniform(0, 1, 50), 1200)).astype(np.float32)
+        for _ in range(4)
+    ]
+    seen = list(frames(clips, EchoesRun(rooms=4, seconds=2.0), 1))
+    explained = {alone: np.mean([each.evidence[1] for each in seen if each.alone == alone]) for alone in (True, False)}
+    assert explained[True] > explained[False] + 3
+
+
+def test_what_is_added_soon_after_an_answer_began_is_heard_with_what_it_is_added_to():
+    engine = LiveEngine(fake_model(), rows=1, threads=0)
+    seat = engine.sit(SessionConfig(turns=TurnConfig(kind="semantic_vad")))
+    seat.push(api.AudioIn(np.concatenate([utter("a large latte."), silence(700)])))
+    early = settle(engine, seat)
+    assert any(isinstance(o, api.AudioOut) for o in early)
+    seat.push(api.AudioIn(np.concatenate([utter(" with some milk."), silence(900)])))
+    outputs = settle(engine, seat)
+    entries = seat.conversation.history.entries
+    assert [entry.text for entry in entries] == [
+        "a large latte. with some milk.",
+        "you said: a large latte. with some milk.",
+    ]
+    forgotten = {o.entry for o in outputs if isinstance(o, api.EntryDeleted)}
+    assert forgotten == {o.entry.id for o in early if isinstance(o, api.EntryDone)}
+    said = entries[0]
+    assert said.audio is not None and len(said.audio) == said.samples > len(utter("a large latte.with some milk."))
+    assert "".join(o.delta for o in outputs if isinstance(o, api.UserText)) == said.text
+    assert [o.turn for o in outputs if isinstance(o, api.Silenced)] == [1]
+    # a client that shortens what it played of the answer is not told off
+    seat.push(api.Truncate(next(o.entry for o in early if isinstance(o, api.TextOut)), 9600))
+    assert [type(o) for o in settle(engine, seat)] == [api.EntryTruncated]
+
+
+def test_an_answer_that_called_a_function_is_not_forgotten():
+    engine = LiveEngine(fake_model(), rows=1, threads=0)
+    tools = (Tool(name="order_drink"),)
+    seat = engine.sit(SessionConfig(turns=TurnConfig(kind="semantic_vad"), tools=tools))
+    seat.push(api.AudioIn(np.concatenate([utter("a large latte."), silence(700)])))
+    settle(engine, seat)
+    seat.push(api.AudioIn(np.concatenate([utter(" with some milk."), silence(900)])))
+    assert not any(isinstance(o, api.EntryDeleted) for o in settle(engine, seat))
+    users = [entry.text for entry in seat.conversation.history.entries if entry.role == "user"]
+    assert users == ["a large latte.", "with some milk."]
 
 
 def test_answers_out_of_band_have_mouths_of_their_own_and_give_them_back():

@@ -13,10 +13,11 @@ from operator import itemgetter
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 from torch.nn import functional as F
 
+from vivavoce.assistant.aside import LONGEST_SECONDS, Choice, aside, evidence
 from vivavoce.assistant.ending import done, fall
 from vivavoce.audio.polyphase import Rational, RationalConfig, RationalState
 from vivavoce.core.streaming import State
@@ -87,6 +88,7 @@ class Ears:
         self.search: Search = (search or SearchConfig()).build(self.model, tree)
         self.thorough: Search = (thorough or _THOROUGH).build(self.model, tree)
         self.familiar: Search = _FAMILIAR.build(self.model, tree)
+        self.choice = Choice()
         self.resample: Rational = RationalConfig(rate=RATE).build()
         self._chunk = listener.timing.hop
 
@@ -129,6 +131,12 @@ class Ears:
             words = _timed(self.search.best(turn.search, final=False)[0])
             turn.heard = Heard(words, self._done(words))
 
+    @torch.inference_mode()
+    def precede(self, state: HearingState, row: int, pcm: Float32[np.ndarray, " N"]) -> None:
+        """The row's turn began with these samples at 24 kHz; they count when it is heard as a whole."""
+        turn = state.turns[row] = state.turns[row] or Turn(self.search.init_state())
+        turn.sound.insert(0, self.resample.step(torch.from_numpy(pcm)[None], self.resample.init_state(1)))
+
     def finish(self, state: HearingState, row: int) -> Heard:
         """The turn as it is, heard once more as a whole."""
         return self.later(state, row)()
@@ -143,23 +151,31 @@ class Ears:
         return partial(self.whole, wave)
 
     def whole(self, wave: Float[Tensor, "1 N"]) -> Heard:
-        """Words of a whole turn, 16 kHz, and whether it is over."""
-        words = self.found(wave)
-        fallen = fall(wave[0], self.listener.config.mel.sample_rate) if words else 0.0
-        return Heard(self.weighed(words), self._done(words, fallen))
+        """Words of a whole turn, 16 kHz, whether it is over, and if it is short, whether it is meant for us."""
+        frames, rate = self._frames(wave), self.listener.config.mel.sample_rate
+        words = self._found(frames)
+        fallen = fall(wave[0], rate) if words else 0.0
+        short = wave.shape[1] <= LONGEST_SECONDS * rate
+        beside = aside(evidence(self.choice, frames, wave[0], rate, words)) if short else 0.0
+        return Heard(self.weighed(words), self._done(words, fallen), beside)
 
-    @torch.inference_mode()
     def found(self, wave: Float[Tensor, "1 N"]) -> tuple[Word, ...]:
         """Words of a whole turn, 16 kHz, with how well each fits the sound.
 
         Long turns are heard in windows that the trunk can take.
         """
-        longest = _LONGEST_SECONDS * self.listener.config.mel.sample_rate
-        frames = np.concatenate([self.posteriors(piece).ctc[0].numpy() for piece in wave.split(longest, dim=1)])
-        words = _words(self.thorough, frames)
+        return self._found(self._frames(wave))
+
+    def _found(self, frames: Float[Tensor, "T V"]) -> tuple[Word, ...]:
+        words = _words(self.thorough, frames.numpy())
         if words and self.likely(words) > _FAMILIAR_NATS:
-            words = _words(self.familiar, frames)
+            words = _words(self.familiar, frames.numpy())
         return words
+
+    @torch.inference_mode()
+    def _frames(self, wave: Float[Tensor, "1 N"]) -> Float[Tensor, "T V"]:
+        longest = _LONGEST_SECONDS * self.listener.config.mel.sample_rate
+        return torch.cat([self.posteriors(piece).ctc[0] for piece in wave.split(longest, dim=1)])
 
     def weighed(self, words: Sequence[Word]) -> tuple[Word, ...]:
         """The words of a turn, less sure where they are no likely sentence: the best fit to any speech fits well."""

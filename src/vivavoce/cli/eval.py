@@ -52,6 +52,7 @@ def turns(
     speech: Annotated[Path, typer.Option(envvar="VIVAVOCE_SPEECH", help="Recordings of people with a manifest.jsonl.")],
     model: Annotated[str, typer.Option(help="A model's folder; the bundled one if left out.")] = "",
     each: Annotated[int, typer.Option(min=1, help="Scenes of each kind.")] = 40,
+    only: Annotated[str, typer.Option(help="Kinds of scenes to play, comma-separated; all if left out.")] = "",
     seed: Annotated[int, typer.Option(help="Of the scenes.")] = 0,
     server_vad: Annotated[bool, typer.Option("--server-vad", help="Turns by sound instead of by meaning.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
@@ -62,8 +63,10 @@ def turns(
 
     import vivavoce
     from vivavoce.audio.resample import resample
+    from vivavoce.core.errors import ConfigError
     from vivavoce.evals.people import measured_on
-    from vivavoce.evals.turns import report, scenes, simulate, spoken
+    from vivavoce.evals.scenes import scenes, spoken
+    from vivavoce.evals.turns import report, simulate
     from vivavoce.runtime.activity import SileroActivity
     from vivavoce.runtime.api import TurnConfig
     from vivavoce.runtime.model import RATE
@@ -73,5 +76,10 @@ def turns(
     sounds = [resample(clip.wave[None], clip.sample_rate, RATE)[0].numpy() for clip in clips]
     config = TurnConfig(kind="server_vad" if server_vad else "semantic_vad")
     todo = scenes(sounds, each, seed, spoken(each, seed))
+    if only:
+        kinds, known = [kind.strip() for kind in only.split(",")], sorted({scene.kind for scene in todo})
+        if unknown := sorted(set(kinds) - set(known)):
+            raise ConfigError(f"there are no scenes of kind {unknown[0]!r}; the kinds are {', '.join(known)}")
+        todo = [scene for scene in todo if scene.kind in kinds]
     found = report(simulate(SileroActivity(), loaded.ears, todo, turns=config, seed=seed))
     typer.echo(formats.dumps(asdict(found)) if json else found.text())

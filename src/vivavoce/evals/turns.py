@@ -1,17 +1,13 @@
-"""A simulator of turn-taking: people who pause, interrupt, cough, hum or are only an echo, on the sample clock.
+"""A simulator of turn-taking: plays `scenes` on the sample clock and counts who spoke when.
 
-Scenes are made from recordings of people and from spoken orders. In each, somebody asks a question and we answer;
-what happens around that is the scene: a pause inside the question, words in the middle of our answer, or something
-that is not meant for us. The model hears and the activity detector listens as in a live session; answers are
-recordings too, so that nothing has to be thought or synthesised and the simulation runs faster than real time.
-
-The people read books, digits and names, of which the default model understands little: what it does about their
-pauses shows how it judges by sound. The orders show how it judges by meaning; their pause is before the drink is named.
+The model hears and the activity detector listens as in a live session; answers are recordings too, so that nothing has
+to be thought or synthesised and the simulation runs faster than real time. What our loudspeaker plays at a moment comes
+back through the scene's room, also when playback was paused and goes on, and fades when it stops.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,35 +17,15 @@ from torch import Tensor
 from vivavoce.core import rng
 from vivavoce.core.streaming import State
 from vivavoce.core.voice import Voice
-from vivavoce.evals.orders import orders
+from vivavoce.evals.scenes import HARMLESS, PAUSES, REAL, Kind, Scene, Speaker, click
 from vivavoce.runtime import api
 from vivavoce.runtime.api import SessionConfig, TurnConfig
 from vivavoce.runtime.engine import LiveEngine, Seat
 from vivavoce.runtime.model import FRAME, RATE, Activity, Context, Hearing, Model, Pcm, Say, Thought
 from vivavoce.runtime.model import Spoken as Played
 
-Kind = Literal["pause", "interruption", "backchannel", "cough", "noise", "echo", "order", "order_pause"]
-HARMLESS: tuple[Kind, ...] = ("backchannel", "cough", "noise", "echo")
 CHUNK = 5 * FRAME
 LONGEST = 30 * RATE
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
-    """One short conversation that will be simulated."""
-
-    kind: Kind
-    question: Pcm
-    answer: Pcm
-    rest: Pcm | None = None
-    """The second half of a question with a pause."""
-    pause: int = 0
-    intrusion: Pcm | None = None
-    after: int = RATE
-    """How much of the answer is heard before something intrudes."""
-    echo: Pcm | None = None
-    """The answer as the room brings it back to the microphone."""
-    hiss: float = 0.001
 
 
 @dataclass(slots=True)
@@ -62,7 +38,13 @@ class Outcome:
     paused: int | None = None
     stopped: int | None = None
     resumed: int | None = None
+    silent: int = 0
+    """Samples for which playback was paused."""
     answered: bool = False
+    click: bool = False
+    """Whether what intrudes begins with a click, and is silent again before the voice begins."""
+    turns: int = 0
+    """Turns of the user that are remembered at the end."""
 
 
 @dataclass
@@ -112,7 +94,7 @@ class _Play:
 
     def __init__(self, scene: Scene, seat: Seat, dice: np.random.Generator) -> None:
         self.scene, self.seat, self._dice = scene, seat, dice
-        self.outcome = Outcome(scene.kind)
+        self.outcome = Outcome(scene.kind, click=scene.intrusion is not None and click(scene.intrusion))
         self.now = 0
         self.over = False
         lead = np.zeros(RATE // 4, np.float32)
@@ -124,6 +106,10 @@ class _Play:
         self._answer_from: int | None = None
         self._intrudes: int | None = None
         self._held = False
+        self._position = self._latest = 0
+        self._turn: int | None = None
+        self._said: set[str] = set()
+        self._speaker = Speaker(scene.room) if scene.room else None
 
     def frame(self) -> Pcm:
         """The next frame of the microphone."""
@@ -133,14 +119,13 @@ class _Play:
         _mix(mic, self._script, begin)
         if self._intrudes is not None and self.scene.intrusion is not None:
             _mix(mic, self.scene.intrusion, begin - self._intrudes)
-        if self._answer_from is not None and self.scene.echo is not None and self._audible:
-            _mix(mic, self.scene.echo, begin - self._answer_from)
+        played = np.zeros(FRAME, np.float32)
+        if self._answer_from is not None and self.outcome.stopped is None and not self._held:
+            _mix(played, self.scene.answer, self._position)
+            self._position += FRAME
+        if self._speaker is not None:
+            mic += self._speaker.play(played)
         return np.clip(mic, -1, 1)
-
-    @property
-    def _audible(self) -> bool:
-        """Whether our loudspeaker plays at this moment."""
-        return self.outcome.stopped is None and not self._held
 
     def read(self) -> None:
         """What the engine has to say up to now."""
@@ -149,12 +134,14 @@ class _Play:
             output = self.seat.read()
             self._held = isinstance(output, api.Paused) or (self._held and not isinstance(output, api.Resumed))
             match output:
-                case api.AudioOut() if self._answer_from is None:
-                    self._answer_from = self.now
-                    outcome.answered = True
-                    outcome.gap = self.now - self._end
-                    outcome.cut_in = self.now < self._end
-                    self._intrudes = self.now + scene.after
+                case api.AudioOut(turn) if turn != self._turn:
+                    self._answered(turn)
+                case api.Committed():
+                    outcome.turns += 1
+                case api.EntryDeleted(entry) if entry in self._said:
+                    outcome.turns -= 1
+                case api.EntryAdded(entry) if entry.role == "user":
+                    self._said.add(entry.id)
                 case api.Paused() if self._intruded and outcome.paused is None:
                     outcome.paused = self.now - self._begin
                 case api.Resumed() if self._intruded and outcome.stopped is None:
@@ -163,13 +150,23 @@ class _Play:
                     outcome.stopped = self.now - self._begin
                 case _:
                     pass
-        answered = self._answer_from is not None
-        if scene.kind in ("pause", "order", "order_pause") or outcome.cut_in:
-            self.over = (answered and self.now > self._end) or self.now > self._end + 10 * RATE
+        outcome.silent += FRAME * (self._held and self._intruded and outcome.stopped is None)
+        if scene.kind in PAUSES or outcome.cut_in:
+            self.over = (self._turn is not None and self._latest > self._end) or self.now > self._end + 10 * RATE
         else:
             length = len(scene.intrusion) if scene.intrusion is not None else 3 * RATE
             done = self._intrudes is not None and self.now > self._intrudes + length + RATE
             self.over = outcome.stopped is not None or done or self.now > LONGEST
+
+    def _answered(self, turn: int) -> None:
+        """An answer begins to be played, the first one or one after a cut-in."""
+        self._turn, self._latest = turn, self.now
+        if self._answer_from is None:
+            self._answer_from = self.now
+            self._intrudes = self.now + self.scene.after
+            self.outcome.answered = True
+            self.outcome.gap = self.now - self._end
+            self.outcome.cut_in = self.now < self._end
 
     @property
     def _begin(self) -> int:
@@ -189,150 +186,6 @@ def _mix(into: Pcm, sound: Pcm, at: int) -> None:
     begin, end = max(0, at), min(len(sound), at + len(into))
     if begin < end:
         into[begin - at : end - at] += sound[begin:end]
-
-
-# ---- making scenes ----
-
-
-def level(pcm: Pcm, to: float = 0.07) -> Pcm:
-    """The recording at a usual loudness."""
-    return (pcm * (to / (np.sqrt(np.mean(pcm**2)) + 1e-9))).astype(np.float32)
-
-
-def trimmed(pcm: Pcm) -> Pcm:
-    """The recording without the silence around it, so that its onset is the onset of speech."""
-    block = RATE // 100
-    loud = np.sqrt((pcm[: len(pcm) // block * block].reshape(-1, block) ** 2).mean(axis=1))
-    heard = np.flatnonzero(loud > 0.1 * loud.max())
-    return pcm[heard[0] * block : (heard[-1] + 1) * block] if len(heard) else pcm
-
-
-def cough(dice: np.random.Generator) -> Pcm:
-    """Noise that bursts and decays in a quarter of a second, once or twice."""
-    bursts = []
-    for _ in range(int(dice.integers(1, 3))):
-        length = int(dice.integers(150, 260)) * 24
-        noise = np.convolve(dice.standard_normal(length), np.ones(6) / 6, "same")
-        envelope = np.exp(-np.arange(length) / (length / 4)) * np.minimum(1, np.arange(length) / 200)
-        bursts += [0.5 * noise * envelope, np.zeros(int(dice.integers(40, 120)) * 24)]
-    return np.concatenate(bursts).astype(np.float32)
-
-
-def hum(dice: np.random.Generator) -> Pcm:
-    """A "mhm": two nasal hums, the second one higher."""
-    parts = []
-    pitch = dice.uniform(90, 220)
-    for factor in (1.0, dice.uniform(1.1, 1.3)):
-        length = int(dice.integers(110, 180)) * 24
-        phase = 2 * np.pi * np.cumsum(np.full(length, pitch * factor)) / RATE
-        tone = sum(np.sin(k * phase) * 0.6**k for k in range(1, 8))
-        parts += [tone * np.hanning(length), np.zeros(24 * 30)]
-    return level(np.concatenate(parts).astype(np.float32))
-
-
-def pause_within(pcm: Pcm) -> int:
-    """The quietest place in the middle half of a recording, where a speaker may stop to think."""
-    block = RATE // 50
-    frames = pcm[: len(pcm) // block * block].reshape(-1, block)
-    loud = np.convolve((frames**2).mean(axis=1), np.ones(3) / 3, "same")
-    low, high = len(frames) // 4, 3 * len(frames) // 4
-    return (low + int(np.argmin(loud[low:high]))) * block
-
-
-def room(pcm: Pcm, dice: np.random.Generator) -> Pcm:
-    """The recording as it comes back from a room: 40 to 250 ms later, 6 to 24 dB softer, with reverberation."""
-    length = int(dice.integers(100, 400)) * 24
-    tail = dice.standard_normal(length) * np.exp(-6.9 * np.arange(length) / length) * dice.uniform(0.02, 0.2)
-    tail[0] = 1.0
-    size = 1 << (len(pcm) + length).bit_length()
-    back = np.fft.irfft(np.fft.rfft(pcm, size) * np.fft.rfft(tail, size), size)[: len(pcm) + length]
-    delay = np.zeros(int(dice.integers(40, 250)) * 24)
-    return (np.concatenate((delay, back)) * 10 ** (-dice.uniform(6, 24) / 20)).astype(np.float32)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spoken:
-    """What synthesis programs said: whole orders, orders in two halves, and signs of listening; Float[N] at 24 kHz."""
-
-    orders: tuple[Pcm, ...] = ()
-    halves: tuple[tuple[Pcm, Pcm], ...] = ()
-    hums: tuple[Pcm, ...] = ()
-
-
-HUMS = ("okay", "yeah", "right", "uh-huh", "i see", "yes")
-
-
-def spoken(count: int, seed: int = 0) -> Spoken:
-    """So many orders by voices that were kept from training; MissingExtra where the programs are not installed."""
-    from vivavoce.data.synthesis import readings, speak
-
-    dice = rng.stream(seed, "halves")
-    whole, pairs = orders(2 * count, seed)[:count], orders(2 * count, seed)[count:]
-    cuts: list[tuple[str, str]] = []
-    for order in pairs:
-        words = order.text.split()
-        drink = order.text.split(f" {order.slots['coffeeDrink']}")[0].split()
-        place = int(dice.integers(2, max(3, len(drink) + 1)))
-        cuts.append((" ".join(words[:place]), " ".join(words[place:])))
-    texts = [order.text for order in whole] + [half for cut in cuts for half in cut]
-    texts += [HUMS[number % len(HUMS)] for number in range(count)]
-    engines = {"espeak-ng": 0.5, "festival": 0.5}
-    made = readings(texts, seed, engines=engines, unseen=True)
-    for first in range(count, 3 * count, 2):
-        made[first + 1] = replace(made[first], text=made[first + 1].text)
-    sounds = [level(trimmed(s.wave.astype(np.float32))) for s in speak(made, sample_rate=RATE, workers=1)]
-    halves = sounds[count : 3 * count]
-    return Spoken(
-        orders=tuple(sounds[:count]),
-        halves=tuple(zip(halves[::2], halves[1::2], strict=True)),
-        hums=tuple(sounds[3 * count :]),
-    )
-
-
-def scenes(recordings: Sequence[Pcm], each: int, seed: int = 0, said: Spoken | None = None) -> list[Scene]:
-    """So many scenes of each kind, always the same ones for a seed; Float[N] recordings of 1 s and more at 24 kHz."""
-    said = said or Spoken()
-    dice = rng.stream(seed, "turns")
-    clips = [level(trimmed(clip)[: 6 * RATE]) for clip in recordings if len(clip) >= RATE]
-    found: list[Scene] = []
-
-    def pick() -> Pcm:
-        return clips[int(dice.integers(len(clips)))]
-
-    def answer() -> Pcm:
-        return np.concatenate([pick(), pick(), pick()])[: 8 * RATE]
-
-    for number in range(each):
-        whole = pick()
-        cut = pause_within(whole)
-        pause = int(dice.integers(500, 1000)) * 24
-        # the pause is as long as it is said to be: what is silent around the cut already does not add to it
-        first, second = trimmed(whole[:cut]), trimmed(whole[cut:])
-        found.append(Scene(kind="pause", question=first, rest=second, pause=pause, answer=answer()))
-        intrusions: tuple[tuple[Kind, Pcm | None], ...] = (
-            ("interruption", pick()),
-            ("backchannel", said.hums[number] if number < len(said.hums) and number % 2 else hum(dice)),
-            ("cough", cough(dice)),
-            ("noise", (dice.standard_normal(2 * RATE) * 0.07 * 10 ** (-dice.uniform(6, 24) / 20)).astype(np.float32)),
-            ("echo", None),
-        )
-        for kind, intrusion in intrusions:
-            ours = answer()
-            found.append(
-                Scene(
-                    kind=kind,
-                    question=pick(),
-                    answer=ours,
-                    intrusion=intrusion,
-                    after=int(dice.integers(500, 2000)) * 24,
-                    echo=room(ours, dice) if kind == "echo" else None,
-                )
-            )
-    found += [Scene(kind="order", question=order, answer=answer()) for order in said.orders[:each]]
-    for first, second in said.halves[:each]:
-        pause = int(dice.integers(500, 1000)) * 24
-        found.append(Scene(kind="order_pause", question=first, rest=second, pause=pause, answer=answer()))
-    return found
 
 
 # ---- playing them ----
@@ -384,35 +237,54 @@ class TurnReport:
     scenes: int
     cut_ins: float
     cut_ins_on_orders: float
-    missed: float
+    early_answers: float
+    """Share of the orders that were answered although something was added after a pause."""
+    split: float
+    """Share of them of which the two halves were not heard as one turn."""
+    missed: dict[str, float]
     false_stops: dict[str, float]
+    false_pauses: dict[str, tuple[float, float]]
+    """Share of the harmless scenes in which playback paused, and for how long altogether (median)."""
     unanswered: float
     gap_ms: tuple[float, float]
     order_gap_ms: tuple[float, float]
-    pause_ms: tuple[float, float]
-    decision_ms: tuple[float, float]
+    pause_ms: dict[str, tuple[float, float]]
+    decision_ms: dict[str, tuple[float, float]]
+    clicks: dict[str, float]
+    """Share of the interruptions that begin with a click or a breath, long before the voice."""
+    voice_pause_ms: dict[str, tuple[float, float]]
+    """Onset to pause of the others."""
 
     def text(self) -> str:
         """For people."""
-        stops = ", ".join(f"{kind} {share:.0%}" for kind, share in self.false_stops.items())
+
+        def shares(given: dict[str, float]) -> str:
+            return ", ".join(f"{kind} {share:.0%}" for kind, share in given.items())
 
         def times(given: tuple[float, float]) -> str:
             return f"{given[0]:.0f} ms, {given[1]:.0f} ms"
 
-        return "\n".join(
-            (
-                f"scenes                                        {self.scenes}",
-                f"cut-ins on pauses of people who read          {self.cut_ins:.0%}",
-                f"cut-ins on pauses inside an order             {self.cut_ins_on_orders:.0%}",
-                f"missed interruptions                          {self.missed:.0%}",
-                f"false stops                                   {stops}",
-                f"questions that were not answered              {self.unanswered:.0%}",
-                f"end of reading to answer, median and p95      {times(self.gap_ms)}",
-                f"end of an order to answer, median and p95     {times(self.order_gap_ms)}",
-                f"onset to pause, median and p95                {times(self.pause_ms)}",
-                f"onset to silence for good, median and p95     {times(self.decision_ms)}",
+        pauses = ", ".join(f"{kind} {share:.0%} ({ms:.0f} ms)" for kind, (share, ms) in self.false_pauses.items())
+        rows = [
+            ("scenes", f"{self.scenes}"),
+            ("cut-ins on pauses of people who read", f"{self.cut_ins:.0%}"),
+            ("cut-ins on pauses inside an order", f"{self.cut_ins_on_orders:.0%}"),
+            ("answers before something is added to an order", f"{self.early_answers:.0%}"),
+            ("... whose halves were not heard as one turn", f"{self.split:.0%}"),
+            ("missed interruptions", shares(self.missed)),
+            ("false stops", shares(self.false_stops)),
+            ("false pauses, and how long", pauses),
+            ("questions that were not answered", f"{self.unanswered:.0%}"),
+            ("end of reading to answer, median and p95", times(self.gap_ms)),
+            ("end of an order to answer, median and p95", times(self.order_gap_ms)),
+        ]
+        for kind in self.pause_ms:
+            rows.append((f"onset to pause, {kind}", times(self.pause_ms[kind])))
+            rows.append(
+                (f"... without the {self.clicks[kind]:.0%} that begin with a click", times(self.voice_pause_ms[kind]))
             )
-        )
+            rows.append((f"onset to silence for good, {kind}", times(self.decision_ms[kind])))
+        return "\n".join(f"{name:47}{value}" for name, value in rows)
 
 
 def report(outcomes: Sequence[Outcome]) -> TurnReport:
@@ -431,20 +303,31 @@ def report(outcomes: Sequence[Outcome]) -> TurnReport:
         known = [s / 24 for s in samples if s is not None] or [float("nan")]
         return float(np.quantile(known, 0.5)), float(np.quantile(known, 0.95))
 
-    real = [o for o in of("interruption") if not o.cut_in]
-    calm = {kind: [o for o in of(kind) if not o.cut_in] for kind in HARMLESS}
+    def calm(*kinds: Kind) -> dict[str, list[Outcome]]:
+        found: dict[str, list[Outcome]] = {kind: [o for o in of(kind) if not o.cut_in] for kind in kinds}
+        return {kind: scenes for kind, scenes in found.items() if scenes}
+
+    real, harmless = calm(*REAL), calm(*HARMLESS)
     return TurnReport(
         scenes=len(outcomes),
         cut_ins=share([o.cut_in for o in of("pause")]),
         cut_ins_on_orders=share([o.cut_in for o in of("order_pause")]),
-        missed=share([o.stopped is None for o in real]),
+        early_answers=share([o.cut_in for o in of("order_more")]),
+        split=share([o.turns > 1 for o in of("order_more")]),
+        missed={kind: share([o.stopped is None for o in found]) for kind, found in real.items()},
         false_stops={
             kind: share([o.stopped is not None or (o.paused is not None and o.resumed is None) for o in found])
-            for kind, found in calm.items()
+            for kind, found in harmless.items()
+        },
+        false_pauses={
+            kind: (share([o.paused is not None for o in found]), ms([o.silent for o in found if o.silent])[0])
+            for kind, found in harmless.items()
         },
         unanswered=share([not o.answered for o in outcomes]),
-        gap_ms=ms([o.gap for o in of("pause", "interruption", *HARMLESS) if not o.cut_in]),
+        gap_ms=ms([o.gap for o in of("pause", *REAL, *HARMLESS) if not o.cut_in]),
         order_gap_ms=ms([o.gap for o in of("order", "order_pause") if not o.cut_in]),
-        pause_ms=ms([o.paused for o in real]),
-        decision_ms=ms([o.stopped for o in real]),
+        pause_ms={kind: ms([o.paused for o in found]) for kind, found in real.items()},
+        decision_ms={kind: ms([o.stopped for o in found]) for kind, found in real.items()},
+        clicks={kind: share([o.click for o in found]) for kind, found in real.items()},
+        voice_pause_ms={kind: ms([o.paused for o in found if not o.click]) for kind, found in real.items()},
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch.nn.functional import pad
 
 from vivavoce.assistant.ending import evidence, fall
@@ -23,7 +24,7 @@ from vivavoce.core import rng
 from vivavoce.data.character import Character
 from vivavoce.data.manifest import read_manifest
 from vivavoce.data.synthesis import readings, speak
-from vivavoce.evals.turns import level, pause_within, trimmed
+from vivavoce.evals.scenes import level, pause_within, trimmed
 from vivavoce.runtime.model import RATE, Pcm
 
 _SILENCE = RATE // 8
@@ -80,23 +81,32 @@ def examples(ears: Ears, waves: Iterable[tuple[Pcm, float]], run: EndingsRun) ->
 
 
 def fit(known: Iterable[Example], restraint: float = 0.01) -> tuple[float, float, float, float]:
-    """Weights of the evidence and the constant, by Newton's method."""
+    """Weights of the evidence and the constant."""
     known = list(known)
-    inputs = np.array([example.evidence for example in known])
-    over = np.array([example.over for example in known], float)
-    weight = np.array([example.weight for example in known])
-    weight = weight / weight.mean()
+    sure, words, tail, bias = logistic(
+        np.array([example.evidence for example in known]),
+        np.array([example.over for example in known], float),
+        np.array([example.weight for example in known]),
+        restraint,
+    )
+    return sure, words, tail, bias
+
+
+def logistic(
+    inputs: Float[np.ndarray, "B D"], found: Float[np.ndarray, " B"], weight: Float[np.ndarray, " B"], restraint: float
+) -> list[float]:
+    """Slopes and constant of a weighted logistic regression with held-back slopes, by Newton's method."""
+    weight, width = weight / weight.mean(), inputs.shape[1]
     mean, spread = inputs.mean(axis=0), inputs.std(axis=0) + 1e-6
     scaled = np.c_[(inputs - mean) / spread, np.ones(len(inputs))]
-    held = restraint * len(inputs) * np.diag([1.0, 1.0, 1.0, 0.0])
-    found = np.zeros(4)
+    held = restraint * len(inputs) * np.diag([1.0] * width + [0.0])
+    at = np.zeros(width + 1)
     for _ in range(30):
-        chance = 1 / (1 + np.exp(-scaled @ found))
+        chance = 1 / (1 + np.exp(-scaled @ at))
         curve = scaled.T @ (scaled * (weight * chance * (1 - chance) + 1e-9)[:, None]) + held
-        found = found + np.linalg.solve(curve, scaled.T @ (weight * (over - chance)) - held @ found)
-    slopes = found[:3] / spread
-    sure, words, tail = (float(slope) for slope in slopes)
-    return sure, words, tail, float(found[3] - mean @ slopes)
+        at = at + np.linalg.solve(curve, scaled.T @ (weight * (found - chance)) - held @ at)
+    slopes = at[:width] / spread
+    return [*slopes.tolist(), float(at[width] - mean @ slopes)]
 
 
 def parted(known: Iterable[Example], weights: tuple[float, float, float, float]) -> float:

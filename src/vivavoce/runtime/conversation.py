@@ -65,6 +65,8 @@ MOST_APART = 8
 MOST_ENTRIES = 4000
 MOST_CHARACTERS = 4_000_000
 """What a client may add to a conversation; turns of the conversation itself are not counted against anybody."""
+JITTER = 100 * 24
+"""Reports of what was played are believed to be that inexact."""
 URGENT = (Stop, Hush, Played, Configure)
 TAGGED = (Stop, Commit, Add, Delete, Truncate, Retrieve)
 
@@ -79,6 +81,10 @@ class Row(Mouth, Protocol):
 
     def hear_more(self, pcm: Pcm) -> None:
         """Takes whole frames."""
+        ...
+
+    def hear_before(self, pcm: Pcm) -> None:
+        """Takes what was said before all that was heard of this turn; it counts when the turn is heard as a whole."""
         ...
 
     def hear_rest(self) -> Heard:
@@ -154,6 +160,10 @@ class Conversation:
         self._played: set[int] = set()
         self._oldest: str | None = None
         self._unheard: _Unheard | None = None
+        self._reported = 0
+        self._before: str | None = None
+        self._withdrawn: set[str] = set()
+        self._joined = False
 
     # ---- inputs ----
 
@@ -219,6 +229,9 @@ class Conversation:
                 case Delete(entry):
                     self.history.delete(entry)
                     self._emit(EntryDeleted(entry))
+                case Truncate(entry, samples) if entry in self._withdrawn:
+                    # the client could not know that there is nothing left to shorten
+                    self._emit(EntryTruncated(entry, samples))
                 case Truncate(entry, samples):
                     if self._reply and self._reply.message == entry and not self._reply.ended:
                         self._end_reply("client_cancelled", samples)
@@ -306,16 +319,32 @@ class Conversation:
 
     def noticed(self, pcm: Pcm, speech: float) -> None:
         """What the activity detector says of that frame."""
-        reply = self._reply or self._last
-        self._echo.listen(pcm)
-        echo = False
-        if reply is not None and self._turns.echoes and speech >= self.config.turns.threshold / 2:
-            echo = self._echo.sounds_like(reply.sound_near(self._turns.position))
+        echo = 0.0
+        if self.config.turns.kind == "semantic_vad":
+            self._echo.listen(pcm, self._played_now())
+            # looked at before it is speech: what fades in counts too
+            if speech >= t.FAINT * self.config.turns.threshold:
+                echo = self._echo.chance()
         level_db = 10 * math.log10(float(np.dot(pcm, pcm)) / len(pcm) + 1e-10)
         self._turn(t.Frame(speech, echo, level_db))
         if self.microphone.heard_to is None:
             keep = (self.config.turns.prefix_padding_ms + 200) * 24
             self.microphone.keep_from(self.microphone.now - keep)
+
+    def _played_now(self) -> Pcm:
+        """What the loudspeaker gives during this frame, as far as we know."""
+        if self._turns.sounding:
+            for reply in (self._reply, self._last):
+                if reply is not None and reply.turn == self._turns.playing:
+                    return reply.sound_at(self._heard_at(self._turns.position))
+        return np.zeros(FRAME, np.float32)
+
+    def _heard_at(self, position: int) -> int:
+        """The position without the jitter of a client's reports, which would look like a moving loudspeaker."""
+        if abs(position - self._reported) > JITTER:
+            self._reported = position
+        here, self._reported = self._reported, self._reported + FRAME
+        return here
 
     def gap(self, samples: int) -> None:
         """The microphone gave nothing for so long."""
@@ -327,12 +356,12 @@ class Conversation:
 
     def heard(self, heard: Heard) -> None:
         """What the turn sounds like now."""
-        if self._floor and self._user_entry:
+        if self._floor and self._user_entry and not self._joined:
             shown = self._words.count
             delta = self._words.more(heard)
             if delta:
                 self._emit(UserText(self._user_entry, delta, words=heard.words[shown : self._words.count]))
-        self._turn(t.Judged(heard.done, meant(heard.words), hums(heard.words)))
+        self._turn(judged(heard))
 
     def _heard_whole(self) -> bool:
         """Takes the words of the whole turn once they are there; says whether they came."""
@@ -345,7 +374,7 @@ class Conversation:
             self.broke(told(error))
             return True
         heard = whole.result()
-        self._turn(t.Judged(heard.done, meant(heard.words), hums(heard.words), whole=True))
+        self._turn(judged(heard, whole=True))
         return True
 
     def _final_words(self) -> Heard:
@@ -354,7 +383,7 @@ class Conversation:
 
     def _begin_hearing(self) -> None:
         self._row.hear_anew()
-        self._words, self._whole = StableWords(), None
+        self._words, self._whole, self._joined = StableWords(), None, False
 
     def _forget_turn(self) -> None:
         self.microphone.forget()
@@ -396,6 +425,7 @@ class Conversation:
         self._emit(UserText(entry_id, rest, True, text, heard.words, len(sound)))
         self.microphone.forget()
         self._user_entry, self._floor, self._whole = None, False, None
+        self._before = entry_id
         return entry
 
     # ---- turns ----
@@ -432,6 +462,8 @@ class Conversation:
                     self._emit(Resumed(turn))
                 case t.Cut(turn, heard):
                     self._cut(turn, heard)
+                case t.Withdraw(turn, heard):
+                    self._withdraw(turn, heard)
                 case t.TimedOut(start, end):
                     self._user_entry = self._new_id("item")
                     self._begin_hearing()
@@ -447,6 +479,29 @@ class Conversation:
     def _cut(self, turn: int, heard: int) -> None:
         self._waiting = deque(options for options in self._waiting if options.apart)
         self._silence(turn, heard, "turn_detected")
+
+    def _withdraw(self, turn: int, heard: int) -> None:
+        """The user speaks on: forgets the answer, and what it answered becomes the beginning of what is said now.
+
+        A function that was called cannot be taken back; what is said then is said after it.
+        """
+        reply, first = self._reply or self._last, self._before
+        self._cut(turn, heard)
+        if reply is None or reply.turn != turn or first is None or not self.history.knows(first):
+            return
+        made = reply.entries.values()
+        if self._user_entry is None or any(entry.kind == "call" for entry in made):
+            return
+        said = self.history.find(first)
+        for known in (*(entry.id for entry in made), first):
+            if self.history.knows(known):
+                self.history.delete(known)
+                self._withdrawn.add(known)
+                self._emit(EntryDeleted(known))
+        if isinstance(said.audio, np.ndarray):
+            self.microphone.begin_with(said.audio)
+            self._row.hear_before(said.audio.astype(np.float32) / 32767)
+            self._joined = True
 
     def _silence(self, turn: int, heard: int, why: Why) -> None:
         """Nothing more of this turn is played, and where we know what was, history ends there too."""
@@ -710,6 +765,14 @@ def weight(event: Input) -> int:
     given = (event.entry,) if isinstance(event, Add) else event.options.input if isinstance(event, Respond) else None
     entries = [entry for entry in given or () if isinstance(entry, Entry)]
     return FRAME + sum(entry.samples + entry.characters for entry in entries)
+
+
+def judged(heard: Heard, whole: bool = False) -> t.Judged:
+    """What is heard, as turn-taking wants to know it; where the model does not say what is an aside, words have to."""
+    count, aside = meant(heard.words), heard.aside
+    if aside is None:
+        aside = 1.0 if hums(heard.words) else 0.5 if count < 2 else 0.0
+    return t.Judged(heard.done, count, aside, whole)
 
 
 def _nowhere(entry: Entry) -> str | None:

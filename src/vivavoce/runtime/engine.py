@@ -129,6 +129,9 @@ class _EngineRow(_EngineMouth):
         engine = self._engine
         engine.model.hearing.step(_batch({self._index: pcm}, engine.rows), engine.states[1], self._mask)
 
+    def hear_before(self, pcm: Pcm) -> None:
+        self._engine.model.hearing.precede(self._engine.states[1], self._index, pcm)
+
     def hear_rest(self) -> Heard:
         return self._engine.model.hearing.finish(self._engine.states[1], self._index)
 

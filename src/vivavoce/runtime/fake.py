@@ -142,6 +142,11 @@ class ToneHearing:
         at = state.offset[row]
         return [(symbol, begin + at, end + at) for symbol, begin, end in read_tones(state.rest[row])]
 
+    def precede(self, state: ToneState, row: int, pcm: Pcm) -> None:
+        """What was said first."""
+        state.found[row] = read_tones(pcm) + [(s, b + len(pcm), e + len(pcm)) for s, b, e in state.found[row]]
+        state.offset[row] += len(pcm)
+
     def finish(self, state: ToneState, row: int) -> Heard:
         """The words if nothing more comes."""
         return self.later(state, row)()

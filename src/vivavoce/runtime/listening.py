@@ -95,6 +95,11 @@ class Microphone:
         self.keep_from(at)
         self.heard_to = self.start
 
+    def begin_with(self, sound: np.ndarray) -> None:
+        """What was kept is the end of something whose beginning was this, 16 bit."""
+        self._kept.appendleft(sound)
+        self.start -= len(sound)
+
     def unheard(self) -> Pcm | None:
         """What the model has to hear next: whole frames, at most CHUNK samples."""
         if self.heard_to is None:

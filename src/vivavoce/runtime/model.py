@@ -46,10 +46,15 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What a turn sounds like so far: all its words, and how likely it is that the speaker is done."""
+    """What a turn sounds like so far: all its words, and how likely it is that the speaker is done.
+
+    ``aside``: how likely it is that so short a sound is not meant for us (a sign of listening, a cough); None where the
+    words have to tell.
+    """
 
     words: tuple[Word, ...] = ()
     done: float = 0.0
+    aside: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +129,10 @@ class Hearing(Protocol[StateT]):
 
     def step(self, pcm: Float[Tensor, "B N"], state: StateT, active: Bool[Tensor, " B"]) -> list[Heard | None]:
         """Takes N samples (a multiple of FRAME) of every active row; gives what each row's turn sounds like now."""
+        ...
+
+    def precede(self, state: StateT, row: int, pcm: Pcm) -> None:
+        """The row's turn began with these samples, before all that was stepped; they count for `finish` and `later`."""
         ...
 
     def finish(self, state: StateT, row: int) -> Heard:

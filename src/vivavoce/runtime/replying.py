@@ -27,7 +27,7 @@ from vivavoce.runtime.api import (
     Why,
 )
 from vivavoce.runtime.history import Entry
-from vivavoce.runtime.model import FRAME, Call, Context, Restyle, Say, Spoken, Thinking, Thought, Word
+from vivavoce.runtime.model import FRAME, Call, Context, Pcm, Restyle, Say, Spoken, Thinking, Thought, Word
 
 log = logging.getLogger(__name__)
 AHEAD_WHILE_PREPARING = 12_000
@@ -305,18 +305,15 @@ class Reply:
         if spoken.done:
             self._spoke_all = True
 
-    def sound_near(self, position: int) -> np.ndarray:
-        """What the loudspeaker gives around this sample: from 900 ms before to 200 ms after, Int16[N].
-
-        Silence where there was nothing yet; shorter where nothing more is made.
-        """
-        begin, end = position - 900 * 24, position + 200 * 24
-        at, pieces = 0, [np.zeros(max(0, -begin), np.int16)]
+    def sound_at(self, begin: int) -> Pcm:
+        """One frame of what was made, from this sample on; silence where there is nothing yet or any more."""
+        at, frame = 0, np.zeros(FRAME, np.float32)
         for piece in self._sound:
-            if at + len(piece) > begin and at < end:
-                pieces.append(piece[max(0, begin - at) : end - at])
+            if at + len(piece) > begin and at < begin + FRAME:
+                first, last = max(begin, at), min(begin + FRAME, at + len(piece))
+                frame[first - begin : last - begin] = piece[first - at : last - at] / np.float32(32767)
             at += len(piece)
-        return np.concatenate(pieces)
+        return frame
 
     @property
     def _too_long(self) -> bool:

@@ -7,8 +7,9 @@ follows), or not at all (`none`: push to talk). Early in the silence the turn is
 is prepared; both are thrown away if speech goes on.
 
 While we speak, plain `server_vad` stops at the first speech, as the OpenAI protocol has it. `semantic_vad` pauses
-within 200 ms and decides within 600 ms: whoever goes on speaking stops us for good, unless all that is heard are signs
-of listening; so do a few clear words. A cough, "mhm" or our own echo do not.
+within 200 ms, because that is cheap to undo, and decides within 600 ms: whoever goes on speaking stops us for good;
+whoever has fallen silent does unless it was no more than a sign of listening. A cough, "mhm" or our own echo do not.
+Whoever speaks on when we had hardly begun to answer had not finished: the answer is withdrawn.
 
 Silence is what the activity detector calls so, and also what is far quieter than the voice before it: the detector
 needs a tenth of a second to notice that somebody fell silent.
@@ -23,25 +24,41 @@ from vivavoce.runtime.model import FRAME
 
 MS = 24
 ONSET = 2 * FRAME
-SUSPECT = 3 * FRAME
+FAINT = 0.4
+"""Share of the threshold from which on a frame may be the beginning of speech while we speak; the next one has to reach
+all of it, or be loud."""
 JUDGE = 400 * MS
 """Age of a suspected interruption at which its words are asked for, so that they are there when it is decided."""
 DECIDE = 480 * MS
 """Age at which it is decided; the detector notices speech up to 80 ms after it began."""
+DECIDE_AT_LAST = 520 * MS
+"""Age at which it is decided although somebody has only just fallen silent or begun again. Whoever still speaks wants
+the floor."""
 LONG_VOICE = 400 * MS
 """Whoever still speaks when it is decided has spoken so long; a "mhm" is over."""
 SETTLED = 2 * FRAME
 """A gap inside a word is shorter; it delays the decision."""
 LONGEST_HUM = 1000 * MS
-"""Whoever speaks longer than this wants the floor, whatever the words."""
+"""Whoever speaks longer than this wants the floor, whatever it sounds like."""
 LONGEST_BURST = 600 * MS
-"""Whoever spoke briefly and goes on to this wants the floor, unless all words are signs of listening."""
+"""Whoever spoke briefly and goes on to this wants the floor, unless it sounds like a sign of listening."""
+ANOTHER = 120 * MS
+"""So does whoever speaks for so long after a pause that is longer than any in a word."""
+RISEN_DB, RISING = 12.0, 240 * MS
+"""A sound so far above the quietest lately began where it rose, and not where it was first taken for speech, as long as
+that was no longer ago. The detector takes its time over an F or an S."""
+ASIDE, SURELY_ASIDE = 0.4, 0.75
+"""Somebody who has fallen silent is let be from the first probability on that it was no more than a sign of listening;
+somebody who still speaks only from the second on, as few signs are that long."""
 QUIET_AGAIN = 240 * MS
 SPECULATE = 120 * MS
 PREPARE = 400 * MS
 FADED_DB = 26.0
 """So much quieter than the loudest frame of a stretch of voice is not voice."""
-ECHO_TAIL = 700 * MS
+HARDLY_BEGUN = 800 * MS
+"""Whoever speaks on before so much of an answer was played had not finished the question."""
+OURS = 0.5
+"""Probability from which on a frame, or the voice lately, counts as our own echo."""
 LONGEST_WAIT_MS = {"low": 8000, "medium": 4000, "auto": 4000, "high": 2000}
 SHORTEST_WAIT_MS = {"low": 480, "medium": 320, "auto": 320, "high": 200}
 SURELY_DONE = 0.85
@@ -52,10 +69,10 @@ SURELY_DONE = 0.85
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame of the microphone: how likely it is speech, whether it sounds like what we are playing, how loud."""
+    """One frame of the microphone: how likely it is speech, how likely that is only what we are playing, how loud."""
 
     speech: float
-    echo: bool = False
+    echo: float = 0.0
     level_db: float = 0.0
 
 
@@ -68,15 +85,15 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What the model makes of the user's turn: is the speaker done, how many words mean something, are all of them
-    signs of listening.
+    """What the model makes of the user's turn: is the speaker done, how many words mean something, how likely is it
+    no more than a sign of listening.
 
     ``whole``: it was asked for by Judge, and is as good as it gets.
     """
 
     done: float
     meant: int
-    hums: bool = False
+    aside: float = 0.5
     whole: bool = False
 
 
@@ -202,6 +219,14 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Drop this turn, of which hardly anything was heard: what it answers goes on, and is one turn with the rest."""
+
+    turn: int
+    heard: int
+
+
+@dataclass(frozen=True, slots=True)
 class TimedOut:
     """Nobody has spoken since ``start``."""
 
@@ -210,7 +235,7 @@ class TimedOut:
 
 
 Overture = Attend | SpeechStarted | SpeechStopped | Forget | Judge | Prepare | Discard
-Action = Overture | CommitInput | Reply | Pause | Resume | Cut | TimedOut
+Action = Overture | CommitInput | Reply | Pause | Resume | Cut | Withdraw | TimedOut
 
 
 def wait_ms(done: float, eagerness: str) -> int:
@@ -229,6 +254,8 @@ class _Talk:
     voiced: int = FRAME
     run: int = FRAME
     silence: int = 0
+    again: bool = False
+    """Whether it has come back after a pause."""
     loudest_db: float = -200.0
     echo: float = 0.0
     """How much of the voice lately was our own, 0 to 1."""
@@ -236,7 +263,7 @@ class _Talk:
     """Voice since the last frame that was our own."""
     done: float = 0.0
     meant: int = 0
-    hums: bool = False
+    aside: float = 0.5
     asked: bool = False
     """Whether Judge was said since the voice was last heard."""
     whole: bool = False
@@ -249,9 +276,14 @@ class _Talk:
     """Whether some of it was our echo, so that the words may be ours."""
 
     @property
+    def speaks_on(self) -> bool:
+        """Whether somebody still speaks who has done so for long, or who has begun again."""
+        return self.silence == 0 and (self.voiced >= LONG_VOICE or self.again)
+
+    @property
     def ours(self) -> bool:
         """Whether it is our own echo."""
-        return self.echo > 0.5
+        return self.echo > OURS
 
 
 @dataclass(slots=True)
@@ -259,12 +291,12 @@ class _Playing:
     """Our own answer, as far as it is known to be made and played."""
 
     turn: int
+    to_speech: bool = False
+    """Whether it answers what was just said."""
     made: int = 0
     position: int = 0
     whole: bool = False
     paused: bool = False
-    over: int = 0
-    """Samples since the end of it was played."""
 
     @property
     def on(self) -> bool:
@@ -281,6 +313,9 @@ class Turns:
         self._talk: _Talk | None = None
         self._reply: _Playing | None = None
         self._idle: int | None = None
+        self._asked = False
+        self._quiet_db = 0.0
+        self._loud = 0
 
     @property
     def playing(self) -> int | None:
@@ -293,10 +328,9 @@ class Turns:
         return self._reply.position if self._reply else 0
 
     @property
-    def echoes(self) -> bool:
-        """Whether it matters that the microphone may hear us: something is played, or was until a moment ago."""
-        played = self._reply is not None and self._reply.made > 0 and self._reply.over < ECHO_TAIL
-        return played and self.config.kind == "semantic_vad"
+    def sounding(self) -> bool:
+        """Whether some of the answer is being played at this moment, as far as is known."""
+        return self._reply is not None and not self._reply.paused and self._reply.position < self._reply.made
 
     def on(self, event: Event, now: int) -> tuple[Action, ...]:
         """What has to be done now that this happened."""
@@ -312,7 +346,8 @@ class Turns:
                 self._idle = None
                 return tuple(self._unpause(talk)) + ((Discard(),) if talk and talk.asked else ())
             case ReplyBegan(turn):
-                self._reply, self._idle = _Playing(turn), None
+                self._reply, self._idle = _Playing(turn, self._asked), None
+                self._asked = False
             case ReplyGrew(turn, samples) if self._reply and self._reply.turn == turn:
                 self._reply.made = samples
             case ReplyWhole(turn) if self._reply and self._reply.turn == turn:
@@ -331,25 +366,33 @@ class Turns:
         self._advance(FRAME)
         if self.config.kind == "none":
             return ()
+        self._quiet_db = min(frame.level_db, self._quiet_db + 0.2)
+        self._loud = self._loud + FRAME if frame.level_db > self._quiet_db + RISEN_DB else 0
         speech = frame.speech >= self.config.threshold
+        faint = self._careful and frame.speech >= FAINT * self.config.threshold
         if self._talk is None:
-            if not speech:
+            if not speech and not faint:
                 return self._idle_timeout(now)
             self._talk = _Talk(
-                onset=now - FRAME, echo=float(frame.echo), clear=0 if frame.echo else FRAME, loudest_db=frame.level_db
+                onset=now - max(FRAME, self._loud if self._careful and self._loud <= RISING else 0),
+                echo=frame.echo,
+                clear=0 if frame.echo > OURS else FRAME,
+                loudest_db=frame.level_db,
             )
             self._idle = None
             return ()
         talk = self._talk
         still = frame.speech >= max(0.05, self.config.threshold - 0.15)
         speech = speech or (still and talk.phase == "floor" and talk.silence == 0)
+        speech = speech or (faint and talk.phase == "maybe" and self._loud > 0)
         if speech and frame.level_db > talk.loudest_db - FADED_DB:
             talk.voiced += FRAME
             talk.run += FRAME
+            talk.again |= talk.silence >= SETTLED
             talk.silence = 0
             talk.loudest_db = max(talk.loudest_db, frame.level_db)
             talk.echo += 0.4 * (frame.echo - talk.echo)
-            talk.clear = 0 if frame.echo else talk.clear + FRAME
+            talk.clear = 0 if frame.echo > OURS else talk.clear + FRAME
         else:
             talk.run = 0
             talk.silence += FRAME
@@ -367,8 +410,6 @@ class Turns:
         reply = self._reply
         if reply and not reply.paused:
             reply.position = min(reply.made, reply.position + samples)
-        if reply and not reply.on:
-            reply.over += samples
         if reply and not reply.on and self._idle is None and self._talk is None:
             self._idle = 0
         elif self._idle is not None:
@@ -385,12 +426,11 @@ class Turns:
 
     def _maybe(self, talk: _Talk) -> Iterator[Action]:
         """Voice for one frame: a click, or the beginning of something."""
-        overlap = self._careful
-        if talk.voiced >= (SUSPECT if overlap else ONSET):
+        if talk.voiced >= ONSET:
             yield Attend(self._start(talk))
-            if not overlap:
+            if not self._careful:
                 yield from self._take_floor(talk)
-            elif talk.ours:
+            elif talk.clear < ONSET:
                 talk.phase, talk.echoed, talk.mixed = "tolerated", True, True
             else:
                 talk.phase = "suspect"
@@ -400,7 +440,6 @@ class Turns:
 
     def _overlap(self, talk: _Talk, now: int) -> Iterator[Action]:
         """We speak and somebody else does too: is it meant for us?"""
-        age = now - talk.onset
         if not self._careful and not talk.ours and (talk.silence < QUIET_AGAIN or talk.meant):
             # what we said is over meanwhile, so this is simply the user's turn
             yield from self._take_floor(talk)
@@ -409,35 +448,41 @@ class Turns:
             yield Forget()
             self._talk = None
         elif talk.phase == "suspect":
-            if age >= DECIDE and talk.silence in (0, SETTLED):
-                yield from self._decide(talk)
-            elif not talk.asked and (age >= JUDGE or talk.silence >= SPECULATE):
-                talk.asked = True
-                yield Judge()
+            yield from self._suspect(talk, now - talk.onset)
         elif talk.ours:
             talk.echoed = talk.mixed = True
         elif talk.echoed:
-            if talk.clear >= SUSPECT:
+            if talk.clear >= ONSET:
                 yield from self._suspect_again(talk, now)
-        elif talk.clear >= (LONGEST_HUM if talk.hums else LONGEST_BURST):
+        elif talk.clear >= (LONGEST_HUM if talk.aside >= SURELY_ASIDE else LONGEST_BURST) or (
+            talk.again and talk.run >= ANOTHER and talk.clear >= LONG_VOICE
+        ):
             yield from self._take_floor(talk)
         elif not talk.asked and talk.silence >= SPECULATE:
             talk.asked = True
             yield Judge()
 
+    def _suspect(self, talk: _Talk, age: int) -> Iterator[Action]:
+        """We have paused; somebody speaks, or has just fallen silent."""
+        speaks_on = talk.speaks_on and talk.aside < SURELY_ASIDE
+        if age >= DECIDE_AT_LAST or (age >= DECIDE and (speaks_on or talk.silence >= SETTLED)):
+            yield from self._decide(talk)
+        elif not talk.asked and (age >= JUDGE or talk.silence >= SPECULATE):
+            talk.asked = True
+            yield Judge()
+
     def _suspect_again(self, talk: _Talk, now: int) -> Iterator[Action]:
         """It was our echo, and now somebody speaks over it."""
-        talk.phase, talk.echoed = "suspect", False
+        talk.phase, talk.echoed, talk.mixed = "suspect", False, False
         talk.onset, talk.voiced = now - talk.clear, talk.clear
-        talk.meant, talk.hums = 0, False
-        yield Attend(self._start(talk))
+        talk.meant, talk.aside, talk.again = 0, 0.5, False
+        # little before that: it would be our own words
+        yield Attend(max(0, talk.onset - ONSET))
         yield from self._pause(talk)
 
     def _decide(self, talk: _Talk) -> Iterator[Action]:
         """Time is up: stop, or go on."""
-        speaks_on = talk.silence == 0 and talk.voiced >= LONG_VOICE
-        says = talk.meant > 1 and not talk.mixed
-        if not talk.ours and (not talk.hums if speaks_on else says):
+        if not talk.ours and (talk.speaks_on or talk.aside < ASIDE):
             yield from self._take_floor(talk)
         else:
             talk.phase, talk.echoed = "tolerated", talk.ours
@@ -448,9 +493,9 @@ class Turns:
     def _judged(self, talk: _Talk, judged: Judged) -> Iterator[Action]:
         if talk.whole and not judged.whole:
             return
-        talk.done, talk.meant, talk.hums = judged.done, judged.meant, judged.hums
+        talk.done, talk.meant, talk.aside = judged.done, judged.meant, judged.aside
         tolerated = talk.phase == "tolerated" and not talk.mixed
-        if tolerated and talk.meant > 1 and (judged.whole or talk.run):
+        if tolerated and talk.meant > 1 and talk.aside < ASIDE and (judged.whole or talk.run):
             yield from self._take_floor(talk)
         if not judged.whole or not talk.asked:
             return
@@ -469,6 +514,7 @@ class Turns:
             yield SpeechStopped(now - talk.silence)
             yield CommitInput()
             if self.config.create_response:
+                self._asked = True
                 yield Reply()
         elif talk.asked:
             yield from self._prepare(talk)
@@ -510,7 +556,9 @@ class Turns:
         yield from self._out_of_date(talk)
         yield SpeechStarted(self._start(talk))
         if self._reply and self._reply.on and self.config.interrupt_response:
-            yield Cut(self._reply.turn, self._reply.position)
+            spoke_on = self.config.kind == "semantic_vad" and self._reply.to_speech
+            drop = Withdraw if spoke_on and self._reply.position <= HARDLY_BEGUN else Cut
+            yield drop(self._reply.turn, self._reply.position)
         if self.config.interrupt_response:
             self._reply = None
 
