@@ -81,6 +81,15 @@ async def test_log_probabilities_are_those_of_the_words_that_are_sent(talk):
         strictly(live.seen)
 
 
+async def test_models_and_languages_of_a_transcription_are_checked(talk):
+    async with talk() as live:
+        for wrong, name in (({"model": "whisper-99"}, "model"), ({"language": "de"}, "language")):
+            audio = {"input": {"transcription": wrong}}
+            await live.connection.session.update(session={"type": "realtime", "audio": audio})
+            assert (await live.until("error")).error.param == f"session.audio.input.transcription.{name}"
+        assert not live.of("session.updated")
+
+
 async def test_push_to_talk_commits_and_answers_only_when_told(talk):
     async with talk(audio={"input": {"turn_detection": None}}) as live:
         await live.connection.input_audio_buffer.commit()
@@ -331,6 +340,8 @@ async def test_an_answer_may_be_limited(talk):
         await live.connection.response.create()
         done = await live.until("response.done")
         assert (done.response.status, done.response.status_details.reason) == ("incomplete", "max_output_tokens")
+        await live.connection.response.create(response={"max_output_tokens": "inf"})
+        assert (await live.until("response.done")).response.status == "completed"
 
 
 async def test_idle_people_are_spoken_to(talk):

@@ -175,3 +175,10 @@ def test_schemas_can_contain_themselves() -> None:
 def test_what_cannot_be_enforced_is_refused(schema: Any, said: str) -> None:
     with pytest.raises(ToolError, match=said):
         schema_grammar(schema)
+
+
+def test_many_properties_that_may_be_left_out_are_no_riddle():
+    place = arguments_place(
+        {"type": "object", "properties": {f"p{number}": {"type": "string"} for number in range(40)}}
+    )
+    assert place.accepts(b'{"p3": "x", "p17": "y"}') and not place.accepts(b'{"p17": "y", "p3": "x"}')

@@ -77,7 +77,7 @@ class ReplyOptions:
     tools: tuple[Tool, ...] | None = None
     tool_choice: str | None = None
     one_call: bool | None = None
-    max_output_tokens: int | None = None
+    max_output_tokens: int | Literal["inf"] | None = None
     apart: bool = False
     """Out of band: what is said does not become part of the conversation."""
     input: tuple[Entry | str, ...] | None = None
@@ -89,6 +89,7 @@ class ReplyOptions:
 
     def over(self, config: SessionConfig) -> SessionConfig:
         """The session's settings with these on top."""
+        limit = config.max_output_tokens if self.max_output_tokens is None else self.max_output_tokens
         return replace(
             config,
             instructions=config.instructions if self.instructions is None else self.instructions,
@@ -97,7 +98,7 @@ class ReplyOptions:
             tools=config.tools if self.tools is None else self.tools,
             tool_choice=config.tool_choice if self.tool_choice is None else self.tool_choice,
             one_call=config.one_call if self.one_call is None else self.one_call,
-            max_output_tokens=self.max_output_tokens or config.max_output_tokens,
+            max_output_tokens=None if limit == "inf" else limit,
         )
 
 

@@ -9,6 +9,7 @@ from vivavoce.core.errors import ToolError, VoiceError
 from vivavoce.core.voice import Voice
 from vivavoce.runtime.api import ReplyOptions, SessionConfig, TurnConfig, Window
 from vivavoce.runtime.model import Tool
+from vivavoce.server.names import MODELS, UnknownModel, check_model
 from vivavoce.server.wire import (
     FunctionTool,
     InputOnly,
@@ -19,6 +20,7 @@ from vivavoce.server.wire import (
     Retention,
     SemanticVad,
     ServerVad,
+    Transcription,
     TranscriptionSession,
     VoiceId,
     problem_of,
@@ -55,9 +57,25 @@ def updated(session: Session, change: dict[str, Any]) -> Session:
         raise Problem(f"The session is of type '{session.type}' and stays so.", "invalid_value", "session.type")
     data = merged(session.model_dump(), change)
     try:
-        return type(session).model_validate(data)
+        new = type(session).model_validate(data)
     except ValidationError as error:
         raise problem_of(error.errors(), data, "session") from error
+    if new.audio.input.transcription is not None:
+        _check_transcription(new.audio.input.transcription)
+    return new
+
+
+def _check_transcription(wanted: Transcription) -> None:
+    place = "session.audio.input.transcription"
+    try:
+        if wanted.model is not None and wanted.model not in MODELS["realtime"]:
+            check_model(wanted.model, "transcription")
+    except UnknownModel as error:
+        raise Problem(str(error), "model_not_found", f"{place}.model") from error
+    languages = [wanted.language] if wanted.language else wanted.languages or ["en"]
+    if not any(language.lower().startswith("en") for language in languages):
+        message = f"The language '{languages[0]}' is not understood; English ('en') is."
+        raise Problem(message, "not_supported", f"{place}.language")
 
 
 def first_session(change: dict[str, Any]) -> Session:
@@ -163,7 +181,6 @@ def options_of(given: ResponseParams, session: RealtimeSession, voices: Voices, 
     if given.tool_choice is not None:
         known = tools_of(session.tools, "session.tools") if tools is None else tools
         choice = choice_of(given.tool_choice, known, "response.tool_choice")
-    limit = given.max_output_tokens
     return ReplyOptions(
         instructions=given.instructions,
         voice=voice,
@@ -171,7 +188,7 @@ def options_of(given: ResponseParams, session: RealtimeSession, voices: Voices, 
         tools=tools,
         tool_choice=choice,
         one_call=None if given.parallel_tool_calls is None else not given.parallel_tool_calls,
-        max_output_tokens=None if limit == "inf" else limit,
+        max_output_tokens=given.max_output_tokens,
         apart=given.conversation == "none",
         tag=tag,
     )

@@ -121,23 +121,41 @@ def _open(stack: Stack, seen: set[Stack], free: list[bool]) -> Iterator[Stack]:
             yield from _open((make(), *rest), seen, free)
 
 
-def shortest(node: Node, inside: tuple[Ref, ...] = ()) -> int:
-    """The least number of bytes; at least a milliard where there is no finite text."""
-    match node:
-        case Lit(text=text):
-            return len(text)
-        case Chars(allowed=allowed):
-            return 1 if allowed else _ENDLESS
-        case Seq(items=items):
-            return sum(shortest(item, inside) for item in items)
-        case Alt(options=options):
-            return min((shortest(option, inside) for option in options), default=_ENDLESS)
-        case Rep(item=item, least=least):
-            return least * shortest(item, inside) if least else 0
-        case Free(item=item):
-            return shortest(item, inside)
-        case Ref(make=make):
-            return _ENDLESS if node in inside else shortest(make(), (*inside, node))
+def shortest(node: Node) -> int:
+    """The least number of bytes; at least a milliard where there is no finite text.
+
+    What a `Ref` stands for is measured once and again until nothing gets shorter, so neither grammars that contain
+    themselves nor many properties that may all be left out take long.
+    """
+    known: dict[Ref, int] = {}
+    made: dict[Ref, Node] = {}
+
+    def size(node: Node) -> int:
+        match node:
+            case Lit(text=text):
+                return len(text)
+            case Chars(allowed=allowed):
+                return 1 if allowed else _ENDLESS
+            case Seq(items=items):
+                return sum(map(size, items))
+            case Alt(options=options):
+                return min(map(size, options), default=_ENDLESS)
+            case Rep(item=item, least=least):
+                return least * size(item) if least else 0
+            case Free(item=item):
+                return size(item)
+            case Ref(make=make):
+                if node not in known:
+                    known[node], made[node] = _ENDLESS, make()
+                return known[node]
+
+    least, before = size(node), None
+    while known != before:
+        before = dict(known)
+        for ref in reversed(list(made)):
+            known[ref] = min(_ENDLESS, size(made[ref]))
+        least = size(node)
+    return least
 
 
 @dataclass(frozen=True, slots=True)
