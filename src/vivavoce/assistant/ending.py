@@ -15,7 +15,7 @@ import torch
 
 from vivavoce.audio.pitch import track_pitch
 
-TRUST, WORDS, FALL, BIAS = 1.762, 0.924, -1.661, -0.322
+TRUST, WORDS, FALL, BIAS = 1.737, 0.920, -1.654, -0.354
 """Weights of the trust, of the word model's log-odds (times trust), of the fall in octaves, and the constant."""
 FAMILIAR, STEPS = -2.6, 0.4
 """Log-probability per word at which words are as likely those of a customer as not, and how sharply that turns."""
