@@ -153,3 +153,19 @@ async def test_what_is_no_offer_is_refused(address):
             answer = await http.post("/v1/realtime/calls", content=body, headers={"content-type": "application/sdp"})
             assert answer.status_code == 400 and answer.json()["error"]["param"] == "sdp"
         assert (await http.post("/v1/realtime/calls", json={})).status_code == 400
+
+
+async def test_a_peer_that_never_comes_gives_its_place_back():
+    with serving(Settings(port=0, connect_seconds=0.3), rows=1) as address:
+        lost, peer = Peer(), Peer()
+        await lost.connection.setLocalDescription(await lost.connection.createOffer())
+        async with httpx.AsyncClient(base_url=address, timeout=60) as http:
+            offer = {"content": lost.connection.localDescription.sdp, "headers": {"content-type": "application/sdp"}}
+            assert (await http.post("/v1/realtime/calls", **offer)).status_code == 201
+            async with asyncio.timeout(20):
+                while "vivavoce_sessions 0" not in (await http.get("/metrics")).text:
+                    await asyncio.sleep(0.1)
+        await lost.connection.close()
+        await peer.call(address)
+        await peer.until("session.created")
+        await peer.connection.close()

@@ -142,6 +142,8 @@ def create_app(engine: LiveEngine, settings: Settings | None = None) -> FastAPI:
         description="Live conversations are a WebSocket at `/v1/realtime`, which OpenAPI cannot describe: "
         "its events are in docs/realtime.md.",
         lifespan=lifespan,
+        docs_url=None,  # these pages would load their scripts from elsewhere
+        redoc_url=None,
     )
     app.state.service = service
     for module in (realtime, models, speech, transcription, chat, voice_routes, secret_routes, webrtc):

@@ -22,6 +22,8 @@ class Settings:
     session_seconds: float = 3600.0
     idle_seconds: float = 300.0
     """A connection that says nothing for so long is closed."""
+    connect_seconds: float = 15.0
+    """A WebRTC peer whose offer was answered has to come within so long."""
     events_per_minute: int = 12_000
     responses_per_minute: int = 120
     requests_per_minute: int = 600

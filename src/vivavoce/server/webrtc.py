@@ -137,6 +137,7 @@ class Call:
         self._early: list[dict[str, Any]] = []
         self._drained = asyncio.Event()
         self.over = asyncio.Event()
+        self._met = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._names: dict[int, str] = {}
         self._sounding: dict[int, contextlib.ExitStack] = {}
@@ -188,6 +189,8 @@ class Call:
     def _on_state(self) -> None:
         if self.peer.connectionState in ("failed", "closed"):
             self.over.set()
+        if self.peer.connectionState != "connecting":
+            self._met.set()
 
     def _on_channel(self, channel: RTCDataChannel) -> None:
         if channel.label != "oai-events":
@@ -265,9 +268,16 @@ class Call:
                 channel.send(json.dumps(event))
 
     async def hold(self) -> None:
-        """Until the peer leaves or the session expires."""
+        """Until the peer leaves or the session expires; a peer that never comes is not waited for long."""
+        settings = self._line.service.settings
+        waits = [asyncio.ensure_future(event.wait()) for event in (self._met, self.over)]
+        came, _ = await asyncio.wait(waits, timeout=settings.connect_seconds, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        if not came:
+            return
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._line.service.settings.session_seconds):
+            async with asyncio.timeout(settings.session_seconds):
                 await self.over.wait()
                 return
         self._say([self._wire.error("The session has reached its maximum length; call again.", "session_expired")])

@@ -37,7 +37,7 @@ export class Transcript {
   }
 
   show(line) {
-    line.row.querySelector(".said").textContent = line.heard;
+    line.row.querySelector(".said").textContent = line.heard.replace(/\bi\b(?!-)/g, "I");
     line.row.classList.toggle("open", line.open);
     line.row.scrollIntoView({ block: "nearest" });
   }
