@@ -21,6 +21,16 @@ def evaluation() -> str:
     return "\n".join([*lines, "", ""])
 
 
+def turns() -> str:
+    """What ``vivavoce eval turns`` found."""
+    path = RESULTS / "turns.json"
+    if not path.exists():
+        return "\nNot measured yet: `vivavoce eval turns --out bench/results/turns.json` writes what belongs here.\n\n"
+    rows = json.loads(path.read_text())["rows"]
+    lines = ["", "| what | measured | target |", "|---|---|---|"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows), "", ""])
+
+
 def _shown(row: dict[str, Any]) -> str:
     value = row["value"]
     if value is None:

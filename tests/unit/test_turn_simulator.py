@@ -1,5 +1,8 @@
 """The simulator itself, with the model that hears tones: it must see what is there."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 
 from vivavoce.evals.scenes import Room, Speaker, click, scenes, softened
@@ -10,7 +13,7 @@ from vivavoce.runtime.fake import ToneHearing, utter
 from vivavoce.runtime.model import FRAME
 
 
-def test_plain_voice_activity_stops_for_everything_and_judgement_does_not():
+def test_plain_voice_activity_stops_for_everything_and_judgement_does_not(tmp_path: Path):
     # loud enough for the tone hearing after levelling
     clips = [utter("tell me a story, with dragons."), utter("i want a large latte.")]
     clips = [np.concatenate([clip, np.zeros(960, np.float32)]) for clip in clips]
@@ -22,6 +25,10 @@ def test_plain_voice_activity_stops_for_everything_and_judgement_does_not():
     assert careful.pause_ms["interruption"][1] <= 200 and careful.decision_ms["interruption"][1] <= 600
     share, silent_ms = careful.false_pauses["cough"]
     assert share == 1 and 80 <= silent_ms <= 900 and set(careful.false_stops) == {"cough"}
+    careful.write(tmp_path / "turns.json", {"each": 1})
+    written = json.loads((tmp_path / "turns.json").read_text())
+    assert written["about"] == {"each": 1} and written["missed"] == {"interruption": 0}
+    assert ["false stops", "cough 0%", "≤ 10 %"] in written["rows"]
 
 
 def test_a_loudspeaker_in_a_room_sounds_the_same_frame_by_frame():

@@ -56,6 +56,7 @@ def turns(
     seed: Annotated[int, typer.Option(help="Of the scenes.")] = 0,
     server_vad: Annotated[bool, typer.Option("--server-vad", help="Turns by sound instead of by meaning.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
+    out: Annotated[Path, typer.Option(help="Where the JSON is written.")] = Path("runs/eval/turns.json"),
 ) -> None:
     """Pauses, interruptions, coughs, hums, noise and echo: who speaks when, on the sample clock."""
     import json as formats
@@ -83,3 +84,5 @@ def turns(
         todo = [scene for scene in todo if scene.kind in kinds]
     found = report(simulate(SileroActivity(), loaded.ears, todo, turns=config, seed=seed))
     typer.echo(formats.dumps(asdict(found)) if json else found.text())
+    found.write(out, {"each": each, "seed": seed, "turns": config.kind, "only": only})
+    typer.echo(f"written to {out}", err=True)

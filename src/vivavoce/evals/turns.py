@@ -5,8 +5,10 @@ to be thought or synthesised and the simulation runs faster than real time. What
 back through the scene's room, also when playback was paused and goes on, and fades when it stops.
 """
 
+import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from vivavoce.core import rng
+from vivavoce.core.atomic import atomic_write
 from vivavoce.core.streaming import State
 from vivavoce.core.voice import Voice
 from vivavoce.evals.scenes import HARMLESS, PAUSES, REAL, Kind, Scene, Speaker, click
@@ -255,8 +258,8 @@ class TurnReport:
     voice_pause_ms: dict[str, tuple[float, float]]
     """Onset to pause of the others."""
 
-    def text(self) -> str:
-        """For people."""
+    def rows(self) -> list[tuple[str, str, str]]:
+        """What was measured, for people: a name, the value and what it should be."""
 
         def shares(given: dict[str, float]) -> str:
             return ", ".join(f"{kind} {share:.0%}" for kind, share in given.items())
@@ -265,26 +268,35 @@ class TurnReport:
             return f"{given[0]:.0f} ms, {given[1]:.0f} ms"
 
         pauses = ", ".join(f"{kind} {share:.0%} ({ms:.0f} ms)" for kind, (share, ms) in self.false_pauses.items())
-        rows = [
-            ("scenes", f"{self.scenes}"),
-            ("cut-ins on pauses of people who read", f"{self.cut_ins:.0%}"),
-            ("cut-ins on pauses inside an order", f"{self.cut_ins_on_orders:.0%}"),
-            ("answers before something is added to an order", f"{self.early_answers:.0%}"),
-            ("... whose halves were not heard as one turn", f"{self.split:.0%}"),
-            ("missed interruptions", shares(self.missed)),
-            ("false stops", shares(self.false_stops)),
-            ("false pauses, and how long", pauses),
-            ("questions that were not answered", f"{self.unanswered:.0%}"),
-            ("end of reading to answer, median and p95", times(self.gap_ms)),
-            ("end of an order to answer, median and p95", times(self.order_gap_ms)),
+        found = [
+            ("scenes", f"{self.scenes}", ""),
+            ("cut-ins on pauses of people who read", f"{self.cut_ins:.0%}", "≤ 10 %"),
+            ("cut-ins on pauses inside an order", f"{self.cut_ins_on_orders:.0%}", "≤ 10 %"),
+            ("answers before something is added to an order", f"{self.early_answers:.0%}", ""),
+            ("... whose halves were not heard as one turn", f"{self.split:.0%}", ""),
+            ("missed interruptions", shares(self.missed), "≤ 5 %"),
+            ("false stops", shares(self.false_stops), "≤ 10 %"),
+            ("false pauses, and how long", pauses, ""),
+            ("questions that were not answered", f"{self.unanswered:.0%}", ""),
+            ("end of reading to answer, median and p95", times(self.gap_ms), ""),
+            ("end of an order to answer, median and p95", times(self.order_gap_ms), ""),
         ]
         for kind in self.pause_ms:
-            rows.append((f"onset to pause, {kind}", times(self.pause_ms[kind])))
-            rows.append(
-                (f"... without the {self.clicks[kind]:.0%} that begin with a click", times(self.voice_pause_ms[kind]))
-            )
-            rows.append((f"onset to silence for good, {kind}", times(self.decision_ms[kind])))
-        return "\n".join(f"{name:47}{value}" for name, value in rows)
+            clicks = f"... without the {self.clicks[kind]:.0%} that begin with a click"
+            found.append((f"onset to pause, {kind}", times(self.pause_ms[kind]), "≤ 200 ms"))
+            found.append((clicks, times(self.voice_pause_ms[kind]), "≤ 200 ms"))
+            found.append((f"onset to silence for good, {kind}", times(self.decision_ms[kind]), "≤ 600 ms"))
+        return found
+
+    def text(self) -> str:
+        """The rows, one a line."""
+        return "\n".join(f"{name:47}{value}" for name, value, _ in self.rows())
+
+    def write(self, path: Path, about: dict[str, Any]) -> None:
+        """Writes everything as JSON, whole or not at all; ``about`` says how it was measured."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as temporary:
+            temporary.write_text(json.dumps({"about": about, "rows": self.rows(), **asdict(self)}, indent=1) + "\n")
 
 
 def report(outcomes: Sequence[Outcome]) -> TurnReport:
