@@ -26,7 +26,7 @@ INTERRUPTIONS = (
     "stop|wait|no|no no|hold on|hang on|excuse me|hey|one moment|just a moment|actually|actually no|cancel|cancel that"
     "|sorry|enough|that's enough|quiet|listen|please|but"
 ).split("|")
-WEIGHTS = (0.132, 0.127, -0.034, 0.727, -0.177, 1.333)
+WEIGHTS = (0.181, 0.155, -0.027, 0.449, -0.119, 1.578)
 """Of the evidence, in its order, and the constant."""
 LONGEST_SECONDS = 1.6
 """Beyond this it is meant for us, whatever it sounds like."""
