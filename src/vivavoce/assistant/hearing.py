@@ -17,13 +17,12 @@ from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 from torch.nn import functional as F
 
-from vivavoce.assistant.aside import LONGEST_SECONDS, Choice, aside, evidence
 from vivavoce.assistant.ending import done, fall
 from vivavoce.audio.polyphase import Rational, RationalConfig, RationalState
 from vivavoce.core.streaming import State
 from vivavoce.generate.search import HeardWord, Search, SearchConfig, SearchState
 from vivavoce.models.listener import Heard as Posteriors
-from vivavoce.models.listener import Listener, ListenerState
+from vivavoce.models.listener import Listener, ListenerState, pool
 from vivavoce.models.words import Model, Tree, Words
 from vivavoce.runtime.model import RATE, Heard, Word
 
@@ -32,6 +31,8 @@ _TICK = RATE // 50
 _TOGETHER = 2
 """Rows whose chunks one step takes; the others wait for the next step, so that none takes too long."""
 _LONGEST_SECONDS = 60
+_SHORT_SECONDS = 1.6
+"""Beyond this a turn is meant for us, whatever it sounds like."""
 _THOROUGH = SearchConfig(word_bonus=1.0, beam=16.0, tokens=2500)
 """Real voices fit less well than those of machines, so that what was said may be far behind for a while."""
 _FAMILIAR = SearchConfig(model_scale=1.0, word_bonus=1.0, beam=14.0, tokens=2000)
@@ -88,7 +89,6 @@ class Ears:
         self.search: Search = (search or SearchConfig()).build(self.model, tree)
         self.thorough: Search = (thorough or _THOROUGH).build(self.model, tree)
         self.familiar: Search = _FAMILIAR.build(self.model, tree)
-        self.choice = Choice()
         self.resample: Rational = RationalConfig(rate=RATE).build()
         self._chunk = listener.timing.hop
 
@@ -152,30 +152,36 @@ class Ears:
 
     def whole(self, wave: Float[Tensor, "1 N"]) -> Heard:
         """Words of a whole turn, 16 kHz, whether it is over, and if it is short, whether it is meant for us."""
-        frames, rate = self._frames(wave), self.listener.config.mel.sample_rate
-        words = self._found(frames)
+        heard, rate = self._heard(wave), self.listener.config.mel.sample_rate
+        words = self._searched(heard)
         fallen = fall(wave[0], rate) if words else 0.0
-        short = wave.shape[1] <= LONGEST_SECONDS * rate
-        beside = aside(evidence(self.choice, frames, wave[0], rate, words)) if short else 0.0
-        return Heard(self.weighed(words), self._done(words, fallen), beside)
+        short = wave.shape[1] <= _SHORT_SECONDS * rate
+        return Heard(self.weighed(words), self._done(words, fallen), self._aside(heard[0]) if short else 0.0)
 
     def found(self, wave: Float[Tensor, "1 N"]) -> tuple[Word, ...]:
         """Words of a whole turn, 16 kHz, with how well each fits the sound.
 
         Long turns are heard in windows that the trunk can take.
         """
-        return self._found(self._frames(wave))
+        return self._searched(self._heard(wave))
 
-    def _found(self, frames: Float[Tensor, "T V"]) -> tuple[Word, ...]:
-        words = _words(self.thorough, frames.numpy())
+    @torch.inference_mode()
+    def _heard(self, wave: Float[Tensor, "1 N"]) -> list[Posteriors]:
+        longest = _LONGEST_SECONDS * self.listener.config.mel.sample_rate
+        return [self.posteriors(piece) for piece in wave.split(longest, dim=1)]
+
+    def _searched(self, heard: Sequence[Posteriors]) -> tuple[Word, ...]:
+        frames = np.concatenate([piece.ctc[0].numpy() for piece in heard])
+        words = _words(self.thorough, frames)
         if words and self.likely(words) > _FAMILIAR_NATS:
-            words = _words(self.familiar, frames.numpy())
+            words = _words(self.familiar, frames)
         return words
 
     @torch.inference_mode()
-    def _frames(self, wave: Float[Tensor, "1 N"]) -> Float[Tensor, "T V"]:
-        longest = _LONGEST_SECONDS * self.listener.config.mel.sample_rate
-        return torch.cat([self.posteriors(piece).ctc[0] for piece in wave.split(longest, dim=1)])
+    def _aside(self, heard: Posteriors) -> float | None:
+        """How likely a short sound is a sign of listening or a cough; None where the listener has no head for that."""
+        head = self.listener.aside
+        return None if head is None else float(head(pool(heard.features)).sigmoid())
 
     def weighed(self, words: Sequence[Word]) -> tuple[Word, ...]:
         """The words of a turn, less sure where they are no likely sentence: the best fit to any speech fits well."""

@@ -86,6 +86,24 @@ def listener(
 
 
 @app.command()
+def asides(
+    speech: _Speech,
+    start: Annotated[Path, typer.Option("--from", help="The folder with the listener.")] = Path("runs/listener"),
+    speaker: Annotated[
+        Path | None,
+        typer.Option("--speaker", help="What `train speaker` wrote: says the words in the voices of the recordings."),
+    ] = None,
+    out: _Out = Path("runs/asides"),
+    changes: _Set = None,
+) -> None:
+    """The listener's head that tells "mhm", "okay" and coughs from what is meant for us; the rest stays as it is."""
+    from vivavoce.recipes.asides import AsidesRun, make
+
+    make(_edited(AsidesRun(), changes), speech, start, out, speaker=speaker, say=typer.echo)
+    typer.echo(f"wrote {out / 'listener.json'}")
+
+
+@app.command()
 def words(speech: _MoreSpeech = None, out: _Out = Path("runs/words"), changes: _Set = None) -> None:
     """What words there are and what follows what; counted, not trained."""
     from vivavoce.recipes.words import WordsRun, export, make, transcripts_of

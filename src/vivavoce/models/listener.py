@@ -28,13 +28,17 @@ SPLIT = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerConfig:
-    """Sizes of the listener; ``symbols`` counts the phones with silence (or blank) at 0."""
+    """Sizes of the listener; ``symbols`` counts the phones with silence (or blank) at 0.
+
+    ``aside`` is the width of the head that tells signs of listening from what is meant for us; 0: there is none.
+    """
 
     mel: LogMelConfig = MEL
     trunk: ConformerConfig = ConformerConfig()
     symbols: int = 40
     mean: float = -5.0
     deviation: float = 2.5
+    aside: int = 0
 
     def build(self) -> "Listener":
         """The module."""
@@ -70,6 +74,25 @@ class ListenerState(State):
     trunk: ConformerState
 
 
+class AsideHead(nn.Sequential):
+    """Log-odds that a short sound is not meant for us, from the mean and the extremes of the trunk's features."""
+
+    def __init__(self, dim: int, width: int) -> None:
+        """Random weights."""
+        super().__init__(
+            nn.LayerNorm(3 * dim), nn.Linear(3 * dim, width), nn.Tanh(), nn.Dropout(0.2), nn.Linear(width, 1)
+        )
+
+    def forward(self, input: Float[Tensor, "B D3"]) -> Float[Tensor, " B"]:
+        """Takes what `pool` gives."""
+        return super().forward(input)[:, 0]
+
+
+def pool(features: Float[Tensor, "B U D"]) -> Float[Tensor, "B D3"]:
+    """Mean, maximum and minimum over time."""
+    return torch.cat((features.mean(1), features.amax(1), features.amin(1)), dim=1)
+
+
 @final
 class Listener(nn.Module):
     """See the file's text."""
@@ -87,6 +110,7 @@ class Listener(nn.Module):
         self.ctc = nn.Linear(dim, SPLIT * config.symbols)
         self.frame = nn.Linear(dim, SPLIT * config.symbols)
         self.early = nn.Linear(dim, SPLIT * config.symbols)
+        self.aside = AsideHead(dim, config.aside) if config.aside else None
 
     @property
     def timing(self) -> Timing:

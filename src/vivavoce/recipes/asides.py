@@ -1,42 +1,60 @@
-"""How the weights of `assistant.aside` are found: signs of listening, hums and coughs against what interrupts.
+"""How the listener learns what is not meant for us: a head that tells "mhm", "okay" and coughs from "stop" and talk.
 
-Words are spoken by the synthesis programs' training voices; people's sentences (training speakers) are cut after 0.3 to
-0.6 s. Tested with the voices kept for that. ``python -m vivavoce.recipes.asides SPEECH`` prints the weights, and which
-share of each kind of sound is taken for an aside; it takes a minute or two.
+Words are spoken by the synthesis programs' training voices and, where a speaker is given, in the voices of people who
+were recorded; people's sentences (training speakers) are cut after 0.3 to 0.6 s, and so is half of everything else, as
+that is when a conversation has to decide. The trunk stays as it is. ``make`` measures with voices that were kept for
+that; it takes some minutes.
 """
 
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
 
-from vivavoce.assistant.aside import INTERRUPTIONS, SIGNS, evidence
-from vivavoce.assistant.hearing import Ears
 from vivavoce.audio.files import mono, read_audio
+from vivavoce.audio.mel import FLOOR
 from vivavoce.audio.resample import resample
 from vivavoce.core import rng
+from vivavoce.core.parts import load_part, read_card, save_part
 from vivavoce.data.manifest import read_manifest
 from vivavoce.data.synthesis import readings, speak
 from vivavoce.evals.scenes import cough, hum, level, trimmed
-from vivavoce.recipes.endings import logistic
+from vivavoce.models.listener import AsideHead, Listener, pool
+from vivavoce.recipes.flywheel import fit_translation, people
+from vivavoce.recipes.flywheel import spoken as imitated
+from vivavoce.recipes.speaker_corpus import features, read_clips
 from vivavoce.runtime.model import RATE, Pcm
+from vivavoce.train import Losses, Task, Term, fit, warm_cosine
 
-_BEFORE, _AFTER = RATE * 3 // 10, RATE // 10
-"""Silence that is heard before and after."""
-SHARES = {"word": 0.25, "hum": 0.2, "cough": 0.1, "interruption": 0.3, "sentence": 0.15}
+SIGNS = "okay|yeah|yep|yes|right|sure|uh-huh|hm|hmm|i see|oh|cool|well|ah|uh|um|aha".split("|")
+INTERRUPTIONS = (
+    "stop|wait|no|no no|hold on|hang on|excuse me|hey|one moment|just a moment|actually|actually no|cancel|cancel that"
+    "|sorry|enough|that's enough|quiet|listen|please|but"
+).split("|")
+SHARES = {"word": 0.25, "hum": 0.15, "cough": 0.1, "interruption": 0.35, "sentence": 0.15}
 ASIDES = ("word", "hum", "cough")
+_BEFORE = 3 * RATE // 10
+"""Silence that is heard before a sound."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AsidesRun:
-    """How often each word is said, how many of the other sounds there are, and the seed."""
+    """How often each word is said, how many of the other sounds there are, how often each is heard, and the head."""
 
-    times: int = 8
-    others: int = 100
-    restraint: float = 0.01
+    times: int = 24
+    others: int = 500
+    copies: int = 3
+    width: int = 64
+    steps: int = 1500
+    size: int = 256
+    lr: float = 2e-3
+    blur: float = 0.3
     seed: int = 3
 
 
@@ -44,9 +62,9 @@ def sounds(run: AsidesRun, speech: Path, *, unseen: bool) -> Iterator[tuple[str,
     """Sounds at 24 kHz and what they are; ``unseen``: by the voices that were kept for testing."""
     dice = rng.stream(run.seed, "asides", unseen)
     for kind, texts in (("word", SIGNS), ("interruption", INTERRUPTIONS)):
-        texts = [text for text in texts if text != "m m"] * run.times
         engines = {"espeak-ng": 0.5, "festival": 0.5} if unseen else {"espeak-ng": 0.6, "flite": 0.4}
-        for spoken in speak(readings(texts, run.seed, engines=engines, unseen=unseen), sample_rate=RATE, workers=1):
+        wanted = readings(texts * run.times, run.seed, engines=engines, unseen=unseen)
+        for spoken in speak(wanted, sample_rate=RATE, workers=1):
             yield kind, level(trimmed(spoken.wave.astype(np.float32)))
     for _ in range(run.others):
         yield "hum", hum(dice)
@@ -56,45 +74,126 @@ def sounds(run: AsidesRun, speech: Path, *, unseen: bool) -> Iterator[tuple[str,
     chosen = dice.permutation(len(known))[: 2 * run.others]
     for index in chosen[::2] if unseen else chosen[1::2]:
         wave, rate = read_audio(known[int(index)].file)
-        whole = level(trimmed(resample(mono(wave)[None], rate, RATE)[0].numpy())[: 6 * RATE])
-        yield "sentence", whole[: int(dice.integers(300, 600)) * 24]
+        yield "sentence", level(trimmed(resample(mono(wave)[None], rate, RATE)[0].numpy())[: 6 * RATE])
 
 
-def seen(ears: Ears, wave: Pcm, dice: np.random.Generator) -> tuple[float, ...]:
-    """The evidence in a sound with hiss and some silence around it."""
-    heard = np.concatenate((np.zeros(_BEFORE), wave, np.zeros(_AFTER)))
-    heard = (heard + dice.standard_normal(len(heard)) * 0.001).astype(np.float32)
-    low = resample(torch.from_numpy(heard)[None], RATE, 16_000)
-    return evidence(ears.choice, ears.posteriors(low).ctc[0], low[0], 16_000, ears.whole(low).words)
+def _cut(kind: str, length: int, rate: int, dice: np.random.Generator) -> int:
+    """How much of a sound is heard: sentences never, other sounds half of the time as a whole."""
+    if kind == "sentence" or dice.random() < 0.5:
+        return min(length, int(dice.uniform(0.3, 0.6) * rate))
+    return length
 
 
-def main(speech: Path, run: AsidesRun | None = None) -> None:
-    """Prints the weights in the order of the file that they stand in."""
-    import vivavoce
+@torch.inference_mode()
+def pooled(listener: Listener, kind: str, wave: Pcm, dice: np.random.Generator) -> Float[Tensor, " D3"]:
+    """What the head sees of a sound at some loudness, with hiss, some silence before it and none or little after it."""
+    part = wave[: _cut(kind, len(wave), RATE, dice)] * 10 ** dice.uniform(-0.5, 0.4)
+    after = np.zeros(0 if len(part) < len(wave) else int(dice.integers(0, RATE // 5)))
+    heard = np.concatenate((np.zeros(_BEFORE), part, after))
+    heard = (heard + dice.standard_normal(len(heard)) * 10 ** dice.uniform(-4, -2.3)).astype(np.float32)
+    low = resample(torch.from_numpy(heard)[None], RATE, listener.config.mel.sample_rate)
+    return pool(listener.listen(F.pad(low, (0, listener.config.mel.sample_rate // 4)), chunk=0).features)[0]
 
-    run, ears = run or AsidesRun(), vivavoce.load().ears
+
+@torch.inference_mode()
+def in_real_voices(
+    listener: Listener, run: AsidesRun, speech: Path, speaker: Path
+) -> Iterator[tuple[str, Float[Tensor, " D3"]]]:
+    """The words as our own speaker says them in the voices of the training recordings; see `flywheel`."""
+    part = load_part(speaker, "speaker")
+    clips = read_clips(speech)
+    made = features(clips, speaker / "cache", part.config.mel)
+    translate, voices = fit_translation(clips, made), people(part, clips, made)
+    dice = rng.stream(run.seed, "real voices")
+    for kind, texts in (("word", SIGNS), ("interruption", INTERRUPTIONS)):
+        for said in imitated(part, translate, voices, texts * run.times, run.seed):
+            mel = said.mel[:, : _cut(kind, said.mel.shape[1], 100, dice)]
+            mel = F.pad(mel, (30, 25 + int(dice.integers(0, 20))), value=float(np.log(FLOOR)))
+            floor = float(dice.uniform(-9.5, -5.5)) + 0.5 * torch.randn_like(mel)
+            yield kind, pool(listener(0.5 * torch.logaddexp(2 * mel, 2 * floor)[None], None, 0).features)[0]
+
+
+class AsideTask(Task[dict[str, Tensor], Tensor]):
+    """Logistic regression through one hidden layer; what it sees is blurred, as there are few voices."""
+
+    def __init__(self, head: AsideHead, blur: float) -> None:
+        """Trains this head."""
+        super().__init__()
+        self.head, self.blur = head, blur
+
+    def outputs(self, batch: dict[str, Tensor]) -> Tensor:
+        """Log-odds."""
+        pooled = batch["pooled"]
+        return self.head(pooled + self.blur * torch.randn_like(pooled))
+
+    def losses(self, phase: str, batch: dict[str, Tensor], out: Tensor) -> Losses:
+        """Cross-entropy."""
+        return {"aside": Term(F.binary_cross_entropy_with_logits(out.float(), batch["aside"]))}
+
+
+class _Draws:
+    """Batches with each kind in its share; a function of the step."""
+
+    def __init__(self, known: Mapping[str, Tensor], run: AsidesRun) -> None:
+        self.known, self.run = known, run
+
+    def __call__(self, step: int) -> dict[str, Tensor]:
+        draw = rng.torch_stream(self.run.seed, "asides", step)
+        kinds = list(self.known)
+        chance = torch.tensor([SHARES[kind] for kind in kinds])
+        chosen = torch.multinomial(chance, self.run.size, replacement=True, generator=draw).tolist()
+        rows = [self.known[kinds[k]] for k in chosen]
+        pooled = torch.stack([own[int(torch.randint(len(own), (), generator=draw))] for own in rows])
+        return {"pooled": pooled, "aside": torch.tensor([float(kinds[k] in ASIDES) for k in chosen])}
+
+
+def _by_kind(seen: Sequence[tuple[str, Tensor]]) -> dict[str, Tensor]:
+    return {kind: torch.stack([x for k, x in seen if k == kind]) for kind in SHARES if any(k == kind for k, _ in seen)}
+
+
+def make(
+    run: AsidesRun,
+    speech: Path,
+    start: Path,
+    out: Path,
+    *,
+    speaker: Path | None = None,
+    say: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Gives the listener in ``start`` a head and writes it into ``out``; gives what share of each kind it takes for an
+    aside, in voices that were kept for testing.
+
+    ``speaker`` is what ``vivavoce train speaker`` wrote.
+    """
+    bare = load_part(start, "listener")
+    config = replace(bare.config, aside=run.width)
+    torch.manual_seed(run.seed)
+    listener: Listener = config.build()
+    own = {key: value for key, value in bare.state_dict().items() if not key.startswith("aside.")}
+    listener.load_state_dict(own, strict=False)
+    listener.eval()
+    assert listener.aside is not None
     dice = rng.stream(run.seed, "hiss")
+    seen = [
+        (kind, pooled(listener, kind, wave, dice))
+        for kind, wave in sounds(run, speech, unseen=False)
+        for _ in range(run.copies)
+    ]
+    if speaker is not None:
+        seen += in_real_voices(listener, run, speech, speaker)
+    say(f"{len(seen)} sounds to learn from")
+    task = AsideTask(listener.aside, run.blur)
+    optimizer = torch.optim.AdamW(task.parameters(), lr=run.lr, weight_decay=0.3)
+    schedule = warm_cosine(run.steps, run.steps // 20)
+    fit(task, _Draws(_by_kind(seen), run), optimizer, steps=run.steps, schedule=schedule, seed=run.seed, bf16=False)
+    fewer = replace(run, times=max(1, run.times // 3), others=max(1, run.others // 5))
+    kept = _by_kind([(kind, pooled(listener, kind, wave, dice)) for kind, wave in sounds(fewer, speech, unseen=True)])
+    found: dict[str, Any] = {}
     with torch.inference_mode():
-        known, kept = (
-            [(kind, seen(ears, wave, dice)) for kind, wave in sounds(run, speech, unseen=unseen)]
-            for unseen in (False, True)
-        )
-    count = {kind: sum(kind == other for other, _ in known) for kind in SHARES}
-    *slopes, bias = logistic(
-        np.array([inputs for _, inputs in known]),
-        np.array([kind in ASIDES for kind, _ in known], float),
-        np.array([SHARES[kind] / count[kind] for kind, _ in known]),
-        run.restraint,
-    )
-    print("WEIGHTS =", tuple(round(weight, 3) for weight in (*slopes, bias)))
-    for name, given in (("fitted on", known), ("kept", kept)):
-        for kind in SHARES:
-            scores = np.array([inputs for other, inputs in given if other == kind]) @ np.array(slopes) + bias
-            shares = ", ".join(
-                f"above {p:.2f} {np.mean(scores > np.log(p / (1 - p))):.0%}" for p in (0.25, 0.4, 0.5, 0.75)
-            )
-            print(f"{name}, {kind}: {shares}")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+        for kind, inputs in kept.items():
+            scores = listener.aside(inputs).sigmoid()
+            found[kind] = {f"above {p}": round(float((scores > p).float().mean()), 3) for p in (0.25, 0.4, 0.5, 0.75)}
+            say(f"{kind}, {len(inputs)} by voices that were kept: {found[kind]}")
+    card = {"aside": {"recipe": "recipes/asides.py, AsidesRun()", "seed": run.seed, "taken for an aside": found}}
+    save_part(out, "listener", config, listener.state_dict(), read_card(start, "listener") | card, torch.int8)
+    return found

@@ -230,7 +230,8 @@ def train(
     torch.manual_seed(run.seed)
     task = ListenerTask(run)
     if start is not None:
-        task.listener.load_state_dict(load_part(start, "listener").state_dict())
+        known = load_part(start, "listener").state_dict()
+        task.listener.load_state_dict({key: value for key, value in known.items() if not key.startswith("aside.")})
     matrices = [p for p in task.parameters() if p.ndim > 1]
     others = [p for p in task.parameters() if p.ndim <= 1]
     groups = [{"params": matrices, "weight_decay": run.decay}, {"params": others, "weight_decay": 0.0}]

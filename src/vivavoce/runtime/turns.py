@@ -47,7 +47,7 @@ ANOTHER = 120 * MS
 RISEN_DB, RISING = 12.0, 240 * MS
 """A sound so far above the quietest lately began where it rose, and not where it was first taken for speech, as long as
 that was no longer ago. The detector takes its time over an F or an S."""
-ASIDE, SURELY_ASIDE = 0.33, 0.75
+ASIDE, SURELY_ASIDE = 0.5, 0.75
 """Somebody who has fallen silent is let be from the first probability on that it was no more than a sign of listening;
 somebody who still speaks only from the second on, as few signs are that long."""
 QUIET_AGAIN = 240 * MS
