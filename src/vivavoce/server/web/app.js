@@ -115,7 +115,10 @@ const known = {
     $("hush").disabled = !playback.speaking;
     if (done.status === "failed") trouble(done.status_details.error.message);
   },
-  "conversation.item.truncated": ({ item_id }) => connection.send({ type: "conversation.item.retrieve", item_id }),
+  "conversation.item.truncated": ({ item_id }) =>
+    connection.send({ type: "conversation.item.retrieve", event_id: OURS, item_id }),
+  // an answer is taken back when its question goes on after all
+  "conversation.item.deleted": ({ item_id }) => transcript.remove(item_id),
   "conversation.item.retrieved": ({ item }) => silenced.has(item.id) && transcript.cut(item.id, item.content[0].transcript ?? ""),
   // somebody makes a sound while we speak: wait, until it is clear whether it was meant for us
   "vivavoce.playback.paused": () => playback.pause(),

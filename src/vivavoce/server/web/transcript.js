@@ -58,13 +58,15 @@ export class Transcript {
     const line = this.line(id, role);
     line.heard = text;
     line.open = false;
-    if (!text.trim()) {
-      line.row.remove();
-      this.lines.delete(id);
-      return;
-    }
+    if (!text.trim()) return this.remove(id);
     this.show(line);
     this.announce(`${role === "user" ? "You" : this.name}: ${text}`);
+  }
+
+  /** It was never said, as far as the house remembers. */
+  remove(id) {
+    this.lines.get(id)?.row.remove();
+    this.lines.delete(id);
   }
 
   /** Where the slip is out of sight, on a phone, the order stands between the lines as well. */
