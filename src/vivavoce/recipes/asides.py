@@ -2,8 +2,9 @@
 
 Words are spoken by the synthesis programs' training voices and, where a speaker is given, in the voices of people who
 were recorded; people's sentences (training speakers) are cut after 0.3 to 0.6 s, and so is half of everything else, as
-that is when a conversation has to decide. The trunk stays as it is. ``make`` measures with voices that were kept for
-that; it takes some minutes.
+that is when a conversation has to decide. A third is heard over an echo of somebody else, as what we say ourselves
+comes back until we pause. The trunk stays as it is. ``make`` measures with voices that were kept for that; it takes
+some minutes.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,12 +25,12 @@ from vivavoce.core import rng
 from vivavoce.core.parts import load_part, read_card, save_part
 from vivavoce.data.manifest import read_manifest
 from vivavoce.data.synthesis import readings, speak
-from vivavoce.evals.scenes import cough, hum, level, trimmed
+from vivavoce.evals.scenes import Speaker, cough, hum, level, room, trimmed
 from vivavoce.models.listener import AsideHead, Listener, pool
 from vivavoce.recipes.flywheel import fit_translation, people
 from vivavoce.recipes.flywheel import spoken as imitated
 from vivavoce.recipes.speaker_corpus import features, read_clips
-from vivavoce.runtime.model import RATE, Pcm
+from vivavoce.runtime.model import FRAME, RATE, Pcm
 from vivavoce.train import Losses, Task, Term, fit, warm_cosine
 
 SIGNS = "okay|yeah|yep|yes|right|sure|uh-huh|hm|hmm|i see|oh|cool|well|ah|uh|um|aha".split("|")
@@ -50,6 +51,7 @@ class AsidesRun:
     times: int = 24
     others: int = 500
     copies: int = 3
+    echo: float = 0.35
     width: int = 64
     steps: int = 1500
     size: int = 256
@@ -84,12 +86,34 @@ def _cut(kind: str, length: int, rate: int, dice: np.random.Generator) -> int:
     return length
 
 
+def echoes(sentences: Sequence[Pcm], count: int, dice: np.random.Generator) -> list[Pcm]:
+    """Sentences as rooms bring them back, each for three seconds."""
+    found = []
+    for _ in range(count):
+        speaker = Speaker(room(dice))
+        played = np.resize(sentences[int(dice.integers(len(sentences)))], 4 * RATE).reshape(-1, FRAME)
+        found.append(np.concatenate([speaker.play(frame) for frame in played])[RATE:])
+    return found
+
+
+def over(heard: Pcm, echo: Pcm, dice: np.random.Generator) -> Pcm:
+    """A sound over an echo that fades soon after the sound begins, or does not."""
+    gate = np.ones(len(heard))
+    if dice.random() < 0.6:
+        ends = _BEFORE + int(dice.uniform(0.1, 0.3) * RATE)
+        gate[ends:] = 10 ** (-np.arange(max(0, len(heard) - ends)) / (0.2 * RATE))
+    return heard + gate * np.resize(echo, len(heard))
+
+
 @torch.inference_mode()
-def pooled(listener: Listener, kind: str, wave: Pcm, dice: np.random.Generator) -> Float[Tensor, " D3"]:
+def pooled(
+    listener: Listener, kind: str, wave: Pcm, dice: np.random.Generator, echo: Pcm | None = None
+) -> Float[Tensor, " D3"]:
     """What the head sees of a sound at some loudness, with hiss, some silence before it and none or little after it."""
     part = wave[: _cut(kind, len(wave), RATE, dice)] * 10 ** dice.uniform(-0.5, 0.4)
     after = np.zeros(0 if len(part) < len(wave) else int(dice.integers(0, RATE // 5)))
     heard = np.concatenate((np.zeros(_BEFORE), part, after))
+    heard = heard if echo is None else over(heard, echo, dice)
     heard = (heard + dice.standard_normal(len(heard)) * 10 ** dice.uniform(-4, -2.3)).astype(np.float32)
     low = resample(torch.from_numpy(heard)[None], RATE, listener.config.mel.sample_rate)
     return pool(listener.listen(F.pad(low, (0, listener.config.mel.sample_rate // 4)), chunk=0).features)[0]
@@ -174,11 +198,14 @@ def make(
     listener.eval()
     assert listener.aside is not None
     dice = rng.stream(run.seed, "hiss")
-    seen = [
-        (kind, pooled(listener, kind, wave, dice))
-        for kind, wave in sounds(run, speech, unseen=False)
-        for _ in range(run.copies)
-    ]
+    taught = list(sounds(run, speech, unseen=False))
+    rooms = echoes([wave for kind, wave in taught if kind == "sentence"], run.others, dice)
+
+    def see(kind: str, wave: Pcm, share: float) -> Tensor:
+        echo = rooms[int(dice.integers(len(rooms)))] if dice.random() < share else None
+        return pooled(listener, kind, wave, dice, echo)
+
+    seen = [(kind, see(kind, wave, run.echo)) for kind, wave in taught for _ in range(run.copies)]
     if speaker is not None:
         seen += in_real_voices(listener, run, speech, speaker)
     say(f"{len(seen)} sounds to learn from")
@@ -187,13 +214,15 @@ def make(
     schedule = warm_cosine(run.steps, run.steps // 20)
     fit(task, _Draws(_by_kind(seen), run), optimizer, steps=run.steps, schedule=schedule, seed=run.seed, bf16=False)
     fewer = replace(run, times=max(1, run.times // 3), others=max(1, run.others // 5))
-    kept = _by_kind([(kind, pooled(listener, kind, wave, dice)) for kind, wave in sounds(fewer, speech, unseen=True)])
+    kept = list(sounds(fewer, speech, unseen=True))
     found: dict[str, Any] = {}
-    with torch.inference_mode():
-        for kind, inputs in kept.items():
-            scores = listener.aside(inputs).sigmoid()
-            found[kind] = {f"above {p}": round(float((scores > p).float().mean()), 3) for p in (0.25, 0.4, 0.5, 0.75)}
-            say(f"{kind}, {len(inputs)} by voices that were kept: {found[kind]}")
+    for where, share in (("", 0.0), (" over an echo", 1.0)):
+        for kind, inputs in _by_kind([(kind, see(kind, wave, share)) for kind, wave in kept]).items():
+            with torch.inference_mode():
+                scores = listener.aside(inputs).sigmoid()
+            shares = {f"above {p}": round(float((scores > p).float().mean()), 3) for p in (0.25, 0.4, 0.5, 0.75)}
+            found[kind + where] = shares
+            say(f"{kind}{where}, {len(inputs)} by voices that were kept: {shares}")
     card = {"aside": {"recipe": "recipes/asides.py, AsidesRun()", "seed": run.seed, "taken for an aside": found}}
     save_part(out, "listener", config, listener.state_dict(), read_card(start, "listener") | card, torch.int8)
     return found
