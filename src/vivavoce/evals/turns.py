@@ -257,6 +257,7 @@ class TurnReport:
     """Share of the interruptions that begin with a click or a breath, long before the voice."""
     voice_pause_ms: dict[str, tuple[float, float]]
     """Onset to pause of the others."""
+    voice_decision_ms: dict[str, tuple[float, float]]
 
     def rows(self) -> list[tuple[str, str, str]]:
         """What was measured, for people: a name, the value and what it should be."""
@@ -282,15 +283,16 @@ class TurnReport:
             ("end of an order to answer, median and p95", times(self.order_gap_ms), ""),
         ]
         for kind in self.pause_ms:
-            clicks = f"... without the {self.clicks[kind]:.0%} that begin with a click"
+            clicks = f"... without the {self.clicks[kind]:.0%} that begin with a click or a breath"
             found.append((f"onset to pause, {kind}", times(self.pause_ms[kind]), "≤ 200 ms"))
             found.append((clicks, times(self.voice_pause_ms[kind]), "≤ 200 ms"))
             found.append((f"onset to silence for good, {kind}", times(self.decision_ms[kind]), "≤ 600 ms"))
+            found.append((clicks, times(self.voice_decision_ms[kind]), "≤ 600 ms"))
         return found
 
     def text(self) -> str:
         """The rows, one a line."""
-        return "\n".join(f"{name:47}{value}" for name, value, _ in self.rows())
+        return "\n".join(f"{name:56}{value}" for name, value, _ in self.rows())
 
     def write(self, path: Path, about: dict[str, Any]) -> None:
         """Writes everything as JSON, whole or not at all; ``about`` says how it was measured."""
@@ -342,4 +344,5 @@ def report(outcomes: Sequence[Outcome]) -> TurnReport:
         decision_ms={kind: ms([o.stopped for o in found]) for kind, found in real.items()},
         clicks={kind: share([o.click for o in found]) for kind, found in real.items()},
         voice_pause_ms={kind: ms([o.paused for o in found if not o.click]) for kind, found in real.items()},
+        voice_decision_ms={kind: ms([o.stopped for o in found if not o.click]) for kind, found in real.items()},
     )
