@@ -33,6 +33,9 @@ _TOGETHER = 2
 _LONGEST_SECONDS = 60
 _SHORT_SECONDS = 1.6
 """Beyond this a turn is meant for us, whatever it sounds like."""
+_FOLLOWING = SearchConfig(beam=10.0, tokens=700)
+"""While somebody speaks; on orders a wider beam finds the same words, and of other speech there would be much to look
+at within a step."""
 _THOROUGH = SearchConfig(word_bonus=1.0, beam=16.0, tokens=2500)
 """Real voices fit less well than those of machines, so that what was said may be far behind for a while."""
 _FAMILIAR = SearchConfig(model_scale=1.0, word_bonus=1.0, beam=14.0, tokens=2000)
@@ -86,7 +89,7 @@ class Ears:
         self.listener = listener
         self.model = Model(words)
         tree = Tree(self.model.vocabulary, self.model.unigrams())
-        self.search: Search = (search or SearchConfig()).build(self.model, tree)
+        self.search: Search = (search or _FOLLOWING).build(self.model, tree)
         self.thorough: Search = (thorough or _THOROUGH).build(self.model, tree)
         self.familiar: Search = _FAMILIAR.build(self.model, tree)
         self.resample: Rational = RationalConfig(rate=RATE).build()

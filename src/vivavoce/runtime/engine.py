@@ -448,12 +448,11 @@ class LiveEngine:
         for seat in seats:
             did |= _safely(seat, seat.pull)
         did |= self._notice(seats)
-        did |= self._hear(seats)
+        did |= self._hear(seats, began)
         for seat in seats:
             if not seat.slow:
                 did |= _safely(seat, seat.conversation.think)
-        pressed = self._clock is not None and time.perf_counter() - began > SPARE_SECONDS
-        return self._speak(seats, pressed) or did
+        return self._speak(seats, self._pressed(began)) or did
 
     def _come_and_go(self) -> bool:
         did = False
@@ -498,21 +497,28 @@ class LiveEngine:
             _safely(seat, partial(seat.conversation.noticed, frame, results[row] if results else 0.0))
         return True
 
-    def _hear(self, seats: list[Seat]) -> bool:
-        """What the microphones hold and the model has not heard yet; rows with equally much go together."""
-        by_length: dict[int, dict[int, Pcm]] = {}
+    def _pressed(self, began: float) -> bool:
+        """Whether a step that began then has taken so long that what can wait should."""
+        return self._clock is not None and time.perf_counter() - began > SPARE_SECONDS
+
+    def _hear(self, seats: list[Seat], began: float) -> bool:
+        """What the microphones hold and the model has not heard yet; rows with equally much go together, those that are
+        furthest behind first, and where time is short the others wait for the next step."""
+        waiting: dict[int, list[Seat]] = {}
         for seat in seats:
-            pcm = seat.conversation.to_hear()
-            if pcm is not None:
-                by_length.setdefault(len(pcm), {})[seat.index] = pcm
-        for frames in by_length.values():
+            if length := seat.conversation.microphone.next_length:
+                waiting.setdefault(length, []).append(seat)
+        for place, length in enumerate(sorted(waiting, reverse=True)):
+            if place and self._pressed(began):
+                break
+            frames = {seat.index: pcm for seat in waiting[length] if (pcm := seat.conversation.to_hear()) is not None}
             results = self._guard(frames, lambda pcm, active: self.model.hearing.step(pcm, self.states[1], active))
             for row in frames:
                 heard = results[row] if results else None
                 if heard is not None:
                     seat = self._seats[row]
                     _safely(seat, partial(seat.conversation.heard, heard))
-        return bool(by_length)
+        return bool(waiting)
 
     def _speak(self, seats: list[Seat], pressed: bool) -> bool:
         """A little more sound of every reply, or where time is short of those alone that are about to run dry."""

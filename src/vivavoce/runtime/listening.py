@@ -14,7 +14,7 @@ BACKCHANNELS = frozenset(
 )
 AGREED = 4
 """A word is shown once so many hypotheses in a row had it, with another word after it."""
-CHUNK = 8 * FRAME
+CHUNK = 4 * FRAME
 
 
 URGENT = frozenset("stop wait no hey quiet enough cancel hold hush excuse sorry".split())
@@ -100,12 +100,15 @@ class Microphone:
         self._kept.appendleft(sound)
         self.start -= len(sound)
 
+    @property
+    def next_length(self) -> int:
+        """How much the model has to hear next: whole frames, at most CHUNK samples."""
+        return 0 if self.heard_to is None else min(CHUNK, (self.now - self.heard_to) // FRAME * FRAME)
+
     def unheard(self) -> Pcm | None:
-        """What the model has to hear next: whole frames, at most CHUNK samples."""
-        if self.heard_to is None:
-            return None
-        length = min(CHUNK, (self.now - self.heard_to) // FRAME * FRAME)
-        if not length:
+        """What the model has to hear next."""
+        length = self.next_length
+        if self.heard_to is None or not length:
             return None
         pcm = self._between(self.heard_to, self.heard_to + length)
         self.heard_to += length
