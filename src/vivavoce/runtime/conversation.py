@@ -522,10 +522,10 @@ class Conversation:
         return [reply for reply in self._replies if reply.wants_to_speak]
 
     def lead(self, reply: Reply) -> float:
-        """Samples of a reply that are made and not played yet; endless where nobody is listening to it yet."""
-        if reply is not self._reply or not reply.released:
+        """Samples of a reply that are made and not played yet; endless where nobody listens yet and it has begun."""
+        if reply is not self._reply or (reply.samples and not reply.released):
             return float("inf")
-        return float(reply.samples - self._turns.position)
+        return float(reply.samples - (self._turns.position if reply.released else 0))
 
     @property
     def busy(self) -> bool:
