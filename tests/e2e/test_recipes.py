@@ -32,6 +32,29 @@ def test_a_training_command_ends_in_a_part_with_a_whole_card(tmp_path: Path):
     assert card["recipe"] == "vivavoce.recipes.words:WordsRun" and card["commit"]
 
 
+def test_a_head_for_asides_leaves_the_rest_of_the_listener_as_it_is(tmp_path: Path):
+    if not all(map(shutil.which, ("flite", "espeak-ng", "festival"))):
+        pytest.skip("a synthesis program is not installed")
+    from vivavoce.assistant.model import BUNDLED
+    from vivavoce.recipes.asides import AsidesRun, make
+
+    lines = []
+    for number, path in enumerate(sorted((Path(BUNDLED).parents[1] / "assistant" / "recordings").glob("*.ogg"))):
+        shutil.copy(path, tmp_path / path.name)
+        line = {"id": str(number), "path": path.name, "split": "train", "speaker": "x:1", "seconds": 3.0}
+        line |= {"sample_rate": 24000, "licence": "CC0", "source": "somebody", "quality": "lossless"}
+        lines.append(json.dumps(line))
+    (tmp_path / "manifest.jsonl").write_text("\n".join(lines) + "\n")
+    run = AsidesRun(times=1, others=10, copies=2, width=16, steps=150, size=64)
+    found = make(run, tmp_path, Path(BUNDLED), tmp_path / "out")
+    assert found["hum"]["above 0.5"] >= 0.8 > 0.4 >= found["sentence"]["above 0.5"], found
+    before, after = load_part(Path(BUNDLED), "listener"), load_part(tmp_path / "out", "listener")
+    assert after.config.aside == 16
+    with torch.inference_mode():
+        wave = torch.randn(1, 16_000, generator=torch.Generator().manual_seed(1))
+        assert torch.equal(before.listen(wave).ctc, after.listen(wave).ctc)
+
+
 @pytest.mark.parametrize("part", ["listener", "mind", "speaker", "codec"])
 def test_it_learns_and_exports(part: str, tmp_path: Path):
     if part in {"listener", "speaker"} and not shutil.which("flite"):

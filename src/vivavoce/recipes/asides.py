@@ -102,7 +102,7 @@ def over(heard: Pcm, echo: Pcm, dice: np.random.Generator) -> Pcm:
     if dice.random() < 0.6:
         ends = _BEFORE + int(dice.uniform(0.1, 0.3) * RATE)
         gate[ends:] = 10 ** (-np.arange(max(0, len(heard) - ends)) / (0.2 * RATE))
-    return heard + gate * np.resize(echo, len(heard))
+    return (heard + gate * np.resize(echo, len(heard))).astype(np.float32)
 
 
 @torch.inference_mode()
@@ -112,7 +112,7 @@ def pooled(
     """What the head sees of a sound at some loudness, with hiss, some silence before it and none or little after it."""
     part = wave[: _cut(kind, len(wave), RATE, dice)] * 10 ** dice.uniform(-0.5, 0.4)
     after = np.zeros(0 if len(part) < len(wave) else int(dice.integers(0, RATE // 5)))
-    heard = np.concatenate((np.zeros(_BEFORE), part, after))
+    heard = np.concatenate((np.zeros(_BEFORE), part, after)).astype(np.float32)
     heard = heard if echo is None else over(heard, echo, dice)
     heard = (heard + dice.standard_normal(len(heard)) * 10 ** dice.uniform(-4, -2.3)).astype(np.float32)
     low = resample(torch.from_numpy(heard)[None], RATE, listener.config.mel.sample_rate)
