@@ -33,7 +33,7 @@ NONSENSE = [
     '{"type": "session.update", "session": {"tools": [{"type": "mcp", "server_label": "x"}]}}',
     '{"type": "input_audio_buffer.append"}',
     '{"type": "input_audio_buffer.append", "audio": "!!!"}',
-    '{"type": "input_audio_buffer.append", "audio": "QUJD"}',
+    '{"type": "input_audio_buffer.append", "audio": "QUJDR"}',
     '{"type": "input_audio_buffer.commit"}',
     '{"type": "conversation.item.create", "item": {}}',
     '{"type": "conversation.item.create", "item": {"type": "message", "role": "king", "content": []}}',

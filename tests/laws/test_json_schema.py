@@ -160,6 +160,10 @@ def test_schemas_can_contain_themselves() -> None:
     ("schema", "said"),
     [
         ({"type": "integer", "multipleOf": 3}, "multipleOf"),
+        ({"type": "string", "not": {"const": "a"}}, "'not' cannot"),
+        ({"properties": {"s_a": {}}, "patternProperties": {"^s_": {}}}, "say it once"),
+        ({"patternProperties": {"(": {}}}, "no pattern"),
+        ({"required": ["Ab"], "propertyNames": {"pattern": "^[a-z]+$"}}, "no finite value"),
         ({"type": "string", "pattern": "(?=a)b"}, "look-around"),
         ({"type": "string", "pattern": "a", "minLength": 3}, "together with a length"),
         ({"type": "text"}, "does not exist"),
@@ -182,3 +186,37 @@ def test_many_properties_that_may_be_left_out_are_no_riddle():
         {"type": "object", "properties": {f"p{number}": {"type": "string"} for number in range(40)}}
     )
     assert place.accepts(b'{"p3": "x", "p17": "y"}') and not place.accepts(b'{"p17": "y", "p3": "x"}')
+
+
+FIELD = {
+    "type": "string",
+    "title": "Drink",
+    "description": "what to drink",
+    "default": None,
+    "examples": ["latte"],
+    "format": "email",
+    "pattern": r"^(?!\.)(?!.*\.\.)[a-z.]+@[a-z]+$",  # as zod spells the format out
+    "deprecated": False,
+    "x-order": 1,
+    "x-ui": {"widget": "select"},
+    "errorMessage": "pick one",
+}
+NOTED = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "$anchor": "order",
+    "type": "object",
+    "strict": True,
+    "discriminator": {"propertyName": "drink"},
+    "externalDocs": {"url": "https://example.com"},
+    "properties": {"drink": FIELD, "extras": {"type": "object", "propertyNames": {"type": "string"}}},
+    "patternProperties": {"^x-": {"type": "string"}},
+    "required": ["drink"],
+    "additionalProperties": False,
+}
+
+
+def test_what_constrains_nothing_is_ignored():
+    place = arguments_place(NOTED)
+    assert place.accepts(b'{"drink": "latte", "extras": {}}') and not place.accepts(b'{"extras": {}}')
+    named = {"properties": {"a": {"const": 1}, "B": {"const": 1}}, "propertyNames": {"pattern": "^[a-z]$"}}
+    assert arguments_place(named).accepts(b'{"a": 1}') and not arguments_place(named).accepts(b'{"B": 1}')

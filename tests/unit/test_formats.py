@@ -1,10 +1,15 @@
 """G.711 and streams of sound."""
 
+import base64
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 from vivavoce.core.errors import ProtocolError
-from vivavoce.server.formats import CODERS, TABLES, Decoder, Encoder
+from vivavoce.server.formats import CODERS, TABLES, Decoder, Encoder, to_int16
+from vivavoce.server.items import base64_bytes
+from vivavoce.server.wire import Problem
 
 
 @pytest.mark.parametrize(("name", "peak"), [("audio/pcmu", 32124), ("audio/pcma", 32256)])
@@ -36,6 +41,30 @@ def test_pieces_are_the_whole(name):
     assert np.corrcoef(back[2000:20_000], tone[2000:20_000])[0, 1] > 0.99
 
 
-def test_half_a_sample_is_refused():
-    with pytest.raises(ProtocolError, match="even"):
-        Decoder("audio/pcm")(b"abc")
+def test_half_a_sample_waits_for_its_other_half():
+    samples = np.arange(-300, 300, 7, dtype="<i2")
+    data, decoder = samples.tobytes(), Decoder("audio/pcm")
+    cuts = [0, 1, 1, 4, 7, 8, 51, len(data) - 1, len(data)]
+    pieces = [decoder(data[begin:end]) for begin, end in pairwise(cuts)]
+    assert np.array_equal(to_int16(np.concatenate(pieces)), samples) and not len(decoder(b"", last=True))
+    decoder(b"\x01")
+    with pytest.raises(ProtocolError, match="half"):
+        decoder(b"", last=True)
+    # it is still there when the missing byte comes
+    assert to_int16(decoder(b"\x02")).tolist() == [0x0201]
+
+
+@pytest.mark.parametrize("name", ["audio/pcmu", "audio/pcma"])
+def test_g711_has_no_halves(name):
+    decoder = Decoder(name)
+    assert len(np.concatenate([decoder(bytes(81)), decoder(bytes(80)), decoder(b"", last=True)])) == 3 * 161
+
+
+def test_base64_may_be_broken_into_lines_and_lack_its_padding():
+    data = b"\xff" * 25
+    text = base64.b64encode(data).decode()
+    for way in (text, text.rstrip("="), f"{text[:10]}\n{text[10:]}\n"):
+        assert base64_bytes(way, "audio") == data
+    for cut in (text[:5], text[:6], text[:7], f"{text[:-2]}!=", f"A{text}"):
+        with pytest.raises(Problem, match="base64"):
+            base64_bytes(cut, "audio")

@@ -69,7 +69,11 @@ class CapacityError(VivavoceError):
 
 
 class ProtocolError(VivavoceError):
-    """An event that breaks the protocol; the session goes on."""
+    """An event that breaks the protocol; the session goes on. ``code`` is what clients look for."""
+
+    def __init__(self, message: str, code: str = "invalid_value") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class StorageError(VivavoceError):

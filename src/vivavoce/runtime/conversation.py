@@ -54,7 +54,7 @@ from vivavoce.runtime.api import (
     Why,
 )
 from vivavoce.runtime.echo import Echo
-from vivavoce.runtime.history import Entry, History
+from vivavoce.runtime.history import NO_ITEM, Entry, History
 from vivavoce.runtime.listening import CHUNK, Microphone, StableWords, hums, meant
 from vivavoce.runtime.model import FRAME, Context, Heard, Pcm, Spoken
 from vivavoce.runtime.replying import SILENT, Mouth, Reply, Thoughts, tokens_of, told
@@ -68,6 +68,13 @@ MOST_CHARACTERS = 4_000_000
 JITTER = 100 * 24
 """Reports of what was played are believed to be that inexact."""
 URGENT = (Stop, Hush, Played, Configure)
+NOWHERE: dict[type[Input], tuple[str, str]] = {
+    Add: ("item_create_invalid_previous_item_id", "previous_item_id"),
+    Retrieve: ("item_retrieve_invalid_item_id", "item_id"),
+    Truncate: ("item_truncate_invalid_item_id", "item_id"),
+    Delete: ("item_delete_invalid_item_id", "item_id"),
+}
+"""What clients look for when an input names an entry that there is not."""
 TAGGED = (Stop, Commit, Add, Delete, Truncate, Retrieve)
 
 
@@ -246,7 +253,10 @@ class Conversation:
                 case _:
                     pass
         except ProtocolError as error:
-            self._refuse("invalid_value", str(error), tag)
+            code, param = error.code, None
+            if code == NO_ITEM:
+                code, param = NOWHERE.get(type(event), (code, None))
+            self._refuse(code, str(error), tag, param)
 
     def _refuse(self, code: str, message: str, tag: object = None, param: str | None = None) -> None:
         self._emit(Refused(code, message, param, tag))
@@ -283,7 +293,7 @@ class Conversation:
         try:
             unheard.then(unheard.with_words())
         except ProtocolError as error:
-            self._refuse("invalid_value", str(error), unheard.tag)
+            self._refuse(error.code, str(error), unheard.tag)
         return True
 
     def _add(self, entry: Entry | str, after: str | None = None, came: Entry | None = None) -> None:
@@ -720,7 +730,7 @@ class Conversation:
             reply.end("client_cancelled")
             return self._after(reply)
         if not self.busy or (turn is not None and self._reply and self._reply.turn != turn):
-            return self._refuse("response_cancel_not_active", "There is no active response to cancel.", tag)
+            return self._refuse("response_cancel_not_active", "Cancellation failed: no active response found.", tag)
         self._end_reply("client_cancelled")
         self._next_reply()
 

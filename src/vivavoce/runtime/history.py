@@ -12,6 +12,8 @@ import numpy as np
 from vivavoce.core.errors import ProtocolError
 
 KEPT_AUDIO_SECONDS = 300
+NO_ITEM = "item_not_found"
+"""Code of the error that an id is of no entry; whoever knows what was to be done with it says it more exactly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -110,9 +112,11 @@ class History:
     def add(self, entry: Entry, after: str | None = None) -> str | None:
         """Puts an entry at the end, after another one, or first (``root``); gives the id of the one before it."""
         if self.knows(entry.id):
-            raise ProtocolError(f"There is an item {entry.id!r} already; choose another id or leave it out.")
+            message = f"There is an item {entry.id!r} already; choose another id or leave it out."
+            raise ProtocolError(message, "item_create_duplicate_item_id")
         if entry.kind == "result" and not any(e.kind == "call" and e.call == entry.call for e in self._entries):
-            raise ProtocolError(f"No call {entry.call!r} is known; a function_call_output needs the call_id of a call.")
+            message = f"No call {entry.call!r} is known; a function_call_output needs the call_id of a call."
+            raise ProtocolError(message, "invalid_tool_call_id")
         index = len(self._entries) if after is None else 0 if after == "root" else self._index(after) + 1
         self._entries.insert(index, entry)
         self._forget_old_audio()
@@ -132,9 +136,8 @@ class History:
         """Shortens a spoken reply to what was heard."""
         old = self.find(entry)
         if old.role != "assistant" or not old.spoken or old.kind != "message":
-            raise ProtocolError(
-                f"The item {entry!r} is not a spoken message of the assistant; only those can be truncated."
-            )
+            message = f"The item {entry!r} is not a spoken message of the assistant; only those can be truncated."
+            raise ProtocolError(message, "unsupported_content_type")
         if samples > old.samples + 24:
             raise ProtocolError(f"Audio content of {old.samples // 24} ms is already shorter than {samples // 24} ms.")
         new = old.cut(samples)
@@ -145,7 +148,7 @@ class History:
         for index, known in enumerate(self._entries):
             if known.id == entry:
                 return index
-        raise ProtocolError(f"There is no item {entry!r} in this conversation.")
+        raise ProtocolError(f"There is no item {entry!r} in this conversation.", NO_ITEM)
 
     def _forget_old_audio(self) -> None:
         """Keeps the memory of a long conversation bounded: the oldest sound goes, its words stay."""

@@ -57,12 +57,18 @@ class Decoder:
     def __init__(self, name: str) -> None:
         self.name = name
         self._resample = None if name == "audio/pcm" else soxr.ResampleStream(PHONE_RATE, RATE, 1, dtype="float32")
+        self._half = b""
+        """The first byte of a sample whose second one is still to come."""
 
     def __call__(self, data: bytes, last: bool = False) -> Pcm:
-        """The samples that became ready, with ``last`` all of them; ProtocolError for half a sample."""
+        """The samples that became ready, with ``last`` all of them; ProtocolError when the last one is but half."""
         if self._resample is None:
-            if len(data) % 2:
-                raise ProtocolError(f"{len(data)} bytes are no 16-bit sound; send an even number of bytes.")
+            if last and (len(self._half) + len(data)) % 2:
+                message = "The sound ends with half of a 16-bit sample; append the byte that is missing, or clear it."
+                raise ProtocolError(message)
+            data = self._half + data
+            whole = len(data) // 2 * 2
+            data, self._half = data[:whole], data[whole:]
             return to_float(np.frombuffer(data, "<i2"))
         low = to_float(TABLES[self.name][np.frombuffer(data, np.uint8)])
         return self._resample.resample_chunk(low, last=last)

@@ -25,11 +25,17 @@ WireItem = SystemMessage | UserMessage | AssistantMessage | FunctionCall | Funct
 
 
 def base64_bytes(text: str, param: str) -> bytes:
-    """The bytes of a field; Problem when it is not base64."""
+    """The bytes of a field, whose padding and lines may be missing or broken; Problem when it is not base64."""
+    text = "".join(text.split())
+    missing = -len(text) % 4 if "=" not in text else 0
     try:
-        return base64.b64decode(text, validate=True)
+        data = base64.b64decode(text + "=" * missing, validate=True)
     except ValueError as error:
         raise Problem(f"'{param}' is not base64; encode the bytes of the sound.", "invalid_value", param) from error
+    if missing and base64.b64encode(data).rstrip(b"=").decode() != text:
+        message = f"'{param}' ends inside of a byte; base64 that was cut in pieces is no sound, so encode each piece."
+        raise Problem(message, "invalid_value", param)
+    return data
 
 
 def sound_of(text: str, format_name: str, param: str) -> np.ndarray:
@@ -80,7 +86,7 @@ def item_of(entry: Entry, format_name: str = "", transcript: bool = True, empty:
     part: dict[str, Any]
     if entry.spoken:
         kind = "output_audio" if entry.role == "assistant" else "input_audio"
-        part = {"type": kind, "transcript": entry.said if transcript else None}
+        part = {"type": kind, "transcript": entry.said} if transcript else {"type": kind}
         if format_name and entry.audio is not None:
             encoded = Encoder(format_name)(to_float(entry.audio), last=True)
             part["audio"] = base64.b64encode(encoded).decode()

@@ -109,8 +109,8 @@ class Wire:
     def session_object(self) -> dict[str, Any]:
         """The session as clients see it."""
         kind = "realtime.session" if isinstance(self.session, RealtimeSession) else "realtime.transcription_session"
-        head = {"id": f"sess_{self.name}", "object": kind, "expires_at": self.expires_at}
-        return head | self.session.model_dump()
+        head = set_only(id=f"sess_{self.name}", object=kind, expires_at=self.expires_at)
+        return head | self.session.shown()
 
     def error(self, message: str, code: str, param: str | None = None, event_id: str | None = None) -> dict[str, Any]:
         """An error; it never ends the session."""
@@ -145,7 +145,7 @@ class Wire:
         except Problem as problem:
             return [], [self.error(problem.message, problem.code, problem.param, event_id)]
         except ProtocolError as error:
-            return [], [self.error(str(error), "invalid_value", None, event_id)]
+            return [], [self.error(str(error), error.code, None, event_id)]
 
     def _read(self, data: dict[str, Any]) -> Any:
         data = modernise(data)
@@ -169,6 +169,7 @@ class Wire:
                 self._decoder = Decoder(self._decoder.name)
                 return [api.AudioIn(tail), api.Commit(event_id)], []
             case w.BufferClear():
+                self._decoder = Decoder(self._decoder.name)
                 return [api.Clear()], []
             case w.ItemCreate():
                 entry = entry_of(event.item, self.session.audio.input.format.type, self.new_id)
@@ -326,13 +327,12 @@ class Wire:
         events = []
         if output.delta:
             logprobs = logprobs_of(output.words[-len(output.delta.split()) :]) if certain and output.words else None
-            events.append(self._event(f"{kind}.delta", delta=output.delta, logprobs=logprobs, **place))
+            events.append(self._event(f"{kind}.delta", delta=output.delta, **set_only(logprobs=logprobs), **place))
         if output.final:
             usage = {"type": "duration", "seconds": round(output.samples / 24_000, 3)}
             logprobs = logprobs_of(output.words) if certain else None
-            events.append(
-                self._event(f"{kind}.completed", transcript=output.text, usage=usage, logprobs=logprobs, **place)
-            )
+            more = {"usage": usage, **set_only(logprobs=logprobs)}
+            events.append(self._event(f"{kind}.completed", transcript=output.text, **more, **place))
         return events
 
     def _playback(self, output: api.Paused | api.Resumed | api.Silenced, turn: int) -> Events:
@@ -371,20 +371,18 @@ class Wire:
     def _response(self, response: _Response, status: str, **more: Any) -> dict[str, Any]:
         limit = response.config.max_output_tokens
         wire_format = {"type": response.format} | ({"rate": 24000} if response.format == "audio/pcm" else {})
-        return {
-            "id": response.id,
-            "object": "realtime.response",
-            "status": status,
-            "status_details": None,
-            "output": [response.output[place] for place in sorted(response.output)],
-            "conversation_id": None if response.options.apart else f"conv_{self.name}",
-            "output_modalities": ["audio"] if response.config.audio_out else ["text"],
-            "max_output_tokens": "inf" if limit is None else limit,
-            "audio": {"output": {"format": wire_format, "voice": response.voice}},
-            "metadata": response.metadata,
-            "usage": None,
+        return set_only(
+            id=response.id,
+            object="realtime.response",
+            status=status,
+            output=[response.output[place] for place in sorted(response.output)],
+            conversation_id=None if response.options.apart else f"conv_{self.name}",
+            output_modalities=["audio"] if response.config.audio_out else ["text"],
+            max_output_tokens="inf" if limit is None else limit,
+            audio={"output": {"format": wire_format, "voice": response.voice}},
+            metadata=response.metadata,
             **more,
-        }
+        )
 
     def _place(self, response: _Response, entry: str) -> dict[str, int]:
         return {"output_index": next((p for p, item in response.output.items() if item["id"] == entry), 0)}
@@ -444,6 +442,11 @@ class Wire:
                 response=self._response(response, status, status_details=details, usage=usage_of(output.usage)),
             )
         ]
+
+
+def set_only(**fields: Any) -> dict[str, Any]:
+    """The fields that have a value: what was not set is not sent."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def usage_of(usage: api.Usage) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A session as the wire has it, and as the runtime has it."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -72,10 +73,16 @@ def _check_transcription(wanted: Transcription) -> None:
             check_model(wanted.model, "transcription")
     except UnknownModel as error:
         raise Problem(str(error), "model_not_found", f"{place}.model") from error
-    languages = [wanted.language] if wanted.language else wanted.languages or ["en"]
-    if not any(language.lower().startswith("en") for language in languages):
-        message = f"The language '{languages[0]}' is not understood; English ('en') is."
-        raise Problem(message, "not_supported", f"{place}.language")
+    languages = [wanted.language] if wanted.language else wanted.languages or []
+    check_languages(languages, f"{place}.language" if wanted.language else f"{place}.languages")
+
+
+def check_languages(languages: list[str], param: str) -> None:
+    """Problem when languages were named and English is not among them; ``auto`` leaves the choice to us."""
+    if languages and not any(
+        re.fullmatch(r"(en|eng|english|auto)([-_].*)?", name.strip().lower()) for name in languages
+    ):
+        raise Problem(f"The language '{languages[0]}' is not understood; English ('en') is.", "not_supported", param)
 
 
 def first_session(change: dict[str, Any]) -> Session:

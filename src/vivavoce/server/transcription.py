@@ -16,6 +16,7 @@ from vivavoce.server.items import logprobs_of
 from vivavoce.server.names import check_model
 from vivavoce.server.replies import ERRORS, broken, sse, upload_bytes
 from vivavoce.server.service import Service
+from vivavoce.server.sessions import check_languages
 from vivavoce.server.sound_files import read_upload
 from vivavoce.server.wire import Problem
 
@@ -169,10 +170,7 @@ def router(service: Service) -> APIRouter:
         check_model(model, "transcription")
         if response_format == "diarized_json":
             raise Problem("Speakers are not told apart; use verbose_json.", "not_supported", "response_format")
-        if language and not language.lower().startswith("en"):
-            raise Problem(
-                f"The language '{language}' is not understood; English ('en') is.", "not_supported", "language"
-            )
+        check_languages([language] if language else [], "language")
         data = await upload_bytes(file, service.settings.upload_bytes, "file")
         certain = bool(include)
         heard = await begun(listen(data, file.filename or ""))

@@ -35,12 +35,21 @@ class VoiceObject(BaseModel):
     """Ours: the consent that a cloned voice rests on; deleting it deletes the voice."""
 
 
+class VoiceName(BaseModel):
+    """What a voice is chosen by, and what it is called."""
+
+    id: str
+    name: str
+
+
 class VoiceList(BaseModel):
-    """Voices of one's own, newest first, and the names of those that are always there."""
+    """Voices of one's own, newest first, the names of those that are always there, and all that may be chosen."""
 
     object: Literal["list"] = "list"
     data: list[VoiceObject]
     presets: list[str]
+    voices: list[VoiceName]
+    """As Open WebUI reads them."""
 
 
 class ConsentObject(BaseModel):
@@ -58,8 +67,8 @@ class ConsentList(BaseModel):
 
     object: Literal["list"] = "list"
     data: list[ConsentObject]
-    first_id: str | None
-    last_id: str | None
+    first_id: str | None = None
+    last_id: str | None = None
     has_more: bool
 
 
@@ -139,7 +148,9 @@ def router(service: Service) -> APIRouter:
         },
     }
 
-    @routes.post("/voices", summary="Make a voice", openapi_extra={"requestBody": body})
+    @routes.post(
+        "/voices", summary="Make a voice", openapi_extra={"requestBody": body}, response_model_exclude_none=True
+    )
     async def create_voice(request: Request) -> VoiceObject:
         """From words (JSON, ``type: prompt``), or from a clip and the id of a consent (multipart)."""
         if request.headers.get("content-type", "").startswith("application/json"):
@@ -171,12 +182,14 @@ def router(service: Service) -> APIRouter:
         await run_in_threadpool(imitate, recording, consent)
         return _voice(await run_in_threadpool(store.add_voice, name, sample=recording, consent=consent))
 
-    @routes.get("/voices", summary="All voices")
+    @routes.get("/voices", summary="All voices", response_model_exclude_none=True)
     async def voices() -> VoiceList:
         """Voices of one's own, and the presets."""
-        return VoiceList(data=[_voice(record) for record in store.voices()], presets=list(VOICES))
+        own = [_voice(record) for record in store.voices()]
+        named = [VoiceName(id=name, name=name) for name in VOICES] + [VoiceName(id=v.id, name=v.name) for v in own]
+        return VoiceList(data=own, presets=list(VOICES), voices=named)
 
-    @routes.get("/voices/{voice_id}", summary="One voice")
+    @routes.get("/voices/{voice_id}", summary="One voice", response_model_exclude_none=True)
     async def voice(voice_id: str) -> VoiceObject:
         """What is known of a voice."""
         return _voice(_found(store.voice(voice_id), "voice", voice_id))
@@ -197,7 +210,7 @@ def router(service: Service) -> APIRouter:
         data = await clip(recording, "recording")
         return _consent(await run_in_threadpool(store.add_consent, name, language, data))
 
-    @routes.get("/voice_consents", summary="All consents")
+    @routes.get("/voice_consents", summary="All consents", response_model_exclude_none=True)
     async def consents(after: str | None = None, limit: Annotated[int, Query(ge=1, le=100)] = 20) -> ConsentList:
         """Newest first, a page at a time."""
         records = store.consents()

@@ -38,6 +38,16 @@ class Strict(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    def shown(self) -> dict[str, Any]:
+        """As clients are told of it: what was not set is not sent, as many of them refuse fields they do not know."""
+        return {name: _shown(value) for name, value in self if value is not None or name == "turn_detection"}
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, Strict):
+        return value.shown()
+    return [_shown(each) for each in value] if isinstance(value, list) else value
+
 
 # ---- sessions ----
 

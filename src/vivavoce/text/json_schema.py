@@ -1,12 +1,14 @@
 """A JSON schema as a grammar, so that what a model writes under it is always valid.
 
 One spelling per value: properties in the schema's order, ``", "`` and ``": "`` between things. Properties that the
-schema does not name are never written. Annotations (``title``, ``format`` …) are ignored as the standard says; keywords
-that would have to be enforced and cannot be are refused when the tool is declared.
+schema does not name are never written. Annotations and whatever else constrains nothing (``title``, ``format``,
+``x-order`` …) are ignored as the standard says; keywords that would have to be enforced and cannot be are refused when
+the tool is declared.
 """
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from functools import partial
@@ -20,14 +22,15 @@ _TYPES = ("string", "number", "integer", "boolean", "null", "array", "object")
 _ENFORCED = """
     type enum const properties required additionalProperties items prefixItems minItems maxItems uniqueItems
     minLength maxLength pattern minimum maximum exclusiveMinimum exclusiveMaximum anyOf oneOf allOf $ref
-    minProperties maxProperties
+    minProperties maxProperties propertyNames patternProperties
 """
 _KNOWN = frozenset(_ENFORCED.split())
-_ANNOTATIONS = """
-    title description default examples example format $schema $id $comment $defs definitions deprecated readOnly
-    writeOnly contentEncoding contentMediaType strict additionalItems unevaluatedProperties nullable
+_CONSTRAINING = """
+    not if then else dependencies dependentRequired dependentSchemas contains minContains maxContains multipleOf
+    unevaluatedItems $dynamicRef $recursiveRef
 """
-_NOTES = frozenset(_ANNOTATIONS.split())
+_CANNOT = frozenset(_CONSTRAINING.split())
+"""Keywords of the standard that narrow what is valid and that a grammar of ours does not know."""
 _FAR = 10**9
 _DIGIT = Chars(frozenset(b"0123456789"))
 _FRACTION = seq(Lit(b"."), Rep(_DIGIT, 0, 3), Chars(frozenset(b"123456789")))
@@ -89,7 +92,7 @@ class _Maker:
             return Alt(())
         if not isinstance(schema, Mapping):
             raise ToolError(f"a JSON schema is an object or a boolean, got {schema!r}")
-        if foreign := sorted(set(map(str, schema)) - _KNOWN - _NOTES):
+        if foreign := sorted(set(map(str, schema)) & _CANNOT):
             raise ToolError(
                 f"the schema keyword {foreign[0]!r} cannot be enforced; leave it out or use {sorted(_KNOWN)}"
             )
@@ -204,7 +207,12 @@ class _Maker:
         if "pattern" in schema:
             if least or most is not None:
                 raise ToolError("'pattern' together with a length cannot be enforced; put the length into the pattern")
-            inner = pattern_grammar(str(schema["pattern"]))
+            try:
+                inner = pattern_grammar(str(schema["pattern"]))
+            except ToolError:
+                if "format" not in schema:
+                    raise
+                inner = Rep(ANY)  # the pattern only spells the format out, and a format is an annotation
         else:
             inner = Rep(ANY, least, None if most is None else int(most))
         closed = seq(inner, Lit(b'"'))
@@ -237,11 +245,29 @@ class _Maker:
 
         return seq(Lit(b"["), tail(0))
 
+    @staticmethod
+    def _check_patterns(patterns: Mapping[str, Any], properties: Mapping[str, Any]) -> None:
+        """Says no where they constrain a property that is written; all others are names that never are."""
+        for pattern in patterns:
+            try:
+                found = next((name for name in properties if re.search(pattern, name)), None)
+            except re.error as error:
+                raise ToolError(f"{pattern!r} in patternProperties is no pattern: {error}") from error
+            if found is not None:
+                raise ToolError(f"{found!r} is a property and matches {pattern!r} in patternProperties; say it once")
+
     def _object(self, schema: Mapping[str, Any]) -> Node:
         properties = dict(schema.get("properties", {}))
         required = list(dict.fromkeys(schema.get("required", ())))
         for name in required:
             properties.setdefault(name, schema.get("additionalProperties", True))
+        self._check_patterns(schema.get("patternProperties", {}), properties)
+        if "propertyNames" in schema:
+            place = start(self.value(schema["propertyNames"]))
+            wrong = [name for name in properties if not place.accepts(written(name))]
+            if set(wrong) & set(required):
+                return Alt(())
+            properties = {name: value for name, value in properties.items() if name not in wrong}
         least, most = int(schema.get("minProperties", 0)), int(schema.get("maxProperties", len(properties)))
         for name in properties:
             if len(required) < least and name not in required:
