@@ -116,7 +116,7 @@ class _Maker:
 
     @staticmethod
     def _guess(schema: Mapping[str, Any]) -> tuple[str, ...]:
-        if {"properties", "required", "minProperties"} & set(schema):
+        if {"properties", "required", "minProperties", "propertyNames", "patternProperties"} & set(schema):
             return ("object",)
         if {"items", "prefixItems", "minItems"} & set(schema):
             return ("array",)
