@@ -250,7 +250,7 @@ class _Maker:
         """Says no where they constrain a property that is written; all others are names that never are."""
         for pattern in patterns:
             try:
-                found = next((name for name in properties if re.search(pattern, name)), None)
+                found = next(filter(re.compile(pattern).search, properties), None)
             except re.error as error:
                 raise ToolError(f"{pattern!r} in patternProperties is no pattern: {error}") from error
             if found is not None:
