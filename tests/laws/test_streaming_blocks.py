@@ -1,5 +1,8 @@
 """The four laws of streaming, for every block of sound: whole == chunked; rows; pause; nothing in, nothing out."""
 
+import importlib
+import inspect
+import pkgutil
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,13 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+import vivavoce
 from vivavoce.audio.mel import LogMelConfig
+from vivavoce.audio.polyphase import RationalConfig
 from vivavoce.core.streaming import Streaming
 from vivavoce.models.codec import Codec, CodecConfig
+from vivavoce.models.listener import ListenerConfig
+from vivavoce.models.lm import StreamLMConfig
+from vivavoce.models.speak import SpeakerConfig
+from vivavoce.nn.conformer import ConformerConfig
 from vivavoce.nn.conv import ConvConfig
 from vivavoce.nn.convnext import ConvNeXtConfig
-from vivavoce.nn.seanet import SeanetConfig
+from vivavoce.nn.seanet import ResidualUnit, SeanetConfig
 from vivavoce.nn.spectral import SpectralHeadConfig
+from vivavoce.nn.transformer import TransformerConfig
 
 SEANET = SeanetConfig(dim=6, channels=4, strides=(2, 3))
 MEL = LogMelConfig(sample_rate=2400, bins=12, hop=24, window=96, n_fft=128, fmax=1200.0)
@@ -25,12 +35,25 @@ BLOCKS: dict[str, Callable[[], Any]] = {
     "pointwise": lambda: ConvConfig(inputs=3, outputs=4).build(),
     "transposed": lambda: ConvConfig(inputs=3, outputs=4, kernel=6, stride=3).transposed(),
     "convnext": lambda: ConvNeXtConfig(dim=3, depth=2, kernel=4).build(),
+    "residual unit": lambda: ResidualUnit(channels=4, kernel=3),
     "seanet encoder": SEANET.encoder,
     "seanet decoder": SEANET.decoder,
     "spectral head": lambda: SpectralHeadConfig(dim=3, window=32, hop=8).build(),
     "log mel": MEL.build,
 }
-WIDTH = {"seanet encoder": 1, "seanet decoder": 6, "log mel": 0}
+TRUNK = TransformerConfig(dim=16, layers=2, heads=4, kv_heads=2, hidden=24, window=7)
+CONFORMER = ConformerConfig(dim=16, layers=1, heads=2, kernel=3, chunk=4, window=8)
+SPEAKER = SpeakerConfig(text_width=16, text_blocks=1, width=24, blocks=1, voice=8)
+ELSEWHERE: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
+    "conformer": (CONFORMER.build, (8, 16)),  # the listener's laws are the conformer's
+    "listener": (ListenerConfig(trunk=CONFORMER).build, (2560,)),
+    "transformer": (TRUNK.build, (3, 16)),
+    "stream lm": (StreamLMConfig(lanes=(5, 4), trunk=TRUNK).build, (2, 3)),
+    "rational": (RationalConfig().build, (30,)),
+    "speaker": (SPEAKER.build, (4, SPEAKER.inputs)),
+}
+"""Blocks with laws in files of their own, and the shape of what a row of them takes."""
+WIDTH = {"residual unit": 4, "seanet encoder": 1, "seanet decoder": 6, "log mel": 0}
 
 
 def made(name: str) -> Any:
@@ -55,7 +78,7 @@ def test_it_claims_to_stream(name: str):
 
 
 @pytest.mark.parametrize("name", BLOCKS)
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(sizes=st.lists(st.integers(0, 5), min_size=1, max_size=6).filter(any))
 def test_chunked_is_whole(name: str, sizes: list[int]):
     block = made(name)
@@ -110,6 +133,46 @@ def test_fresh_is_all_zeros(name: str):
     assert not any(leaf.any() for leaf in made(name).init_state(2).tensors())
 
 
+def streaming_classes() -> set[type]:
+    """Every class of the package that can be stepped with a state of its caller, but for the abilities of a
+    conversation, which are made of these."""
+    found: set[type] = set()
+    for layer in ("audio", "nn", "models"):
+        package = importlib.import_module(f"{vivavoce.__name__}.{layer}")
+        for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            for _, kind in inspect.getmembers(importlib.import_module(info.name), inspect.isclass):
+                if kind.__module__ == info.name and hasattr(kind, "init_state") and hasattr(kind, "step"):
+                    found.add(kind)
+    return found
+
+
+def test_every_class_that_streams_is_held_to_the_laws():
+    here = {type(made(name)) for name in BLOCKS}
+    assert here | {type(build()) for build, _ in ELSEWHERE.values()} == streaming_classes()
+
+
+@pytest.mark.parametrize("name", [*BLOCKS, *ELSEWHERE])
+def test_a_step_changes_the_callers_state_and_nothing_else(name: str):
+    if name in BLOCKS:
+        block = made(name)
+        x = input_of(name, block, 2, 2)
+    else:
+        build, shape = ELSEWHERE[name]
+        block = build().eval()
+        x = torch.zeros(2, *shape, dtype=torch.long) if name == "stream lm" else 0.1 * torch.randn(2, *shape)
+    kept = {key: value.clone() for key, value in block.state_dict(keep_vars=False).items()}
+    attributes = {path: dict(vars(module)) for path, module in block.named_modules()}
+    state = block.init_state(2)
+    with torch.no_grad():
+        block.step(x, state)
+    assert all(torch.equal(value, kept[key]) for key, value in block.state_dict().items())
+    for path, module in block.named_modules():
+        assert vars(module).keys() == attributes[path].keys()
+        assert all(value is attributes[path][key] for key, value in vars(module).items()), path
+    if name != "pointwise":  # a convolution of one sample has nothing to remember
+        assert any(leaf.any() for leaf in state.tensors())
+
+
 def tiny_codec() -> Codec:
     torch.manual_seed(0)
     thin = ConvNeXtConfig(dim=16, depth=1)
@@ -127,7 +190,7 @@ def tiny_codec() -> Codec:
     return codec.eval()
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(sizes=st.lists(st.integers(0, 4), min_size=1, max_size=6).filter(any))
 def test_the_codec_chunked_is_whole(sizes: list[int]):
     codec = tiny_codec()

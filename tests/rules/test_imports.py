@@ -52,6 +52,14 @@ def test_layers_are_kept():
     assert done.returncode == 0, done.stdout
 
 
+def test_every_package_but_the_hub_is_kept_from_the_libraries_of_the_hub():
+    """The contract names packages one by one, so a new one must be named as well."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    named = next(set(contract["source_modules"]) for contract in contracts if "forbidden_modules" in contract)
+    packages = {f"vivavoce.{path.parent.name}" for path in SOURCE.glob("*/__init__.py")}
+    assert named == packages - {"vivavoce.hub"}
+
+
 @pytest.mark.parametrize("module", ["vivavoce", "vivavoce.cli.main"])
 def test_importing_it_loads_nothing_heavy(module: str):
     heavy = ["torch", "numpy", "matplotlib", "soundfile", "fastapi", "scipy", "yaml"]

@@ -45,32 +45,3 @@ def test_no_file_is_a_drawer():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ClassDef):
                 assert not node.name.endswith(("Manager", "Helper", "Utils", "Base", "Impl")), f"{path}: {node.name}"
-
-
-def test_no_module_keeps_a_state():
-    """State belongs to the caller: no class with ``step`` sets an attribute outside its constructor."""
-    for layer in ("nn", "models", "generate"):
-        for path in (SOURCE / layer).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.ClassDef) and any(method.name == "step" for method in methods(node)):
-                    for method in methods(node):
-                        where = f"{path.relative_to(SOURCE)}: {node.name}.{method.name}"
-                        for target, value in assigned(method):
-                            assert method.name == "__init__", f"{where} sets self.{target}"
-                            assert "State(" not in value and "init_state(" not in value, f"{where} keeps a state"
-
-
-def methods(node: ast.ClassDef) -> list[ast.FunctionDef]:
-    return [item for item in node.body if isinstance(item, ast.FunctionDef)]
-
-
-def assigned(method: ast.FunctionDef) -> list[tuple[str, str]]:
-    found = []
-    for node in ast.walk(method):
-        targets = (
-            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-        )
-        for target in targets:
-            if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and target.value.id == "self":
-                found.append((target.attr, ast.unparse(node.value) if node.value else ""))
-    return found

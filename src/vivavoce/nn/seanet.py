@@ -79,6 +79,11 @@ class ResidualUnit(nn.Module):
         self.narrow = ConvConfig(inputs=channels, outputs=channels // 2, kernel=kernel).build()
         self.widen = ConvConfig(inputs=channels // 2, outputs=channels).build()
 
+    @property
+    def timing(self) -> Timing:
+        """That of its convolutions: a sample for a sample."""
+        return self.narrow.timing
+
     def forward(self, x: Float[Tensor, "B D N"]) -> Float[Tensor, "B D N"]:
         """All samples at once."""
         return x + self.widen(elu(self.narrow(elu(x))))
