@@ -65,6 +65,8 @@ class SessionConfig:
     """We own the playback (WebRTC): an interruption cuts history at the played sample without being told."""
     reply_to_text: bool = False
     """Text and tool results are answered at once, without ``Respond``."""
+    tag: Any = None
+    """Comes back with Configured and TurnStarted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +131,7 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """The client has played so many samples of a turn."""
+    """The client has played so many samples of a turn. Overtakes sound that was not heard yet."""
 
     turn: int
     samples: int
@@ -137,7 +139,10 @@ class Played:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Be quiet: ends the given turn, or whichever is on."""
+    """Be quiet: ends the given turn; without one, that of the conversation and every answer that was asked for before.
+
+    Overtakes sound that was not heard yet.
+    """
 
     turn: int | None = None
     tag: Any = None
@@ -145,7 +150,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Hush:
-    """Do not play the rest; where we own the playback."""
+    """Do not play the rest; where we own the playback. Overtakes sound that was not heard yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,12 +277,13 @@ class EntryAdded:
 
 @dataclass(frozen=True, slots=True)
 class EntryDone:
-    """An entry is whole."""
+    """An entry is whole; ``gone``: it was deleted while it was made, and is no part of the conversation any more."""
 
     entry: Entry
     previous: str | None
     turn: int | None = None
     place: int = 0
+    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +306,13 @@ class EntryTruncated:
 
     entry: str
     samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """Answer to Configure: what comes after this follows these settings."""
+
+    config: SessionConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,6 +417,7 @@ Output = (
     | EntryShown
     | EntryDeleted
     | EntryTruncated
+    | Configured
     | TurnStarted
     | TextOut
     | AudioOut

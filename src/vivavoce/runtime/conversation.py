@@ -26,6 +26,7 @@ from vivavoce.runtime.api import (
     Commit,
     Committed,
     Configure,
+    Configured,
     Delete,
     EntryAdded,
     EntryDeleted,
@@ -52,6 +53,7 @@ from vivavoce.runtime.api import (
     UserSpeech,
     UserText,
     Why,
+    Window,
 )
 from vivavoce.runtime.echo import Echo
 from vivavoce.runtime.history import NO_ITEM, Entry, History
@@ -67,7 +69,9 @@ MOST_CHARACTERS = 4_000_000
 """What a client may add to a conversation; turns of the conversation itself are not counted against anybody."""
 JITTER = 100 * 24
 """Reports of what was played are believed to be that inexact."""
-URGENT = (Stop, Hush, Played, Configure)
+URGENT = (Stop, Hush, Played)
+"""Inputs that overtake sound which was not heard yet, and what waits behind it: whoever wants silence wants it now, and
+what was played has to be known before somebody's voice is judged."""
 NOWHERE: dict[type[Input], tuple[str, str]] = {
     Add: ("item_create_invalid_previous_item_id", "previous_item_id"),
     Retrieve: ("item_retrieve_invalid_item_id", "item_id"),
@@ -124,13 +128,20 @@ class Row(Mouth, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class _Cancelled:
+    """A reply that was asked for and cancelled before its turn came; then it begins and ends at once."""
+
+    options: ReplyOptions
+
+
+@dataclass(frozen=True, slots=True)
 class _Unheard:
     """An input that waits until the recordings in it were heard; what comes after it waits too."""
 
     entries: tuple[Entry | str, ...]
     heard: dict[int, Future[Heard]]
     then: Callable[[tuple[Entry | str, ...]], None]
-    tag: object
+    event: Input
 
     def with_words(self) -> tuple[Entry | str, ...]:
         """The entries, with the words of their sound."""
@@ -149,6 +160,7 @@ class Conversation:
     def __init__(self, config: SessionConfig, row: Row, emit: Callable[[Output], None], new_id: Callable[[str], str]):
         """Nothing was said yet; ``new_id`` makes unique names such as ``item_1``."""
         self.config, self._row, self._emit, self._new_id = config, row, emit, new_id
+        self._set_voice = config.voice
         self.history = History()
         self.microphone = Microphone()
         self._turns = t.Turns(config.turns)
@@ -156,12 +168,14 @@ class Conversation:
         self._words = StableWords()
         self._whole: Future[Heard] | None = None
         self._whole_is_new = False
-        self._inputs: deque[Input] = deque()
+        self._inputs: deque[Input | _Cancelled] = deque()
         self._numbers = count(1)
         self._reply: Reply | None = None
-        self._last: Reply | None = None
+        self._spoken: deque[Reply] = deque(maxlen=t.MOST_PLAYING)
+        """Replies that are made and may still be played, oldest first."""
         self._apart: list[Reply] = []
-        self._waiting: deque[ReplyOptions] = deque()
+        self._waiting: deque[tuple[ReplyOptions, SessionConfig]] = deque()
+        """What waits for the reply before it, or for a mouth, and the settings that it was asked for with."""
         self._user_entry: str | None = None
         self._floor = False
         self._played: set[int] = set()
@@ -175,7 +189,7 @@ class Conversation:
     # ---- inputs ----
 
     def push(self, event: Input) -> None:
-        """An input arrived; urgent ones overtake sound that was not heard yet."""
+        """An input arrived; after `work`, so that urgent ones overtake only what has to wait."""
         if isinstance(event, URGENT):
             self._do(event)
         else:
@@ -185,7 +199,9 @@ class Conversation:
         """Follows the inputs up to the next sound that has to be heard first."""
         while self._inputs and self.microphone.waiting < FRAME and self._unheard is None:
             event = self._inputs.popleft()
-            if not isinstance(event, AudioIn):
+            if isinstance(event, _Cancelled):
+                self._respond_in_vain(event.options)
+            elif not isinstance(event, AudioIn):
                 self._do(event)
             elif len(event.pcm):
                 self._hear_more(event.pcm)
@@ -193,7 +209,7 @@ class Conversation:
     @property
     def backlog(self) -> int:
         """Samples and events that wait for their turn."""
-        return self.microphone.waiting + sum(map(weight, self._inputs))
+        return self.microphone.waiting + sum(weight(e) for e in self._inputs if not isinstance(e, _Cancelled))
 
     def _hear_more(self, pcm: Pcm) -> None:
         mic = self.microphone
@@ -207,7 +223,7 @@ class Conversation:
             self._begin_hearing()
 
     def _do(self, event: Input) -> None:
-        tag = event.tag if isinstance(event, TAGGED) else event.options.tag if isinstance(event, Respond) else None
+        tag = _tag(event)
         try:
             match event:
                 case Configure(config):
@@ -226,7 +242,7 @@ class Conversation:
                 case Commit():
                     self._commit_by_hand(tag)
                 case Add(entry, after):
-                    self._once_heard((entry,), lambda heard: self._add(heard[0], after, entry), tag)
+                    self._once_heard((entry,), lambda heard: self._add(heard[0], after, entry), event)
                 case TextIn(text):
                     self._add(Entry(id=self._new_id("item"), text=text))
                     self._answer_if_asked()
@@ -240,38 +256,44 @@ class Conversation:
                     # the client could not know that there is nothing left to shorten
                     self._emit(EntryTruncated(entry, samples))
                 case Truncate(entry, samples):
-                    if self._reply and self._reply.message == entry and not self._reply.ended:
-                        self._end_reply("client_cancelled", samples)
-                    self.history.truncate(entry, samples)
-                    self._emit(EntryTruncated(entry, samples))
+                    self._truncate(entry, samples)
                 case Retrieve(entry):
                     self._emit(EntryShown(self.history.find(entry)))
                 case Respond(options) if options.input:
-                    self._once_heard(options.input, lambda heard: self._respond(replace(options, input=heard)), tag)
+                    self._once_heard(options.input, lambda heard: self._respond(replace(options, input=heard)), event)
                 case Respond(options):
                     self._respond(options)
                 case _:
                     pass
         except ProtocolError as error:
-            code, param = error.code, None
-            if code == NO_ITEM:
-                code, param = NOWHERE.get(type(event), (code, None))
-            self._refuse(code, str(error), tag, param)
+            self._refuse_input(event, error)
 
     def _refuse(self, code: str, message: str, tag: object = None, param: str | None = None) -> None:
         self._emit(Refused(code, message, param, tag))
 
+    def _refuse_input(self, event: Input, error: ProtocolError) -> None:
+        code, param = NOWHERE.get(type(event), (error.code, None)) if error.code == NO_ITEM else (error.code, None)
+        self._refuse(code, str(error), _tag(event), param)
+
     def _configure(self, config: SessionConfig) -> None:
+        """New settings; a voice that was changed by what somebody said stays unless another one is set."""
+        if config.voice == self._set_voice:
+            config = replace(config, voice=self.config.voice)
+        else:
+            self._set_voice = config.voice
         old, self.config = self.config, config
         self._turns.config = config.turns
-        if old.turns.kind != config.turns.kind:
+        if replace(old, turns=config.turns, tag=config.tag) != config:
+            self._drop_prepared()
+        if "none" in (old.turns.kind, config.turns.kind) and old.turns.kind != config.turns.kind:
             self._turn(t.InputTaken())
-            self._user_entry, self._floor = None, False
+            self._floor = False
             if config.turns.kind != "none":
-                self.microphone.heard_to = None
+                self._user_entry, self.microphone.heard_to = None, None
+        self._emit(Configured(config))
 
     def _once_heard(
-        self, entries: tuple[Entry | str, ...], then: Callable[[tuple[Entry | str, ...]], None], tag: object
+        self, entries: tuple[Entry | str, ...], then: Callable[[tuple[Entry | str, ...]], None], event: Input
     ) -> None:
         """Goes on with the entries once those that came as sound alone have words."""
         heard = {
@@ -280,7 +302,7 @@ class Conversation:
             if isinstance(entry, Entry) and entry.role == "user" and entry.audio is not None and not entry.said
         }
         if heard:
-            self._unheard = _Unheard(entries, heard, then, tag)
+            self._unheard = _Unheard(entries, heard, then, event)
         else:
             then(entries)
 
@@ -293,7 +315,7 @@ class Conversation:
         try:
             unheard.then(unheard.with_words())
         except ProtocolError as error:
-            self._refuse(error.code, str(error), unheard.tag)
+            self._refuse_input(unheard.event, error)
         return True
 
     def _add(self, entry: Entry | str, after: str | None = None, came: Entry | None = None) -> None:
@@ -312,7 +334,7 @@ class Conversation:
     def _answer_if_asked(self) -> None:
         if self.config.reply_to_text:
             self._end_reply("client_cancelled")
-            self._start_reply(ReplyOptions())
+            self._start_reply(ReplyOptions(), self.config)
 
     # ---- the microphone ----
 
@@ -344,9 +366,9 @@ class Conversation:
     def _played_now(self) -> Pcm:
         """What the loudspeaker gives during this frame, as far as we know."""
         if self._turns.sounding:
-            for reply in (self._reply, self._last):
-                if reply is not None and reply.turn == self._turns.playing:
-                    return reply.sound_at(self._heard_at(self._turns.position))
+            reply = self._reply_of(self._turns.playing)
+            if reply is not None:
+                return reply.sound_at(self._heard_at(self._turns.position))
         return np.zeros(FRAME, np.float32)
 
     def _heard_at(self, position: int) -> int:
@@ -481,13 +503,30 @@ class Conversation:
                     self._emit(IdleTimeout(start, end, self._user_entry))
 
     def _hush(self) -> None:
-        turn, heard = self._turns.playing, self._turns.position
-        if turn is not None:
+        for turn, heard in self._turns.to_be_played:
             self._turn(t.ReplyStopped(turn))
             self._silence(turn, heard, "client_cancelled")
 
+    def _truncate(self, entry: str, samples: int) -> None:
+        """The client has stopped playing this entry, after so many samples."""
+        known = self.history.find(entry)
+        reply = next((each for each in (self._reply, *self._spoken) if each and each.message == entry), None)
+        made = known.samples if reply is None or reply.ended else reply.samples
+        self.history.check_truncation(known, samples, made)
+        if reply is not None:
+            heard = dict(self._turns.to_be_played).get(reply.turn)
+            if heard is not None:
+                samples = min(samples, heard) if self.config.plays_here else samples
+                self._emit(Silenced(reply.turn))
+            if reply is self._reply:
+                self._end_reply("client_cancelled", samples)
+            self._turn(t.ReplyStopped(reply.turn))
+        self.history.truncate(entry, samples)
+        self._emit(EntryTruncated(entry, samples))
+        self._next_reply()
+
     def _cut(self, turn: int, heard: int) -> None:
-        self._waiting = deque(options for options in self._waiting if options.apart)
+        self._waiting = deque(waiting for waiting in self._waiting if waiting[0].apart)
         self._silence(turn, heard, "turn_detected")
 
     def _withdraw(self, turn: int, heard: int) -> None:
@@ -495,9 +534,9 @@ class Conversation:
 
         A function that was called cannot be taken back; what is said then is said after it.
         """
-        reply, first = self._reply or self._last, self._before
+        reply, first = self._reply_of(turn), self._before
         self._cut(turn, heard)
-        if reply is None or reply.turn != turn or first is None or not self.history.knows(first):
+        if reply is None or first is None or not self.history.knows(first):
             return
         made = reply.entries.values()
         if self._user_entry is None or any(entry.kind == "call" for entry in made):
@@ -515,14 +554,22 @@ class Conversation:
 
     def _silence(self, turn: int, heard: int, why: Why) -> None:
         """Nothing more of this turn is played, and where we know what was, history ends there too."""
-        self._end_reply(why, heard)
-        spoken = self._last
+        if self.busy and self._reply and self._reply.turn == turn:
+            self._end_reply(why, heard)
         self._emit(Silenced(turn))
-        known = self.config.plays_here or turn in self._played
-        if known and spoken and spoken.turn == turn and spoken.message and self.history.knows(spoken.message):
-            self.history.truncate(spoken.message, min(heard, spoken.samples))
-            self._emit(EntryTruncated(spoken.message, min(heard, spoken.samples)))
+        reply = self._reply_of(turn)
+        # of what follows the answer that the client said it is playing nothing was heard
+        known = self.config.plays_here or turn in self._played or (not heard and any(p < turn for p in self._played))
+        if reply is not None and known and reply.message is not None and self.history.knows(reply.message):
+            spoken = self.history.find(reply.message)
+            if spoken.spoken:
+                self.history.truncate(spoken.id, min(heard, spoken.samples))
+                self._emit(EntryTruncated(spoken.id, min(heard, spoken.samples)))
         self._next_reply()
+
+    def _reply_of(self, turn: int | None) -> Reply | None:
+        """The reply of the conversation that a turn is, as long as it is made or may be played."""
+        return next((each for each in (self._reply, *self._spoken) if each and each.turn == turn), None)
 
     # ---- replies ----
 
@@ -535,7 +582,7 @@ class Conversation:
         """Samples of a reply that are made and not played yet; endless where nobody listens yet and it has begun."""
         if reply is not self._reply or (reply.samples and not reply.released):
             return float("inf")
-        return float(reply.samples - (self._turns.position if reply.released else 0))
+        return float(reply.samples - self._turns.position_of(reply.turn))
 
     @property
     def busy(self) -> bool:
@@ -582,29 +629,41 @@ class Conversation:
         if not reply.ended or not reply.released:
             return
         self._turn(t.ReplyWhole(reply.turn))
-        self._last, self._reply = reply, None
+        self._spoken.append(reply)
+        self._reply = None
         self._next_reply()
 
     def _next_reply(self) -> None:
         """Begins the replies that waited, as far as there is room."""
-        for options in list(self._waiting):
-            if self._begins(options):
-                self._waiting.remove(options)
+        for waiting in list(self._waiting):
+            if self._begins(*waiting):
+                self._waiting.remove(waiting)
 
-    def _begins(self, options: ReplyOptions) -> bool:
+    def _begins(self, options: ReplyOptions, config: SessionConfig) -> bool:
         """Begins a reply unless it has to wait: for the reply before it, or for a mouth of its own."""
         if not options.apart:
             if self.busy:
                 return False
-            self._start_reply(options)
+            self._start_reply(options, config)
             return True
         mouth: Mouth | None = SILENT
-        if options.over(self.config).audio_out:
+        if options.over(config).audio_out:
             mouth = self._row.spare_mouth()
         if mouth is None:
             return False
-        self._apart.append(self._make_reply(options, mouth, None))
+        self._apart.append(self._make_reply(options, config, mouth, None))
         return True
+
+    def _respond_in_vain(self, options: ReplyOptions) -> None:
+        """A reply that was cancelled before it could begin."""
+        before = self._reply
+        try:
+            self._respond(options)
+        except ProtocolError as error:
+            self._refuse_input(Respond(options), error)
+        if self._reply is not before:
+            self._end_reply("client_cancelled", 0)
+            self._next_reply()
 
     def _respond(self, options: ReplyOptions) -> None:
         if self.config.only_listen:
@@ -620,11 +679,11 @@ class Conversation:
                     "The conversation has an active response already; wait for response.done or cancel it.",
                     options.tag,
                 )
-            return self._start_reply(options)
+            return self._start_reply(options, self.config)
         if len(self._waiting) + len(self._apart) >= MOST_APART:
             return self._refuse("too_many_responses", f"{MOST_APART} responses are being made already.", options.tag)
-        if self._waiting or not self._begins(options):
-            self._waiting.append(options)
+        if self._waiting or not self._begins(options, self.config):
+            self._waiting.append((options, self.config))
 
     def _reply_to_speech(self) -> None:
         ready = self._reply
@@ -639,13 +698,13 @@ class Conversation:
         self._row.answers(False)
         if self.busy:
             if len(self._waiting) < MOST_APART:
-                self._waiting.append(ReplyOptions())
+                self._waiting.append((ReplyOptions(), self.config))
         else:
-            self._start_reply(ReplyOptions())
+            self._start_reply(ReplyOptions(), self.config)
 
     def _same_words(self, ready: Reply) -> bool:
         """Whether what was prepared for is what was said: the same history, and the same words at its end."""
-        then, now = ready.context.entries, self._fitting(self.history.entries)
+        then, now = ready.context.entries, self._fitting(self.history.entries, self.config.window)
         if not then or len(then) != len(now):
             return False
         return all(a is b for a, b in zip(then[:-1], now[:-1], strict=True)) and then[-1].text == now[-1].text
@@ -657,22 +716,22 @@ class Conversation:
         text = " ".join(word.text for word in heard.words)
         samples = self.microphone.now - self.microphone.start
         likely = Entry(id="item_being_said", text=text, spoken=True, words=heard.words, samples=samples)
-        self._start_reply(ReplyOptions(), likely)
+        self._start_reply(ReplyOptions(), self.config, likely)
 
     def _drop_prepared(self) -> None:
         if self._reply and not self._reply.released:
             self._reply.drop()
             self._reply = None
 
-    def _start_reply(self, options: ReplyOptions, likely: Entry | None = None) -> None:
-        self._reply = self._make_reply(options, self._row, likely)
+    def _start_reply(self, options: ReplyOptions, config: SessionConfig, likely: Entry | None = None) -> None:
+        self._reply = self._make_reply(options, config, self._row, likely)
         if likely is None:
             self._begin_turn(self._reply)
 
-    def _make_reply(self, options: ReplyOptions, mouth: Mouth, likely: Entry | None) -> Reply:
-        config = options.over(self.config)
+    def _make_reply(self, options: ReplyOptions, config: SessionConfig, mouth: Mouth, likely: Entry | None) -> Reply:
+        config = options.over(config)
         turn = next(self._numbers)
-        entries = self._about(options, likely)
+        entries = self._about(options, likely, config.window)
         context = Context(
             entries=entries,
             instructions=config.instructions,
@@ -694,16 +753,15 @@ class Conversation:
             released=likely is None,
         )
 
-    def _about(self, options: ReplyOptions, likely: Entry | None) -> tuple[Entry, ...]:
+    def _about(self, options: ReplyOptions, likely: Entry | None, window: Window | None) -> tuple[Entry, ...]:
         """What a reply answers; ids of entries were checked when it was asked for."""
         if options.input is None:
-            return self._fitting(self.history.entries + ((likely,) if likely else ()))
+            return self._fitting(self.history.entries + ((likely,) if likely else ()), window)
         known = (e for e in options.input if not isinstance(e, str) or self.history.knows(e))
         return tuple(self.history.find(e) if isinstance(e, str) else e for e in known)
 
-    def _fitting(self, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    def _fitting(self, entries: tuple[Entry, ...], window: Window | None) -> tuple[Entry, ...]:
         """The entries without the oldest where they are more than the window; what is left out stays so."""
-        window = self.config.window
         if window is None:
             return entries
         first = next((place for place, entry in enumerate(entries) if entry.id == self._oldest), 0)
@@ -719,9 +777,12 @@ class Conversation:
         self._turn(t.ReplyGrew(reply.turn, reply.samples))
 
     def _reply_output(self, output: Output) -> None:
-        if isinstance(output, EntryDone) and self.history.knows(output.entry.id):
-            self.history.put(output.entry)
-            output = replace(output, previous=self.history.previous(output.entry.id))
+        if isinstance(output, EntryDone):
+            if self.history.knows(output.entry.id):
+                self.history.put(output.entry)
+                output = replace(output, previous=self.history.previous(output.entry.id))
+            else:
+                output = replace(output, gone=True)
         self._emit(output)
 
     def _stop(self, turn: int | None, tag: object) -> None:
@@ -729,19 +790,36 @@ class Conversation:
         for reply in [reply for reply in self._apart if reply.turn == turn]:
             reply.end("client_cancelled")
             return self._after(reply)
-        if not self.busy or (turn is not None and self._reply and self._reply.turn != turn):
-            return self._refuse("response_cancel_not_active", "Cancellation failed: no active response found.", tag)
-        self._end_reply("client_cancelled")
-        self._next_reply()
+        found = turn is None and self._cancel_asked()
+        if self.busy and self._reply and turn in (None, self._reply.turn):
+            # where we own the playback, what is made already is played until that is stopped too
+            self._end_reply("client_cancelled", plays_on=self.config.plays_here)
+            self._next_reply()
+        elif not found:
+            self._refuse("response_cancel_not_active", "Cancellation failed: no active response found.", tag)
 
-    def _end_reply(self, why: Why, heard: int | None = None) -> None:
+    def _cancel_asked(self) -> bool:
+        """Cancels the replies that were asked for and wait behind something; says whether there are any."""
+        found = False
+        for place, event in enumerate(self._inputs):
+            if isinstance(event, Respond) and not event.options.apart:
+                self._inputs[place], found = _Cancelled(event.options), True
+        unheard = self._unheard
+        if unheard and isinstance(unheard.event, Respond) and not unheard.event.options.apart:
+            options = unheard.event.options
+            self._unheard, found = replace(unheard, heard={}, then=lambda _: self._respond_in_vain(options)), True
+        return found
+
+    def _end_reply(self, why: Why, heard: int | None = None, plays_on: bool = False) -> None:
+        """Ends the reply of the conversation; ``plays_on``: what was made of it is still played."""
         self._drop_prepared()
         reply = self._reply
         if reply is None or reply.ended:
             return
-        reply.end(why, self._turns.position if heard is None else heard)
-        self._turn(t.ReplyStopped(reply.turn))
-        self._last, self._reply = reply, None
+        reply.end(why, self._turns.position_of(reply.turn) if heard is None else heard)
+        self._turn(t.ReplyWhole(reply.turn) if plays_on else t.ReplyStopped(reply.turn))
+        self._spoken.append(reply)
+        self._reply = None
 
     def broke(self, message: str, reply: Reply | None = None) -> None:
         """The model failed on this row, or on this reply: that is over, the conversation is not."""
@@ -766,6 +844,11 @@ class Conversation:
         """Memory that sound of this conversation takes."""
         kept = sum(e.audio.nbytes for e in self.history.entries if isinstance(e.audio, np.ndarray))
         return kept + 2 * self.microphone.length
+
+
+def _tag(event: Input) -> object:
+    """What a refusal of this input brings back."""
+    return event.tag if isinstance(event, TAGGED) else event.options.tag if isinstance(event, Respond) else None
 
 
 def weight(event: Input) -> int:

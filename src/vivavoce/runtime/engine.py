@@ -216,12 +216,14 @@ class Seat:
     def pull(self) -> bool:
         """Hands what came to the conversation and lets it work; says whether anything came."""
         came = bool(self.inbox)
+        if not self.slow:
+            self.conversation.work()
         while self.inbox:
             event = self.inbox.popleft()
             self.pulled += weight(event)
             self.conversation.push(event)
-        if not self.slow:
-            self.conversation.work()
+            if not self.slow:
+                self.conversation.work()
         self.waiting = self.conversation.backlog
         return came
 
@@ -357,6 +359,8 @@ class LiveEngine:
             index = self._free.popleft()
             self.stats.opened += 1
         seat = Seat(_EngineRow(self, index), index, config, lambda kind: f"{kind}_{next(self._numbers):08x}")
+        if self._clock:
+            seat.last_frame = self._clock()
         self._coming.append(seat)
         self.wake()
         return seat

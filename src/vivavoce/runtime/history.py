@@ -135,14 +135,19 @@ class History:
     def truncate(self, entry: str, samples: int) -> Entry:
         """Shortens a spoken reply to what was heard."""
         old = self.find(entry)
-        if old.role != "assistant" or not old.spoken or old.kind != "message":
-            message = f"The item {entry!r} is not a spoken message of the assistant; only those can be truncated."
-            raise ProtocolError(message, "unsupported_content_type")
-        if samples > old.samples + 24:
-            raise ProtocolError(f"Audio content of {old.samples // 24} ms is already shorter than {samples // 24} ms.")
+        self.check_truncation(old, samples, old.samples)
         new = old.cut(samples)
         self.put(new)
         return new
+
+    @staticmethod
+    def check_truncation(entry: Entry, samples: int, made: int) -> None:
+        """ProtocolError where an entry, of which so many samples were made, cannot be shortened like that."""
+        if entry.role != "assistant" or not entry.spoken or entry.kind != "message":
+            message = f"The item {entry.id!r} is not a spoken message of the assistant; only those can be truncated."
+            raise ProtocolError(message, "unsupported_content_type")
+        if samples > made + 24:
+            raise ProtocolError(f"Audio content of {made // 24} ms is already shorter than {samples // 24} ms.")
 
     def _index(self, entry: str) -> int:
         for index, known in enumerate(self._entries):

@@ -57,6 +57,8 @@ FADED_DB = 26.0
 """So much quieter than the loudest frame of a stretch of voice is not voice."""
 HARDLY_BEGUN = 800 * MS
 """Whoever speaks on before so much of an answer was played had not finished the question."""
+MOST_PLAYING = 8
+"""So many answers may wait to be played; who has more and tells us nothing of it plays them elsewhere."""
 OURS = 0.5
 """Probability from which on a frame, or the voice lately, counts as our own echo."""
 LONGEST_WAIT_MS = {"low": 8000, "medium": 4000, "auto": 4000, "high": 2000}
@@ -311,26 +313,43 @@ class Turns:
         """Nobody speaks yet."""
         self.config = config
         self._talk: _Talk | None = None
-        self._reply: _Playing | None = None
+        self._replies: list[_Playing] = []
         self._idle: int | None = None
         self._asked = False
         self._quiet_db = 0.0
         self._loud = 0
 
     @property
+    def _now(self) -> _Playing | None:
+        """The answer that is made or played; answers are played one after the other."""
+        return next((reply for reply in self._replies if reply.on), None)
+
+    @property
     def playing(self) -> int | None:
         """The turn that is being made or played."""
-        return self._reply.turn if self._reply and self._reply.on else None
+        return self._now.turn if self._now else None
+
+    @property
+    def to_be_played(self) -> tuple[tuple[int, int], ...]:
+        """The turns that are made or played now or later, with what was played of them."""
+        return tuple((reply.turn, reply.position) for reply in self._replies if reply.on)
 
     @property
     def position(self) -> int:
         """Samples of the present answer that were played, as far as is known."""
-        return self._reply.position if self._reply else 0
+        return self._now.position if self._now else 0
+
+    def position_of(self, turn: int) -> int:
+        """Samples of an answer that were played, as far as is known."""
+        return next((reply.position for reply in self._replies if reply.turn == turn), 0)
 
     @property
     def sounding(self) -> bool:
         """Whether some of the answer is being played at this moment, as far as is known."""
-        return self._reply is not None and not self._reply.paused and self._reply.position < self._reply.made
+        return self._now is not None and not self._now.paused and self._now.position < self._now.made
+
+    def _reply(self, turn: int) -> _Playing | None:
+        return next((reply for reply in self._replies if reply.turn == turn), None)
 
     def on(self, event: Event, now: int) -> tuple[Action, ...]:
         """What has to be done now that this happened."""
@@ -346,18 +365,21 @@ class Turns:
                 self._idle = None
                 return tuple(self._unpause(talk)) + ((Discard(),) if talk and talk.asked else ())
             case ReplyBegan(turn):
-                self._reply, self._idle = _Playing(turn, self._asked), None
-                self._asked = False
-            case ReplyGrew(turn, samples) if self._reply and self._reply.turn == turn:
-                self._reply.made = samples
-            case ReplyWhole(turn) if self._reply and self._reply.turn == turn:
-                self._reply.whole = True
-            case ReplyStopped(turn) if self._reply and self._reply.turn == turn:
-                self._reply = None
-                if self._talk:
+                played = [reply for reply in self._replies if reply.on]
+                self._replies = [*played[1 - MOST_PLAYING :], _Playing(turn, self._asked)]
+                self._asked, self._idle = False, None
+            case ReplyGrew(turn, samples) if reply := self._reply(turn):
+                reply.made = samples
+            case ReplyWhole(turn) if reply := self._reply(turn):
+                reply.whole = True
+            case ReplyStopped(turn) if reply := self._reply(turn):
+                self._replies.remove(reply)
+                if self._talk and reply.paused:
                     self._talk.paused = False
-            case PlayedTo(turn, samples) if self._reply and self._reply.turn == turn:
-                self._reply.position = max(0, min(samples, self._reply.made))
+            case PlayedTo(turn, samples) if reply := self._reply(turn):
+                # whatever came before it was played
+                self._replies = self._replies[self._replies.index(reply) :]
+                reply.position = max(0, min(samples, reply.made))
         return ()
 
     # ---- time goes on ----
@@ -407,10 +429,12 @@ class Turns:
         return self._overlap(talk, now)
 
     def _advance(self, samples: int) -> None:
-        reply = self._reply
-        if reply and not reply.paused:
-            reply.position = min(reply.made, reply.position + samples)
-        if reply and not reply.on and self._idle is None and self._talk is None:
+        left = samples
+        while left and (reply := self._now) and not reply.paused:
+            before = reply.position
+            reply.position = min(reply.made, before + left)
+            left = left - (reply.position - before) if reply.whole else 0
+        if self._replies and not self._now and self._idle is None and self._talk is None:
             self._idle = 0
         elif self._idle is not None:
             self._idle += samples
@@ -419,7 +443,8 @@ class Turns:
         limit = self.config.idle_timeout_ms
         if limit is None or self._idle is None or self._idle < limit * MS:
             return ()
-        start, self._idle, self._reply = now - self._idle, None, None
+        start, self._idle = now - self._idle, None
+        self._replies.clear()
         return TimedOut(start, now), CommitInput(), Reply()
 
     # ---- the phases of a stretch of voice ----
@@ -527,8 +552,7 @@ class Turns:
     @property
     def _careful(self) -> bool:
         """Whether speech now is an interruption that has to be judged."""
-        playing = self._reply is not None and self._reply.on
-        return playing and self.config.kind == "semantic_vad" and self.config.interrupt_response
+        return self._now is not None and self.config.kind == "semantic_vad" and self.config.interrupt_response
 
     def _wait(self, talk: _Talk) -> int:
         """The silence that ends the turn, in samples."""
@@ -555,19 +579,21 @@ class Turns:
         talk.phase, talk.paused = "floor", False
         yield from self._out_of_date(talk)
         yield SpeechStarted(self._start(talk))
-        if self._reply and self._reply.on and self.config.interrupt_response:
-            spoke_on = self.config.kind == "semantic_vad" and self._reply.to_speech
-            drop = Withdraw if spoke_on and self._reply.position <= HARDLY_BEGUN else Cut
-            yield drop(self._reply.turn, self._reply.position)
         if self.config.interrupt_response:
-            self._reply = None
+            cut = [reply for reply in self._replies if reply.on]
+            self._replies = []
+            for reply in cut:
+                spoke_on = self.config.kind == "semantic_vad" and reply.to_speech and len(cut) == 1
+                drop = Withdraw if spoke_on and reply.position <= HARDLY_BEGUN else Cut
+                yield drop(reply.turn, reply.position)
 
     def _pause(self, talk: _Talk) -> Iterator[Action]:
-        if self._reply:
-            self._reply.paused = talk.paused = True
-            yield Pause(self._reply.turn)
+        if reply := self._now:
+            reply.paused = talk.paused = True
+            yield Pause(reply.turn)
 
     def _unpause(self, talk: _Talk | None) -> Iterator[Action]:
-        if talk and talk.paused and self._reply:
-            self._reply.paused = talk.paused = False
-            yield Resume(self._reply.turn)
+        reply = next((reply for reply in self._replies if reply.paused), None)
+        if talk and talk.paused and reply:
+            reply.paused = talk.paused = False
+            yield Resume(reply.turn)

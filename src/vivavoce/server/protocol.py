@@ -79,9 +79,11 @@ class Wire:
         """``name`` makes ids unique; ``plays_here``: over WebRTC; ``extension``: the client wants our playback
         events."""
         self.session, self.name, self.expires_at = session, name, expires_at
+        self._now = session
+        """The session as it was when what is told now happened; ``session`` is what was asked for last."""
         self._voices, self._plays_here, self._extension, self.limits = voices, plays_here, extension, limits
         self._count = 0
-        self.config = config_of(session, voices, plays_here)
+        self.config = replace(config_of(session, voices, plays_here), tag=session)
         self._decoder = Decoder(session.audio.input.format.type)
         self._responses: dict[int, _Response] = {}
         self._turn_of: dict[str, int] = {}
@@ -100,17 +102,17 @@ class Wire:
 
     def hello(self) -> Events:
         """The first events of a connection."""
-        events = [self._event("session.created", session=self.session_object())]
+        events = [self._event("session.created", session=self.session_object(self.session))]
         if isinstance(self.session, RealtimeSession):
             conversation = {"id": f"conv_{self.name}", "object": "realtime.conversation"}
             events.append(self._event("conversation.created", conversation=conversation))
         return events
 
-    def session_object(self) -> dict[str, Any]:
+    def session_object(self, session: Session) -> dict[str, Any]:
         """The session as clients see it."""
-        kind = "realtime.session" if isinstance(self.session, RealtimeSession) else "realtime.transcription_session"
+        kind = "realtime.session" if isinstance(session, RealtimeSession) else "realtime.transcription_session"
         head = set_only(id=f"sess_{self.name}", object=kind, expires_at=self.expires_at)
-        return head | self.session.shown()
+        return head | session.shown()
 
     def error(self, message: str, code: str, param: str | None = None, event_id: str | None = None) -> dict[str, Any]:
         """An error; it never ends the session."""
@@ -211,11 +213,11 @@ class Wire:
             if self._spoke and new.audio.output.voice != old.audio.output.voice:
                 message = "The voice cannot change any more once the assistant has spoken; open another session."
                 raise Problem(message, "cannot_update_voice", "session.audio.output.voice")
-        config = config_of(new, self._voices, self._plays_here)
+        config = replace(config_of(new, self._voices, self._plays_here), tag=new)
         if new.audio.input.format != old.audio.input.format:
             self._decoder = Decoder(new.audio.input.format.type)
         self.session, self.config = new, config
-        return [api.Configure(config)], [self._event("session.updated", session=self.session_object())]
+        return [api.Configure(config)], []
 
     def _options(self, given: w.ResponseParams, event_id: str | None) -> ReplyOptions:
         session = self.session
@@ -250,6 +252,9 @@ class Wire:
                 return [self._event("input_audio_buffer.committed", item_id=entry, previous_item_id=previous)]
             case api.Cleared():
                 return [self._event("input_audio_buffer.cleared")]
+            case api.Configured(config):
+                self._now = config.tag
+                return [self._event("session.updated", session=self.session_object(config.tag))]
             case api.IdleTimeout(start, end, entry):
                 times = {"audio_start_ms": start // 24, "audio_end_ms": end // 24}
                 return [self._event("input_audio_buffer.timeout_triggered", item_id=entry, **times)]
@@ -306,14 +311,14 @@ class Wire:
         return response.id if response else None
 
     def _format_of(self, role: str) -> str:
-        audio = self.session.audio
+        audio = self._now.audio
         if role == "assistant" and not isinstance(audio, w.InputOnly):
             return audio.output.format.type
         return audio.input.format.type
 
     @property
     def _transcribes(self) -> bool:
-        return self.session.audio.input.transcription is not None or isinstance(self.session, TranscriptionSession)
+        return self._now.audio.input.transcription is not None or isinstance(self._now, TranscriptionSession)
 
     def _item(self, entry: Any, empty: bool = False) -> dict[str, Any]:
         return item_of(entry, transcript=entry.role == "assistant" or self._transcribes, empty=empty)
@@ -323,7 +328,7 @@ class Wire:
             return []
         kind = "conversation.item.input_audio_transcription"
         place = {"item_id": output.entry, "content_index": 0}
-        certain = bool(self.session.include)
+        certain = bool(self._now.include)
         events = []
         if output.delta:
             logprobs = logprobs_of(output.words[-len(output.delta.split()) :]) if certain and output.words else None
@@ -346,7 +351,7 @@ class Wire:
 
     def _started(self, output: api.TurnStarted) -> Events:
         asked = output.options.tag if isinstance(output.options.tag, Asked) else Asked()
-        session = self.session
+        session = output.config.tag
         assert isinstance(session, RealtimeSession)
         name = asked.format or session.audio.output.format.type
         voice = asked.voice or session.audio.output.voice
@@ -423,7 +428,7 @@ class Wire:
             events.append(self._in_part(response, "response.content_part.done", entry.id, part=part))
         where = {"response_id": response.id, "output_index": output.place}
         events.append(self._event("response.output_item.done", item=item, **where))
-        if not response.options.apart:
+        if not response.options.apart and not output.gone:
             events.append(self._event("conversation.item.done", item=item, previous_item_id=output.previous))
         return events
 

@@ -46,7 +46,7 @@ def router(service: Service) -> APIRouter:
         refuse_unsupported({"session": settings})
         wire = make_wire(service, settings, "gpt-realtime")
         secret = service.gate.issue(request.expires_after.seconds, settings)
-        session = wire.session_object() | {"expires_at": secret.expires_at}
+        session = wire.session_object(wire.session) | {"expires_at": secret.expires_at}
         return SecretObject(value=secret.value, expires_at=secret.expires_at, session=session)
 
     @routes.post("/realtime/sessions", summary="The beta's way to a short-lived key")
