@@ -735,6 +735,7 @@ class Conversation:
         context = Context(
             entries=entries,
             instructions=config.instructions,
+            request=(options.instructions or "").removeprefix(self.config.instructions).strip(),
             tools=config.tools,
             tool_choice=config.tool_choice,
             voice=config.voice,

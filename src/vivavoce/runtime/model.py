@@ -88,6 +88,8 @@ class Context:
 
     entries: tuple[Entry, ...]
     instructions: str = ""
+    request: str = ""
+    """What was asked for this reply alone, beyond the session's instructions; ``instructions`` has it too."""
     tools: tuple[Tool, ...] = ()
     tool_choice: str = "auto"
     voice: Voice = field(default_factory=Voice)

@@ -57,8 +57,6 @@ class MindContext:
     """How the user's voice sounds, as words: ``("fast", "high", "loud")``."""
     style: str = ""
     """How we speak at present, in words; empty: as usual."""
-    instructions: str = ""
-    """Read in place of the user's words where there are none (a reply that nobody asked for)."""
     limit: int = _REPLY
     """The reply's most ids; it breaks off there."""
 
@@ -135,7 +133,7 @@ class Mind:
         known = [tool.name for tool in context.tools if tool.name in model.config.tools]
         if context.tool_choice == "none":
             known = []
-        words = plain_words(context.user or context.instructions)
+        words = plain_words(context.user)
         opening, last = model.opening(known), model.asked(words, context.heard, context.results, context.style)
         room = model.config.trunk.window - _REPLY - len(opening) - len(last)
         turns: list[list[int]] = []
@@ -187,7 +185,7 @@ class Mind:
         name = offered[choose(line, [[*model.name(name), model.mark("args")] for name in offered])]
         line.push([*model.name(name), model.mark("args")])
         evidence = Evidence(
-            plain_words(context.user or context.instructions),
+            plain_words(context.user),
             next(tool.parameters for tool in context.tools if tool.name == name),
             known=name in model.config.tools,
             earlier=_values(context.history),
