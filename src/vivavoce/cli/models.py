@@ -1,16 +1,33 @@
-"""``vivavoce models``: what is bundled and how it was made."""
+"""``vivavoce models``: what is bundled and how it was made, and other people's models by name."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 
-def models(
-    folder: Annotated[Path | None, typer.Argument(help="A model's folder; the bundled ones if left out.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the cards as one JSON object.")] = False,
+class _Listing(TyperGroup):
+    """Lists when no command is given."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """``vivavoce models`` is ``vivavoce models list``."""
+        return super().parse_args(ctx, args or ["list"])
+
+
+app = typer.Typer(
+    cls=_Listing, help="What is bundled, what was fetched, and what can be: other people's models by name."
+)
+
+_Json = Annotated[bool, typer.Option("--json", help="Print the cards as one JSON object.")]
+
+
+@app.command("list")
+def listed(
+    folder: Annotated[Path | None, typer.Argument(help="A model's folder; all that is known if left out.")] = None,
+    json: _Json = False,
 ) -> None:
-    """Lists models with their parts, sizes and cards."""
+    """Lists models with their parts, sizes and cards, and what `get` knows."""
     import json as formats
 
     import vivavoce
@@ -28,7 +45,7 @@ def models(
         found: dict[str, dict[str, object]] = {}
         for path in parts:
             found.setdefault(path.parent.name, {})[path.stem] = {"bytes": sizes[path], "card": cards[path]}
-        typer.echo(formats.dumps(found))
+        typer.echo(formats.dumps(found if folder else found | {"catalogue": _catalogue()}))
         return
     for place in folders:
         own = [path for path in parts if path.parent == place]
@@ -36,6 +53,57 @@ def models(
         for path in own:
             brief = [f"{key}={value}" for key, value in cards[path].items() if isinstance(value, str | int | float)]
             typer.echo(f"  {path.stem:10} {sizes[path] / 2**20:6.2f} MiB  {'  '.join(brief)[:100]}")
+    if folder is None:
+        typer.echo("\nby name (vivavoce models get NAME):")
+        for name, known in _catalogue().items():
+            here = "here" if known["here"] else "    "
+            size = f"{known['bytes'] / 1e6:4.0f} MB"
+            typer.echo(f"  {name:28} {here}  {known['kind']:8} {size}  {known['licence']:11} {known['title']}")
+
+
+def _catalogue() -> dict[str, dict[str, Any]]:
+    from vivavoce.hub.catalogue import catalogue
+    from vivavoce.hub.fetch import is_here
+
+    return {
+        model.name: {
+            "kind": model.kind,
+            "title": model.title,
+            "bytes": model.bytes,
+            "licence": model.licence,
+            "credit": model.credit,
+            "repository": model.repository,
+            "here": is_here(model),
+        }
+        for model in catalogue()
+    }
+
+
+@app.command()
+def get(names: Annotated[list[str], typer.Argument(help="Names that `vivavoce models` lists.")]) -> None:
+    """Fetches models, verifies every file and keeps them in the data folder (VIVAVOCE_DATA)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    from vivavoce.hub.catalogue import find
+    from vivavoce.hub.fetch import get as fetch
+
+    wanted = [find(name) for name in names]
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    for model in wanted:
+        with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task(model.name, total=model.bytes)
+            folder = fetch(model, lambda name, done, total, task=task: progress.update(task, completed=done))
+        typer.echo(f"{model.name}: {folder} ({model.bytes / 1e6:.0f} MB, {model.licence}; {model.credit})")
+
+
+@app.command()
+def remove(names: Annotated[list[str], typer.Argument(help="Models that were fetched.")]) -> None:
+    """Deletes fetched models."""
+    from vivavoce.hub.fetch import remove as delete
+
+    for name in names:
+        typer.echo(f"{name}: {delete(name) / 1e6:.0f} MB freed")
 
 
 def export(

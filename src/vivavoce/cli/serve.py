@@ -47,10 +47,10 @@ def _run(
     import sys
     import webbrowser
 
+    from vivavoce.core.places import data_folder
     from vivavoce.server.settings import Settings
 
-    home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    settings = Settings(host=host, port=port, api_keys=keys, origins=origins, data=data or home / "vivavoce")
+    settings = Settings(host=host, port=port, api_keys=keys, origins=origins, data=data or data_folder())
 
     from vivavoce.runtime.engine import LiveEngine
     from vivavoce.runtime.fake import fake_model
