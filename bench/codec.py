@@ -20,6 +20,7 @@ from torch import Tensor, nn
 import vivavoce
 from _report import publish, spread
 from vivavoce.core.parts import load_part
+from vivavoce.core.streams import sound
 from vivavoce.models.codec import Codec, CodecConfig
 
 SECONDS = 4
@@ -55,8 +56,10 @@ def ours() -> list[dict[str, Any]]:
     folder = Path(vivavoce.__file__).parent / "weights" / "mini"
     codec: Codec = load_part(folder, "codec") if (folder / "codec.json").exists() else CodecConfig().build().eval()
     config = codec.config
-    wave = 0.1 * torch.randn(1, SECONDS * config.mel.sample_rate)
-    codes = codec.encode(wave)
+    wave = 0.1 * torch.randn(1, SECONDS * config.sample_rate)
+    stream = sound(wave, config.sample_rate)
+    tokens = codec.encode(stream)
+    codes = tokens.data[:, :, : wave.shape[1] // config.hop]
     kbps = float(config.rate) * config.books * 10 / 1000
 
     def hear(rows: int) -> Callable[[], None]:
@@ -76,7 +79,7 @@ def ours() -> list[dict[str, Any]]:
         return work
 
     return [
-        row("ours, whole", codec, kbps, lambda: codec.encode(wave), lambda: codec.decode(codes)),
+        row("ours, whole", codec, kbps, lambda: codec.encode(stream), lambda: codec.decode(tokens)),
         row("ours, stepped", codec, kbps, hear(1), speak(1)),
         row("ours, stepped, 4 conversations", codec, kbps, hear(4), speak(4)),
     ]

@@ -1,11 +1,14 @@
 """The codec's recipe, small: it learns, its parts can be loaded, and tokens go to files and back."""
 
+import hashlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
 
+from vivavoce.assistant import tokens
 from vivavoce.audio.files import read_audio, write_audio
 from vivavoce.cli.tokens import app
 from vivavoce.core.errors import AudioError, SpecError
@@ -32,17 +35,17 @@ def test_the_part_is_whole(made: Path):
 
 def test_tokens_to_a_file_and_back(made: Path, tmp_path: Path):
     model = ["--model", str(made / "first")]
-    recording, tokens, back = made / "speech/0.wav", tmp_path / "t.npz", tmp_path / "back.wav"
+    recording, file, back = made / "speech/0.wav", tmp_path / "t.npz", tmp_path / "back.wav"
     run = CliRunner()
-    assert run.invoke(app, ["encode", str(recording), "-o", str(tokens), *model], catch_exceptions=False).exit_code == 0
-    assert run.invoke(app, ["decode", str(tokens), "-o", str(back), *model], catch_exceptions=False).exit_code == 0
+    assert run.invoke(app, ["encode", str(recording), "-o", str(file), *model], catch_exceptions=False).exit_code == 0
+    assert run.invoke(app, ["decode", str(file), "-o", str(back), *model], catch_exceptions=False).exit_code == 0
     wave, rate = read_audio(back, allow_silent=True)
     codec = load_part(made / "first", "codec")
     with torch.no_grad():
         wanted = codec.resynthesize(read_audio(recording)[0])
     assert rate == 24000 and wave.shape == wanted.shape
     assert float((wave - wanted.clamp(-1, 1)).abs().max()) < 1e-3
-    for source in (recording, tokens):
+    for source in (recording, file):
         picture = tmp_path / f"{source.suffix[1:]}.png"
         assert run.invoke(app, ["show", str(source), "-o", str(picture), *model], catch_exceptions=False).exit_code == 0
         assert picture.read_bytes()[:4] == b"\x89PNG"
@@ -50,18 +53,19 @@ def test_tokens_to_a_file_and_back(made: Path, tmp_path: Path):
 
 def test_what_cannot_be_is_said(made: Path, tmp_path: Path):
     first, second = ["--model", str(made / "first")], ["--model", str(made / "second")]
-    recording, tokens = made / "speech/0.wav", tmp_path / "t.npz"
+    recording, file = made / "speech/0.wav", tmp_path / "t.npz"
     run = CliRunner()
     assert isinstance(
         run.invoke(app, ["encode", str(recording), "-o", str(tmp_path / "t.wav"), *first]).exception, SpecError
     )
-    run.invoke(app, ["encode", str(recording), "-o", str(tokens), *first])
-    refused = run.invoke(app, ["decode", str(tokens), "-o", str(tmp_path / "x.wav"), *second]).exception
-    assert isinstance(refused, SpecError) and "other weights" in str(refused)
+    run.invoke(app, ["encode", str(recording), "-o", str(file), *first])
+    refused = run.invoke(app, ["decode", str(file), "-o", str(tmp_path / "x.wav"), *second]).exception
+    alphabets = [load_part(made / stage, "codec").tokens.alphabet for stage in ("first", "second")]
+    assert isinstance(refused, SpecError) and all(alphabet in str(refused) for alphabet in alphabets)
     refused = run.invoke(app, ["decode", str(recording), "-o", str(tmp_path / "x.wav"), *first]).exception
     assert isinstance(refused, SpecError) and "no token file" in str(refused)
-    tokens.write_bytes(tokens.read_bytes()[:200])
-    refused = run.invoke(app, ["show", str(tokens), "-o", str(tmp_path / "x.png"), *first]).exception
+    file.write_bytes(file.read_bytes()[:200])
+    refused = run.invoke(app, ["show", str(file), "-o", str(tmp_path / "x.png"), *first]).exception
     assert isinstance(refused, SpecError)
     (tmp_path / "words.wav").write_text("no sound")
     refused = run.invoke(app, ["encode", str(tmp_path / "words.wav"), "-o", str(tmp_path / "w.npz"), *first]).exception
@@ -76,3 +80,17 @@ def test_silence_and_a_very_short_clip_just_work(made: Path, tmp_path: Path):
         arguments = ["encode", str(tmp_path / f"{name}.wav"), "-o", str(out), "--model", str(made / "first")]
         assert run.invoke(app, arguments, catch_exceptions=False).exit_code == 0
         assert out.exists()
+
+
+def test_token_files_of_the_first_form_are_read_by_their_codec_only(made: Path, tmp_path: Path):
+    codec = load_part(made / "first", "codec")
+    coded = tokens.encode(codec, made / "speech/0.wav")
+    entries = torch.cat((codec.quantizer.semantic.entries, codec.quantizer.acoustic.entries)).half()
+    about = {"sample_rate": 24000, "alphabet": "vivavoce_mini_codec", "size": 32, "rate": [25, 1]}
+    digest = hashlib.sha256(entries.numpy().tobytes()).hexdigest()[:8]
+    codes = coded.codes.data[0].numpy().astype(np.uint16)
+    np.savez(tmp_path / "old.npz", codes=codes, samples=coded.samples, digest=digest, **about)
+    found = tokens.load(codec, tmp_path / "old.npz")
+    assert found.codes.spec == codec.tokens and torch.equal(found.codes.data, coded.codes.data)
+    with pytest.raises(SpecError, match=rf"vivavoce_mini_codec-{digest}.*encode the recording again"):
+        tokens.load(load_part(made / "second", "codec"), tmp_path / "old.npz")

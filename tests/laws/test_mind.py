@@ -12,11 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vivavoce.core.errors import ToolError
-from vivavoce.core.layout import Delayed
-from vivavoce.generate.autoregressive import Line, autoregressive
 from vivavoce.generate.constrained import choose
 from vivavoce.generate.samplers import Sample
-from vivavoce.models.lm import StreamLMConfig
+from vivavoce.generate.writer import Line, Writer
 from vivavoce.models.mind import MARKS, Call, Exchange, MindConfig, MindModel
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.systems.mind import Mind, MindContext, MindEvent, Say, Tool
@@ -131,7 +129,7 @@ def test_values_are_chosen_by_the_probability_of_all_their_ids() -> None:
             first = len(line.written) - 1
             scored.append(float(sum(chances[first + n, id] for n, id in enumerate(option))))
     torch.testing.assert_close(line.branches(options), torch.tensor(scored), atol=1e-4, rtol=1e-4)
-    assert choose(Line(model.lm, model.lm.init_state(1)), [[5]]) == 0
+    assert choose(Line(Writer(model.lm)), [[5]]) == 0
 
 
 def test_history_that_does_not_fit_leaves_from_its_beginning() -> None:
@@ -182,16 +180,3 @@ def test_replies_are_phrases_that_join() -> None:
     texts = [event.text for event in events if isinstance(event, Say)]
     assert all(texts)
     assert not texts or not texts[0].startswith(" ")
-
-
-def test_grids_are_generated_under_their_layout() -> None:
-    torch.manual_seed(0)
-    layout = Delayed(name="codes", size=6, delays=(0, 1, 2))
-    trunk = TransformerConfig(dim=16, layers=1, heads=2, kv_heads=1, hidden=16, window=20)
-    model = StreamLMConfig(trunk=trunk, lanes=(7, 7, 7)).build().eval()
-    prompt = {"codes": torch.randint(6, (3, 4))}
-    draw = random.Random(1).random
-    made = autoregressive(model, layout, layout.prefix(prompt), Sample(), draw, columns=14)
-    codes = layout.unpack(made)["codes"]
-    assert codes.shape == (3, 11)
-    assert torch.equal(codes[0, :4], prompt["codes"][0])

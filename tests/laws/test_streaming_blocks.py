@@ -16,9 +16,9 @@ import vivavoce
 from vivavoce.audio.mel import LogMelConfig
 from vivavoce.audio.polyphase import RationalConfig
 from vivavoce.core.streaming import Streaming
-from vivavoce.models.codec import Codec, CodecConfig
+from vivavoce.models.back import SpectralBackConfig
+from vivavoce.models.front import MelFrontConfig
 from vivavoce.models.listener import ListenerConfig
-from vivavoce.models.lm import StreamLMConfig
 from vivavoce.models.speak import SpeakerConfig
 from vivavoce.nn.conformer import ConformerConfig
 from vivavoce.nn.conv import ConvConfig
@@ -29,6 +29,7 @@ from vivavoce.nn.transformer import TransformerConfig
 
 SEANET = SeanetConfig(dim=6, channels=4, strides=(2, 3))
 MEL = LogMelConfig(sample_rate=2400, bins=12, hop=24, window=96, n_fft=128, fmax=1200.0)
+THIN = ConvNeXtConfig(dim=6, depth=1, kernel=4)
 BLOCKS: dict[str, Callable[[], Any]] = {
     "conv": lambda: ConvConfig(inputs=3, outputs=4, kernel=5, dilation=2).build(),
     "strided": lambda: ConvConfig(inputs=3, outputs=4, kernel=7, stride=3).build(),
@@ -40,6 +41,8 @@ BLOCKS: dict[str, Callable[[], Any]] = {
     "seanet decoder": SEANET.decoder,
     "spectral head": lambda: SpectralHeadConfig(dim=3, window=32, hop=8).build(),
     "log mel": MEL.build,
+    "mel front": MelFrontConfig(mel=MEL, stride=2, fine=THIN, coarse=THIN).build,
+    "spectral back": SpectralBackConfig(dim=3, stride=2, fine=THIN, coarse=THIN, window=32, frame=8).build,
 }
 TRUNK = TransformerConfig(dim=16, layers=2, heads=4, kv_heads=2, hidden=24, window=7)
 CONFORMER = ConformerConfig(dim=16, layers=1, heads=2, kernel=3, chunk=4, window=8)
@@ -48,12 +51,11 @@ ELSEWHERE: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "conformer": (CONFORMER.build, (8, 16)),  # the listener's laws are the conformer's
     "listener": (ListenerConfig(trunk=CONFORMER).build, (2560,)),
     "transformer": (TRUNK.build, (3, 16)),
-    "stream lm": (StreamLMConfig(lanes=(5, 4), trunk=TRUNK).build, (2, 3)),
     "rational": (RationalConfig().build, (30,)),
     "speaker": (SPEAKER.build, (4, SPEAKER.inputs)),
 }
 """Blocks with laws in files of their own, and the shape of what a row of them takes."""
-WIDTH = {"residual unit": 4, "seanet encoder": 1, "seanet decoder": 6, "log mel": 0}
+WIDTH = {"residual unit": 4, "seanet encoder": 1, "seanet decoder": 6, "log mel": 0, "mel front": 1}
 
 
 def made(name: str) -> Any:
@@ -159,7 +161,7 @@ def test_a_step_changes_the_callers_state_and_nothing_else(name: str):
     else:
         build, shape = ELSEWHERE[name]
         block = build().eval()
-        x = torch.zeros(2, *shape, dtype=torch.long) if name == "stream lm" else 0.1 * torch.randn(2, *shape)
+        x = 0.1 * torch.randn(2, *shape)
     kept = {key: value.clone() for key, value in block.state_dict(keep_vars=False).items()}
     attributes = {path: dict(vars(module)) for path, module in block.named_modules()}
     state = block.init_state(2)
@@ -171,54 +173,3 @@ def test_a_step_changes_the_callers_state_and_nothing_else(name: str):
         assert all(value is attributes[path][key] for key, value in vars(module).items()), path
     if name != "pointwise":  # a convolution of one sample has nothing to remember
         assert any(leaf.any() for leaf in state.tensors())
-
-
-def tiny_codec() -> Codec:
-    torch.manual_seed(0)
-    thin = ConvNeXtConfig(dim=16, depth=1)
-    codec = CodecConfig(
-        mel=MEL,
-        encode_fine=thin,
-        encode_coarse=thin,
-        decode_coarse=thin,
-        decode_fine=thin,
-        books=3,
-        size=16,
-        code_dim=4,
-    ).build()
-    codec.quantizer.start(torch.randn(4, 16, 64))
-    return codec.eval()
-
-
-@settings(max_examples=25, deadline=None)
-@given(sizes=st.lists(st.integers(0, 4), min_size=1, max_size=6).filter(any))
-def test_the_codec_chunked_is_whole(sizes: list[int]):
-    codec = tiny_codec()
-    hop = codec.config.hop
-    wave = 0.1 * torch.randn(2, sum(sizes) * hop)
-    with torch.no_grad():
-        codes = codec.encode(wave)
-        hearing, speaking = codec.init_encode(2), codec.init_decode(2)
-        pieces = [codec.encode_step(piece, hearing) for piece in wave.split([n * hop for n in sizes], dim=1)]
-        assert torch.equal(torch.cat(pieces, dim=2), codes)
-        sound = torch.cat([codec.decode_step(piece, speaking) for piece in pieces], dim=1)
-        assert torch.allclose(sound, codec.decode(codes), atol=1e-5)
-
-
-def test_the_codec_keeps_rows_apart_and_pauses_them():
-    codec = tiny_codec()
-    wave = 0.1 * torch.randn(2, 4 * codec.config.hop)
-    active = torch.tensor([True, False])
-    with torch.no_grad():
-        hearing, speaking = codec.init_encode(2), codec.init_decode(2)
-        codes = codec.encode_step(wave, hearing)
-        codec.decode_step(codes, speaking)
-        kept = (hearing.clone(), speaking.clone())
-        codec.decode_step(codec.encode_step(wave.flip(1), hearing, active), speaking, active)
-        for state, then in zip((hearing, speaking), kept, strict=True):
-            for a, b in zip(state.tensors(), then.tensors(), strict=True):
-                assert torch.equal(a[1], b[1])
-        assert not torch.equal(hearing.mel.past[0], kept[0].mel.past[0])
-        assert torch.equal(codes[:1], codec.encode(wave[:1]))
-        assert codec.encode_step(wave[:, :0], hearing).shape == (2, 3, 0)
-        assert codec.decode_step(codes[:, :, :0], speaking).shape == (2, 0)

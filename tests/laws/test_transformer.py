@@ -1,5 +1,7 @@
 """The transformer's streaming laws: whole equals chunked, rows are independent, paused rows stay, trees equal lines."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -119,14 +121,42 @@ def test_numbers_that_do_not_divide_are_refused() -> None:
 
 
 def test_lanes_of_different_sizes_share_a_column() -> None:
-    torch.manual_seed(2)
-    model: StreamLM = StreamLMConfig(trunk=CONFIG, lanes=(5, 9)).build().eval()
-    ids = torch.stack((torch.randint(5, (3, 12)), torch.randint(9, (3, 12))), dim=1)
+    for depth in (None, replace(CONFIG, rotary=False)):
+        torch.manual_seed(2)
+        model: StreamLM = StreamLMConfig(trunk=CONFIG, lanes=(5, 9, 4), tied=False, predicted=2, depth=depth).build()
+        ids = torch.stack([torch.randint(size, (3, 12)) for size in (5, 9, 4)], dim=1)
+        with torch.no_grad():
+            whole = model.eval()(ids)
+            assert [lane.shape for lane in whole] == [(3, 12, 5), (3, 12, 9)]
+            state = model.init_state(3)
+            for column in range(11):
+                hidden = model.read(ids[:, :, column : column + 1], state)
+                for lane, scores in enumerate(whole):
+                    found = model.scores(hidden, lane, ids[:, :lane, column + 1])
+                    torch.testing.assert_close(found, scores[:, column], atol=1e-4, rtol=1e-4)
+            # only a depth model sees the lanes before
+            other = model.scores(hidden, 1, 4 - ids[:, :1, 11])
+            assert torch.equal(other, found) == (depth is None)
+
+
+def test_norms_after_sublayers_and_conditions() -> None:
+    torch.manual_seed(3)
+    config = TransformerConfig(
+        dim=16, layers=2, heads=2, kv_heads=2, hidden=24, window=7, norm="layer", post=True, gated=False, bias=True,
+        rotary=False,
+    )  # fmt: skip
+    model, x = config.build().eval(), noise(2, 6, 16)
     with torch.no_grad():
-        whole = model(ids)
-        state = model.init_state(3)
-        parts = torch.cat([model.step(piece, state) for piece in ids.split(5, dim=2)], dim=2)
-    assert whole.shape == (3, 2, 12, 9)
-    assert torch.isinf(whole[:, 0, :, 5:]).all()
-    assert torch.isfinite(whole[:, 0, :, :5]).all()
-    torch.testing.assert_close(parts, whole, atol=1e-4, rtol=1e-4)
+        state = model.init_state(2)
+        parts = torch.cat([model.step(piece, state) for piece in x.split(2, dim=1)], dim=1)
+        torch.testing.assert_close(parts, model(x), atol=1e-5, rtol=1e-5)
+        adapted = replace(config, post=False, causal=False, condition=3).build().eval()
+        plain = adapted(x, condition=torch.zeros(2, 3))
+        torch.testing.assert_close(plain, adapted(x, condition=torch.ones(2, 3)))  # begins without any effect
+        for layer in adapted.layers:
+            torch.nn.init.normal_(layer.before.adapt.weight)
+        changed = adapted(x, condition=torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]))
+        torch.testing.assert_close(changed[0], plain[0])
+        assert (changed[1] - plain[1]).abs().max() > 1e-3
+    with pytest.raises(ConfigError, match="give one to forward"):
+        adapted(x)

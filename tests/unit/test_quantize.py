@@ -97,10 +97,13 @@ def test_the_split_adds_its_halves_and_can_be_cut_short():
     x = torch.randn(2, 6, 5)
     codes = split.encode(x)
     assert codes.shape == (2, 3, 5) and int(codes.max()) < 8
-    made, meaning = split(x)
-    assert torch.equal(made.codes, codes)
-    assert torch.allclose(made.values, split.decode(codes), atol=1e-5)
-    assert torch.allclose(meaning, split.decode(codes[:, :1]), atol=1e-5)
+    for quantizer in (split, small().build().eval()):
+        if not quantizer.started:
+            quantizer.start(torch.randn(4, 6, 64))
+        made = quantizer(x)
+        assert torch.equal(made.codes, quantizer.encode(x))
+        assert torch.allclose(made.values, quantizer.decode(made.codes), atol=1e-5)
+        assert torch.allclose(made.meaning, quantizer.decode(made.codes[:, :1]), atol=1e-5)
     for books in (0, 4):
         with pytest.raises(SpecError, match="wanted 1 to 3"):
             split.decode(torch.zeros(1, books, 2, dtype=torch.long))

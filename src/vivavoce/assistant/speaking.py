@@ -23,7 +23,7 @@ from vivavoce.core.description import understood
 from vivavoce.core.errors import TextError, VoiceError
 from vivavoce.core.streaming import State
 from vivavoce.core.voice import Voice
-from vivavoce.models.codec import Codec, DecodeState, EncodeState
+from vivavoce.models.codec import Codec
 from vivavoce.models.manner import Manner, manner_of
 from vivavoce.models.script import script_of
 from vivavoce.models.speak import STACK, Plan, Speaker, SpeakerState
@@ -65,8 +65,8 @@ class MouthState(State):
     """Networks' states of all rows, and what each row is saying."""
 
     speaker: SpeakerState
-    encode: EncodeState
-    decode: DecodeState
+    encode: State
+    decode: State
     rows_: list[Utterance | None]
 
     def reset(self, rows: Bool[Tensor, " B"] | None = None) -> None:
@@ -142,7 +142,7 @@ class Mouth:
                 state.rows_[row] = None
         if not any(ready):
             return given
-        steps = _TOKENS * self.codec.config.stride // STACK
+        steps = _TOKENS * self.codec.config.hop // (STACK * self.speaker.config.mel.hop)
         chosen = torch.tensor(ready).nonzero()[:, 0]
         speaking = [saying for on, saying in zip(ready, state.rows_, strict=True) if on and saying is not None]
         blank = torch.zeros(1, steps, self.speaker.config.inputs)

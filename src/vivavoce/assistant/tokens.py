@@ -1,27 +1,28 @@
 """Tokens as files: a recording becomes codes in an ``.npz``, codes become sound again, and both can be looked at.
 
-The file names the alphabet and a digest of the books, since ids mean nothing to another codec.
+The file holds the stream with its spec, whose alphabet is a digest, since ids mean nothing to another codec.
 """
 
 import hashlib
+import json
 import zipfile
-from dataclasses import dataclass
-from fractions import Fraction
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from vivavoce.audio.files import mono, pad_to, read_audio
+from vivavoce.audio.files import mono, read_audio
 from vivavoce.audio.stft import hann
+from vivavoce.core import config as configs
 from vivavoce.core.atomic import atomic_write
-from vivavoce.core.errors import SpecError
+from vivavoce.core.errors import ConfigError, SpecError
+from vivavoce.core.streams import Stream, Tokens, sound, whole
 from vivavoce.losses.spectral import log_floor, magnitudes
 from vivavoce.models.codec import Codec
 
-_PIECE_FRAMES = 250
 _SHOWN_WINDOW = 1024
 
 
@@ -29,92 +30,69 @@ _SHOWN_WINDOW = 1024
 class Coded:
     """A recording as tokens."""
 
-    codes: Int[Tensor, "K T"]
+    codes: Stream[Tokens]
     samples: int  # length of the sound that they stand for
-    digest: str
 
-    def save(self, path: Path, codec: Codec) -> None:
+    def save(self, path: Path) -> None:
         """Writes an ``.npz``, whole or not at all."""
-        spec = codec.config.tokens
         with atomic_write(path) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(
-                file,
-                codes=self.codes.numpy().astype(np.uint16),
-                samples=self.samples,
-                sample_rate=codec.config.mel.sample_rate,
-                alphabet=spec.alphabet,
-                size=spec.size,
-                rate=np.array([codec.config.rate.numerator, codec.config.rate.denominator]),
-                digest=self.digest,
-            )
+            spec = json.dumps(configs.dump(self.codes.spec))
+            codes = self.codes.data[0].numpy().astype(np.uint16)
+            np.savez_compressed(file, codes=codes, samples=self.samples, spec=spec)
 
 
-def digest_of(codec: Codec) -> str:
-    """Eight letters that change with the books."""
-    entries = torch.cat((codec.quantizer.semantic.entries, codec.quantizer.acoustic.entries))
-    return hashlib.sha256(entries.half().numpy().tobytes()).hexdigest()[:8]
-
-
-@torch.no_grad()
 def encode(codec: Codec, path: Path) -> Coded:
-    """A sound file of any length as tokens; one frame of silence follows, which pushes the end out when decoding.
-
-    Raises AudioError when it is not usable sound.
-    """
-    wave = mono(read_audio(path, codec.config.mel.sample_rate, allow_silent=True)[0])
-    padded = pad_to(torch.nn.functional.pad(wave[None], (0, codec.delay)), codec.config.hop)
-    state = codec.init_encode(1)
-    pieces = padded.split(_PIECE_FRAMES * codec.config.hop, dim=1)
-    codes = torch.cat([codec.encode_step(piece, state) for piece in pieces], dim=2)[0]
-    return Coded(codes, len(wave), digest_of(codec))
+    """A sound file of any length as tokens; AudioError when it is not usable sound."""
+    wave = mono(read_audio(path, codec.config.sample_rate, allow_silent=True)[0])
+    return Coded(codec.encode(sound(wave, codec.config.sample_rate)), len(wave))
 
 
-@torch.no_grad()
 def decode(codec: Codec, coded: Coded, books: int | None = None) -> Float[Tensor, " N"]:
     """The sound of tokens, aligned with what was encoded; fewer books give a rougher one (SpecError for more)."""
-    if books is not None and not 1 <= books <= len(coded.codes):
-        raise SpecError(f"{books} books were asked for and the tokens have {len(coded.codes)}; use 1 to that many")
-    frames = coded.codes[None, : books or codec.config.books]
-    state = codec.init_decode(1)
-    wave = torch.cat([codec.decode_step(piece, state) for piece in frames.split(_PIECE_FRAMES, dim=2)], dim=1)[0]
-    return wave[codec.delay : codec.delay + coded.samples]
+    known = coded.codes.spec.books
+    if books is not None and not 1 <= books <= known:
+        raise SpecError(f"{books} books were asked for and the tokens have {known}; use 1 to that many")
+    return codec.decode(coded.codes.part(0, books or known)).data[0, 0, : coded.samples]
 
 
 def load(codec: Codec, path: Path) -> Coded:
     """Tokens from a file that `Coded.save` wrote. Raises SpecError when it is none, or belongs to another codec."""
+    wanted = codec.tokens
     try:
         with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
-            found = {name: file[name] for name in ("codes", "samples", "alphabet", "size", "rate", "digest")}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            data, samples = torch.from_numpy(file["codes"].astype(np.int64)), int(file["samples"])
+            spec = configs.load(json.loads(str(file["spec"]))) if "spec" in file else _earlier(codec, file)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, ConfigError) as error:
         raise SpecError(f"{path} is no token file that can be read; make one with: vivavoce tokens encode") from error
-    spec = codec.config.tokens
-    digest, rate = str(found["digest"]), Fraction(int(found["rate"][0]), int(found["rate"][1]))
-    if (str(found["alphabet"]), int(found["size"]), rate) != (spec.alphabet, spec.size, spec.rate):
+    if spec != wanted:
         raise SpecError(
-            f"{path} has tokens of {found['alphabet']} ({found['size']} ids, {rate} frames/s), wanted {spec.alphabet} "
-            f"({spec.size} ids, {spec.rate} frames/s); decode with the codec that made them"
+            f"{path} has {spec}, wanted {wanted}; encode the recording again, or decode with --model and the folder of "
+            "the codec that made it"
         )
-    if digest != digest_of(codec):
-        raise SpecError(
-            f"{path} was made with other weights of {spec.alphabet} ({digest}, these are {digest_of(codec)}); "
-            "encode the recording again, or decode with --model and the folder of those weights"
-        )
-    codes = torch.from_numpy(found["codes"].astype(np.int64))
-    if codes.dim() != 2 or codes.shape[0] != spec.books or codes.numel() == 0 or int(codes.max()) >= spec.size:
-        raise SpecError(f"{path} has codes {tuple(codes.shape)}, wanted {spec.books} books of ids below {spec.size}")
-    return Coded(codes, int(found["samples"]), digest)
+    if data.dim() != 2 or data.shape[0] != spec.books or data.numel() == 0 or int(data.max()) >= spec.size:
+        raise SpecError(f"{path} has codes {tuple(data.shape)}, wanted {spec.books} books of ids below {spec.size}")
+    return Coded(whole(spec, data[None]), samples)
+
+
+def _earlier(codec: Codec, file: np.lib.npyio.NpzFile) -> Tokens:
+    """The spec of a file of the first form, which names its codec by eight digits of the books' digest."""
+    found = codec.quantizer.deciding()
+    entries = torch.cat([value for name, value in found.items() if name.rpartition(".")[2] == "entries"])
+    digest = hashlib.sha256(entries.half().numpy().tobytes()).hexdigest()[:8]
+    spec = codec.tokens
+    return spec if str(file["digest"]) == digest else replace(spec, alphabet=f"{file['alphabet']}-{file['digest']}")
 
 
 def draw(codec: Codec, wave: Float[Tensor, " N"], coded: Coded, path: Path) -> None:
     """A picture of a recording: waveform, spectrogram and the token streams on one time axis."""
     from matplotlib.figure import Figure
 
-    config = codec.config
-    rate, seconds = config.mel.sample_rate, len(wave) / config.mel.sample_rate
+    config, codes = codec.config, coded.codes.data[0]
+    rate, seconds = config.sample_rate, len(wave) / config.sample_rate
     figure = Figure(figsize=(min(max(6.0, 2.5 * seconds), 40.0), 7.5), layout="constrained")
-    sound, spectrum, tokens = figure.subplots(3, 1, sharex=True, height_ratios=(1, 2, 2))
-    sound.plot(np.arange(len(wave)) / rate, wave.numpy(), linewidth=0.4)
-    sound.set_ylabel("wave")
+    sounding, spectrum, tokens = figure.subplots(3, 1, sharex=True, height_ratios=(1, 2, 2))
+    sounding.plot(np.arange(len(wave)) / rate, wave.numpy(), linewidth=0.4)
+    sounding.set_ylabel("wave")
     padded = torch.nn.functional.pad(wave[None], (0, _SHOWN_WINDOW))
     picture = log_floor(magnitudes(padded, hann(_SHOWN_WINDOW)))[0].T
     spectrum.imshow(
@@ -127,10 +105,10 @@ def draw(codec: Codec, wave: Float[Tensor, " N"], coded: Coded, path: Path) -> N
         vmax=4,
     )
     spectrum.set_ylabel("kHz")
-    books, frames = coded.codes.shape
+    books, frames = codes.shape
     end = frames / float(config.rate)
     tokens.imshow(
-        coded.codes.numpy(), aspect="auto", extent=(0, end, books - 0.5, -0.5), cmap="twilight", interpolation="nearest"
+        codes.numpy(), aspect="auto", extent=(0, end, books - 0.5, -0.5), cmap="twilight", interpolation="nearest"
     )
     tokens.set_yticks(range(books), ["meaning", *(f"detail {book}" for book in range(1, books))])
     tokens.set_xlabel(

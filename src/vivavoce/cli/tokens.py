@@ -24,9 +24,9 @@ def encode(recording: Annotated[Path, typer.Argument(help="A sound file.")], out
         raise SpecError(f"tokens are written as .npz, got {out.name}; give -o {out.with_suffix('.npz').name}")
     codec = _codec(model)
     coded = tokens.encode(codec, recording)
-    coded.save(out, codec)
-    books, frames = coded.codes.shape
-    typer.echo(f"{out}: {books} books x {frames} frames, {coded.samples / codec.config.mel.sample_rate:.2f} s")
+    coded.save(out)
+    _, books, frames = coded.codes.data.shape
+    typer.echo(f"{out}: {books} books x {frames} frames, {coded.samples / codec.config.sample_rate:.2f} s")
 
 
 @app.command()
@@ -42,8 +42,8 @@ def decode(
 
     codec = _codec(model)
     wave = tokens.decode(codec, tokens.load(codec, file), books)
-    write_audio(out, wave, codec.config.mel.sample_rate)
-    typer.echo(f"{out}: {len(wave) / codec.config.mel.sample_rate:.2f} s")
+    write_audio(out, wave, codec.config.sample_rate)
+    typer.echo(f"{out}: {len(wave) / codec.config.sample_rate:.2f} s")
 
 
 @app.command()
@@ -65,7 +65,7 @@ def show(
         wave = tokens.decode(codec, coded)
     else:
         coded = tokens.encode(codec, file)
-        wave = mono(read_audio(file, codec.config.mel.sample_rate, allow_silent=True)[0])
+        wave = mono(read_audio(file, codec.config.sample_rate, allow_silent=True)[0])
     tokens.draw(codec, wave, coded, out)
     typer.echo(str(out))
 

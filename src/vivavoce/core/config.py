@@ -7,14 +7,25 @@ frozen dataclasses defined in vivavoce itself, so that a file can never run code
 import dataclasses
 import importlib
 import json
+from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from vivavoce.core.errors import ConfigError
 
 ConfigT = TypeVar("ConfigT")
 _ROOT = "vivavoce."
 _CLASS = "class"
+
+
+@runtime_checkable
+class Migrating(Protocol):
+    """A configuration that can still be read in the form it had earlier."""
+
+    @staticmethod
+    def of_earlier(fields: Mapping[str, Any]) -> Any:
+        """Its present form; ``fields`` are those of a file that have not all the present names."""
+        ...
 
 
 def dump(config: object) -> Any:
@@ -60,6 +71,8 @@ def load(data: Any) -> Any:
         given = {key: load(value) for key, value in data.items() if key != _CLASS}
         known = {f.name for f in dataclasses.fields(kind)}
         if foreign := sorted(set(given) - known):
+            if isinstance(kind, Migrating):
+                return _migrated(kind, given)
             raise ConfigError(f"{kind.__name__} has no field {foreign[0]!r}; it has {', '.join(sorted(known))}")
         try:
             return kind(**given)
@@ -72,6 +85,13 @@ def load(data: Any) -> Any:
     if isinstance(data, list):
         return tuple(load(item) for item in data)
     return data
+
+
+def _migrated(kind: Migrating, given: Mapping[str, Any]) -> Any:
+    try:
+        return kind.of_earlier(given)
+    except TypeError as error:
+        raise ConfigError(f"the configuration is neither of this version nor of an earlier one: {error}") from error
 
 
 def edit(config: ConfigT, change: str) -> ConfigT:

@@ -1,12 +1,16 @@
 """Streams: everything that flows has a name, an exact clock and an alphabet.
 
 Two token streams of the same size and rate are not interchangeable: ids of one codec mean nothing to another. Whoever
-takes a stream therefore says what it wants (`Stream.expect`), and a mismatch is an error with both sides named.
+takes a stream therefore says what it wants (`Stream.expect`), and a mismatch is an error with both sides named. The
+alphabet of ids that something learnt decides is a digest of it (`alphabet_of`).
 """
 
+import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from jaxtyping import Int, Shaped
@@ -54,6 +58,10 @@ class Tokens:
     def width(self) -> int:
         """Rows of the data's second axis."""
         return self.books
+
+    def first(self, books: int) -> "Tokens":
+        """The same with its first books only."""
+        return replace(self, books=books)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,3 +139,23 @@ class Stream(Generic[SpecT]):
 def whole(spec: SpecT, data: Shaped[Tensor, "B W T"]) -> Stream[SpecT]:
     """A stream in which every row is valid to its end."""
     return Stream(spec, data, torch.full((len(data),), data.shape[2], dtype=torch.long, device=data.device))
+
+
+def sound(wave: Shaped[Tensor, "*B N"], sample_rate: int) -> Stream[Wave]:
+    """Mono sound, Float[N] or Float[B, N], as a stream."""
+    rows = wave if wave.ndim == 2 else wave[None]
+    return whole(Wave(sample_rate=sample_rate), rows[:, None])
+
+
+def alphabet_of(kind: str, config: Any, tensors: Mapping[str, Tensor] | None = None) -> str:
+    """The name of an alphabet: its kind, and twelve digits of the digest of everything that decides the ids.
+
+    ``config`` is a tree that JSON can hold. Floating tensors count to half precision, in which parts are stored, so the
+    name does not depend on the precision or the card that they are used in.
+    """
+    seen = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    for name, value in sorted((tensors or {}).items()):
+        seen.update(f"{name}{tuple(value.shape)}".encode())
+        value = value.detach().cpu()
+        seen.update((value.half() if value.is_floating_point() else value).contiguous().numpy().tobytes())
+    return f"{kind}-{seen.hexdigest()[:12]}"

@@ -16,8 +16,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vivavoce.assistant.hearing import Ears
-from vivavoce.audio.files import pad_to, write_audio
+from vivavoce.audio.files import write_audio
 from vivavoce.audio.resample import resample
+from vivavoce.core.streams import sound
 from vivavoce.evals import coding, intervals, listening, speaking, speed, words
 from vivavoce.evals.drive import Assistant
 from vivavoce.evals.listening import Clip, Say
@@ -98,11 +99,8 @@ def there_and_back(model: Assistant) -> coding.RoundTrip:
     """Sound to tokens and back with the model's codec."""
 
     def round_trip(wave: Float[Tensor, " N"]) -> tuple[Int[Tensor, "K T"], Float[Tensor, " N"]]:
-        with torch.inference_mode():
-            padded = pad_to(torch.cat([wave, torch.zeros(model.codec.delay)]), model.codec.config.hop)
-            codes = model.codec.encode(padded[None])
-            made = model.codec.decode(codes)[0, model.codec.delay :]
-        return codes[0], made[: len(wave)]
+        codes = model.codec.encode(sound(wave, model.codec.config.sample_rate))
+        return codes.data[0], model.codec.decode(codes).data[0, 0, : len(wave)]
 
     return round_trip
 

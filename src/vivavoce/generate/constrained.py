@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from vivavoce.generate.autoregressive import Line
+from vivavoce.generate.writer import Line
 from vivavoce.text.grammar import Place
 
 Spell = Callable[[bytes, bytes], list[int]]

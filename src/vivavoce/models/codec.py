@@ -1,92 +1,123 @@
 """A codec: sound to a few tokens per frame and back, streaming both ways.
 
-Cheap by design: log-mel frames go in and an inverse FFT makes the samples, so no layer runs faster than 100 frames per
-second (the front end and head of Vocos, arXiv:2306.00814; the middle of SoundStream, arXiv:2107.03312; the split of
-Mimi, arXiv:2410.00037). A token frame covers ``hop`` samples; decoded sound lags by one such frame, which is all the
-look-ahead there is (`Codec.delay`).
+Three parts that are handed in: a front (`models.front`), a quantiser (`nn.quantize`), a back (`models.back`), composed
+as in Vocos (arXiv:2306.00814). What ids mean is decided by front and quantiser alone, so their digest is the alphabet
+(`Codec.tokens`): another back may learn to say the same tokens more beautifully.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
-from vivavoce.audio.mel import FLOOR, LogMelConfig, LogMelState
+from vivavoce.audio.mel import LogMelConfig
+from vivavoce.core.config import dump
 from vivavoce.core.errors import ConfigError, SpecError
 from vivavoce.core.streaming import State, Timing
-from vivavoce.core.streams import Tokens, Wave
-from vivavoce.nn.conv import ConvConfig, ConvState
-from vivavoce.nn.convnext import ConvNeXtConfig, ConvNeXtState
+from vivavoce.core.streams import Stream, Tokens, Wave, alphabet_of, whole
+from vivavoce.models.back import BackConfig, SpectralBackConfig
+from vivavoce.models.front import FrontConfig, MelFront, MelFrontConfig
+from vivavoce.nn.convnext import ConvNeXtConfig
 from vivavoce.nn.quantize import Quantized, ResidualConfig, SplitConfig
-from vivavoce.nn.spectral import OverlapState, SpectralHeadConfig
 
-_MEL_MEAN, _MEL_SCALE = -5.5, 2.5
+_FRONT, _BACK = MelFrontConfig(), SpectralBackConfig()
+_PIECE = 250
+"""Token frames that go through at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodecConfig:
-    """Mel frames, a fine trunk at their rate, a coarse one at the token rate, the same mirrored, and the books."""
+    """Three parts; ``teacher_dim`` is the width of a semantic teacher's features, 0 builds no head for one."""
 
-    alphabet: str = "vivavoce_mini_codec"
-    mel: LogMelConfig = LogMelConfig()
-    stride: int = 4
-    encode_fine: ConvNeXtConfig = ConvNeXtConfig(dim=128, depth=2)
-    encode_coarse: ConvNeXtConfig = ConvNeXtConfig(dim=256, depth=2)
-    decode_coarse: ConvNeXtConfig = ConvNeXtConfig(dim=288, depth=2)
-    decode_fine: ConvNeXtConfig = ConvNeXtConfig(dim=256, depth=3)
-    books: int = 8
-    size: int = 1024
-    code_dim: int = 64
-    teacher_dim: int = 0  # width of the semantic teacher's features; 0 builds no distillation head
+    front: FrontConfig = _FRONT
+    quantizer: ResidualConfig | SplitConfig = SplitConfig(
+        semantic=ResidualConfig(dim=256, books=1, fewer_books=0.0), acoustic=ResidualConfig(dim=256, books=7)
+    )
+    back: BackConfig = _BACK
+    teacher_dim: int = 0
+
+    @property
+    def sample_rate(self) -> int:
+        """Of the sound."""
+        return self.front.sample_rate
 
     @property
     def hop(self) -> int:
         """Samples per token frame."""
-        return self.mel.hop * self.stride
+        return self.front.hop
 
     @property
     def rate(self) -> Fraction:
         """Token frames per second."""
-        return self.mel.rate / self.stride
+        return Fraction(self.sample_rate, self.hop)
 
     @property
     def wave(self) -> Wave:
         """The sound that goes in and comes out."""
-        return Wave(sample_rate=self.mel.sample_rate)
+        return Wave(sample_rate=self.sample_rate)
 
     @property
-    def tokens(self) -> Tokens:
-        """The stream of codes."""
-        return Tokens(name="codes", alphabet=self.alphabet, size=self.size, books=self.books, rate=self.rate)
+    def books(self) -> int:
+        """Codes per frame."""
+        return self.quantizer.books
+
+    @property
+    def size(self) -> int:
+        """Entries of a book."""
+        return self.quantizer.size
 
     def build(self) -> "Codec":
-        """The module."""
-        if self.books < 2:
-            raise ConfigError(f"a split codec needs a semantic book and an acoustic one, got {self.books} in all")
+        """The module; ConfigError when the parts do not fit each other."""
+        front, back = (self.front.dim, self.front.hop), (self.back.dim, self.back.hop)
+        if front != back or self.quantizer.dim != self.front.dim:
+            raise ConfigError(
+                f"the front gives vectors of {front[0]} every {front[1]} samples, the quantiser takes "
+                f"{self.quantizer.dim}, the back vectors of {back[0]} every {back[1]}; make them equal"
+            )
         return Codec(self)
 
-
-@dataclass
-class EncodeState(State):
-    """What the encoder still sees."""
-
-    mel: LogMelState
-    enter: ConvState
-    fine: ConvNeXtState
-    coarse: ConvNeXtState
+    @staticmethod
+    def of_earlier(fields: Mapping[str, Any]) -> "CodecConfig":
+        """The first form, in which the mel codec's numbers stood side by side under a hand-written alphabet."""
+        return mel_codec(**{name: value for name, value in fields.items() if name != "alphabet"})
 
 
-@dataclass
-class DecodeState(State):
-    """What the decoder still sees, and sound not yet complete."""
+def mel_codec(
+    *,
+    mel: LogMelConfig = _FRONT.mel,
+    stride: int = _FRONT.stride,
+    encode_fine: ConvNeXtConfig = _FRONT.fine,
+    encode_coarse: ConvNeXtConfig = _FRONT.coarse,
+    decode_coarse: ConvNeXtConfig = _BACK.coarse,
+    decode_fine: ConvNeXtConfig = _BACK.fine,
+    books: int = 8,
+    size: int = 1024,
+    code_dim: int = 64,
+    teacher_dim: int = 0,
+) -> CodecConfig:
+    """Mel in, spectra out, and between them a semantic book beside residual ones (the split of Mimi, arXiv:2410.00037).
 
-    coarse: ConvNeXtState
-    enter: ConvState
-    fine: ConvNeXtState
-    head: OverlapState
+    Cheap by design: no layer runs faster than the mel frames.
+    """
+    if books < 2:
+        raise ConfigError(f"a split codec needs a semantic book and an acoustic one, got {books} in all")
+    dim = encode_coarse.dim
+    return CodecConfig(
+        front=MelFrontConfig(mel=mel, stride=stride, fine=encode_fine, coarse=encode_coarse),
+        quantizer=SplitConfig(
+            semantic=ResidualConfig(dim=dim, code_dim=code_dim, books=1, size=size, fewer_books=0.0),
+            acoustic=ResidualConfig(dim=dim, code_dim=code_dim, books=books - 1, size=size),
+        ),
+        back=SpectralBackConfig(
+            dim=dim, stride=stride, coarse=decode_coarse, fine=decode_fine, window=mel.window, frame=mel.hop
+        ),
+        teacher_dim=teacher_dim,
+    )
 
 
 class Resynthesis(NamedTuple):
@@ -100,152 +131,123 @@ class Resynthesis(NamedTuple):
 
 @final
 class Codec(nn.Module):
-    """Encoder, split residual quantiser, decoder."""
+    """Front, quantiser, back."""
 
     def __init__(self, config: CodecConfig) -> None:
-        """Builds the parts; nothing is shared between encoder and decoder."""
+        """Nothing is shared between front and back."""
         super().__init__()
         self.config = config
-        inner, outer = config.encode_coarse.dim, config.decode_fine.dim
-        self.mel = config.mel.build()
-        self.enter = ConvConfig(inputs=config.mel.bins, outputs=config.encode_fine.dim, kernel=3).build()
-        self.encode_fine = config.encode_fine.build()
-        self.down = ConvConfig(
-            inputs=config.encode_fine.dim, outputs=inner, kernel=config.stride, stride=config.stride
-        ).build()
-        self.encode_coarse = config.encode_coarse.build()
-        self.encoded = nn.LayerNorm(inner)
-        self.quantizer = SplitConfig(
-            semantic=ResidualConfig(dim=inner, code_dim=config.code_dim, books=1, size=config.size, fewer_books=0.0),
-            acoustic=ResidualConfig(dim=inner, code_dim=config.code_dim, books=config.books - 1, size=config.size),
-        ).build()
-        self.teach = nn.Linear(inner, config.teacher_dim) if config.teacher_dim else None
-        self.decode_enter = ConvConfig(inputs=inner, outputs=config.decode_coarse.dim, kernel=3).build()
-        self.decode_coarse = config.decode_coarse.build()
-        self.up = nn.Linear(config.decode_coarse.dim, outer * config.stride)
-        self.decode_fine = config.decode_fine.build()
-        self.decoded = nn.LayerNorm(outer)
-        self.head = SpectralHeadConfig(dim=outer, window=config.mel.window, hop=config.mel.hop).build()
+        self.front = config.front.build()
+        self.quantizer = config.quantizer.build()
+        self.back = config.back.build()
+        self.teach = nn.Linear(config.front.dim, config.teacher_dim) if config.teacher_dim else None
+        self.register_load_state_dict_pre_hook(_rename_earlier)
 
     @property
     def delay(self) -> int:
-        """Samples by which decoded sound lags the sound that was encoded: one token frame."""
-        return self.config.hop
+        """Samples by which decoded sound lags the sound that was encoded."""
+        return self.config.back.delay
 
     @property
     def timing(self) -> Timing:
-        """One token frame per hop; sound in to sound out waits for one more."""
-        return Timing(rate=Fraction(self.config.mel.sample_rate), hop=self.config.hop, lookahead=self.delay)
+        """One token frame per hop; sound in to sound out waits for the delay too."""
+        return Timing(rate=Fraction(self.config.sample_rate), hop=self.config.hop, lookahead=self.delay)
+
+    @property
+    def tokens(self) -> Tokens:
+        """The stream of codes; its alphabet is the digest of all that decides the ids."""
+        deciding = {f"front.{name}": value for name, value in self.front.state_dict().items()}
+        deciding |= {f"quantizer.{name}": value for name, value in self.quantizer.deciding().items()}
+        alphabet = alphabet_of("codec", dump(self.config.front), deciding)
+        config = self.config
+        return Tokens(name="codes", alphabet=alphabet, size=config.size, books=config.books, rate=config.rate)
 
     def forward(self, wave: Float[Tensor, "B N"], mel: Float[Tensor, "B M S"] | None = None) -> Resynthesis:
         """Training: through the quantiser with gradients; ``mel`` replaces the wave's own where it was altered."""
-        latents = self._latents(self.mel(wave) if mel is None else mel)
-        quantized, meaning = self.quantizer(latents)
-        made = self._sound(quantized.values)
+        latents = self.front(wave[:, None]) if mel is None else self.mel_front.of_mel(mel)
+        quantized = self.quantizer(latents)
+        made = self.back(quantized.values)[:, 0]
+        meaning = quantized.meaning.transpose(1, 2)
         return Resynthesis(
-            made,
-            quantized,
-            None if self.teach is None else self.teach(meaning.transpose(1, 2)).transpose(1, 2),
-            latents,
+            made, quantized, None if self.teach is None else self.teach(meaning).transpose(1, 2), latents
         )
 
-    def encode(self, wave: Float[Tensor, "B N"]) -> Int[Tensor, "B K T"]:
-        """Sound in [-1, 1] to codes.
+    @torch.no_grad()
+    def encode(self, wave: Stream[Wave]) -> Stream[Tokens]:
+        """Sound of any length to codes, and as much silence after it as pushes its end out when decoding."""
+        wave = wave.expect(self.config.wave)
+        hop = self.config.hop
+        sound = pad(wave.data, (0, self.delay))
+        sound = pad(sound, (0, -sound.shape[2] % hop))
+        state = self.front.init_state(len(sound))
+        latents = [self.front.step(piece, state) for piece in sound.split(_PIECE * hop, dim=2)]
+        codes = self.quantizer.encode(torch.cat(latents, dim=2))
+        return Stream(self.tokens, codes, (wave.lengths + self.delay + hop - 1) // hop)
 
-        N must be a multiple of ``config.hop`` (SpecError; pad with ``audio.files.pad_to``).
+    @torch.no_grad()
+    def decode(self, codes: Stream[Tokens]) -> Stream[Wave]:
+        """Codes to sound, aligned with what was encoded; later books may be left out (`Stream.part`).
+
+        Raises SpecError for codes of another alphabet.
         """
-        if wave.shape[1] % self.config.hop:
-            raise SpecError(f"got {wave.shape[1]} samples, wanted a multiple of {self.config.hop}; pad with zeros")
-        return self.encode_mel(self.mel(wave))
-
-    def encode_mel(self, mel: Float[Tensor, "B M S"]) -> Int[Tensor, "B K T"]:
-        """Log-mel frames to codes, ``config.stride`` frames to one."""
-        return self.quantizer.encode(self._latents(mel))
-
-    def decode(self, codes: Int[Tensor, "B K T"]) -> Float[Tensor, "B N"]:
-        """Codes to sound that lags by `delay`; later books may be left out."""
-        return self._sound(self.quantizer.decode(codes))
+        own = self.tokens
+        codes.expect(own.first(min(codes.spec.books, own.books)))
+        state = self.back.init_state(len(codes.data))
+        pieces = self.quantizer.decode(codes.data).split(_PIECE, dim=2)
+        sound = torch.cat([self.back.step(piece, state) for piece in pieces], dim=2)[:, :, self.delay :]
+        lengths = (codes.lengths * self.config.hop - self.delay).clamp(min=0)
+        return Stream(self.config.wave, sound, lengths)
 
     def resynthesize(self, wave: Float[Tensor, "B N"]) -> Float[Tensor, "B N"]:
         """There and back, aligned with the input and of its length."""
-        length = wave.shape[1]
-        padded = torch.nn.functional.pad(wave, (0, -length % self.config.hop + self.delay))
-        return self.decode(self.encode(padded))[:, self.delay : self.delay + length]
+        return self.decode(self.encode(whole(self.config.wave, wave[:, None]))).data[:, 0, : wave.shape[1]]
 
-    def init_encode(self, rows: int) -> EncodeState:
+    @property
+    def mel_front(self) -> MelFront:
+        """The front, where mel frames can be put in directly; ConfigError for codecs without one."""
+        if not isinstance(self.front, MelFront):
+            raise ConfigError(f"this needs a codec with a mel front, this one has a {type(self.front).__name__}")
+        return self.front
+
+    def init_encode(self, rows: int) -> State:
         """Silence before the first sample."""
-        return EncodeState(
-            self.mel.init_state(rows),
-            self.enter.init_state(rows),
-            self.encode_fine.init_state(rows),
-            self.encode_coarse.init_state(rows),
-        )
+        return self.front.init_state(rows)
 
     def encode_step(
-        self, wave: Float[Tensor, "B N"], state: EncodeState, active: Bool[Tensor, " B"] | None = None
+        self, wave: Float[Tensor, "B N"], state: State, active: Bool[Tensor, " B"] | None = None
     ) -> Int[Tensor, "B K T"]:
-        """Codes of the frames that end within these samples; N must be a multiple of ``config.hop``."""
+        """Codes of the frames that end within these samples; N must be a multiple of ``config.hop`` (SpecError)."""
         if wave.shape[1] % self.config.hop:
             raise SpecError(f"got {wave.shape[1]} samples, wanted a multiple of {self.config.hop}; buffer the rest")
-        return self.encode_mel_step(self.mel.step(wave, state.mel, active), state, active)
+        return self.quantizer.encode(self.front.step(wave[:, None], state, active))
 
     def encode_mel_step(
-        self, mel: Float[Tensor, "B M S"], state: EncodeState, active: Bool[Tensor, " B"] | None = None
+        self, mel: Float[Tensor, "B M S"], state: Any, active: Bool[Tensor, " B"] | None = None
     ) -> Int[Tensor, "B K T"]:
         """Codes of mel frames that come from elsewhere; the state's own mel part is not used."""
-        if mel.shape[2] == 0:
-            return torch.zeros(len(mel), self.config.books, 0, dtype=torch.long, device=mel.device)
-        x = self.enter.step(_level(mel), state.enter, active)
-        x = self.down(self.encode_fine.step(x, state.fine, active))
-        return self.quantizer.encode(self._normed(self.encode_coarse.step(x, state.coarse, active)))
+        return self.quantizer.encode(self.mel_front.mel_step(mel, state, active))
 
-    def init_decode(self, rows: int) -> DecodeState:
+    def init_decode(self, rows: int) -> State:
         """Nothing said yet."""
-        return DecodeState(
-            self.decode_coarse.init_state(rows),
-            self.decode_enter.init_state(rows),
-            self.decode_fine.init_state(rows),
-            self.head.init_state(rows),
-        )
+        return self.back.init_state(rows)
 
     def decode_step(
-        self, codes: Int[Tensor, "B K T"], state: DecodeState, active: Bool[Tensor, " B"] | None = None
+        self, codes: Int[Tensor, "B K T"], state: State, active: Bool[Tensor, " B"] | None = None
     ) -> Float[Tensor, "B N"]:
-        """``config.hop`` samples per frame of codes."""
-        if codes.shape[2] == 0:
-            return state.head.tail.new_zeros(len(codes), 0)
-        x = self.decode_enter.step(self.quantizer.decode(codes), state.enter, active)
-        x = self._raise(self.decode_coarse.step(x, state.coarse, active))
-        x = self.decode_fine.step(x, state.fine, active)
-        return self.head.step(self._final(x), state.head, active)
-
-    def _latents(self, mel: Float[Tensor, "B M S"]) -> Float[Tensor, "B D T"]:
-        x = self.encode_fine(self.enter(_level(mel)))
-        return self._normed(self.encode_coarse(self.down(x)))
-
-    def _sound(self, latents: Float[Tensor, "B D T"]) -> Float[Tensor, "B N"]:
-        x = self._raise(self.decode_coarse(self.decode_enter(latents)))
-        return self.head(self._final(self.decode_fine(x)))
-
-    def _normed(self, x: Float[Tensor, "B D T"]) -> Float[Tensor, "B D T"]:
-        return self.encoded(x.transpose(1, 2)).transpose(1, 2)
-
-    def _final(self, x: Float[Tensor, "B D T"]) -> Float[Tensor, "B D T"]:
-        return self.decoded(x.transpose(1, 2)).transpose(1, 2)
-
-    def _raise(self, x: Float[Tensor, "B D T"]) -> Float[Tensor, "B E S"]:
-        """One coarse frame to ``stride`` fine ones."""
-        wide = self.up(x.transpose(1, 2))
-        return wide.unflatten(2, (self.config.stride, -1)).flatten(1, 2).transpose(1, 2)
+        """``config.hop`` samples per frame of codes, late by `delay`."""
+        return self.back.step(self.quantizer.decode(codes), state, active)[:, 0]
 
 
-def _level(mel: Float[Tensor, "B M T"]) -> Float[Tensor, "B M T"]:
-    """Log-mel values brought to about zero mean and unit spread."""
-    return (mel - _MEL_MEAN) / _MEL_SCALE
+_EARLIER = {
+    "enter": "front.enter", "encode_fine": "front.fine", "down": "front.down", "encode_coarse": "front.coarse",
+    "encoded": "front.norm", "decode_enter": "back.enter", "decode_coarse": "back.coarse", "up": "back.up",
+    "decode_fine": "back.fine", "decoded": "back.norm", "head": "back.head",
+}  # fmt: skip
 
 
-def without_highs(mel: Float[Tensor, "B M T"], bins: int) -> Float[Tensor, "B M T"]:
-    """Mel frames as a narrow-band recording would give them: nothing from bin ``bins`` on."""
-    made = mel.clone()
-    made[:, bins:] = torch.log(torch.tensor(FLOOR))
-    return made
+def _rename_earlier(_: nn.Module, state: dict[str, Tensor], prefix: str, *__: Any) -> None:
+    """Weights that were saved before front and back were parts get their present names."""
+    for key in [key for key in state if key.startswith(prefix)]:
+        layer, _, rest = key.removeprefix(prefix).partition(".")
+        if layer in _EARLIER:
+            state[f"{prefix}{_EARLIER[layer]}.{rest}"] = state.pop(key)

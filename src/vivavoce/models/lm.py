@@ -1,8 +1,9 @@
 """A language model over a grid of tokens: R lanes side by side, one column after the other.
 
 Text alone is a grid of one lane; codebooks, delayed codebooks and text beside audio are grids of several (see
-`core.layout`). The lanes of a column are embedded and added, as in MusicGen (arXiv:2306.05284) and Moshi
-(arXiv:2410.00037).
+`core.layout`). The lanes of a column are embedded and added, as in MusicGen (arXiv:2306.05284). The next column's lanes
+are predicted at once, or one after the other by a small transformer that runs over the lanes (`depth`; Moshi,
+arXiv:2410.00037 §3.4.1).
 """
 
 from dataclasses import dataclass
@@ -12,37 +13,52 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from vivavoce.core.errors import ConfigError
 from vivavoce.core.streaming import Timing
 from vivavoce.nn.transformer import TransformerConfig, TransformerState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamLMConfig:
-    """A trunk and the number of ids of each lane; input and output embeddings are one matrix."""
+    """A trunk and the number of ids of each lane.
+
+    ``tied``: input and output embeddings are one matrix. ``predicted`` lanes from the first on are scored (0: all);
+    ``depth`` lets each of them see the ones before it.
+    """
 
     trunk: TransformerConfig
     lanes: tuple[int, ...]
+    tied: bool = True
+    predicted: int = 0
+    depth: TransformerConfig | None = None
 
     @property
-    def size(self) -> int:
-        """Width of the logits: ids of the largest lane."""
-        return max(self.lanes)
+    def scored(self) -> tuple[int, ...]:
+        """Ids of the lanes that are predicted."""
+        return self.lanes[: self.predicted or len(self.lanes)]
 
     def build(self) -> "StreamLM":
         """The module with fresh weights."""
+        if self.depth is not None and self.depth.window < len(self.scored):
+            raise ConfigError(f"a depth model over {len(self.scored)} lanes needs as wide a window, got {self.depth}")
         return StreamLM(self)
 
 
 class StreamLM(nn.Module):
-    """Predicts the next column; ids that a lane does not have get minus infinity."""
+    """Predicts the next column."""
 
     starts: Tensor
 
     def __init__(self, config: StreamLMConfig):
         super().__init__()
         self.config = config
-        self.embed = nn.Parameter(torch.randn(sum(config.lanes), config.trunk.dim) * 0.02)
+        width = config.trunk.dim
+        self.embed = nn.Parameter(torch.randn(sum(config.lanes), width) * 0.02)
         self.trunk = config.trunk.build()
+        self.depth = _Depth(config.depth, width, config.scored) if config.depth is not None else None
+        scores = sum(config.scored)
+        untied = not config.tied and self.depth is None
+        self.out = nn.Parameter(torch.randn(scores, width) * 0.02) if untied else None
         starts = [sum(config.lanes[:lane]) for lane in range(len(config.lanes))]
         self.register_buffer("starts", torch.tensor(starts), persistent=False)
 
@@ -55,32 +71,69 @@ class StreamLM(nn.Module):
         """The sum of the lanes' embeddings."""
         return F.embedding(ids + self.starts[:, None], self.embed).sum(1)
 
-    def logits(self, hidden: Float[Tensor, "B S D"]) -> Float[Tensor, "B R S V"]:
-        """Scores of the next column, lane by lane."""
-        scores = F.linear(hidden, self.embed).float().split(self.config.lanes, dim=-1)
-        size = self.config.size
-        return torch.stack([F.pad(lane, (0, size - lane.shape[-1]), value=-torch.inf) for lane in scores], dim=1)
+    def forward(self, ids: Int[Tensor, "B R S"]) -> list[Float[Tensor, "B S _"]]:
+        """Per predicted lane, scores of column s + 1 at column s, for whole grids padded at the end.
 
-    def forward(self, ids: Int[Tensor, "B R S"]) -> Float[Tensor, "B R S V"]:
-        """Scores of column s + 1 at column s, for whole grids padded at the end."""
-        return self.logits(self.trunk(self.embedded(ids)))
+        A depth model sees the true ids of the lanes before; after the last column there are none.
+        """
+        hidden = self.trunk(self.embedded(ids))
+        if self.depth is None:
+            return self._scores(hidden)
+        after = F.pad(ids[:, : len(self.config.scored) - 1, 1:], (0, 1)).transpose(1, 2)
+        found = self.depth(hidden.flatten(0, 1), after.flatten(0, 1))
+        return [lane.float().unflatten(0, hidden.shape[:2]) for lane in found]
 
     def init_state(self, rows: int) -> TransformerState:
         """Empty windows."""
         return self.trunk.init_state(rows)
 
-    def step(
+    def read(
         self, ids: Int[Tensor, "B R S"], state: TransformerState, active: Bool[Tensor, " B"] | None = None
-    ) -> Float[Tensor, "B R S V"]:
-        """Takes the next columns and scores what follows each of them."""
-        return self.logits(self.trunk.step(self.embedded(ids), state, active))
+    ) -> Float[Tensor, "B D"]:
+        """Takes the next columns; gives what `scores` needs to know of all that was read."""
+        return self.trunk.step(self.embedded(ids), state, active)[:, -1]
 
-    def last(self, ids: Int[Tensor, "B R S"], state: TransformerState) -> Float[Tensor, "B R V"]:
-        """As `step`, but scores only what follows the last column."""
-        return self.logits(self.trunk.step(self.embedded(ids), state)[:, -1:])[:, :, 0]
+    def scores(self, hidden: Float[Tensor, "B D"], lane: int, before: Int[Tensor, "B L"]) -> Float[Tensor, "B V"]:
+        """Scores of a lane of the next column, whose earlier lanes hold ``before``."""
+        if self.depth is not None:
+            return self.depth(hidden, before)[-1].float()
+        start = sum(self.config.scored[:lane])
+        weight = self.embed if self.out is None else self.out
+        return F.linear(hidden, weight[start : start + self.config.scored[lane]]).float()
 
     def look(
         self, ids: Int[Tensor, "B R S"], state: TransformerState, depth: Int[Tensor, " S"], among: Bool[Tensor, "S S"]
-    ) -> Float[Tensor, "B R S V"]:
+    ) -> list[Float[Tensor, "B S _"]]:
         """Scores after each node of a tree of continuations; the state stays as it is (see `Transformer.look`)."""
-        return self.logits(self.trunk.look(self.embedded(ids), state, depth, among))
+        return self._scores(self.trunk.look(self.embedded(ids), state, depth, among))
+
+    def _scores(self, hidden: Float[Tensor, "B S D"]) -> list[Float[Tensor, "B S _"]]:
+        weight = (self.embed if self.out is None else self.out)[: sum(self.config.scored)]
+        return list(F.linear(hidden, weight).float().split(self.config.scored, dim=-1))
+
+
+class _Depth(nn.Module):
+    """The lanes of a column one after the other: each sees the trunk's vector and the ids of the lanes before it.
+
+    Every lane has an entrance, an embedding and a head of its own. Departs from Moshi: the layers between are shared.
+    """
+
+    starts: Tensor
+
+    def __init__(self, config: TransformerConfig, width: int, lanes: tuple[int, ...]):
+        super().__init__()
+        self.lanes = lanes
+        self.enter = nn.ModuleList(nn.Linear(width, config.dim, bias=False) for _ in lanes)
+        self.embed = nn.Parameter(torch.randn(sum(lanes[:-1]), config.dim) * 0.02)
+        self.trunk = config.build()
+        self.heads = nn.ModuleList(nn.Linear(config.dim, size, bias=False) for size in lanes)
+        starts = [sum(lanes[:lane]) for lane in range(len(lanes) - 1)]
+        self.register_buffer("starts", torch.tensor(starts, dtype=torch.long), persistent=False)
+
+    def forward(self, hidden: Float[Tensor, "N D"], before: Int[Tensor, "N L"]) -> list[Float[Tensor, "N _"]]:
+        """Scores of the lanes up to the one after ``before``."""
+        count = before.shape[1]
+        x = torch.stack([enter(hidden) for enter in self.enter[: count + 1]], dim=1)
+        known = F.embedding(before + self.starts[:count], self.embed)
+        y = self.trunk(x + F.pad(known, (0, 0, 1, 0)))
+        return [head(y[:, lane]) for lane, head in enumerate(self.heads[: count + 1])]

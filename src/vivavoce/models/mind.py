@@ -100,7 +100,7 @@ class MindModel(nn.Module):
 
     def forward(self, ids: Int[Tensor, "B S"]) -> Float[Tensor, "B S V"]:
         """Scores of what follows each id."""
-        return self.lm(ids[:, None])[:, 0]
+        return self.lm(ids[:, None])[0]
 
     def mark(self, name: str) -> int:
         """The id of a mark."""

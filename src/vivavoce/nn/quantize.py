@@ -23,6 +23,7 @@ class Quantized(NamedTuple):
     values: Float[Tensor, "B D T"]  # gradients pass straight through
     codes: Int[Tensor, "B K T"]
     commitment: Float[Tensor, ""]
+    meaning: Float[Tensor, "B D T"]  # what the first book alone says, for its teacher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,15 +71,18 @@ class ResidualQuantizer(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             inner = linear(x.transpose(1, 2).float(), self.into.weight, self.into.bias)
             if not self.started:
-                made, codes = (
-                    inner,
-                    torch.zeros(len(x), self.config.books, x.shape[2], dtype=torch.long, device=x.device),
-                )
+                made = first = inner
+                codes = torch.zeros(len(x), self.config.books, x.shape[2], dtype=torch.long, device=x.device)
                 commitment = inner.new_zeros(())
             else:
-                made, codes, commitment = self._quantize(inner)
+                made, first, codes, commitment = self._quantize(inner)
             values = linear(made, self.out.weight, self.out.bias).transpose(1, 2)
-        return Quantized(values, codes, commitment)
+            alone = values if first is made else linear(first, self.out.weight, self.out.bias).transpose(1, 2)
+        return Quantized(values, codes, commitment, alone)
+
+    def deciding(self) -> dict[str, Tensor]:
+        """The tensors that decide which codes a vector gets."""
+        return {"entries": self.entries, "into.weight": self.into.weight, "into.bias": self.into.bias}
 
     def encode(self, x: Float[Tensor, "B D T"]) -> Int[Tensor, "B K T"]:
         """The nearest entries, book after book."""
@@ -110,13 +114,15 @@ class ResidualQuantizer(nn.Module):
 
     def _quantize(
         self, inner: Float[Tensor, "B T C"]
-    ) -> tuple[Float[Tensor, "B T C"], Int[Tensor, "B K T"], Float[Tensor, ""]]:
+    ) -> tuple[Float[Tensor, "B T C"], Float[Tensor, "B T C"], Int[Tensor, "B K T"], Float[Tensor, ""]]:
+        """All books' sum, the first one's entries, the codes and the commitment."""
         config = self.config
         books = torch.full((len(inner),), config.books, device=inner.device)
         if self.training:
             few = torch.rand(len(inner), device=inner.device) < config.fewer_books
             books = torch.where(few, torch.randint(1, config.books + 1, books.shape, device=inner.device), books)
         residual, summed, codes, commitment = inner, torch.zeros_like(inner), [], inner.new_zeros(())
+        first = summed
         for book in range(config.books):
             used = (book < books)[:, None, None]
             with torch.no_grad():
@@ -127,8 +133,11 @@ class ResidualQuantizer(nn.Module):
             commitment = commitment + ((residual - picked).square() * used).sum(2).mean() / config.books
             residual = residual - picked
             summed = summed + picked
+            first = summed if book == 0 else first
             codes.append(chosen)
-        return inner + (summed - inner).detach(), torch.stack(codes, dim=1), commitment
+        made = inner + (summed - inner).detach()
+        alone = made if config.books == 1 else inner + (first - inner).detach()
+        return made, alone, torch.stack(codes, dim=1), commitment
 
     def _follow(self, book: int, vectors: Float[Tensor, "N C"], chosen: Int[Tensor, " N"]) -> None:
         """Moving averages: an entry is the mean of the vectors that chose it; unused ones jump to random vectors."""
@@ -160,6 +169,16 @@ class SplitConfig:
         """All of them."""
         return self.semantic.books + self.acoustic.books
 
+    @property
+    def size(self) -> int:
+        """Entries of a book."""
+        return self.semantic.size
+
+    @property
+    def dim(self) -> int:
+        """Width of the vectors."""
+        return self.semantic.dim
+
     def build(self) -> "SplitQuantizer":
         """The module."""
         if (self.semantic.dim, self.semantic.size) != (self.acoustic.dim, self.acoustic.size):
@@ -183,12 +202,17 @@ class SplitQuantizer(nn.Module):
         """Whether the books hold anything."""
         return self.semantic.started
 
-    def forward(self, x: Float[Tensor, "B D T"]) -> tuple[Quantized, Float[Tensor, "B D T"]]:
+    def forward(self, x: Float[Tensor, "B D T"]) -> Quantized:
         """Quantised vectors, and the semantic half of them alone for its teacher."""
         meaning, detail = self.semantic(x), self.acoustic(x)
         codes = torch.cat((meaning.codes, detail.codes), dim=1)
-        whole = Quantized(meaning.values + detail.values, codes, meaning.commitment + detail.commitment)
-        return whole, meaning.values
+        commitment = meaning.commitment + detail.commitment
+        return Quantized(meaning.values + detail.values, codes, commitment, meaning.values)
+
+    def deciding(self) -> dict[str, Tensor]:
+        """The tensors that decide which codes a vector gets."""
+        halves = {"semantic": self.semantic.deciding(), "acoustic": self.acoustic.deciding()}
+        return {f"{half}.{name}": value for half, found in halves.items() for name, value in found.items()}
 
     def encode(self, x: Float[Tensor, "B D T"]) -> Int[Tensor, "B K T"]:
         """The nearest entries of all books."""

@@ -1,5 +1,7 @@
-"""The one transformer: rotary positions, RMSNorm, grouped heads, SwiGLU, a window of keys and values owned by the
-caller.
+"""The one transformer: grouped heads, a window of keys and values owned by the caller.
+
+What it is made of by default (rotary positions, RMSNorm before each sublayer, SwiGLU, no biases) is what Llama is made
+of (arXiv:2307.09288); the rest of the configuration holds what wav2vec 2.0, HuBERT, VALL-E and Moshi have instead.
 
 Whole sequences go through `forward` (training), pieces through `step` (streaming), side branches that may be thrown
 away through `look` (scoring several continuations at once). The three share their mathematics: a position attends to
@@ -9,7 +11,7 @@ itself and to the ``window - 1`` positions before it.
 from contextlib import nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +25,11 @@ from vivavoce.core.streaming import State, Timing, zeros
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransformerConfig:
-    """Numbers of a transformer; ``kv_heads`` divides ``heads`` (grouped-query attention, arXiv:2305.13245)."""
+    """Numbers of a transformer; ``kv_heads`` divides ``heads`` (grouped-query attention, arXiv:2305.13245).
+
+    ``post`` puts norms after the sublayers, and the last one before the first layer. ``condition`` is the width of a
+    vector that sets scale and shift of every norm but the last (adaptive norms; VALL-E's stages); 0: there is none.
+    """
 
     dim: int
     layers: int
@@ -34,6 +40,14 @@ class TransformerConfig:
     causal: bool = True
     rope_base: float = 10_000.0
     dropout: float = 0.0
+    norm: Literal["rms", "layer"] = "rms"
+    norm_eps: float = 1e-5
+    post: bool = False
+    gated: bool = True
+    """SwiGLU; without, GELU."""
+    bias: bool = False
+    rotary: bool = True
+    condition: int = 0
 
     def __post_init__(self) -> None:
         """Refuses numbers that do not divide."""
@@ -64,16 +78,41 @@ class TransformerState(State):
 
 
 class Norm(nn.Module):
-    """Root-mean-square norm, computed in float32 whatever comes in (arXiv:1910.07467)."""
+    """Root-mean-square norm (arXiv:1910.07467) or layer norm, computed in float32 whatever comes in.
 
-    def __init__(self, dim: int):
+    With a ``condition`` its vector adds to scale and shift.
+    """
+
+    def __init__(self, config: TransformerConfig, condition: int = 0):
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(dim))
+        self.eps, self.centred = config.norm_eps, config.norm == "layer"
+        self.weight = nn.Parameter(torch.ones(config.dim))
+        self.bias = nn.Parameter(torch.zeros(config.dim)) if self.centred else None
+        self.adapt = nn.Linear(condition, 2 * config.dim) if condition else None
+        if self.adapt is not None:
+            nn.init.zeros_(self.adapt.weight)
+            nn.init.zeros_(self.adapt.bias)
 
-    def forward(self, x: Float[Tensor, "B S D"]) -> Float[Tensor, "B S D"]:
-        """Scaled to unit mean square."""
+    def forward(
+        self, x: Float[Tensor, "B S D"], condition: Float[Tensor, "B C"] | None = None
+    ) -> Float[Tensor, "B S D"]:
+        """Unit spread, scaled and shifted."""
         wide = x.float()  # by hand: on a CPU the library's norm takes ten times as long for a single position
-        return (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + 1e-5) * self.weight.float()).to(x.dtype)
+        if self.centred:
+            wide = wide - wide.mean(-1, keepdim=True)
+        y = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps) * self.weight.float()
+        if self.bias is not None:
+            y = y + self.bias.float()
+        if self.adapt is not None:
+            if condition is None:
+                raise ConfigError("this transformer's norms follow a condition; give one to forward")
+            scale, shift = self.adapt(condition)[:, None].float().chunk(2, dim=-1)
+            y = y * (1 + scale) + shift
+        return y.to(x.dtype)
+
+
+Rotation = tuple[Float[Tensor, "#B 1 S E"], Float[Tensor, "#B 1 S E"]]
+"""Cosine and signed sine of each position's angles."""
 
 
 def _turn(
@@ -85,34 +124,47 @@ def _turn(
 
 
 class Layer(nn.Module):
-    """Attention and a gated feed-forward net, each behind a norm and added to what came in."""
+    """Attention and a feed-forward net, each with a norm and added to what came in."""
 
     def __init__(self, config: TransformerConfig):
         super().__init__()
         self.config = config
         kv = config.kv_heads * config.head_dim
-        self.before = Norm(config.dim)
-        self.qkv = nn.Linear(config.dim, config.dim + 2 * kv, bias=False)
-        self.out = nn.Linear(config.dim, config.dim, bias=False)
-        self.between = Norm(config.dim)
-        self.up = nn.Linear(config.dim, 2 * config.hidden, bias=False)
-        self.down = nn.Linear(config.hidden, config.dim, bias=False)
+        self.before = Norm(config, config.condition)
+        self.qkv = nn.Linear(config.dim, config.dim + 2 * kv, bias=config.bias)
+        self.out = nn.Linear(config.dim, config.dim, bias=config.bias)
+        self.between = Norm(config, config.condition)
+        self.up = nn.Linear(config.dim, (1 + config.gated) * config.hidden, bias=config.bias)
+        self.down = nn.Linear(config.hidden, config.dim, bias=config.bias)
         self.drop = nn.Dropout(config.dropout)
 
     def heads(
-        self, x: Float[Tensor, "B S D"], cos: Float[Tensor, "#B 1 S E"], sin: Float[Tensor, "#B 1 S E"]
+        self, x: Float[Tensor, "B S D"], rotation: Rotation | None, condition: Tensor | None = None
     ) -> tuple[Float[Tensor, "B H S E"], Float[Tensor, "B G S E"], Float[Tensor, "B G S E"]]:
         """Queries, keys and values; queries and keys know their positions."""
         c = self.config
-        made = self.qkv(self.before(x)).unflatten(-1, (-1, c.head_dim)).transpose(1, 2)
-        turned = _turn(made[:, : c.heads + c.kv_heads], cos, sin)
+        x = x if c.post else self.before(x, condition)
+        made = self.qkv(x).unflatten(-1, (-1, c.head_dim)).transpose(1, 2)
+        turned = made[:, : c.heads + c.kv_heads]
+        if rotation is not None:
+            turned = _turn(turned, *rotation)
         return turned[:, : c.heads], turned[:, c.heads :], made[:, c.heads + c.kv_heads :]
 
-    def rest(self, x: Float[Tensor, "B S D"], attended: Float[Tensor, "B H S E"]) -> Float[Tensor, "B S D"]:
+    def rest(
+        self, x: Float[Tensor, "B S D"], attended: Float[Tensor, "B H S E"], condition: Tensor | None = None
+    ) -> Float[Tensor, "B S D"]:
         """Everything after attention."""
         x = x + self.drop(self.out(attended.transpose(1, 2).flatten(2)))
-        gate, value = self.up(self.between(x)).chunk(2, dim=-1)
-        return x + self.drop(self.down(F.silu(gate) * value))
+        if self.config.post:
+            x = self.before(x, condition)
+            return self.between(x + self.drop(self.down(self._wide(x))), condition)
+        return x + self.drop(self.down(self._wide(self.between(x, condition))))
+
+    def _wide(self, x: Float[Tensor, "B S D"]) -> Float[Tensor, "B S F"]:
+        if not self.config.gated:
+            return F.gelu(self.up(x))
+        gate, value = self.up(x).chunk(2, dim=-1)
+        return F.silu(gate) * value
 
 
 class Transformer(nn.Module):
@@ -125,7 +177,7 @@ class Transformer(nn.Module):
         super().__init__()
         self.config = config
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
-        self.norm = Norm(config.dim)
+        self.norm = Norm(config)
         half = config.head_dim // 2
         speeds = config.rope_base ** (-torch.arange(half, dtype=torch.float32) / half)
         self.register_buffer("speeds", speeds, persistent=False)
@@ -134,18 +186,27 @@ class Transformer(nn.Module):
                 nn.init.normal_(weight, std=0.02 / (2 * config.layers) ** 0.5)
             for weight in (layer.qkv.weight, layer.up.weight):
                 nn.init.normal_(weight, std=0.02)
+            for linear in (layer.qkv, layer.out, layer.up, layer.down) if config.bias else ():
+                nn.init.zeros_(linear.bias)
 
     @property
     def timing(self) -> Timing:
         """One position in, one out, nothing ahead."""
         return Timing(rate=Fraction(1))
 
-    def _rotation(self, positions: Int[Tensor, "B S"]) -> tuple[Float[Tensor, "B 1 S E"], Float[Tensor, "B 1 S E"]]:
+    def _rotation(self, positions: Int[Tensor, "B S"]) -> Rotation | None:
+        if not self.config.rotary:
+            return None
         angle = (positions[..., None].float() * self.speeds.float())[:, None]
         cos, sin = angle.cos(), angle.sin()
         return torch.cat((cos, cos), -1), torch.cat((-sin, sin), -1)
 
-    def forward(self, x: Float[Tensor, "B S D"], valid: Bool[Tensor, "B S"] | None = None) -> Float[Tensor, "B S D"]:
+    def forward(
+        self,
+        x: Float[Tensor, "B S D"],
+        valid: Bool[Tensor, "B S"] | None = None,
+        condition: Float[Tensor, "B C"] | None = None,
+    ) -> Float[Tensor, "B S D"]:
         """A whole sequence from position 0.
 
         ``valid`` marks what may be attended to where sequences are padded; a causal model with padding at the end
@@ -153,7 +214,7 @@ class Transformer(nn.Module):
         """
         c = self.config
         places = torch.arange(x.shape[1], device=x.device)
-        cos, sin = self._rotation(places[None])
+        rotation = self._rotation(places[None])
         mask = None
         simple = c.causal and x.shape[1] <= c.window and valid is None
         if not simple:
@@ -163,13 +224,14 @@ class Transformer(nn.Module):
             if valid is not None:
                 # Everything may see itself, or a row without anything valid would divide by zero.
                 mask = mask & (valid[:, None, None] | (distance == 0))
+        x = self.norm(x) if c.post else x
         for layer in self.layers:
-            q, k, v = layer.heads(x, cos, sin)
+            q, k, v = layer.heads(x, rotation, condition)
             with sdpa_kernel(SDPBackend.MATH) if self.training and x.device.type == "cpu" else nullcontext():
                 # On a CPU the fused kernel's backward costs several times the plain one's.
                 attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=simple, enable_gqa=True)
-            x = layer.rest(x, attended)
-        return self.norm(x)
+            x = layer.rest(x, attended, condition)
+        return x if c.post else self.norm(x)
 
     def init_state(self, rows: int) -> TransformerState:
         """Empty windows."""
@@ -202,18 +264,19 @@ class Transformer(nn.Module):
         """New positions over the rings, with their own keys and values for whoever wants to keep them."""
         if not self.config.causal:
             raise ConfigError("a transformer that looks both ways cannot be stepped; build it with causal=True")
-        cos, sin = self._rotation(positions)
+        rotation = self._rotation(positions)
         filled, seen = self._past(state, positions)
         mask = torch.cat((seen, among.expand(len(x), 1, -1, -1)), dim=-1)
         made = []
+        x = self.norm(x) if self.config.post else x
         for layer, keys, values in zip(self.layers, state.keys, state.values, strict=True):
-            q, k, v = layer.heads(x, cos, sin)
+            q, k, v = layer.heads(x, rotation)
             made.append((k, v))
             all_keys = torch.cat((keys[:, :, :filled], k), dim=2)
             all_values = torch.cat((values[:, :, :filled], v), dim=2)
             attended = F.scaled_dot_product_attention(q, all_keys, all_values, attn_mask=mask, enable_gqa=True)
             x = layer.rest(x, attended)
-        return self.norm(x), made
+        return x if self.config.post else self.norm(x), made
 
     def step(
         self, x: Float[Tensor, "B S D"], state: TransformerState, active: Bool[Tensor, " B"] | None = None
@@ -244,10 +307,11 @@ class Transformer(nn.Module):
         """A step of rows that stand at the same place in windows that are not full yet: no copies, hardly a mask."""
         size = x.shape[1]
         last = first + size
-        cos, sin = self._rotation(torch.arange(first, last, device=x.device)[None])
+        x = self.norm(x) if self.config.post else x
+        rotation = self._rotation(torch.arange(first, last, device=x.device)[None])
         mask = None if size == 1 else torch.ones(size, last, dtype=torch.bool, device=x.device).tril(first)
         for layer, keys, values in zip(self.layers, state.keys, state.values, strict=True):
-            q, k, v = layer.heads(x, cos, sin)
+            q, k, v = layer.heads(x, rotation)
             keys[:, :, first:last] = k
             values[:, :, first:last] = v
             attended = F.scaled_dot_product_attention(
@@ -255,7 +319,7 @@ class Transformer(nn.Module):
             )
             x = layer.rest(x, attended)
         state.position += size
-        return self.norm(x)
+        return x if self.config.post else self.norm(x)
 
     def look(
         self, x: Float[Tensor, "B S D"], state: TransformerState, depth: Int[Tensor, " S"], among: Bool[Tensor, "S S"]

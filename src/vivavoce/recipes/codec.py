@@ -15,14 +15,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from vivavoce.audio.files import pad_to, write_audio
+from vivavoce.audio.files import write_audio
 from vivavoce.audio.mel import LogMelConfig
 from vivavoce.core import rng
 from vivavoce.core.config import dump
 from vivavoce.core.parts import load_part, save_part
+from vivavoce.core.streams import sound
 from vivavoce.data.manifest import Record
 from vivavoce.evals import quality
-from vivavoce.models.codec import Codec, CodecConfig
+from vivavoce.models.codec import Codec, CodecConfig, mel_codec
 from vivavoce.nn.convnext import ConvNeXtConfig
 from vivavoce.nn.discriminate import DiscriminatorConfig
 from vivavoce.nn.quantize import entropy
@@ -64,13 +65,13 @@ class CodecRecipe:
 
 def measure(codec: Codec, samples: Sequence[Sample]) -> dict[str, float]:
     """STOI, PESQ-WB and bits per code over clips (packages ``pystoi`` and ``pesq``)."""
-    rate, hop = codec.config.mel.sample_rate, codec.config.hop
+    rate = codec.config.sample_rate
     clear, opinion, codes = [], [], []
     for sample in samples:
         made = codec.resynthesize(sample.wave[None])[0]
         clear.append(quality.stoi(sample.wave, made, rate))
         opinion.append(quality.pesq(sample.wave, made, rate))
-        codes.append(codec.encode(pad_to(sample.wave[None], hop))[0])
+        codes.append(codec.encode(sound(sample.wave, rate)).data[0])
     used = entropy(torch.cat(codes, dim=1)[None], codec.config.size)
     return {
         "stoi": float(np.mean(clear)),
@@ -153,7 +154,7 @@ def _fit(
     cache: Path | None,
     measure_seconds: float,
 ) -> Run:
-    rate = recipe.codec.mel.sample_rate
+    rate = recipe.codec.sample_rate
     clips, kept = read_clips(speech), cache or folder
     told = None
     if teacher is not None:
@@ -219,7 +220,7 @@ def debug(folder: Path, say: Callable[[str], None] = print) -> dict[str, float]:
         rows.append(json.dumps(row | {"seconds": 2.0, "sample_rate": 24000, "native_sample_rate": 24000}))
     (speech / "manifest.jsonl").write_text("\n".join(rows) + "\n")
     thin = ConvNeXtConfig(dim=32, depth=1)
-    codec = CodecConfig(
+    codec = mel_codec(
         mel=LogMelConfig(bins=40), encode_fine=thin, encode_coarse=thin, decode_coarse=thin, decode_fine=thin,
         books=3, size=32, code_dim=8,
     )  # fmt: skip

@@ -19,6 +19,7 @@ from vivavoce.core.errors import ManifestError
 from vivavoce.data.cache import Cache
 from vivavoce.data.manifest import Record, read_manifest
 from vivavoce.models.codec import CodecConfig
+from vivavoce.models.front import MelFrontConfig
 from vivavoce.models.listener import Listener
 from vivavoce.train.tasks.codec import SoundBatch
 
@@ -27,6 +28,7 @@ _TRUSTED = 0.95  # of half the native rate: above it a recording says nothing
 _MP3_HZ = 5500.0
 _WIDE_HZ = 9000.0
 _NARROW_MEL_HZ = 7700.0
+_ALL_BINS = 1 << 30
 Log = Callable[[str], None]
 
 
@@ -111,7 +113,7 @@ class Crops:
 
     def __call__(self, step: int) -> SoundBatch:
         """The batch of a step."""
-        config, rate = self.config, self.codec.mel.sample_rate
+        config, rate = self.config, self.codec.sample_rate
         draw = rng.stream(self.seed, "codec", step)
         size, names = config.frames * self.codec.hop, list(self.shares)
         shares = np.array(list(self.shares.values())) / sum(self.shares.values())
@@ -128,7 +130,7 @@ class Crops:
             wave[row, : len(piece)] = piece * 10 ** (draw.uniform(*config.gains_db) / 20)
             top = min(highest_hz(self.clips[clip]) * speed, rate / 2)
             narrowed = top > _WIDE_HZ and draw.random() < config.narrowed
-            bins.append(_narrow_bins(self.codec) if narrowed else self.codec.mel.bins)
+            bins.append(_narrow_bins(self.codec) if narrowed else _ALL_BINS)
             highest.append(top)
             if self.teacher is not None and not otherwise:
                 told = torch.from_numpy(
@@ -142,7 +144,7 @@ class Crops:
 
     def _crop(self, clip: int, size: int, speed: float, draw: np.random.Generator) -> tuple[int, Float[Tensor, " N"]]:
         """Begins on the token clock, so that a teacher's frames fit."""
-        hop, rate = self.codec.hop, self.codec.mel.sample_rate
+        hop, rate = self.codec.hop, self.codec.sample_rate
         data = self.sound[clip]["wave"]
         wanted = int(size * speed) + 64
         frame = int(draw.integers(0, max(0, len(data) - wanted) // hop + 1))
@@ -153,9 +155,12 @@ class Crops:
 
 
 def _narrow_bins(codec: CodecConfig) -> int:
-    """Mel bins that a 16 kHz recording fills."""
-    low, edge, high = mel_of_hz(torch.tensor([codec.mel.fmin, _NARROW_MEL_HZ, codec.mel.fmax])).tolist()
-    return int(codec.mel.bins * (edge - low) / (high - low))
+    """Mel bins that a 16 kHz recording fills; all of them where the front takes no mel frames."""
+    if not isinstance(codec.front, MelFrontConfig):
+        return _ALL_BINS
+    mel = codec.front.mel
+    low, edge, high = mel_of_hz(torch.tensor([mel.fmin, _NARROW_MEL_HZ, mel.fmax])).tolist()
+    return int(mel.bins * (edge - low) / (high - low))
 
 
 @dataclass(frozen=True, slots=True)

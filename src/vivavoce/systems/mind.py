@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from vivavoce.core.errors import ToolError
-from vivavoce.generate.autoregressive import Line, Uniforms
 from vivavoce.generate.constrained import choose, write
 from vivavoce.generate.samplers import GREEDY, Sampler
+from vivavoce.generate.writer import Draw, Line, Writer
 from vivavoce.models.mind import Call, Exchange, MindModel, plain_words
 from vivavoce.systems.grounding import Evidence
 from vivavoce.text.grammar import Place
@@ -84,6 +84,7 @@ class Mind:
 
     def __init__(self, model: MindModel):
         self.model = model.eval()
+        self.writer = Writer(model.lm)
 
     def prepare(self, context: MindContext) -> Line:
         """Reads what is known already (history, the first words), to be handed to `respond` later.
@@ -100,7 +101,7 @@ class Mind:
         context: MindContext,
         *,
         sampler: Sampler = GREEDY,
-        uniforms: Uniforms = lambda: 0.5,
+        uniforms: Draw = lambda: 0.5,
         prepared: Line | None = None,
     ) -> Iterator[MindEvent]:
         """The reply, piece by piece; closing the iterator ends it.
@@ -152,8 +153,7 @@ class Mind:
             line = prepared.copy()
             line.push(prompt[len(line.written) :])
             return line
-        with torch.inference_mode():
-            line = Line(self.model.lm, self.model.lm.init_state(1))
+        line = Line(self.writer)
         line.push(prompt)
         return line
 
@@ -240,7 +240,7 @@ class Mind:
         line.push([stop])
 
     def _write(
-        self, line: Line, prompt: list[int], end: str, sampler: Sampler, uniforms: Uniforms, most: int
+        self, line: Line, prompt: list[int], end: str, sampler: Sampler, uniforms: Draw, most: int
     ) -> Iterator[int]:
         """Ids of a text up to the mark ``end``; quotations are copied."""
         model = self.model
@@ -259,7 +259,7 @@ class Mind:
         """Words for a way of speaking."""
         return self.model.bpe.decode(self._write(line, prompt, "say", GREEDY, lambda: 0.5, _STYLE)).strip()
 
-    def _say(self, line: Line, prompt: list[int], sampler: Sampler, uniforms: Uniforms, limit: int) -> Iterator[Say]:
+    def _say(self, line: Line, prompt: list[int], sampler: Sampler, uniforms: Draw, limit: int) -> Iterator[Say]:
         phrases = _Phrases(self.model.bpe.piece)
         for id in islice(self._write(line, prompt, "end", sampler, uniforms, limit), limit):
             if phrase := phrases.add(id):

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from vivavoce.losses.spectral import MultiSpectralConfig
 from vivavoce.losses.vq import distillation
-from vivavoce.models.codec import Codec, CodecConfig, Resynthesis, without_highs
+from vivavoce.models.codec import Codec, CodecConfig, Resynthesis
+from vivavoce.models.front import MelFront, without_highs
 from vivavoce.train.task import Losses, Task, Term
 
 _PER_ENTRY = 12  # latents that k-means gets for each entry of a book
@@ -41,9 +42,11 @@ class CodecWeights:
 
 
 def heard(codec: Codec, batch: SoundBatch) -> Resynthesis:
-    """The forward of all codec tasks: the encoder gets the mel bins it may see."""
+    """The forward of all codec tasks: a mel front gets the bins it may see."""
+    if not isinstance(codec.front, MelFront):
+        return codec(batch.wave)
     with torch.no_grad():
-        mel = codec.mel(batch.wave)
+        mel = codec.front.mel(batch.wave)
         for bins in batch.mel_bins.unique().tolist():
             if bins < mel.shape[1]:
                 rows = batch.mel_bins == bins
@@ -70,9 +73,9 @@ class CodecSpectral(Task[SoundBatch, Resynthesis]):
         super().__init__()
         self.codec = config.build()
         self.weights = weights or CodecWeights()
-        self.spectral = MultiSpectralConfig(sample_rate=config.mel.sample_rate).build()
+        self.spectral = MultiSpectralConfig(sample_rate=config.sample_rate).build()
         self.bypass_steps = bypass_steps
-        self.register_buffer("pool", torch.zeros(_PER_ENTRY * config.size, config.encode_coarse.dim))
+        self.register_buffer("pool", torch.zeros(_PER_ENTRY * config.size, config.front.dim))
 
     def outputs(self, batch: SoundBatch) -> Resynthesis:
         """The codec's forward; keeps latents while the books wait for their beginning."""
@@ -85,7 +88,8 @@ class CodecSpectral(Task[SoundBatch, Resynthesis]):
     def losses(self, phase: str, batch: SoundBatch, out: Resynthesis) -> Losses:
         """Spectral distances between input and delayed output, and the quantiser's terms."""
         delay = self.codec.delay
-        mel, linear = self.spectral(out.wave[:, delay:], batch.wave[:, :-delay], batch.highest_hz)
+        real = batch.wave[:, : batch.wave.shape[1] - delay]
+        mel, linear = self.spectral(out.wave[:, delay:], real, batch.highest_hz)
         terms = {"mel": Term(mel, self.weights.mel), "linear": Term(linear, self.weights.linear)}
         return terms | quantizer_terms(batch, out, self.weights)
 

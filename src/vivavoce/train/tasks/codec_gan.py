@@ -52,9 +52,9 @@ class CodecGan(Task[SoundBatch, GanOut]):
         """
         super().__init__()
         self.codec = config.build()
-        self.judges = (judges or DiscriminatorConfig(sample_rate=config.mel.sample_rate)).build()
+        self.judges = (judges or DiscriminatorConfig(sample_rate=config.sample_rate)).build()
         self.weights = weights or CodecWeights()
-        self.spectral = MultiSpectralConfig(sample_rate=config.mel.sample_rate).build()
+        self.spectral = MultiSpectralConfig(sample_rate=config.sample_rate).build()
         self.balancer = Balancer(2)
         self.share = share
         self.seen_samples = seen_samples
@@ -70,7 +70,7 @@ class CodecGan(Task[SoundBatch, GanOut]):
         """The codec's forward, aligned, and where the judges look."""
         out = heard(self.codec, batch)
         delay = self.codec.delay
-        made, real = out.wave[:, delay:], batch.wave[:, :-delay]
+        made, real = out.wave[:, delay:], batch.wave[:, : batch.wave.shape[1] - delay]
         first = int(torch.randint(max(1, made.shape[1] - self.seen_samples), ()))
         return GanOut(out, real, made, first, first + self.seen_samples)
 
