@@ -245,7 +245,7 @@ _EARLIER = {
 }  # fmt: skip
 
 
-def _rename_earlier(_: nn.Module, state: dict[str, Tensor], prefix: str, *__: Any) -> None:
+def _rename_earlier(module: nn.Module, state: dict[str, Tensor], prefix: str, *others: Any) -> None:
     """Weights that were saved before front and back were parts get their present names."""
     for key in [key for key in state if key.startswith(prefix)]:
         layer, _, rest = key.removeprefix(prefix).partition(".")
