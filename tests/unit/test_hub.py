@@ -47,7 +47,7 @@ class Publisher(BaseHTTPRequestHandler):
 def publisher() -> Iterator[str]:
     Publisher.breaks, Publisher.asked = 0, []
     server = ThreadingHTTPServer(("127.0.0.1", 0), Publisher)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
 

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from vivavoce.assistant.turn import Called, Finished, Happening, Partial, Saying, Sound, Transcript, Turn, Understood
-from vivavoce.core.errors import AudioError, TextError
+from vivavoce.core.errors import AudioError, MindError, TextError
 from vivavoce.core.voice import Voice
 from vivavoce.runtime.history import Entry
-from vivavoce.runtime.model import FRAME, RATE, Call, Context, Model, Restyle, Say, Tool, Word
+from vivavoce.runtime.model import FRAME, RATE, Call, Context, Model, Restyle, Say, Tool, Trouble, Word
 from vivavoce.text.normalise import normalise
 
 LONGEST_QUESTION_SECONDS = 120
@@ -136,6 +136,8 @@ class Conversation:
                 self.voice = thought.voice
                 if state is not None:
                     mouth.begin(state, 0, thought.voice, self.seed)
+            elif isinstance(thought, Trouble):
+                raise MindError(thought.reason)
             elif isinstance(thought, Say):
                 turn.reply += thought.text
                 yield Saying(thought.text)

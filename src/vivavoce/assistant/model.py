@@ -11,12 +11,13 @@ import numpy as np
 import torch
 
 from vivavoce.assistant.conversation import Conversation
+from vivavoce.assistant.endpoint import EndpointMind, endpoint_of
 from vivavoce.assistant.hearing import Ears
 from vivavoce.assistant.speaking import Mouth
 from vivavoce.assistant.thinking import Clerk
 from vivavoce.assistant.turn import Finished, Transcript, Turn
 from vivavoce.audio.files import mono, read_audio
-from vivavoce.core.errors import AudioError, PartError, TextError
+from vivavoce.core.errors import AudioError, ConfigError, PartError, TextError
 from vivavoce.core.parts import check_part, load_part
 from vivavoce.core.voice import Voice
 from vivavoce.models.codec import Codec
@@ -33,8 +34,10 @@ PARTS = ("listener", "words", "mind", "speaker", "codec")
 _ON = torch.ones(1, dtype=torch.bool)
 
 
-def load(folder: str | Path = BUNDLED, *, threads: int = 1) -> "Model":
+def load(folder: str | Path = BUNDLED, *, mind: str = "", threads: int = 1) -> "Model":
     """The bundled model, or the one in a folder of parts.
+
+    ``mind`` replaces the part that decides what is said: ``http://HOST/v1#MODEL`` is any server of chat completions.
 
     ``threads`` is how many cores torch may take in this process: the steps of these models are too small to share, and
     on a machine that is busy with other things sharing them is many times slower. 0 leaves torch as it is.
@@ -47,7 +50,16 @@ def load(folder: str | Path = BUNDLED, *, threads: int = 1) -> "Model":
         raise PartError(f"there is no model in {folder}; give a folder of parts, or nothing for the bundled model")
     for part in PARTS:
         check_part(folder, part)
-    return Model(folder)
+    return Model(folder, mind_of(mind))
+
+
+def mind_of(choice: str) -> EndpointMind | None:
+    """The mind of a choice; None for the model's own. ConfigError says what can be chosen."""
+    if choice in ("", "mini"):
+        return None
+    if choice.startswith(("http://", "https://")):
+        return EndpointMind(endpoint_of(choice))
+    raise ConfigError(f"there is no mind {choice!r}; give mini, or the address of one: http://HOST:PORT/v1#MODEL")
 
 
 def sound_of(recording: str | Path | np.ndarray | torch.Tensor) -> np.ndarray:
@@ -78,9 +90,10 @@ def question_of(file: Path) -> np.ndarray | str:
 class Model:
     """Parts of one folder and what they can do together. Parts are read when they are first needed."""
 
-    def __init__(self, folder: Path) -> None:
-        """Reads nothing yet."""
+    def __init__(self, folder: Path, mind: EndpointMind | None = None) -> None:
+        """Reads nothing yet; ``mind`` takes the place of the folder's own."""
         self.folder = folder
+        self._mind = mind
 
     @cached_property
     def listener(self) -> Listener:
@@ -98,9 +111,9 @@ class Model:
         return Ears(self.listener, load_part(self.folder, "words"))
 
     @cached_property
-    def mind(self) -> Clerk:
+    def mind(self) -> Clerk | EndpointMind:
         """Words to calls and replies."""
-        return Clerk(load_part(self.folder, "mind"))
+        return self._mind or Clerk(load_part(self.folder, "mind"))
 
     @cached_property
     def mouth(self) -> Mouth:
@@ -109,14 +122,19 @@ class Model:
 
     @cached_property
     def tools(self) -> tuple[Tool, ...]:
-        """The tools that the model was trained to call."""
+        """The tools that the model was trained to call; none with another mind."""
         return self.mind.tools
 
     @cached_property
     def abilities(self) -> Abilities:
         """Hearing, thinking and speaking for turns that are handed over whole."""
         return Abilities(
-            activity=Loudness(), hearing=self.ears, thinking=self.mind, speaking=self.mouth, name=self.folder.name
+            activity=Loudness(),
+            hearing=self.ears,
+            thinking=self.mind,
+            speaking=self.mouth,
+            name=self.folder.name,
+            thinks_elsewhere=self._mind is not None,
         )
 
     def say(self, text: str, *, voice: Voice | None = None, seed: int = 0) -> Iterator[np.ndarray]:

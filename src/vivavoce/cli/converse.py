@@ -13,6 +13,9 @@ _Like = Annotated[Path | None, typer.Option("--like", help="A clip of a voice to
 _Consent = Annotated[str, typer.Option("--consent", help="Who agreed that the clip's voice is imitated.")]
 _Seed = Annotated[int, typer.Option("--seed", help="For what is drawn at random.")]
 _Model = Annotated[Path | None, typer.Option("--model", help="A folder of parts; the bundled model if left out.")]
+_Mind = Annotated[
+    str, typer.Option("--mind", help="Who decides what is said: mini, or http://HOST:PORT/v1#MODEL (Ollama, vLLM …).")
+]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per file.")]
 
 
@@ -82,6 +85,7 @@ def ask(
     json: _Json = False,
     seed: _Seed = 0,
     model: _Model = None,
+    mind: _Mind = "",
 ) -> None:
     """Answers recordings (or texts): one independent spoken turn per file."""
     import json as formats
@@ -94,7 +98,7 @@ def ask(
     from vivavoce.runtime.model import RATE
 
     sounding = _voice(voice, like, consent)
-    loaded = load(model or BUNDLED)
+    loaded = load(model or BUNDLED, mind=mind)
     talk = loaded.conversation(voice=sounding, seed=seed)
     failed = False
     written: set[Path] = set()

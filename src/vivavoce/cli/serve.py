@@ -6,6 +6,9 @@ from typing import Annotated
 import typer
 
 Model = Annotated[str, typer.Option(help="A model's folder; the bundled one if left out; 'fake' speaks in tones.")]
+Mind = Annotated[
+    str, typer.Option(help="Who decides what is said: mini, or http://HOST:PORT/v1#MODEL (Ollama, vLLM, llama.cpp …).")
+]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")]
 Rows = Annotated[int, typer.Option(min=1, max=64, help="Conversations at once.")]
 Data = Annotated[Path | None, typer.Option(envvar="VIVAVOCE_DATA", help="Where voices and consents are kept.")]
@@ -20,15 +23,16 @@ def serve(
     origin: Annotated[list[str] | None, typer.Option(help="A web origin that may connect; may be repeated.")] = None,
     rows: Rows = 4,
     model: Model = "",
+    mind: Mind = "",
     data: Data = None,
 ) -> None:
     """Serves OpenAI's realtime, audio and chat interfaces, and the web page."""
-    _run(host, port, tuple(api_key or ()), tuple(origin or ()), rows, model, data, open_page=False)
+    _run(host, port, tuple(api_key or ()), tuple(origin or ()), rows, model, mind, data, open_page=False)
 
 
-def talk(port: Port = 8765, rows: Rows = 2, model: Model = "", data: Data = None) -> None:
+def talk(port: Port = 8765, rows: Rows = 2, model: Model = "", mind: Mind = "", data: Data = None) -> None:
     """Opens a web page in which you speak with the model."""
-    _run("127.0.0.1", port, (), (), rows, model, data, open_page=True)
+    _run("127.0.0.1", port, (), (), rows, model, mind, data, open_page=True)
 
 
 def _run(
@@ -38,6 +42,7 @@ def _run(
     origins: tuple[str, ...],
     rows: int,
     model: str,
+    mind: str,
     data: Path | None,
     *,
     open_page: bool,
@@ -64,7 +69,7 @@ def _run(
     else:
         import vivavoce
 
-        loaded = vivavoce.load(model) if model else vivavoce.load()
+        loaded = vivavoce.load(model, mind=mind) if model else vivavoce.load(mind=mind)
         engine = loaded.engine(rows, apart=sys.platform == "linux")  # elsewhere a fork is no safe copy
 
     def ready(address: str) -> None:

@@ -10,6 +10,7 @@
     ├── ConsentError     a cloned voice without a record of consent
     ├── ManifestError    a bad line in a manifest or a character sheet
     ├── TrainingError    a run that cannot go on: not finite, foreign checkpoint
+    ├── MindError        a mind elsewhere that cannot be reached or does not answer as it should
     ├── ToolError        a tool whose schema or result cannot be used
     ├── CapacityError    every conversation that fits is taken
     ├── ProtocolError    an event that breaks the protocol; the session lives
@@ -58,6 +59,10 @@ class ManifestError(VivavoceError):
 
 class TrainingError(VivavoceError):
     """A training run that cannot go on."""
+
+
+class MindError(VivavoceError):
+    """A mind elsewhere that cannot be reached or does not answer as it should."""
 
 
 class ToolError(VivavoceError):

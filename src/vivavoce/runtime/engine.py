@@ -393,7 +393,7 @@ class LiveEngine:
     def ponder(self, context: Context, recite: str | None) -> Thoughts:
         """Begins to think of a reply."""
         thinking: Thinking = self.model.thinking if recite is None else _Recital(recite)
-        if self._beside is not None and recite is None:
+        if self._beside is not None and recite is None and not self.model.thinks_elsewhere:
             thinking = _Apart(self.model.thinking, self._beside)
         if self._pool is None:
             return InlineThoughts(thinking, context)

@@ -79,7 +79,14 @@ class Restyle:
     voice: Voice
 
 
-Thought = Say | Call | Restyle
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """The mind could not answer as it should; what was said stands, and whoever runs the conversation is told why."""
+
+    reason: str
+
+
+Thought = Say | Call | Restyle | Trouble
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,8 +157,8 @@ class Hearing(Protocol[StateT]):
 class Thinking(Protocol):
     """Decides what to say; called from worker threads, several at once, so it keeps no state between calls."""
 
-    def respond(self, context: Context) -> Iterator[Say | Call | Restyle]:
-        """The reply, piece by piece; closing the iterator cancels it."""
+    def respond(self, context: Context) -> Iterator[Thought]:
+        """The reply, piece by piece; closing the iterator cancels it. An empty `Say` is a chance to do so."""
         ...
 
 
@@ -189,3 +196,5 @@ class Model:
     thinking: Thinking
     speaking: Speaking[Any]
     name: str = "model"
+    thinks_elsewhere: bool = False
+    """The mind waits for another machine and computes nothing here, so it needs no process of its own."""

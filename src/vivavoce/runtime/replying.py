@@ -17,6 +17,7 @@ from vivavoce.runtime.api import (
     EntryAdded,
     EntryDone,
     Output,
+    Refused,
     ReplyOptions,
     SessionConfig,
     TextOut,
@@ -27,7 +28,7 @@ from vivavoce.runtime.api import (
     Why,
 )
 from vivavoce.runtime.history import Entry
-from vivavoce.runtime.model import FRAME, Call, Context, Pcm, Restyle, Say, Spoken, Thinking, Thought, Word
+from vivavoce.runtime.model import FRAME, Call, Context, Pcm, Restyle, Say, Spoken, Thinking, Thought, Trouble, Word
 
 log = logging.getLogger(__name__)
 AHEAD_WHILE_PREPARING = 12_000
@@ -278,6 +279,9 @@ class Reply:
                         self.config = replace(self.config, voice=voice)
                         if self.config.audio_out:
                             self.mouth.begin(self.config, self.context.seed)
+                case Trouble(reason):
+                    log.warning("%s", reason)
+                    self._do(lambda reason=reason: self._emit_now(Refused("mind_failed", reason)))
                 case Over(error):
                     self._thought_all, self.error = True, error
                     if self._fed:

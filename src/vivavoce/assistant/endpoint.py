@@ -1,0 +1,350 @@
+"""A mind behind an address: any server that speaks OpenAI's chat completions (Ollama, vLLM, llama.cpp, a cloud).
+
+The conversation as it was heard goes there, text and calls come back while they are written. Closing the iterator
+closes the connection, so that an answer that nobody waits for any more is not computed either.
+"""
+
+import json
+import os
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any
+
+from vivavoce.core.errors import ConfigError, MindError
+from vivavoce.runtime.history import Entry
+from vivavoce.runtime.model import Call, Context, Say, Thought, Trouble
+
+KEY, KEY_FILE = "VIVAVOCE_MIND_KEY", "VIVAVOCE_MIND_KEY_FILE"
+SPOKEN = "You are heard, not read: answer in one to three short sentences, without lists, headings, Markdown or emoji."
+_APOLOGY = "Sorry, I cannot think of an answer just now."
+_POLL_SECONDS = 0.1
+_ATTEMPTS = 2
+_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Answers after which a second attempt is worth it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointConfig:
+    """Where the mind is, what it is called there, and how long it is waited for."""
+
+    url: str
+    """Up to and with ``/v1``."""
+    model: str
+    key: str = ""
+    patience_seconds: float = 30.0
+    """For the connection, for the first piece, and between two pieces."""
+
+    def __repr__(self) -> str:
+        """Without the key."""
+        return f"EndpointConfig({self.url}#{self.model})"
+
+
+def endpoint_of(place: str, patience_seconds: float = 30.0) -> EndpointConfig:
+    """``http://HOST/v1#MODEL``; unnamed, the endpoint's only model. Raises ConfigError for what is no such place."""
+    url, _, model = place.partition("#")
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError(f"{place} is no address of a mind; wanted http://HOST:PORT/v1#MODEL")
+    config = EndpointConfig(url=url.rstrip("/"), model=model, key=_key(), patience_seconds=patience_seconds)
+    if model:
+        return config
+    try:
+        with urllib.request.urlopen(_request(config, "models"), timeout=patience_seconds) as answer:
+            known = [str(entry["id"]) for entry in json.loads(answer.read())["data"]]
+    except (OSError, HTTPException, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{url} does not say which models it has ({_why(error)}); give one: {url}#MODEL") from error
+    if len(known) != 1:
+        raise ConfigError(f"{url} has {len(known)} models ({', '.join(known[:8])}); give one: {url}#MODEL")
+    return EndpointConfig(url=config.url, model=known[0], key=config.key, patience_seconds=patience_seconds)
+
+
+def _key() -> str:
+    """The key from the environment, or from the file that it names."""
+    path = os.environ.get(KEY_FILE)
+    if not path:
+        return os.environ.get(KEY, "")
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the key file {path} ({KEY_FILE}) cannot be read: {_why(error)}") from error
+
+
+def _why(error: BaseException) -> str:
+    return str(getattr(error, "reason", None) or error or type(error).__name__)
+
+
+def _request(config: EndpointConfig, path: str, body: Any = None) -> urllib.request.Request:
+    headers = {"User-Agent": "vivavoce", "Content-Type": "application/json"}
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"{config.url}/{path}", data=data, headers=headers)
+    if config.key:
+        request.add_unredirected_header("Authorization", f"Bearer {config.key}")
+    return request
+
+
+def messages_of(context: Context) -> list[dict[str, Any]]:
+    """The conversation in the form of chat completions.
+
+    A reply and its calls are one message, results stand right behind their calls whenever they came, as servers want
+    it; a call without a result gets one that says so.
+    """
+    results = {entry.call: entry.output for entry in context.entries if entry.kind == "result"}
+    told = {"role": "system", "content": "\n\n".join(text for text in (context.instructions, SPOKEN) if text)}
+    messages = [told]
+    owed: list[dict[str, Any]] = []
+    for entry in context.entries:
+        if entry.kind == "result":  # what is said after it follows it
+            messages, owed = messages + owed, []
+            continue
+        if entry.role != "assistant":
+            messages += owed
+            owed = []
+            if entry.text:
+                messages.append({"role": entry.role, "content": entry.text})
+            continue
+        if entry.kind == "message" and not entry.text:
+            continue
+        if messages[-1]["role"] != "assistant":
+            messages.append({"role": "assistant", "content": ""})
+        _extend(messages[-1], entry)
+        if entry.kind == "call":
+            output = results.get(entry.call, "(no result yet)")
+            owed.append({"role": "tool", "tool_call_id": entry.call, "content": output})
+    return messages + owed
+
+
+def _extend(message: dict[str, Any], entry: Entry) -> None:
+    if entry.kind == "call":
+        called = {"name": entry.name, "arguments": entry.arguments}
+        message.setdefault("tool_calls", []).append({"id": entry.call, "type": "function", "function": called})
+    else:
+        text = f"{entry.text} [interrupted]" if entry.status == "incomplete" and entry.text else entry.text
+        message["content"] = f"{message['content']} {text}".strip()
+
+
+def _calls(message: dict[str, Any]) -> bool:
+    return bool(message.get("tool_calls"))
+
+
+class EndpointMind:
+    """Thinking for the runtime by asking an endpoint."""
+
+    tools = ()
+    """It was taught none; a session declares its own."""
+
+    def __init__(self, config: EndpointConfig) -> None:
+        """Connects when there is something to answer."""
+        self.config = config
+
+    def respond(self, context: Context) -> Iterator[Thought]:
+        """Text as it is written, then calls; an empty `Say` now and then, where one may stop listening.
+
+        When the endpoint fails an apology is said, and `Trouble` says why.
+        """
+        said = False
+        try:
+            for piece in self._answer(context):
+                said = said or isinstance(piece, Call) or bool(piece.text.strip())
+                yield piece
+            if not said:
+                raise MindError(f"{self.config.model} at {self.config.url} gave an empty answer")
+        except MindError as error:
+            yield Say(f" {_APOLOGY}" if said else _APOLOGY)
+            yield Trouble(str(error))
+
+    def _answer(self, context: Context) -> Iterator[Say | Call]:
+        lines = self._lines(self._body(context))
+        calls: dict[int, dict[str, str]] = {}
+        text = _Thoughtless()
+        for line in lines:
+            if line is None:
+                yield Say("")
+                continue
+            data = self._delta(line)
+            if data is None:
+                break
+            if fresh := text.more(str(data.get("content") or "")):
+                yield Say(fresh)
+            for called in data.get("tool_calls") or ():
+                call = calls.setdefault(int(called.get("index", len(calls))), {"name": "", "arguments": ""})
+                function = called.get("function") or {}
+                call["name"] += function.get("name") or ""
+                call["arguments"] += function.get("arguments") or ""
+        if rest := text.rest():
+            yield Say(rest)
+        for call in calls.values():
+            yield self._called(call, context)
+
+    def _called(self, call: dict[str, str], context: Context) -> Call:
+        where = f"{self.config.model} called {call['name'] or 'a tool without a name'}"
+        if call["name"] not in {tool.name for tool in context.tools}:
+            raise MindError(f"{where}, which was not offered to it")
+        try:
+            arguments = json.loads(call["arguments"] or "{}")
+        except ValueError as error:
+            raise MindError(f"{where} with arguments that are no JSON") from error
+        if not isinstance(arguments, dict):
+            raise MindError(f"{where} with arguments that are no object")
+        return Call(call["name"], json.dumps(arguments, ensure_ascii=False))
+
+    def _body(self, context: Context) -> dict[str, Any]:
+        body: dict[str, Any] = {"model": self.config.model, "messages": messages_of(context), "stream": True}
+        if context.tools and context.tool_choice != "none":
+            body["tools"] = [
+                {
+                    "type": "function",
+                    "function": {"name": t.name, "description": t.description, "parameters": t.parameters},
+                }
+                for t in context.tools
+            ]
+            named = context.tool_choice not in ("auto", "required")
+            choice: Any = (
+                {"type": "function", "function": {"name": context.tool_choice}} if named else context.tool_choice
+            )
+            body["tool_choice"] = choice
+        return body
+
+    def _delta(self, line: str) -> dict[str, Any] | None:
+        """What a line of the stream adds; None when it was the last."""
+        if line == "[DONE]":
+            return None
+        try:
+            data = json.loads(line)
+            if "error" in data:
+                raise MindError(f"{self.config.url} broke off: {str(data['error'])[:200]}")
+            choices = data["choices"]
+            return (choices[0].get("delta") or {}) if choices else {}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise MindError(f"{self.config.url} sent something that is no chat completion: {line[:80]!r}") from error
+
+    def _lines(self, body: dict[str, Any]) -> Iterator[str | None]:
+        """The data of the stream's events; None every tenth of a second in which nothing comes.
+
+        The connection is read on a thread of its own, as only so its silence can be interrupted.
+        """
+        box: SimpleQueue[str | BaseException | None] = SimpleQueue()
+        reader = _Reader(self.config, body, box)
+        Thread(target=reader.run, name="vivavoce-endpoint", daemon=True).start()
+        waited = time.monotonic()
+        try:
+            while True:
+                try:
+                    came = box.get(timeout=_POLL_SECONDS)
+                except Empty:
+                    if time.monotonic() - waited > self.config.patience_seconds * _ATTEMPTS:
+                        raise MindError(
+                            f"{self.config.url} has said nothing for {self.config.patience_seconds:.0f} s"
+                        ) from None
+                    yield None
+                    continue
+                waited = time.monotonic()
+                if came is None:
+                    raise MindError(f"{self.config.url} broke off in the middle of an answer")
+                if isinstance(came, BaseException):
+                    raise came
+                yield came
+        finally:
+            reader.stop()
+
+
+class _Reader:
+    """Reads one streamed answer into a queue: the events' data, then None, or an error."""
+
+    def __init__(
+        self, config: EndpointConfig, body: dict[str, Any], box: SimpleQueue[str | BaseException | None]
+    ) -> None:
+        self._config, self._body, self._box = config, body, box
+        self._stopped = False
+        self._answer: Any = None
+
+    def stop(self) -> None:
+        """Closes the connection."""
+        self._stopped = True
+        if self._answer is not None:
+            self._answer.close()
+
+    def run(self) -> None:
+        """Asks, once more if that was refused for the moment and nothing was said yet."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                request = _request(self._config, "chat/completions", self._body)
+                with urllib.request.urlopen(request, timeout=self._config.patience_seconds) as self._answer:
+                    if self._stopped:
+                        return
+                    for line in self._answer:
+                        if line.startswith(b"data:"):
+                            self._box.put(line[5:].decode(errors="replace").strip())
+                self._box.put(None)
+                return
+            except urllib.error.HTTPError as error:
+                if error.code in _PASSING and attempt + 1 < _ATTEMPTS and not self._stopped:
+                    time.sleep(0.3)
+                    continue
+                self._box.put(self._refused(error))
+                return
+            except (OSError, HTTPException, ValueError, AttributeError) as error:
+                if self._stopped:
+                    return
+                if self._answer is None and attempt + 1 < _ATTEMPTS:
+                    time.sleep(0.3)
+                    continue
+                what = "is not reached" if self._answer is None else "broke off in the middle of an answer"
+                self._box.put(MindError(f"{self._config.url} {what} ({_why(error)})"))
+                return
+
+    def _refused(self, error: urllib.error.HTTPError) -> MindError:
+        try:
+            said = json.loads(error.read(10_000))
+            why = said["error"]["message"] if isinstance(said["error"], dict) else said["error"]
+        except (OSError, ValueError, KeyError, TypeError):
+            why = error.reason
+        advice = f"; set {KEY}" if error.code in (401, 403) else ""
+        return MindError(f"{self._config.url} refused ({error.code}: {str(why)[:200]}){advice}")
+
+
+class _Thoughtless:
+    """Text without what models write between ``<think>`` and ``</think>``, given out up to the last whole word."""
+
+    _BEGIN, _END = "<think>", "</think>"
+
+    def __init__(self) -> None:
+        self._waiting = ""
+        self._thinks = False
+        self._begun = False
+
+    def more(self, text: str) -> str:
+        """What can be said now."""
+        self._waiting += text
+        given = ""
+        while True:
+            mark = self._END if self._thinks else self._BEGIN
+            before, found, after = self._waiting.partition(mark)
+            if not found:
+                break
+            given += "" if self._thinks else before
+            self._waiting, self._thinks = after, not self._thinks
+        if self._thinks:
+            self._waiting = self._waiting[-len(self._END) :]
+            return self._trimmed(given)
+        cut = max(self._waiting.rfind(" "), self._waiting.rfind("\n")) + 1
+        given += self._waiting[:cut]
+        self._waiting = self._waiting[cut:]
+        return self._trimmed(given)
+
+    def rest(self) -> str:
+        """The last word."""
+        rest, self._waiting = "" if self._thinks else self._waiting, ""
+        return self._trimmed(rest)
+
+    def _trimmed(self, text: str) -> str:
+        text = text if self._begun else text.lstrip()
+        self._begun = self._begun or bool(text)
+        return text
