@@ -1,6 +1,7 @@
 """One answer in the making: thoughts come in, entries, text and sound go out, and at any moment it can be cut."""
 
 import logging
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
@@ -366,23 +367,26 @@ class Reply:
         if why != "completed":
             self.mouth.stop()
         if self._message is not None:
-            whole = why == "completed"
-            self._done(
-                self._place_of_message,
-                replace(
-                    self._message,
-                    text="".join(self._text),
-                    audio=np.concatenate(self._sound) if self._sound else None,
-                    samples=self.samples,
-                    words=tuple(self._words),
-                    status="completed" if whole else "incomplete",
-                ),
-            )
+            self._done(self._place_of_message, self._made(self._message, whole=why == "completed"))
         if why == "completed":
             for call in self._calls:
                 self._call(call)
         ended = TurnEnded(self.turn, why, self.samples if heard is None else heard, self.usage, error or self.error)
         self._do(lambda: self._emit_now(ended))
+
+    def _made(self, message: Entry, whole: bool) -> Entry:
+        """The message as far as it was made; what was thought and never became sound is no part of it."""
+        made = replace(
+            message,
+            text="".join(self._text),
+            audio=np.concatenate(self._sound) if self._sound else None,
+            samples=self.samples,
+            words=tuple(self._words),
+            status="completed" if whole else "incomplete",
+        )
+        if whole or not message.spoken:
+            return made
+        return replace(made, words=(*made.words, Word("", sys.maxsize, sys.maxsize))).cut(self.samples)
 
     def drop(self) -> None:
         """It was only prepared and is not wanted."""
