@@ -11,6 +11,7 @@ import httpx
 import numpy as np
 import pytest
 import websockets
+from live_server import serving
 from openai.types.realtime import (
     RealtimeServerEvent,
     RealtimeSessionCreateRequest,
@@ -18,7 +19,8 @@ from openai.types.realtime import (
 )
 from pydantic import BaseModel, TypeAdapter
 
-from vivavoce.runtime.fake import silence, utter
+from vivavoce.runtime.fake import fake_model, silence, utter
+from vivavoce.runtime.model import Say
 from vivavoce.server.names import VOICES
 from vivavoce.server.sound_files import whole_file
 
@@ -241,3 +243,56 @@ async def test_voices_are_listed_as_open_webui_reads_them(address):
     assert all(set(voice) == {"id", "name"} for voice in answer["voices"])
     assert [voice["id"] for voice in answer["voices"]] == [*VOICES, *(voice["id"] for voice in answer["data"])]
     assert answer["voices"][-1]["name"] == "dwarf" and not unset(answer)
+
+
+async def test_events_take_effect_in_their_order(address):
+    async with raw(address) as live:
+        await live.send("conversation.item.create", item=message("hello"))
+        await live.send("response.create")
+        await live.send("session.update", session={"output_modalities": ["text"], "instructions": "new"})
+        await live.send("response.create", response={"conversation": "none", "instructions": "own"})
+        await live.until("response.done")
+        await live.until("response.done")
+        made = [e["response"]["output_modalities"] for e in live.seen if e["type"] == "response.created"]
+        assert made == [["audio"], ["text"]]
+        order = [e["type"] for e in live.seen if e["type"] in ("response.created", "session.updated")]
+        assert order == ["response.created", "session.updated", "response.created"]
+        # what is cancelled at once begins and ends, and nobody is told that there was nothing to cancel
+        before = len(live.seen)
+        story = {"output_modalities": ["audio"], "input": [message("word " * 500)]}
+        await live.send("response.create", response=story)
+        await live.send("response.cancel")
+        done = (await live.until("response.done"))["response"]
+        assert (done["status"], done["status_details"]["reason"]) == ("cancelled", "client_cancelled")
+        assert not [e for e in live.seen[before:] if e["type"] == "error"]
+
+
+async def test_formats_change_with_the_update_that_changes_them(address):
+    async with raw(address) as live:
+        for name in ("audio/pcmu", "audio/pcm"):
+            await live.send("response.create", response={"input": [message("hello")]})
+            audio = {"output": {"format": {"type": name}}}
+            await live.send("session.update", session={"audio": audio})
+            done = (await live.until("response.done"))["response"]
+            before = {"audio/pcmu": "audio/pcm", "audio/pcm": "audio/pcmu"}[name]
+            assert done["audio"]["output"]["format"]["type"] == before
+
+
+async def test_instructions_reach_the_mind():
+    def say(context):
+        yield Say(context.instructions or "none")
+
+    with serving(model=fake_model(say)) as address:
+        async with raw(address) as live:
+            said = []
+            session = {"output_modalities": ["text"], "instructions": "be brief"}
+            await live.send("session.update", session=session)
+            for response in ({}, {"instructions": "greet"}, {"conversation": "none", "instructions": "sum up"}):
+                await live.send("response.create", response=response)
+                said.append((await live.until("response.done"))["response"]["output"][0]["content"][0]["text"])
+            assert said == ["be brief", "greet", "sum up"]
+        async with httpx.AsyncClient(base_url=address, timeout=60) as http:
+            roles = [{"role": role, "content": role} for role in ("system", "developer", "user")]
+            body = {"model": "gpt-audio", "messages": roles}
+            answer = (await http.post("/v1/chat/completions", json=body)).json()
+            assert answer["choices"][0]["message"]["content"] == "system\ndeveloper"

@@ -595,7 +595,7 @@ class Conversation:
 
     def think(self) -> bool:
         """Takes what the mind has come up with and what was heard as a whole; says whether there was anything."""
-        fresh = self._heard_whole() | self._heard_recordings()
+        fresh = self._heard_whole() | self._heard_recordings() | self._next_reply()
         for reply in self._replies:
             if not reply.ended:
                 try:
@@ -633,11 +633,17 @@ class Conversation:
         self._reply = None
         self._next_reply()
 
-    def _next_reply(self) -> None:
-        """Begins the replies that waited, as far as there is room."""
+    def _next_reply(self) -> bool:
+        """Begins the replies that waited, as far as there is room; says whether there was some for any.
+
+        Tried at every step too: a mouth may have been given back by another conversation.
+        """
+        begun = False
         for waiting in list(self._waiting):
             if self._begins(*waiting):
                 self._waiting.remove(waiting)
+                begun = True
+        return begun
 
     def _begins(self, options: ReplyOptions, config: SessionConfig) -> bool:
         """Begins a reply unless it has to wait: for the reply before it, or for a mouth of its own."""
