@@ -119,6 +119,7 @@ def test_conversations_on_other_rows_change_nothing(mine, others):
     assert said(1, []) == said(4, others)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=8), st.integers(0, 200_000))
 def test_text_and_sound_are_cut_at_the_same_moment(lengths, at):
     words, place = [], 0
@@ -141,6 +142,7 @@ def test_text_and_sound_are_cut_at_the_same_moment(lengths, at):
     assert cut.cut(at).text == cut.text
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1), st.floats(0, 1), st.sampled_from(["low", "medium", "high", "auto"]))
 def test_the_surer_the_shorter_the_wait(one, other, eagerness):
     less, more = sorted((one, other))
@@ -174,6 +176,7 @@ def talked(machine: turns.Turns, chances: list[float], now: int = 0, aside: floa
     return done
 
 
+@settings(deadline=None)
 @given(st.integers(0, 60), st.sampled_from(["server_vad", "semantic_vad"]), st.booleans())
 def test_only_an_answer_to_speech_that_has_hardly_begun_is_withdrawn(frames, kind, asked):
     machine = turns.Turns(TurnConfig(kind=kind))
@@ -189,6 +192,7 @@ def test_only_an_answer_to_speech_that_has_hardly_begun_is_withdrawn(frames, kin
     assert isinstance(dropped[0], turns.Withdraw) == (early and asked and kind == "semantic_vad")
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.floats(0, 1), st.integers(0, 3))
 def test_whoever_pauses_us_stops_us_or_lets_us_go_on(voiced, aside, gap):
     machine = turns.Turns(TurnConfig(kind="semantic_vad"))
@@ -206,6 +210,7 @@ def test_whoever_pauses_us_stops_us_or_lets_us_go_on(voiced, aside, gap):
     assert voiced * FRAME < turns.LONGEST_HUM
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.5, 1), min_size=1, max_size=60))
 def test_our_own_echo_neither_pauses_nor_stops_us(chances):
     machine = turns.Turns(TurnConfig(kind="semantic_vad"))
