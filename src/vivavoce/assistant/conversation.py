@@ -64,12 +64,12 @@ class Conversation:
                     "answered; cut it, or use transcribe for long recordings"
                 )
             heard, ended = yield from self._listen(question, live)
-            turn.transcript, turn.words = heard.transcript, heard.words
+            turn.transcript, turn.words, turn.speech = heard.transcript, heard.words, heard.speech
             entry = Entry(
                 id=f"user_{number}", text=heard.transcript, spoken=True, audio=(question * 32767).astype(np.int16),
                 samples=len(question), words=heard.words,
             )  # fmt: skip
-        yield Understood(Transcript(turn.transcript, turn.words))
+        yield Understood(Transcript(turn.transcript, turn.words, turn.speech))
         self.entries.append(entry)
         yield from self._answer(turn, speaking, speak, ended)
 
@@ -89,8 +89,7 @@ class Conversation:
                 shown = text
                 yield Partial(text)
         ended = time.perf_counter()
-        heard = ears.finish(state, 0)
-        return Transcript(" ".join(word.text for word in heard.words), heard.words), ended
+        return Transcript.of(ears.finish(state, 0).until(len(question))), ended
 
     def _answer(self, turn: Turn, voice: Voice, speak: bool, ended: float) -> Iterator[Happening]:
         mouth = self.model.speaking

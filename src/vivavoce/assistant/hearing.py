@@ -2,6 +2,7 @@
 
 While somebody speaks, the listener runs on chunks and the search keeps the words so far. When the turn seems over, all
 of it is heard once more with every frame in view of every other; that takes tens of milliseconds and is what counts.
+Either way the search sees only what the gate takes for speech.
 """
 
 import math
@@ -18,13 +19,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vivavoce.assistant.ending import done, fall
+from vivavoce.assistant.gate import Following, Gate, Voice, silenced
 from vivavoce.audio.polyphase import Rational, RationalConfig, RationalState
 from vivavoce.core.streaming import State
 from vivavoce.generate.search import HeardWord, Search, SearchConfig, SearchState
 from vivavoce.models.listener import Heard as Posteriors
 from vivavoce.models.listener import Listener, ListenerState, pool
 from vivavoce.models.words import Model, Tree, Words
-from vivavoce.runtime.model import RATE, Heard, Word
+from vivavoce.runtime.model import RATE, Heard, Word, within
 
 _TICK = RATE // 50
 """Samples of the conversation's clock per distribution of the listener."""
@@ -53,6 +55,7 @@ class Turn:
     waiting: list[Tensor] = field(default_factory=list)
     sound: list[Tensor] = field(default_factory=list)
     heard: Heard = Heard()
+    voice: Following = field(default_factory=Following)
 
 
 @dataclass
@@ -72,6 +75,16 @@ class HearingState(State):
                 self.turns[index] = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Sound:
+    """A whole sound as the listener hears it, and its length in samples of the conversation's clock."""
+
+    ctc: Float[np.ndarray, "T V"]
+    features: Float[Tensor, "1 U D"]
+    voice: Voice | None
+    samples: int
+
+
 class Ears:
     """Hearing for the runtime, from the parts ``listener`` and ``words``."""
 
@@ -81,8 +94,11 @@ class Ears:
         words: Words,
         search: SearchConfig | None = None,
         thorough: SearchConfig | None = None,
+        *,
+        gated: bool = True,
     ) -> None:
         """``search`` follows what is being said; ``thorough`` hears a turn as a whole. Both are shared by all rows.
+        Without ``gated`` every sound is searched for words, whether or not anybody speaks.
 
         A turn whose words prove familiar is heard again with more trust in the word model.
         """
@@ -93,6 +109,7 @@ class Ears:
         self.thorough: Search = (thorough or _THOROUGH).build(self.model, tree)
         self.familiar: Search = _FAMILIAR.build(self.model, tree)
         self.resample: Rational = RationalConfig(rate=RATE).build()
+        self.gate = Gate(listener, listener.config.speech if gated else None)
         self._chunk = listener.timing.hop
 
     def init_state(self, rows: int) -> HearingState:
@@ -128,11 +145,17 @@ class Ears:
         past = state.listener.rows(chosen)
         heard = self.listener.step(torch.cat([wave[:, :length] for wave in waiting]), past)
         state.listener.put(chosen, past)
-        for turn, wave, scores in zip(turns, waiting, heard.ctc.numpy(), strict=True):
+        for place, (turn, wave, scores) in enumerate(zip(turns, waiting, heard.ctc.numpy(), strict=True)):
             turn.waiting = [wave[:, length:]]
+            chance = 1.0
+            if heard.speech is not None and self.gate.config is not None:
+                voice = heard.speech[place].numpy()
+                if not turn.voice.more(voice, self.gate.config):
+                    scores = silenced(scores, np.zeros(len(voice), bool))
+                chance = turn.voice.chance(self.gate.config)
             self.search.advance(scores, turn.search)
             words = _timed(self.search.best(turn.search, final=False)[0])
-            turn.heard = Heard(words, self._done(words))
+            turn.heard = Heard(words, self._done(words), speech=chance)
 
     @torch.inference_mode()
     def precede(self, state: HearingState, row: int, pcm: Float32[np.ndarray, " N"]) -> None:
@@ -154,37 +177,50 @@ class Ears:
         return partial(self.whole, wave)
 
     def whole(self, wave: Float[Tensor, "1 N"]) -> Heard:
-        """Words of a whole turn, 16 kHz, whether it is over, and if it is short, whether it is meant for us."""
-        heard, rate = self._heard(wave), self.listener.config.mel.sample_rate
-        words = self._searched(heard)
+        """Words of a whole turn, 16 kHz, whether it is over, whether anybody speaks, and if it is short, whether it is
+        meant for us."""
+        sound, rate = self._sound(wave), self.listener.config.mel.sample_rate
+        words = self._searched(sound)
         fallen = fall(wave[0], rate) if words else 0.0
         short = wave.shape[1] <= _SHORT_SECONDS * rate
-        return Heard(self.weighed(words), self._done(words, fallen), self._aside(heard[0]) if short else 0.0)
+        speech = 1.0 if sound.voice is None else sound.voice.chance()
+        aside = self._aside(sound.features) if short else 0.0
+        return Heard(self.weighed(words), self._done(words, fallen), aside, speech)
 
     def found(self, wave: Float[Tensor, "1 N"]) -> tuple[Word, ...]:
         """Words of a whole turn, 16 kHz, with how well each fits the sound.
 
         Long turns are heard in windows that the trunk can take.
         """
-        return self._searched(self._heard(wave))
+        return self._searched(self._sound(wave))
 
     @torch.inference_mode()
-    def _heard(self, wave: Float[Tensor, "1 N"]) -> list[Posteriors]:
-        longest = _LONGEST_SECONDS * self.listener.config.mel.sample_rate
-        return [self.posteriors(piece) for piece in wave.split(longest, dim=1)]
+    def _sound(self, wave: Float[Tensor, "1 N"]) -> "_Sound":
+        rate = self.listener.config.mel.sample_rate
+        *first, last = wave.split(_LONGEST_SECONDS * rate, dim=1)
+        heard = [*(self.listener.listen(piece, chunk=0) for piece in first), self.posteriors(last)]
+        speech = None if heard[0].speech is None else torch.cat([p.speech for p in heard if p.speech is not None], 1)
+        ctc, features = torch.cat([p.ctc for p in heard], 1), torch.cat([p.features for p in heard], 1)
+        voice = None if speech is None else self.gate.of(speech[0].numpy())
+        return _Sound(ctc[0].numpy(), features, voice, wave.shape[1] * RATE // rate)
 
-    def _searched(self, heard: Sequence[Posteriors]) -> tuple[Word, ...]:
-        frames = np.concatenate([piece.ctc[0].numpy() for piece in heard])
+    def _searched(self, sound: "_Sound") -> tuple[Word, ...]:
+        frames, voice = sound.ctc, sound.voice
+        if voice is not None:
+            spoken = voice.spoken
+            if not spoken.any():
+                return ()
+            frames = silenced(frames, spoken)
         words = _words(self.thorough, frames)
         if words and self.likely(words) > _FAMILIAR_NATS:
             words = _words(self.familiar, frames)
-        return words
+        return within(words, sound.samples)
 
     @torch.inference_mode()
-    def _aside(self, heard: Posteriors) -> float | None:
+    def _aside(self, features: Float[Tensor, "1 U D"]) -> float | None:
         """How likely a short sound is a sign of listening or a cough; None where the listener has no head for that."""
         head = self.listener.aside
-        return None if head is None else float(head(pool(heard.features)).sigmoid())
+        return None if head is None else float(head(pool(features)).sigmoid())
 
     def weighed(self, words: Sequence[Word]) -> tuple[Word, ...]:
         """The words of a turn, less sure where they are no likely sentence: the best fit to any speech fits well."""
@@ -198,7 +234,7 @@ class Ears:
         return self.model.sentence([word.text for word in words]) / (len(words) + 1)
 
     def posteriors(self, wave: Float[Tensor, "1 N"]) -> Posteriors:
-        """What the listener makes of a whole sound, with half a second of silence after it."""
+        """What the listener makes of a whole sound, with a quarter of a second of silence after it."""
         return self.listener.listen(F.pad(wave, (0, self.listener.config.mel.sample_rate // 4)), chunk=0)
 
     def _done(self, words: Sequence[Word], fallen: float = 0.0) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from copy import copy
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -110,6 +111,12 @@ class Model:
         """Sound to words."""
         return Ears(self.listener, load_part(self.folder, "words"))
 
+    def ungated(self) -> "Model":
+        """The same model that takes every sound for speech; to measure with."""
+        other = copy(self)
+        other.__dict__["ears"] = Ears(self.listener, load_part(self.folder, "words"), gated=False)
+        return other
+
     @cached_property
     def mind(self) -> Clerk | EndpointMind:
         """Words to calls and replies."""
@@ -159,7 +166,7 @@ class Model:
 
         sound = torch.from_numpy(sound_of(recording))[None]
         heard = self.ears.whole(resample(sound, RATE, self.listener.config.mel.sample_rate))
-        return Transcript(" ".join(word.text for word in heard.words), heard.words)
+        return Transcript.of(heard.until(sound.shape[1]))
 
     def ask(
         self,

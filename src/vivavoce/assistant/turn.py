@@ -5,31 +5,40 @@ from typing import Any
 
 import numpy as np
 
-from vivavoce.runtime.model import RATE, Word
+from vivavoce.runtime.model import RATE, Heard, Word
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """Words that were heard, with times in samples at 24 kHz."""
+    """Words that were heard, with times in samples at 24 kHz, and how likely it is that anybody spoke."""
 
     transcript: str
     words: tuple[Word, ...] = ()
+    speech: float = 1.0
+
+    @staticmethod
+    def of(heard: Heard) -> "Transcript":
+        """What was heard, as text."""
+        return Transcript(" ".join(word.text for word in heard.words), heard.words, heard.speech)
 
     def json(self) -> dict[str, Any]:
         """As plain values; times in seconds."""
-        return {"transcript": self.transcript, "words": [timed(word) for word in self.words]}
+        words = [timed(word) for word in self.words]
+        return {"transcript": self.transcript, "words": words, "no_speech_prob": round(1 - self.speech, 4)}
 
 
 @dataclass(slots=True, kw_only=True)
 class Turn:
     """A question and its answer: what was heard, what was called, said and spoken, and how long it took.
 
-    ``audio`` is Float[N] at 24 kHz. ``first_audio_ms`` counts from the last sample of the question to the first sample
-    of the answer that is not silent; ``rtf`` is compute per second of answer.
+    ``speech`` is how likely it is that anybody spoke. ``audio`` is Float[N] at 24 kHz. ``first_audio_ms`` counts from
+    the last sample of the question to the first sample of the answer that is not silent; ``rtf`` is compute per second
+    of answer.
     """
 
     transcript: str = ""
     words: tuple[Word, ...] = ()
+    speech: float = 1.0
     reply: str = ""
     reply_words: tuple[Word, ...] = ()
     calls: list[dict[str, Any]] = field(default_factory=list)
@@ -43,6 +52,7 @@ class Turn:
         return {
             "transcript": self.transcript,
             "words": [timed(word) for word in self.words],
+            "no_speech_prob": round(1 - self.speech, 4),
             "reply": self.reply,
             "calls": self.calls,
             "first_audio_ms": None if self.first_audio_ms is None else round(self.first_audio_ms, 1),

@@ -17,6 +17,10 @@ def mini(
             envvar="VIVAVOCE_SPEECH", help="Recordings of people with a manifest.jsonl, for the rows that need them."
         ),
     ] = None,
+    noise: Annotated[
+        Path | None,
+        typer.Option(envvar="VIVAVOCE_NOISE", help="Recordings of places where nobody speaks, beside those made here."),
+    ] = None,
     only: Annotated[str, typer.Option(help="Parts to measure, comma-separated; all if left out.")] = "",
     orders: Annotated[int, typer.Option(min=1, help="Spoken orders per engine and noise level.")] = 100,
     seed: Annotated[int, typer.Option(help="Of the sentences, voices and noises.")] = 0,
@@ -39,9 +43,9 @@ def mini(
     suite = suites.MiniSuite(orders=orders, seed=seed, parts=parts)
     load = partial(vivavoce.load, model) if model else vivavoce.load
     if jobs > 1:
-        report = suites.run_apart(load, suite, speech, jobs)
+        report = suites.run_apart(load, suite, speech, jobs, noise)
     else:
-        report = suites.run(load(), suite, speech, say=lambda line: typer.echo(line, err=True))
+        report = suites.run(load(), suite, speech, lambda line: typer.echo(line, err=True), noise)
     report.write(out, add=add)
     typer.echo(formats.dumps(report.json()) if json else report.text())
     typer.echo(f"written to {out}", err=True)

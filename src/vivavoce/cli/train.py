@@ -104,6 +104,26 @@ def asides(
 
 
 @app.command()
+def gate(
+    speech: _Speech,
+    noises: Annotated[
+        Path | None,
+        typer.Option(
+            "--noise", envvar="VIVAVOCE_NOISE", help="Recordings of places where nobody speaks, with a manifest."
+        ),
+    ] = None,
+    start: Annotated[Path, typer.Option("--from", help="The folder with the listener.")] = Path("runs/listener"),
+    out: _Out = Path("runs/gate"),
+    changes: _Set = None,
+) -> None:
+    """The listener's head that tells speech from all other sound; the rest stays as it is."""
+    from vivavoce.recipes.gate import GateRun, make
+
+    make(_edited(GateRun(), changes), speech, start, out, noises=noises, say=typer.echo)
+    typer.echo(f"wrote {out / 'listener.json'}")
+
+
+@app.command()
 def words(speech: _MoreSpeech = None, out: _Out = Path("runs/words"), changes: _Set = None) -> None:
     """What words there are and what follows what; counted, not trained."""
     from vivavoce.recipes.words import WordsRun, export, make, transcripts_of

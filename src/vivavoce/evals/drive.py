@@ -41,6 +41,10 @@ class Assistant(Protocol):
         """The words of a recording."""
         ...
 
+    def ungated(self) -> Any:
+        """The same model that takes every sound for speech."""
+        ...
+
 
 def asked(model: Assistant, wave: Float[Tensor, " N"], sample_rate: int) -> Any:
     """The turn that answers a recording, without speaking the answer."""

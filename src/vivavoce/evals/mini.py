@@ -19,7 +19,7 @@ from vivavoce.assistant.hearing import Ears
 from vivavoce.audio.files import write_audio
 from vivavoce.audio.resample import resample
 from vivavoce.core.streams import sound
-from vivavoce.evals import coding, intervals, listening, speaking, speed, words
+from vivavoce.evals import coding, gate, intervals, listening, speaking, speed, words
 from vivavoce.evals.drive import Assistant
 from vivavoce.evals.listening import Clip, Say
 from vivavoce.evals.people import measured_on, taught_from
@@ -30,7 +30,7 @@ from vivavoce.text.normalise import normalise
 from vivavoce.text.phones import PHONES
 from vivavoce.text.pronounce import pronunciations
 
-PARTS = ("orders", "calls", "people", "replies", "described", "clones", "codec", "speed")
+PARTS = ("orders", "calls", "noise", "people", "replies", "described", "clones", "codec", "speed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,18 +41,27 @@ class MiniSuite:
     replies: int = 100
     described: int = 10
     people: int = 60
+    noises: int = 500
     timed: int = 10
     seed: int = 0
     parts: tuple[str, ...] = PARTS
 
 
-def run(model: Assistant, suite: MiniSuite, speech: Path | None = None, say: Say = print) -> Report:
-    """Measures the parts that are asked for; what needs recordings that were not given reads "not measured"."""
+def run(
+    model: Assistant, suite: MiniSuite, speech: Path | None = None, say: Say = print, noises: Path | None = None
+) -> Report:
+    """Measures the parts that are asked for; what needs recordings that were not given reads "not measured".
+
+    ``speech`` and ``noises`` are folders of recordings of people and of places where nobody speaks.
+    """
     people = measured_on(speech) if speech else []
     taught = taught_from(speech) if speech and "clones" in suite.parts else []
     made: dict[str, Callable[[], Table]] = {
         "orders": lambda: listening.order_table(model, suite.orders, suite.seed, say),
         "calls": lambda: listening.false_call_table(model, suite.seed, say),
+        "noise": lambda: gate.gate_table(
+            model, model.ungated(), people, noises, (suite.noises, suite.orders, suite.people), suite.seed, say
+        ),
         "people": lambda: _people(model, people, suite.people, say),
         "replies": lambda: speaking.reply_table(model, people, suite.replies, suite.seed, say),
         "described": lambda: speaking.described_table(model, suite.described, suite.seed, say),
@@ -64,18 +73,23 @@ def run(model: Assistant, suite: MiniSuite, speech: Path | None = None, say: Say
     return Report("mini", about, [made[part]() for part in suite.parts])
 
 
-def run_apart(load: Callable[[], Assistant], suite: MiniSuite, speech: Path | None, jobs: int) -> Report:
+def run_apart(
+    load: Callable[[], Assistant], suite: MiniSuite, speech: Path | None, jobs: int, noises: Path | None = None
+) -> Report:
     """`run` with ``jobs`` parts at a time, each in a process of its own; what is timed comes last and alone."""
     together = [part for part in suite.parts if part != "speed"]
-    alone = partial(_alone, load, suite, speech)
+    alone = partial(_alone, load, suite, speech, noises)
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
         found = dict(zip(together, pool.map(alone, together), strict=True))
     found |= {part: alone(part) for part in suite.parts if part not in found}
     return Report("mini", found[suite.parts[0]].about, [found[part].tables[0] for part in suite.parts])
 
 
-def _alone(load: Callable[[], Assistant], suite: MiniSuite, speech: Path | None, part: str) -> Report:
-    return run(load(), replace(suite, parts=(part,)), speech, partial(print, file=sys.stderr, flush=True))
+def _alone(
+    load: Callable[[], Assistant], suite: MiniSuite, speech: Path | None, noises: Path | None, part: str
+) -> Report:
+    say = partial(print, file=sys.stderr, flush=True)
+    return run(load(), replace(suite, parts=(part,)), speech, say, noises)
 
 
 def pronounced(text: str) -> list[str]:

@@ -27,10 +27,27 @@ SPLIT = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechConfig:
+    """The head that says where somebody speaks: its width, and how its log-odds are read.
+
+    They are averaged over ``frames`` frames. Somebody speaks where the average reaches ``begins``, and around that as
+    long as it stays above ``holds``. The probability that anybody speaks in a stretch is 1/2 where the highest average
+    is ``begins`` and rises with ``slope`` per unit. `recipes.gate` finds all these numbers.
+    """
+
+    width: int = 64
+    frames: int = 5
+    begins: float = 0.0
+    holds: float = -2.0
+    slope: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerConfig:
     """Sizes of the listener; ``symbols`` counts the phones with silence (or blank) at 0.
 
     ``aside`` is the width of the head that tells signs of listening from what is meant for us; 0: there is none.
+    ``speech`` is the head that tells speech from all other sound; None: there is none.
     """
 
     mel: LogMelConfig = MEL
@@ -39,6 +56,7 @@ class ListenerConfig:
     mean: float = -5.0
     deviation: float = 2.5
     aside: int = 0
+    speech: SpeechConfig | None = None
 
     def build(self) -> "Listener":
         """The module."""
@@ -56,12 +74,14 @@ class ListenerConfig:
 
 
 class Heard(NamedTuple):
-    """Log-probabilities on the 20 ms clock, and the trunk's frames on the 40 ms clock."""
+    """Log-probabilities on the 20 ms clock; the trunk's frames, and the log-odds that somebody speaks, on the 40 ms
+    clock."""
 
     ctc: Float[Tensor, "B T V"]
     frame: Float[Tensor, "B T V"]
     features: Float[Tensor, "B U D"]
     early: Float[Tensor, "B T V"] | None = None
+    speech: Float[Tensor, "B U"] | None = None
 
 
 @dataclass
@@ -88,6 +108,18 @@ class AsideHead(nn.Sequential):
         return super().forward(input)[:, 0]
 
 
+class SpeechHead(nn.Sequential):
+    """Log-odds that somebody speaks in a frame of the trunk, whose frames know what is around them."""
+
+    def __init__(self, dim: int, width: int) -> None:
+        """Random weights."""
+        super().__init__(nn.LayerNorm(dim), nn.Linear(dim, width), nn.GELU(), nn.Dropout(0.1), nn.Linear(width, 1))
+
+    def forward(self, input: Float[Tensor, "*B D"]) -> Float[Tensor, "*B"]:
+        """Frame by frame."""
+        return super().forward(input)[..., 0]
+
+
 def pool(features: Float[Tensor, "B U D"]) -> Float[Tensor, "B D3"]:
     """Mean, maximum and minimum over time."""
     return torch.cat((features.mean(1), features.amax(1), features.amin(1)), dim=1)
@@ -111,6 +143,7 @@ class Listener(nn.Module):
         self.frame = nn.Linear(dim, SPLIT * config.symbols)
         self.early = nn.Linear(dim, SPLIT * config.symbols)
         self.aside = AsideHead(dim, config.aside) if config.aside else None
+        self.speech = SpeechHead(dim, config.speech.width) if config.speech else None
 
     @property
     def timing(self) -> Timing:
@@ -138,7 +171,12 @@ class Listener(nn.Module):
         short = None if lengths is None else -(-lengths // 4)
         x, early = self.trunk(x, short, chunk, tap=self.config.trunk.layers // 2 - 1)
         given = self._head(self.early, early) if self.training else None
-        return Heard(self._head(self.ctc, x), self._head(self.frame, x), x, given)
+        return self._heard(x)._replace(early=given)
+
+    def _heard(self, x: Float[Tensor, "B U D"]) -> Heard:
+        """What the heads make of the trunk's frames."""
+        speech = None if self.speech is None else self.speech(x).float()
+        return Heard(self._head(self.ctc, x), self._head(self.frame, x), x, None, speech)
 
     def listen(self, wave: Float[Tensor, "B N"], chunk: int | None = 0) -> Heard:
         """Waveforms at 16 kHz, whole; by default every frame sees the whole utterance."""
@@ -165,4 +203,4 @@ class Listener(nn.Module):
         frames = self.norm(F.gelu(self.down_2(half)).transpose(1, 2))
         frames = self.trunk.step(frames, state.trunk)
         state.keep(before, active)
-        return Heard(self._head(self.ctc, frames), self._head(self.frame, frames), frames)
+        return self._heard(frames)

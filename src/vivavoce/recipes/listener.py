@@ -231,7 +231,8 @@ def train(
     task = ListenerTask(run)
     if start is not None:
         known = load_part(start, "listener").state_dict()
-        task.listener.load_state_dict({key: value for key, value in known.items() if not key.startswith("aside.")})
+        heads = ("aside.", "speech.")  # taught afterwards, by recipes of their own
+        task.listener.load_state_dict({key: value for key, value in known.items() if not key.startswith(heads)})
     matrices = [p for p in task.parameters() if p.ndim > 1]
     others = [p for p in task.parameters() if p.ndim <= 1]
     groups = [{"params": matrices, "weight_decay": run.decay}, {"params": others, "weight_decay": 0.0}]

@@ -233,7 +233,8 @@ class UserSpeech:
 
 @dataclass(frozen=True, slots=True)
 class UserText:
-    """Words of the user that will not change any more; ``final`` carries the whole text and all words."""
+    """Words of the user that will not change any more; ``final`` carries the whole text, all words, and how likely it
+    is that anybody spoke."""
 
     entry: str
     delta: str
@@ -241,6 +242,7 @@ class UserText:
     text: str = ""
     words: tuple[Word, ...] = ()
     samples: int = 0
+    speech: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,8 +147,9 @@ class _Unheard:
         """The entries, with the words of their sound."""
         found = list(self.entries)
         for place, words in self.heard.items():
-            entry, heard = self.entries[place], words.result()
+            entry = self.entries[place]
             assert isinstance(entry, Entry)
+            heard = words.result().until(entry.samples)
             text = " ".join([entry.written, *(word.text for word in heard.words)]).strip()
             found[place] = replace(entry, text=text, words=heard.words)
         return tuple(found)
@@ -445,6 +446,7 @@ class Conversation:
     def _commit_input(self, heard: Heard) -> Entry:
         entry_id = self._user_entry or self._new_id("item")
         sound = self.microphone.sound()
+        heard = heard.until(len(sound))
         text = " ".join(word.text for word in heard.words)
         entry = Entry(
             id=entry_id, text=text, spoken=True, audio=sound, samples=len(sound), words=heard.words, status="completed"
@@ -454,7 +456,7 @@ class Conversation:
         self._emit(EntryAdded(entry, previous))
         self._emit(EntryDone(entry, previous))
         rest = self._words.rest(text)
-        self._emit(UserText(entry_id, rest, True, text, heard.words, len(sound)))
+        self._emit(UserText(entry_id, rest, True, text, heard.words, len(sound), heard.speech))
         self.microphone.forget()
         self._user_entry, self._floor, self._whole = None, False, None
         self._before = entry_id
@@ -872,7 +874,7 @@ def judged(heard: Heard, whole: bool = False) -> t.Judged:
     count, aside = meant(heard.words), heard.aside
     if aside is None:
         aside = 1.0 if hums(heard.words) else 0.5 if count < 2 else 0.0
-    return t.Judged(heard.done, count, aside, whole)
+    return t.Judged(heard.done, count, aside, whole, heard.speech)
 
 
 def _nowhere(entry: Entry) -> str | None:

@@ -6,7 +6,7 @@ at once. All times are samples at 24 kHz.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -36,12 +36,14 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word and when it is said, in samples from the beginning of its turn."""
+    """A word and when it is said, in samples from the beginning of its turn; how likely it is the right one, and how
+    likely it is that somebody speaks there at all, 0 to 1."""
 
     text: str
     start: int
     end: int
     confidence: float = 1.0
+    speech: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,17 @@ class Heard:
     words: tuple[Word, ...] = ()
     done: float = 0.0
     aside: float | None = None
+    speech: float = 1.0
+    """How likely it is that anybody speaks at all."""
+
+    def until(self, samples: int) -> "Heard":
+        """The same for a turn of so many samples: no word begins or ends behind it."""
+        return replace(self, words=within(self.words, samples))
+
+
+def within(words: tuple[Word, ...], samples: int) -> tuple[Word, ...]:
+    """The words with their times inside a sound of so many samples."""
+    return tuple(replace(word, start=min(word.start, samples), end=min(word.end, samples)) for word in words)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,8 @@ that was no longer ago. The detector takes its time over an F or an S."""
 ASIDE, SURELY_ASIDE = 0.5, 0.75
 """Somebody who has fallen silent is let be from the first probability on that it was no more than a sign of listening;
 somebody who still speaks only from the second on, as few signs are that long."""
+SPOKEN = 0.5
+"""Probability of speech below which nobody spoke, whatever the activity detector took for a voice."""
 QUIET_AGAIN = 240 * MS
 SPECULATE = 120 * MS
 PREPARE = 400 * MS
@@ -88,7 +90,7 @@ class Gap:
 @dataclass(frozen=True, slots=True)
 class Judged:
     """What the model makes of the user's turn: is the speaker done, how many words mean something, how likely is it
-    no more than a sign of listening.
+    no more than a sign of listening, how likely is it that anybody speaks at all.
 
     ``whole``: it was asked for by Judge, and is as good as it gets.
     """
@@ -97,6 +99,7 @@ class Judged:
     meant: int
     aside: float = 0.5
     whole: bool = False
+    speech: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +269,7 @@ class _Talk:
     done: float = 0.0
     meant: int = 0
     aside: float = 0.5
+    speech: float = 1.0
     asked: bool = False
     """Whether Judge was said since the voice was last heard."""
     whole: bool = False
@@ -281,6 +285,11 @@ class _Talk:
     def speaks_on(self) -> bool:
         """Whether somebody still speaks who has done so for long, or who has begun again."""
         return self.silence == 0 and (self.voiced >= LONG_VOICE or self.again)
+
+    @property
+    def noise(self) -> bool:
+        """Whether it was heard as a whole and nobody spoke."""
+        return self.whole and self.speech < SPOKEN
 
     @property
     def ours(self) -> bool:
@@ -507,7 +516,7 @@ class Turns:
 
     def _decide(self, talk: _Talk) -> Iterator[Action]:
         """Time is up: stop, or go on."""
-        if not talk.ours and (talk.speaks_on or talk.aside < ASIDE):
+        if not talk.ours and not talk.noise and (talk.speaks_on or talk.aside < ASIDE):
             yield from self._take_floor(talk)
         else:
             talk.phase, talk.echoed = "tolerated", talk.ours
@@ -518,7 +527,7 @@ class Turns:
     def _judged(self, talk: _Talk, judged: Judged) -> Iterator[Action]:
         if talk.whole and not judged.whole:
             return
-        talk.done, talk.meant, talk.aside = judged.done, judged.meant, judged.aside
+        talk.done, talk.meant, talk.aside, talk.speech = judged.done, judged.meant, judged.aside, judged.speech
         tolerated = talk.phase == "tolerated" and not talk.mixed
         if tolerated and talk.meant > 1 and talk.aside < ASIDE and (judged.whole or talk.run):
             yield from self._take_floor(talk)
@@ -538,7 +547,7 @@ class Turns:
             self._talk = None
             yield SpeechStopped(now - talk.silence)
             yield CommitInput()
-            if self.config.create_response:
+            if self.config.create_response and not talk.noise:
                 self._asked = True
                 yield Reply()
         elif talk.asked:
@@ -557,12 +566,13 @@ class Turns:
     def _wait(self, talk: _Talk) -> int:
         """The silence that ends the turn, in samples."""
         if self.config.kind == "semantic_vad":
-            return wait_ms(talk.done, self.config.eagerness) * MS
+            # whoever made a noise has nothing to add to it
+            return wait_ms(1.0 if talk.noise else talk.done, self.config.eagerness) * MS
         return self.config.silence_duration_ms * MS
 
     def _prepare(self, talk: _Talk) -> Iterator[Action]:
         """An answer takes a while to think of: begins shortly before it is likely to be wanted."""
-        wanted = talk.whole and not talk.prepared and self.config.create_response
+        wanted = talk.whole and not talk.noise and not talk.prepared and self.config.create_response
         if wanted and talk.silence >= self._wait(talk) - PREPARE:
             talk.prepared = True
             yield Prepare()

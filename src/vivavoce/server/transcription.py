@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from operator import itemgetter
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -65,34 +66,49 @@ def subtitles(words: list[Word], kind: Literal["srt", "vtt"]) -> str:
     return ("WEBVTT\n\n" if kind == "vtt" else "") + "\n".join(blocks)
 
 
-def verbose(text: str, words: list[Word], samples: int, granularities: list[str]) -> dict[str, Any]:
-    """verbose_json; numbers that only another model could give are zero."""
+def verbose(parts: list[UserText], granularities: list[str]) -> dict[str, Any]:
+    """verbose_json of a recording's pieces, whose words have times from its beginning.
+
+    ``avg_logprob`` is the mean logarithm of the words' confidences, ``no_speech_prob`` how likely it is that nobody
+    speaks; a piece without words is a segment of its own. What only another model could tell is constant.
+    """
+    words = [word for part in parts for word in part.words]
+    samples = sum(part.samples for part in parts)
     answer: dict[str, Any] = {
         "task": "transcribe",
         "language": "english",
         "duration": samples / RATE,
-        "text": text,
+        "text": " ".join(part.text for part in parts if part.text),
         "usage": {"type": "duration", "seconds": samples / RATE},
     }
     if "word" in granularities:
         answer["words"] = [{"word": w.text, "start": w.start / RATE, "end": w.end / RATE} for w in words]
     if "segment" in granularities or not granularities:
-        answer["segments"] = [
-            {
-                "id": number,
-                "seek": 0,
-                "start": line[0].start / RATE,
-                "end": line[-1].end / RATE,
-                "text": " ".join(word.text for word in line),
-                "tokens": [],
-                "temperature": 0.0,
-                "avg_logprob": float(np.mean([entry["logprob"] for entry in logprobs_of(tuple(line))])),
-                "compression_ratio": 1.0,
-                "no_speech_prob": 0.0,
-            }
-            for number, line in enumerate(segments(words))
+        found = [
+            _segment(tuple(line), line[0].start, line[-1].end, max(w.speech for w in line)) for line in segments(words)
         ]
+        begin = 0
+        for part in parts:
+            found += [] if part.words else [_segment((), begin, begin + part.samples, part.speech)]
+            begin += part.samples
+        found.sort(key=itemgetter("start"))
+        answer["segments"] = [{"id": number, **segment} for number, segment in enumerate(found)]
     return answer
+
+
+def _segment(words: tuple[Word, ...], start: int, end: int, speech: float) -> dict[str, Any]:
+    sure = [entry["logprob"] for entry in logprobs_of(words)]
+    return {
+        "seek": 0,
+        "start": start / RATE,
+        "end": end / RATE,
+        "text": " ".join(word.text for word in words),
+        "tokens": [],
+        "temperature": 0.0,
+        "avg_logprob": float(np.mean(sure)) if sure else 0.0,
+        "compression_ratio": 1.0,
+        "no_speech_prob": round(1 - speech, 4),
+    }
 
 
 def router(service: Service) -> APIRouter:
@@ -185,7 +201,7 @@ def router(service: Service) -> APIRouter:
         if response_format in ("srt", "vtt"):
             return PlainTextResponse(subtitles(words, "srt" if response_format == "srt" else "vtt"))
         if response_format == "verbose_json":
-            return JSONResponse(verbose(text, words, samples, list(timestamp_granularities or [])))
+            return JSONResponse(verbose(parts, list(timestamp_granularities or [])))
         answer: dict[str, Any] = {"text": text, "usage": {"type": "duration", "seconds": samples / RATE}}
         return JSONResponse(answer | ({"logprobs": logprobs_of(tuple(words))} if certain else {}))
 
