@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from vivavoce.assistant.ending import done, fall
 from vivavoce.assistant.gate import Following, Gate, Voice, silenced
+from vivavoce.audio.loudness import between_levels
 from vivavoce.audio.polyphase import Rational, RationalConfig, RationalState
 from vivavoce.core.streaming import State
 from vivavoce.generate.search import HeardWord, Search, SearchConfig, SearchState
@@ -33,6 +34,8 @@ _TICK = RATE // 50
 _TOGETHER = 2
 """Rows whose chunks one step takes; the others wait for the next step, so that none takes too long."""
 _LONGEST_SECONDS = 60
+USUAL_DB = (-33.0, -13.0)
+"""Levels of speech that the listener was taught; a whole sound outside is heard at the nearest of them."""
 _SHORT_SECONDS = 1.6
 """Beyond this a turn is meant for us, whatever it sounds like."""
 _FOLLOWING = SearchConfig(beam=10.0, tokens=700)
@@ -197,12 +200,14 @@ class Ears:
     @torch.inference_mode()
     def _sound(self, wave: Float[Tensor, "1 N"]) -> "_Sound":
         rate = self.listener.config.mel.sample_rate
+        samples = wave.shape[1] * RATE // rate
+        wave = between_levels(wave[0], rate, *USUAL_DB)[None]
         *first, last = wave.split(_LONGEST_SECONDS * rate, dim=1)
         heard = [*(self.listener.listen(piece, chunk=0) for piece in first), self.posteriors(last)]
         speech = None if heard[0].speech is None else torch.cat([p.speech for p in heard if p.speech is not None], 1)
         ctc, features = torch.cat([p.ctc for p in heard], 1), torch.cat([p.features for p in heard], 1)
         voice = None if speech is None else self.gate.of(speech[0].numpy())
-        return _Sound(ctc[0].numpy(), features, voice, wave.shape[1] * RATE // rate)
+        return _Sound(ctc[0].numpy(), features, voice, samples)
 
     def _searched(self, sound: "_Sound") -> tuple[Word, ...]:
         frames, voice = sound.ctc, sound.voice

@@ -35,3 +35,13 @@ def at_level(
         return wave
     gain = 10 ** ((level_db - now) / 20)
     return wave * min(gain, peak / max(float(wave.abs().max()), 1e-9))
+
+
+def between_levels(
+    wave: Float[Tensor, " N"], sample_rate: int, low_db: float, high_db: float, peak: float = 0.95
+) -> Float[Tensor, " N"]:
+    """The wave, made louder or fainter where the level of its speech lies outside these; silence stays."""
+    now = active_level_db(wave, sample_rate)
+    if low_db <= now <= high_db:
+        return wave
+    return at_level(wave, sample_rate, min(max(now, low_db), high_db), peak)

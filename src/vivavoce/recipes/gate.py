@@ -23,7 +23,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vivavoce.assistant.gate import Voice, averaged
+from vivavoce.assistant.hearing import USUAL_DB
 from vivavoce.audio.files import mono, read_audio
+from vivavoce.audio.loudness import between_levels
 from vivavoce.audio.resample import resample
 from vivavoce.core import rng
 from vivavoce.core.parts import load_part, read_card, save_part
@@ -197,10 +199,11 @@ def _edged(found: Bool[np.ndarray, " U"]) -> Int8[np.ndarray, " U"]:
 
 
 def scenes(run: GateRun, listener: Listener, scenery: Scenery, speech: int, noises: int) -> Iterator[Scene]:
-    """So many recordings with and without speech; half of them heard at once and half in the chunks of a stream."""
+    """So many recordings with and without speech; half of them heard as a whole and half in the chunks of a stream."""
 
     def heard(sound: Samples, chunk: int) -> Float16[Tensor, "U D"]:
-        padded = F.pad(torch.from_numpy(sound)[None], (0, RATE // 4))
+        wave = torch.from_numpy(sound)
+        padded = F.pad(wave if chunk else between_levels(wave, RATE, *USUAL_DB), (0, RATE // 4))[None]
         with torch.inference_mode():
             return listener.listen(padded, chunk=chunk).features[0].half()
 

@@ -269,7 +269,8 @@ class _Talk:
     done: float = 0.0
     meant: int = 0
     aside: float = 0.5
-    speech: float = 1.0
+    noise: bool = False
+    """Whether nobody spoke when it was last heard as a whole, nor, as far as is known, since then."""
     asked: bool = False
     """Whether Judge was said since the voice was last heard."""
     whole: bool = False
@@ -285,11 +286,6 @@ class _Talk:
     def speaks_on(self) -> bool:
         """Whether somebody still speaks who has done so for long, or who has begun again."""
         return self.silence == 0 and (self.voiced >= LONG_VOICE or self.again)
-
-    @property
-    def noise(self) -> bool:
-        """Whether it was heard as a whole and nobody spoke."""
-        return self.whole and self.speech < SPOKEN
 
     @property
     def ours(self) -> bool:
@@ -474,7 +470,7 @@ class Turns:
 
     def _overlap(self, talk: _Talk, now: int) -> Iterator[Action]:
         """We speak and somebody else does too: is it meant for us?"""
-        if not self._careful and not talk.ours and (talk.silence < QUIET_AGAIN or talk.meant):
+        if not self._careful and not talk.ours and not talk.noise and (talk.silence < QUIET_AGAIN or talk.meant):
             # what we said is over meanwhile, so this is simply the user's turn
             yield from self._take_floor(talk)
         elif talk.silence >= QUIET_AGAIN:
@@ -488,8 +484,9 @@ class Turns:
         elif talk.echoed:
             if talk.clear >= ONSET:
                 yield from self._suspect_again(talk, now)
-        elif talk.clear >= (LONGEST_HUM if talk.aside >= SURELY_ASIDE else LONGEST_BURST) or (
-            talk.again and talk.run >= ANOTHER and talk.clear >= LONG_VOICE
+        elif not talk.noise and (
+            talk.clear >= (LONGEST_HUM if talk.aside >= SURELY_ASIDE else LONGEST_BURST)
+            or (talk.again and talk.run >= ANOTHER and talk.clear >= LONG_VOICE)
         ):
             yield from self._take_floor(talk)
         elif not talk.asked and talk.silence >= SPECULATE:
@@ -509,7 +506,7 @@ class Turns:
         """It was our echo, and now somebody speaks over it."""
         talk.phase, talk.echoed, talk.mixed = "suspect", False, False
         talk.onset, talk.voiced = now - talk.clear, talk.clear
-        talk.meant, talk.aside, talk.again = 0, 0.5, False
+        talk.meant, talk.aside, talk.again, talk.noise = 0, 0.5, False, False
         # little before that: it would be our own words
         yield Attend(max(0, talk.onset - ONSET))
         yield from self._pause(talk)
@@ -527,7 +524,8 @@ class Turns:
     def _judged(self, talk: _Talk, judged: Judged) -> Iterator[Action]:
         if talk.whole and not judged.whole:
             return
-        talk.done, talk.meant, talk.aside, talk.speech = judged.done, judged.meant, judged.aside, judged.speech
+        talk.done, talk.meant, talk.aside = judged.done, judged.meant, judged.aside
+        talk.noise = judged.speech < SPOKEN and (judged.whole or talk.noise)
         tolerated = talk.phase == "tolerated" and not talk.mixed
         if tolerated and talk.meant > 1 and talk.aside < ASIDE and (judged.whole or talk.run):
             yield from self._take_floor(talk)
@@ -580,6 +578,8 @@ class Turns:
     def _out_of_date(self, talk: _Talk) -> Iterator[Action]:
         if talk.asked:
             talk.asked = talk.whole = talk.prepared = False
+            # who has the floor and goes on may say something now
+            talk.noise &= talk.phase != "floor"
             yield Discard()
 
     def _start(self, talk: _Talk) -> int:
