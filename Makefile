@@ -7,16 +7,16 @@ TORCH_ARGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install -q -c constraints.txt
 TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
-NODE := @openai/agents-realtime@0.20.0 zod@4.6.7
 SYSTEM := espeak-ng flite festival festvox-kallpc16k festvox-kdlpc16k festvox-us-slt-hts chromium
 
-.PHONY: help demo talk test check lint bench golden format clean
+.PHONY: help demo talk test check lint clients bench golden format clean
 
 help:
 	@echo "make demo    hold a spoken conversation with the bundled model and write it to ./demo-out"
 	@echo "make talk    open the web page and speak to it yourself"
 	@echo "make test    the whole test suite, with everything that 'make check' runs"
 	@echo "make check   format, lint, types, import layers, fast tests, generated tables"
+	@echo "make clients environments of the clients that the tests drive (make test makes them too)"
 	@echo "make bench   the measurements behind the README's tables"
 	@echo "make golden  write the golden files again (give the reason in the commit)"
 
@@ -37,7 +37,7 @@ help:
 	@$(PIP) -e '.[serve,train,eval,dev,hf]'
 	@touch $@
 
-# Speech synthesis programs, a browser and a client on Node, for the tests that use them; those tests skip themselves where they are missing.
+# Speech synthesis programs and a browser, for the tests that use them; those tests skip themselves where they are missing.
 .venv/.system: .venv/.base
 	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 	  if ! dpkg -s $(SYSTEM) >/dev/null 2>&1; then \
@@ -50,14 +50,11 @@ help:
 	    command -v $$program >/dev/null || echo "$$program is not installed; the tests that need it are skipped and say so"; \
 	  done; \
 	fi
-	@if command -v npm >/dev/null; then \
-	  echo "installing $(NODE) into node_modules"; \
-	  npm install --silent --no-save --no-package-lock --no-audit --no-fund $(NODE) \
-	    || echo "these could not be installed; the tests that need them are skipped and say so"; \
-	else \
-	  echo "npm is not installed; the test of the agents SDK is skipped and says so"; \
-	fi
 	@touch $@
+
+# Clients of OpenAI's interface, each in an environment of its own under .venv/clients; what is there and as pinned costs nothing.
+clients: .venv/.dev
+	@$(BIN)/python tests/contract/clients/build.py
 
 demo: .venv/.base
 	@$(BIN)/vivavoce demo
@@ -75,7 +72,7 @@ lint: .venv/.dev
 check: lint
 	$(BIN)/pytest -q -m "not slow and not network"
 
-test: lint .venv/.system
+test: lint .venv/.system clients
 	$(BIN)/pytest -q -m "not network"
 
 bench: .venv/.dev

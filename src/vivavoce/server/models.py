@@ -19,6 +19,19 @@ class ModelObject(BaseModel):
     owned_by: str = "vivavoce"
 
 
+class SpeechModel(BaseModel):
+    """A model name in the list of those that speak."""
+
+    id: str
+    name: str
+
+
+class SpeechModelList(BaseModel):
+    """The names of models that speak, in the shape that other speech servers have agreed on."""
+
+    models: list[SpeechModel]
+
+
 class ModelList(BaseModel):
     """All model names."""
 
@@ -33,18 +46,23 @@ def names() -> list[str]:
 
 def router(service: Service) -> APIRouter:
     """The endpoints."""
-    routes = APIRouter(prefix="/v1/models", tags=["models"], responses=ERRORS)
+    routes = APIRouter(prefix="/v1", tags=["models"], responses=ERRORS)
 
-    @routes.get("", summary="All model names")
+    @routes.get("/models", summary="All model names")
     async def models() -> ModelList:
         """Our model, and OpenAI's names that mean it."""
         return ModelList(data=[ModelObject(id=name) for name in names()])
 
-    @routes.get("/{model}", summary="One model name")
+    @routes.get("/models/{model}", summary="One model name")
     async def model(model: str) -> ModelObject:
         """Whether there is a model of this name."""
         if model not in names():
             raise UnknownModel(model)
         return ModelObject(id=model)
+
+    @routes.get("/audio/models", summary="The names of models that speak")
+    async def speech_models() -> SpeechModelList:
+        """For clients that offer a choice of them, such as Open WebUI."""
+        return SpeechModelList(models=[SpeechModel(id=name, name=name) for name in (OURS, *MODELS["speech"])])
 
     return routes

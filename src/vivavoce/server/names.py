@@ -13,7 +13,10 @@ MODELS: dict[str, tuple[str, ...]] = {
         *("gpt-4o-mini-realtime-preview-2024-12-17", "gpt-realtime-whisper", "gpt-live-transcribe"),
         *("gpt-audio-1.5", "gpt-audio-mini", "gpt-audio-mini-2025-10-06", "gpt-audio-mini-2025-12-15"),
     ),
-    "speech": ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15"),
+    "speech": (
+        *("tts-1", "tts-1-1106", "tts-1-hd", "tts-1-hd-1106", "gpt-4o-mini-tts"),
+        "gpt-4o-mini-tts-2025-12-15",
+    ),
     "transcription": (
         *("whisper-1", "gpt-transcribe", "gpt-4o-transcribe", "gpt-4o-mini-transcribe"),
         "gpt-4o-mini-transcribe-2025-12-15",

@@ -1,0 +1,258 @@
+"""Clients that people use, unmodified but for address, key and model, each in an environment of its own.
+
+``make test`` builds the environments with ``clients/build.py``; what is not there is skipped. A client's script drives
+it through its own interface and prints what it saw.
+"""
+
+import asyncio
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import soundfile
+
+from vivavoce.assistant.demo import LINES, RECORDINGS
+from vivavoce.assistant.model import sound_of
+from vivavoce.runtime.model import RATE
+from vivavoce.text.normalise import normalise
+
+pytestmark = pytest.mark.slow
+
+HERE = Path(__file__).parent / "clients"
+ROOT = HERE.parents[2]
+BUILT = Path(os.environ.get("VIVAVOCE_CLIENTS", ROOT / ".venv" / "clients"))
+ORDER, CHANGE = LINES[1], LINES[2]
+TURNS = "an order that calls a tool, its result, a change that interrupts the answer"
+
+
+@dataclass(frozen=True)
+class Client:
+    """A row of the table in docs/realtime.md."""
+
+    name: str
+    package: str
+    script: str
+    uses: str
+
+    @property
+    def folder(self) -> str:
+        return self.script.partition("/")[0]
+
+    @property
+    def version(self) -> str:
+        if self.folder == "node":
+            return json.loads((HERE / "node/package.json").read_text())["dependencies"][self.package]
+        pins = (HERE / self.folder / "requirements.txt").read_text()
+        found = re.search(rf"^{self.package}==(.+)$", pins, re.MULTILINE)
+        assert found, f"{self.package} is not pinned"
+        return found[1]
+
+
+CLIENTS = {
+    client.script: client
+    for client in (
+        Client("pipecat, `OpenAIRealtimeLLMService`", "pipecat-ai", "pipecat/realtime.py", f"a greeting, {TURNS}"),
+        Client(
+            "pipecat, `OpenAISTTService`, `OpenAIRealtimeSTTService`, `OpenAITTSService`", "pipecat-ai",
+            "pipecat/speech.py", "recognition of a turn, live recognition, speech",
+        ),
+        Client(
+            "LiveKit, `AgentSession` with `RealtimeModel`", "livekit-plugins-openai", "livekit/realtime.py",
+            f"a greeting, {TURNS}",
+        ),
+        Client(
+            "LiveKit, `STT`, `TTS`", "livekit-plugins-openai", "livekit/speech.py",
+            "recognition of a turn, live recognition, speech",
+        ),
+        Client("openai-agents, `RealtimeRunner`", "openai-agents", "agents/realtime.py", TURNS),
+        Client(
+            "openai-agents, `VoicePipeline`", "openai-agents", "agents/pipeline.py",
+            "a recorded and a live turn through recognition, chat with a tool, and speech",
+        ),
+        Client("@openai/agents-realtime for Node", "@openai/agents-realtime", "node/agents.mjs", TURNS),
+        Client("openai for Node", "openai", "node/openai.mjs", f"{TURNS}, over TLS"),
+        Client(
+            "wyoming-openai", "wyoming-openai", "wyoming/satellite.py",
+            "the voices, recognition (of files, streamed, live), speech (whole, streamed, live)",
+        ),
+        Client(
+            "LiteLLM's proxy", "litellm", "litellm/proxy.py",
+            "recognition, speech, chat with a tool, a live turn with a tool",
+        ),
+    )
+}  # fmt: skip
+REQUESTS = json.loads((HERE / "requests.json").read_text())
+
+
+def built(script: str) -> list[str]:
+    """The command that runs a script in its client's environment; skips where there is none."""
+    folder = CLIENTS[script].folder
+    if not (BUILT / f"{folder}.made").exists():
+        pytest.skip(f"no environment for {folder}: python tests/contract/clients/build.py {folder}")
+    if folder == "node":
+        node = shutil.which("node")
+        if not node:
+            pytest.skip("node is not installed")
+        # Node looks for packages beside the script
+        shutil.copy(HERE / script, BUILT / script)
+        return [node, str(BUILT / script)]
+    return [str(BUILT / folder / "bin/python"), str(HERE / script)]
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The spoken order and its change as 16 bit, 24 kHz."""
+    folder = tmp_path_factory.mktemp("sounds")
+    for name, (recording, _) in (("order", ORDER), ("change", CHANGE)):
+        pcm = (sound_of(RECORDINGS / recording) * 32767).astype("<i2")
+        (folder / f"{name}.pcm").write_bytes(pcm.tobytes())
+        soundfile.write(folder / f"{name}.wav", pcm, RATE, subtype="PCM_16")
+    return [str(folder / "order.pcm"), str(folder / "change.pcm")]
+
+
+def start(*command: str | Path, **environment: str) -> tuple[subprocess.Popen[str], str]:
+    """A process, and the first line that it says."""
+    process = subprocess.Popen(
+        [str(part) for part in command], stdout=subprocess.PIPE, text=True, env=os.environ | environment
+    )
+    assert process.stdout
+    return process, process.stdout.readline()
+
+
+def stop(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def mini(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server as users start it."""
+    data = tmp_path_factory.mktemp("data")
+    process, line = start(
+        sys.executable, "-m", "vivavoce.cli.main", "serve", "--port", "0", "--rows", "6", "--data", data
+    )
+    found = re.search(r"http://\S+", line)
+    assert found, line
+    yield found[0]
+    stop(process)
+
+
+async def drive(script: str, *arguments: str, **environment: str) -> dict[str, Any]:
+    """What a client saw."""
+    process = await asyncio.create_subprocess_exec(
+        *built(script), *arguments, stdout=-1, stderr=-1, env=os.environ | environment
+    )
+    out, error = await asyncio.wait_for(process.communicate(), 180)
+    assert process.returncode == 0, error.decode()[-3000:]
+    return json.loads(out.decode().splitlines()[-1])
+
+
+def heard(line: tuple[str, str]) -> str:
+    return " ".join(normalise(line[1]))
+
+
+def ordered(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Arguments without those that were left out."""
+    return [{name: value for name, value in call.items() if value not in ("", None)} for call in calls]
+
+
+def took_the_order(saw: dict[str, Any]) -> None:
+    """A client heard, called, was interrupted and called again."""
+    assert saw["errors"] == []
+    assert saw["heard"] == [heard(ORDER), heard(CHANGE)]
+    first, second = ordered(saw["calls"])
+    assert first and second
+    assert saw["interruptions"] >= 1 and saw["bytes"] > 100_000
+    assert all(text.strip() for text in saw["said"])
+
+
+@pytest.mark.parametrize(
+    "script", ["pipecat/realtime.py", "livekit/realtime.py", "agents/realtime.py", "node/agents.mjs"]
+)
+async def test_an_order_and_its_change(script: str, mini: str, sounds: list[str]):
+    took_the_order(await drive(script, mini, *sounds))
+
+
+async def test_recognition_and_speech_of_pipecat(mini: str, sounds: list[str]):
+    saw = await drive("pipecat/speech.py", mini, sounds[0])
+    assert all(part["errors"] == [] for part in saw.values())
+    assert saw["files"]["heard"] == saw["live"]["heard"] == [heard(ORDER)]
+    assert saw["speech"]["bytes"] > 20_000
+
+
+async def test_recognition_and_speech_of_livekit(mini: str, sounds: list[str]):
+    saw = await drive("livekit/speech.py", mini, sounds[0])
+    assert [saw[name] for name in ("whisper-1", "gpt-4o-mini-transcribe", "live")] == [heard(ORDER)] * 3
+    assert min(saw["tts-1"], saw["gpt-4o-mini-tts"]) > 0.5
+
+
+async def test_the_voice_pipeline(mini: str, sounds: list[str]):
+    saw = await drive("agents/pipeline.py", mini, sounds[0])
+    assert saw["errors"] == [] and saw["heard"] == [heard(ORDER)] * 2
+    assert len(saw["calls"]) == 2 and min(saw["bytes"]) > 20_000
+
+
+async def test_wyoming(mini: str, sounds: list[str]):
+    saw = await drive("wyoming/satellite.py", mini, sounds[0])
+    assert saw["errors"] == [] and len(saw["heard"]) == 3 and len(saw["bytes"]) == 3
+    assert all(text == [heard(ORDER)] for text in saw["heard"].values())
+    assert min(saw["bytes"].values()) > 20_000
+
+
+@pytest.mark.parametrize(
+    ("client", "request_"),
+    [
+        pytest.param(client, request, id=f"{client['client']}: {request['why']}")
+        for client in REQUESTS
+        for request in client["requests"]
+    ],
+)
+async def test_requests_as_others_send_them(
+    client: dict[str, Any], request_: dict[str, Any], mini: str, sounds: list[str]
+):
+    given: dict[str, Any] = {"headers": request_["headers"]}
+    if "json" in request_:
+        given["content"] = json.dumps(request_["json"])
+    if "form" in request_:
+        data = Path(sounds[0]).with_suffix(".wav").read_bytes()
+        kind = (request_["type"],) if request_["type"] else ()
+        given |= {"data": request_["form"], "files": {"file": (request_["file"], data, *kind)}}
+    async with httpx.AsyncClient(base_url=mini, timeout=60) as http:
+        answer = await http.request(request_["method"], request_["path"], **given)
+    assert answer.status_code == 200, answer.text
+    if "sound" in request_:
+        assert answer.headers["content-type"] == request_["sound"]
+        with soundfile.SoundFile(io.BytesIO(answer.content)) as sound:
+            assert sound.frames > 0.3 * sound.samplerate
+    elif "reads" in request_:
+        outer, *inner = request_["reads"]
+        assert answer.json()[outer] and all(set(inner) <= set(row) for row in answer.json()[outer])
+    else:
+        assert answer.json()["text"] == heard(ORDER)
+
+
+def test_the_table_of_clients_is_what_is_tried(rewrite: bool):
+    rows = ["| client | version | what it does here |", "|---|---|---|"]
+    rows += [f"| {client.name} | {client.version} | {client.uses} |" for client in CLIENTS.values()]
+    for row in REQUESTS:
+        rows.append(f"| {row['client']} | {row['version']} | its requests, as its source sends them |")
+    begin, end = "<!-- clients: begin -->\n", "\n<!-- clients: end -->"
+    document = ROOT / "docs/realtime.md"
+    before, rest = document.read_text().split(begin)
+    shown, after = rest.split(end.strip("\n"))
+    if rewrite:
+        document.write_text(before + begin + "\n".join(rows) + end + after)
+    else:
+        assert shown.strip() == "\n".join(rows), (
+            "docs/realtime.md is stale: pytest --golden tests/contract/test_clients.py"
+        )
