@@ -152,7 +152,7 @@ async def drive(script: str, *arguments: str, **environment: str) -> dict[str, A
     process = await asyncio.create_subprocess_exec(
         *built(script), *arguments, stdout=-1, stderr=-1, env=os.environ | environment
     )
-    out, error = await asyncio.wait_for(process.communicate(), 180)
+    out, error = await asyncio.wait_for(process.communicate(), 600)
     assert process.returncode == 0, error.decode()[-3000:]
     return json.loads(out.decode().splitlines()[-1])
 

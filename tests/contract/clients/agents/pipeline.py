@@ -68,7 +68,7 @@ async def main() -> None:
             sound = AudioInput(buffer=pcm)
         result = await pipeline.run(sound)
         size = 0
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             async for event in result.stream():
                 if event.type == "voice_stream_event_audio":
                     size += event.data.nbytes

@@ -59,7 +59,7 @@ async def say(session, name: str) -> None:
 
 
 async def until(what) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while not what():
             await asyncio.sleep(0.02)
 
@@ -85,7 +85,7 @@ async def main() -> None:
             await say(session, SOUNDS[0])
             await until(lambda: calls and state["done"] >= 1)
             sound.clear()
-            await asyncio.wait_for(sound.wait(), 30)
+            await asyncio.wait_for(sound.wait(), 90)
             await say(session, SOUNDS[1])
             await until(lambda: len(calls) > 1 and state["done"] >= 4)
         except TimeoutError:

@@ -73,7 +73,7 @@ async def main() -> None:
                     except httpx.TransportError:
                         await asyncio.sleep(0.2)
             client = AsyncOpenAI(base_url=f"{base}/v1", api_key=KEY, max_retries=0)
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(120):
                 await use(client, found)
         finally:
             if process.returncode is None:

@@ -105,7 +105,7 @@ class Barista(Agent):
         return {"status": "ok", "message": "ready at nine"}
 
 
-async def until(what, seconds: float = 30) -> None:
+async def until(what, seconds: float = 90) -> None:
     async with asyncio.timeout(seconds):
         while not what():
             await asyncio.sleep(0.02)
@@ -130,7 +130,7 @@ async def main() -> None:
         loudspeaker.sound.clear()
         await microphone.say(SOUNDS[0])
         await until(lambda: calls)
-        await asyncio.wait_for(loudspeaker.sound.wait(), 30)
+        await asyncio.wait_for(loudspeaker.sound.wait(), 90)
         await microphone.say(SOUNDS[1])
         await until(lambda: len(calls) > 1)
         before = len(said)

@@ -33,7 +33,7 @@ async def main() -> None:
         async with live.stream() as stream:
             for frame in frames(pcm + bytes(2 * RATE)):
                 stream.push_frame(frame)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(90):
                 async for event in stream:
                     if event.type == stt.SpeechEventType.FINAL_TRANSCRIPT:
                         found["live"] = event.alternatives[0].text

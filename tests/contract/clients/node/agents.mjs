@@ -37,7 +37,7 @@ async function say(name) {
 }
 
 async function until(what) {
-  for (const end = Date.now() + 30000; !what(); await sleep(20)) if (Date.now() > end) throw new Error('timeout');
+  for (const end = Date.now() + 90000; !what(); await sleep(20)) if (Date.now() > end) throw new Error('timeout');
 }
 
 try {

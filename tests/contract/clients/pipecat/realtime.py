@@ -113,7 +113,7 @@ async def main() -> None:
             await asyncio.sleep(0.005)
 
     async def until(what) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while not what():
                 await asyncio.sleep(0.02)
 
@@ -124,7 +124,7 @@ async def main() -> None:
         await say(SOUNDS[0])
         await until(lambda: calls)
         ears.sound.clear()
-        await asyncio.wait_for(ears.sound.wait(), 30)
+        await asyncio.wait_for(ears.sound.wait(), 90)
         await say(SOUNDS[1])
         await until(lambda: len(calls) > 1)
         spoken.clear()

@@ -69,7 +69,7 @@ async def through(service, frames: list, done) -> Watch:
         await worker.queue_frame(frame)
         await asyncio.sleep(0.005)
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while not done(watch) and not watch.errors:
                 await asyncio.sleep(0.02)
     except TimeoutError:

@@ -19,7 +19,7 @@ RATE = 24_000
 
 async def asked(port: int, events: list, last: type) -> list:
     """The answers to some events, up to one of this type or an error."""
-    async with AsyncTcpClient("127.0.0.1", port) as client, asyncio.timeout(30):
+    async with AsyncTcpClient("127.0.0.1", port) as client, asyncio.timeout(90):
         for event in events:
             await client.write_event(event.event())
         answers = []
@@ -59,7 +59,7 @@ async def main() -> None:
     process = await asyncio.create_subprocess_exec(*command, stdout=sys.stderr)
     found: dict = {"heard": {}, "bytes": {}, "errors": []}
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while True:
                 try:
                     info = Info.from_event((await asked(port, [Describe()], Info))[-1])
