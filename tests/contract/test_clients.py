@@ -13,13 +13,20 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import soundfile
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from vivavoce.assistant.demo import LINES, RECORDINGS
 from vivavoce.assistant.model import sound_of
@@ -120,31 +127,49 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [str(folder / "order.pcm"), str(folder / "change.pcm")]
 
 
-def start(*command: str | Path, **environment: str) -> tuple[subprocess.Popen[str], str]:
-    """A process, and the first line that it says."""
-    process = subprocess.Popen(
-        [str(part) for part in command], stdout=subprocess.PIPE, text=True, env=os.environ | environment
-    )
-    assert process.stdout
-    return process, process.stdout.readline()
-
-
-def stop(process: subprocess.Popen[str]) -> None:
-    process.terminate()
-    process.wait(30)
+@contextmanager
+def serving(data: Path, *options: str | Path) -> Iterator[str]:
+    """The address of a server as users start it."""
+    command = [sys.executable, "-m", "vivavoce.cli.main", "serve", "--port", "0", "--data", data, *options]
+    process = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout
+        line = process.stdout.readline()
+        found = re.search(r"https?://\S+", line)
+        assert found, line
+        yield found[0]
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 @pytest.fixture(scope="module")
 def mini(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server as users start it."""
-    data = tmp_path_factory.mktemp("data")
-    process, line = start(
-        sys.executable, "-m", "vivavoce.cli.main", "serve", "--port", "0", "--rows", "6", "--data", data
+    """The address of the bundled model."""
+    with serving(tmp_path_factory.mktemp("data"), "--rows", "6") as address:
+        yield address
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate for this machine, and its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    today = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(today - timedelta(days=1))
+        .not_valid_after(today + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
     )
-    found = re.search(r"http://\S+", line)
-    assert found, line
-    yield found[0]
-    stop(process)
+    file = tmp_path / "certificate.pem"
+    clear = serialization.NoEncryption()
+    file.write_bytes(
+        made.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, clear)
+    )
+    return file
 
 
 async def drive(script: str, *arguments: str, **environment: str) -> dict[str, Any]:
@@ -183,6 +208,13 @@ async def test_an_order_and_its_change(script: str, mini: str, sounds: list[str]
     took_the_order(await drive(script, mini, *sounds))
 
 
+async def test_the_plain_client_for_node_over_tls(certificate: Path, sounds: list[str], tmp_path: Path):
+    built("node/openai.mjs")
+    with serving(tmp_path, "--rows", "1", "--tls-cert", certificate) as address:
+        assert address.startswith("https://")
+        took_the_order(await drive("node/openai.mjs", address, *sounds, NODE_EXTRA_CA_CERTS=str(certificate)))
+
+
 async def test_recognition_and_speech_of_pipecat(mini: str, sounds: list[str]):
     saw = await drive("pipecat/speech.py", mini, sounds[0])
     assert all(part["errors"] == [] for part in saw.values())
@@ -200,6 +232,13 @@ async def test_the_voice_pipeline(mini: str, sounds: list[str]):
     saw = await drive("agents/pipeline.py", mini, sounds[0])
     assert saw["errors"] == [] and saw["heard"] == [heard(ORDER)] * 2
     assert len(saw["calls"]) == 2 and min(saw["bytes"]) > 20_000
+
+
+async def test_the_proxy_of_litellm(mini: str, sounds: list[str]):
+    saw = await drive("litellm/proxy.py", mini, sounds[0])
+    assert saw["heard"] == heard(ORDER) and saw["bytes"] > 20_000
+    assert len(saw["calls"]) == 1 and "nine" in saw["said"]
+    assert saw["live"]["errors"] == [] and len(saw["live"]["calls"]) == 1 and "nine" in saw["live"]["said"][-1]
 
 
 async def test_wyoming(mini: str, sounds: list[str]):

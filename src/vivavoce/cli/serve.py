@@ -25,9 +25,14 @@ def serve(
     model: Model = "",
     mind: Mind = "",
     data: Data = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="A certificate (PEM): https and wss, which some clients insist on.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its key (PEM), if the certificate's file has none.")] = None,
 ) -> None:
     """Serves OpenAI's realtime, audio and chat interfaces, and the web page."""
-    _run(host, port, tuple(api_key or ()), tuple(origin or ()), rows, model, mind, data, open_page=False)
+    keys, origins = tuple(api_key or ()), tuple(origin or ())
+    _run(host, port, keys, origins, rows, model, mind, data, open_page=False, tls=(tls_cert, tls_key))
 
 
 def talk(port: Port = 8765, rows: Rows = 2, model: Model = "", mind: Mind = "", data: Data = None) -> None:
@@ -46,6 +51,7 @@ def _run(
     data: Path | None,
     *,
     open_page: bool,
+    tls: tuple[Path | None, Path | None] = (None, None),
 ) -> None:
     import logging
     import os
@@ -55,7 +61,8 @@ def _run(
     from vivavoce.core.places import data_folder
     from vivavoce.server.settings import Settings
 
-    settings = Settings(host=host, port=port, api_keys=keys, origins=origins, data=data or data_folder())
+    places = {"data": data or data_folder(), "tls_cert": tls[0], "tls_key": tls[1]}
+    settings = Settings(host=host, port=port, api_keys=keys, origins=origins, **places)
 
     from vivavoce.runtime.engine import LiveEngine
     from vivavoce.runtime.fake import fake_model

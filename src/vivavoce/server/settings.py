@@ -1,5 +1,6 @@
 """What a server is told when it starts: where it listens, who may use it, and how much."""
 
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,10 @@ class Settings:
     api_keys: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     """Web origins that may connect, besides our own page."""
+    tls_cert: Path | None = None
+    """Certificate chain (PEM) to be reached over https and wss only."""
+    tls_key: Path | None = None
+    """Its private key (PEM); None where the certificate's file has it too."""
     data: Path | None = None
     """Folder of voices and consents; None keeps them in memory."""
     session_seconds: float = 3600.0
@@ -38,3 +43,15 @@ class Settings:
             raise ConfigError(
                 f"Listening on {self.host} lets others connect, so a key is needed; give --api-key or use 127.0.0.1."
             )
+        if self.tls_key and not self.tls_cert:
+            raise ConfigError("A key without a certificate was given; give --tls-cert too.")
+        if self.tls_cert:
+            try:
+                ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
+                    self.tls_cert, self.tls_key, password=""
+                )
+            except (OSError, ValueError) as error:
+                files = " and ".join(str(path) for path in (self.tls_cert, self.tls_key) if path)
+                raise ConfigError(
+                    f"{files} cannot be used for TLS ({error}); give a PEM certificate and its key without a password."
+                ) from error
