@@ -4,7 +4,6 @@
 it through its own interface and prints what it saw.
 """
 
-import asyncio
 import io
 import json
 import os
@@ -13,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -38,6 +38,7 @@ pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent / "clients"
 ROOT = HERE.parents[2]
 BUILT = Path(os.environ.get("VIVAVOCE_CLIENTS", ROOT / ".venv" / "clients"))
+TLS = "node/openai.mjs"
 ORDER, CHANGE = LINES[1], LINES[2]
 TURNS = "an order that calls a tool, its result, a change that interrupts the answer"
 
@@ -150,8 +151,7 @@ def mini(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
+def certificate(folder: Path) -> Path:
     """A certificate for this machine, and its key, in one file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
@@ -163,7 +163,7 @@ def certificate(tmp_path: Path) -> Path:
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
         .sign(key, hashes.SHA256())
     )
-    file = tmp_path / "certificate.pem"
+    file = folder / "certificate.pem"
     clear = serialization.NoEncryption()
     file.write_bytes(
         made.public_bytes(serialization.Encoding.PEM)
@@ -172,14 +172,45 @@ def certificate(tmp_path: Path) -> Path:
     return file
 
 
-async def drive(script: str, *arguments: str, **environment: str) -> dict[str, Any]:
+def drive(script: str, *arguments: str, **environment: str) -> dict[str, Any]:
     """What a client saw."""
-    process = await asyncio.create_subprocess_exec(
-        *built(script), *arguments, stdout=-1, stderr=-1, env=os.environ | environment
-    )
-    out, error = await asyncio.wait_for(process.communicate(), 600)
-    assert process.returncode == 0, error.decode()[-3000:]
-    return json.loads(out.decode().splitlines()[-1])
+    command = [*built(script), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=os.environ | environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def over_tls(folder: Path, script: str, *arguments: str) -> dict[str, Any]:
+    """What a client saw that wants a certificate."""
+    file = certificate(folder)
+    built(script)
+    with serving(folder, "--rows", "1", "--tls-cert", file) as address:
+        assert address.startswith("https://")
+        return drive(script, address, *arguments, NODE_EXTRA_CA_CERTS=str(file))
+
+
+@pytest.fixture(scope="module")
+def runs(
+    request: pytest.FixtureRequest, mini: str, sounds: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Future[dict[str, Any]]]]:
+    """What the clients saw whose tests were asked for; they run two at a time, as most of their time they wait."""
+    modules = [item for item in request.session.items if item.path == request.path and hasattr(item, "callspec")]
+    wanted = dict.fromkeys(item.callspec.params.get("script") for item in modules)
+    with ThreadPoolExecutor(2) as pool:
+        found = {
+            script: pool.submit(over_tls, tmp_path_factory.mktemp("tls"), script, *sounds)
+            if script == TLS
+            else pool.submit(drive, script, mini, *sounds)
+            for script in wanted
+            if script
+        }
+        yield found
+
+
+@pytest.fixture
+def saw(runs: dict[str, Future[dict[str, Any]]], script: str) -> dict[str, Any]:
+    """What this client saw."""
+    return runs[script].result()
 
 
 def heard(line: tuple[str, str]) -> str:
@@ -191,8 +222,20 @@ def ordered(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: value for name, value in call.items() if value not in ("", None)} for call in calls]
 
 
-def took_the_order(saw: dict[str, Any]) -> None:
-    """A client heard, called, was interrupted and called again."""
+def tried(*scripts: str) -> pytest.MarkDecorator:
+    """These clients are run, and the test sees what they saw."""
+    return pytest.mark.parametrize("script", scripts)
+
+
+@tried("litellm/proxy.py")
+def test_the_proxy_of_litellm(saw: dict[str, Any]):
+    assert saw["heard"] == heard(ORDER) and saw["bytes"] > 20_000
+    assert len(saw["calls"]) == 1 and "nine" in saw["said"]
+    assert saw["live"]["errors"] == [] and len(saw["live"]["calls"]) == 1 and "nine" in saw["live"]["said"][-1]
+
+
+@tried("pipecat/realtime.py", "livekit/realtime.py", "agents/realtime.py", "node/agents.mjs", "node/openai.mjs")
+def test_an_order_and_its_change(saw: dict[str, Any]):
     assert saw["errors"] == []
     assert saw["heard"] == [heard(ORDER), heard(CHANGE)]
     first, second = ordered(saw["calls"])
@@ -201,48 +244,27 @@ def took_the_order(saw: dict[str, Any]) -> None:
     assert all(text.strip() for text in saw["said"])
 
 
-@pytest.mark.parametrize(
-    "script", ["pipecat/realtime.py", "livekit/realtime.py", "agents/realtime.py", "node/agents.mjs"]
-)
-async def test_an_order_and_its_change(script: str, mini: str, sounds: list[str]):
-    took_the_order(await drive(script, mini, *sounds))
-
-
-async def test_the_plain_client_for_node_over_tls(certificate: Path, sounds: list[str], tmp_path: Path):
-    built("node/openai.mjs")
-    with serving(tmp_path, "--rows", "1", "--tls-cert", certificate) as address:
-        assert address.startswith("https://")
-        took_the_order(await drive("node/openai.mjs", address, *sounds, NODE_EXTRA_CA_CERTS=str(certificate)))
-
-
-async def test_recognition_and_speech_of_pipecat(mini: str, sounds: list[str]):
-    saw = await drive("pipecat/speech.py", mini, sounds[0])
+@tried("pipecat/speech.py")
+def test_recognition_and_speech_of_pipecat(saw: dict[str, Any]):
     assert all(part["errors"] == [] for part in saw.values())
     assert saw["files"]["heard"] == saw["live"]["heard"] == [heard(ORDER)]
     assert saw["speech"]["bytes"] > 20_000
 
 
-async def test_recognition_and_speech_of_livekit(mini: str, sounds: list[str]):
-    saw = await drive("livekit/speech.py", mini, sounds[0])
+@tried("livekit/speech.py")
+def test_recognition_and_speech_of_livekit(saw: dict[str, Any]):
     assert [saw[name] for name in ("whisper-1", "gpt-4o-mini-transcribe", "live")] == [heard(ORDER)] * 3
     assert min(saw["tts-1"], saw["gpt-4o-mini-tts"]) > 0.5
 
 
-async def test_the_voice_pipeline(mini: str, sounds: list[str]):
-    saw = await drive("agents/pipeline.py", mini, sounds[0])
+@tried("agents/pipeline.py")
+def test_the_voice_pipeline(saw: dict[str, Any]):
     assert saw["errors"] == [] and saw["heard"] == [heard(ORDER)] * 2
     assert len(saw["calls"]) == 2 and min(saw["bytes"]) > 20_000
 
 
-async def test_the_proxy_of_litellm(mini: str, sounds: list[str]):
-    saw = await drive("litellm/proxy.py", mini, sounds[0])
-    assert saw["heard"] == heard(ORDER) and saw["bytes"] > 20_000
-    assert len(saw["calls"]) == 1 and "nine" in saw["said"]
-    assert saw["live"]["errors"] == [] and len(saw["live"]["calls"]) == 1 and "nine" in saw["live"]["said"][-1]
-
-
-async def test_wyoming(mini: str, sounds: list[str]):
-    saw = await drive("wyoming/satellite.py", mini, sounds[0])
+@tried("wyoming/satellite.py")
+def test_wyoming(saw: dict[str, Any]):
     assert saw["errors"] == [] and len(saw["heard"]) == 3 and len(saw["bytes"]) == 3
     assert all(text == [heard(ORDER)] for text in saw["heard"].values())
     assert min(saw["bytes"].values()) > 20_000

@@ -18,7 +18,7 @@ from agents.voice import (
 )
 from openai import AsyncOpenAI
 
-ADDRESS, SOUND = sys.argv[1:]
+ADDRESS, SOUND = sys.argv[1:3]
 RATE = 24_000
 calls: list[dict] = []
 heard: list[str] = []

@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 from openai import AsyncOpenAI
 
-ADDRESS, SOUND = sys.argv[1:]
+ADDRESS, SOUND = sys.argv[1:3]
 KEY = "sk-any"
 TOOL = {
     "name": "order_drink",

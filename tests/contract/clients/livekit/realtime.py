@@ -22,6 +22,7 @@ calls: list[dict] = []
 heard: list[str] = []
 said: list[str] = []
 errors: list[str] = []
+cancelled: list[bool] = []
 
 
 class Microphone(AudioInput):
@@ -50,7 +51,7 @@ class Loudspeaker(AudioOutput):
         super().__init__(label="nobody", capabilities=AudioOutputCapabilities(pause=False), sample_rate=RATE)
         self.begun = 0.0
         self.seconds = 0.0
-        self.bytes = self.interruptions = 0
+        self.bytes = 0
         self.end: asyncio.TimerHandle | None = None
         self.sound = asyncio.Event()
 
@@ -78,7 +79,6 @@ class Loudspeaker(AudioOutput):
         if self.end:
             self.end.cancel()
         self.begun = self.seconds = 0.0
-        self.interruptions += interrupted
         self.on_playback_finished(playback_position=played, interrupted=interrupted)
 
 
@@ -117,6 +117,7 @@ async def main() -> None:
     microphone, loudspeaker = Microphone(), Loudspeaker()
     session.input.audio, session.output.audio = microphone, loudspeaker
     session.on("user_input_transcribed", lambda event: event.is_final and heard.append(event.transcript))
+    session.on("metrics_collected", lambda event: cancelled.append(getattr(event.metrics, "cancelled", False)))
     session.on("error", lambda event: errors.append(str(event.error)))
     session.on(
         "conversation_item_added",
@@ -146,7 +147,7 @@ async def main() -> None:
                 "said": said,
                 "errors": errors,
                 "bytes": loudspeaker.bytes,
-                "interruptions": loudspeaker.interruptions,
+                "interruptions": sum(cancelled),
             }
         )
     )

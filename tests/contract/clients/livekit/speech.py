@@ -9,7 +9,7 @@ from livekit import rtc
 from livekit.agents import stt
 from livekit.plugins import openai
 
-ADDRESS, SOUND = sys.argv[1:]
+ADDRESS, SOUND = sys.argv[1:3]
 RATE = 24_000
 
 

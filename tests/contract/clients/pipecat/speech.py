@@ -29,7 +29,7 @@ from pipecat.workers.runner import WorkerRunner
 
 logger.remove()
 logger.add(sys.stderr, level="WARNING")
-ADDRESS, SOUND = sys.argv[1:]
+ADDRESS, SOUND = sys.argv[1:3]
 RATE = 24_000
 
 

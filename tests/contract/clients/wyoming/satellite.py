@@ -13,7 +13,7 @@ from wyoming.error import Error
 from wyoming.info import Describe, Info
 from wyoming.tts import Synthesize, SynthesizeVoice
 
-ADDRESS, SOUND = sys.argv[1:]
+ADDRESS, SOUND = sys.argv[1:3]
 RATE = 24_000
 
 
