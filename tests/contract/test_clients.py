@@ -241,7 +241,7 @@ def test_an_order_and_its_change(saw: dict[str, Any]):
     first, second = ordered(saw["calls"])
     assert first and second
     assert saw["interruptions"] >= 1 and saw["bytes"] > 100_000
-    assert all(text.strip() for text in saw["said"])
+    assert "nine" in saw["said"][-1], "what the tool gave back is told"
 
 
 @tried("pipecat/speech.py")

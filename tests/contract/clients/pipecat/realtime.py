@@ -112,6 +112,13 @@ async def main() -> None:
             await worker.queue_frame(InputAudioRawFrame(pcm[start : start + 4800], RATE, 1))
             await asyncio.sleep(0.005)
 
+    def said() -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {"user": [], "assistant": []}
+        for message in context.get_messages():
+            if message["role"] in found and message.get("content"):
+                found[message["role"]].append(message["content"])
+        return found
+
     async def until(what) -> None:
         async with asyncio.timeout(90):
             while not what():
@@ -127,17 +134,12 @@ async def main() -> None:
         await asyncio.wait_for(ears.sound.wait(), 90)
         await say(SOUNDS[1])
         await until(lambda: len(calls) > 1)
-        spoken.clear()
-        await until(lambda: spoken)
+        await until(lambda: "nine" in said()["assistant"][-1])  # what the tool gave back
     except TimeoutError:
         errors.append("timeout")
     await worker.queue_frame(EndFrame())
     await asyncio.wait_for(running, 20)
-    said = {"user": [], "assistant": []}
-    for message in context.get_messages():
-        if message["role"] in said and message.get("content"):
-            said[message["role"]].append(message["content"])
-    print(json.dumps({"calls": calls, "heard": said["user"], "said": said["assistant"], "errors": errors, **state}))
+    print(json.dumps({"calls": calls, "heard": said()["user"], "said": said()["assistant"], "errors": errors, **state}))
 
 
 asyncio.run(main())
