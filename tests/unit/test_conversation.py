@@ -63,6 +63,21 @@ def test_bad_questions_are_refused() -> None:
         list(talk.ask(np.zeros(RATE * 121, np.float32)))
 
 
+def test_a_result_that_came_while_we_answered_is_not_answered_yet() -> None:
+    order = Entry(id="u", text="a latte")
+    call = Entry(id="c", kind="call", role="assistant", call="x", name="order", arguments="{}", reply=1)
+    result = Entry(id="r", kind="result", call="x", output="at nine")
+    said = Entry(id="a", role="assistant", text="One latte.", reply=1)
+    told = Entry(id="b", role="assistant", text="At nine.", reply=2)
+    once, open_ = exchanges((order, call, result, said))
+    assert (once.user, once.reply) == ("a latte", "One latte.") and open_.results == ("at nine",)
+    assert exchanges((order, call, said, result)) == [once, open_]
+    *_, answered, nothing = exchanges((order, call, result, said, told))
+    assert (answered.results, answered.reply) == (("at nine",), "At nine.") and not nothing.results
+    *_, result_, change = exchanges((order, call, result, said, Entry(id="v", text="make it small")))
+    assert result_.results == ("at nine",) and change.user == "make it small"
+
+
 def test_entries_become_exchanges() -> None:
     entries = (
         Entry(id="1", text="a latte"),

@@ -18,7 +18,7 @@ from vivavoce.data.templates import fill, pick
 from vivavoce.generate.samplers import GREEDY, Sampler
 from vivavoce.models.mind import Call as Called
 from vivavoce.models.mind import Exchange, MindModel
-from vivavoce.runtime.history import Entry
+from vivavoce.runtime.history import Entry, as_known
 from vivavoce.runtime.model import Call, Context, Restyle, Say, Tool
 from vivavoce.systems.mind import Mind, MindContext, MindEvent, Style
 from vivavoce.systems.mind import Say as Said
@@ -201,11 +201,11 @@ def restyled(voice: Voice, words: str) -> Voice:
     return replace(voice, description=base if words in ("normal", "default") else f"{base} | {words}".strip())
 
 
-def exchanges(entries: tuple[Entry, ...]) -> list[Exchange]:
+def exchanges(entries: Sequence[Entry]) -> list[Exchange]:
     """Entries as turns of the dialogue; the last one is what is to be answered."""
     found: list[Exchange] = [Exchange()]
     answered = False
-    for entry in entries:
+    for entry in as_known(entries):
         if entry.role == "system":
             continue
         now = found[-1]

@@ -4,6 +4,7 @@ An `Entry` is a message, a call or a call's result. A spoken entry carries its w
 be cut at any sample: text and sound always end at the same moment.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -36,6 +37,8 @@ class Entry:
     name: str = ""
     arguments: str = ""
     output: str = ""
+    reply: int = 0
+    """The turn of ours that it is part of; 0 for what is not ours or was made by the client."""
     trimmed: bool = False
 
     @property
@@ -68,6 +71,20 @@ class Entry:
         return replace(
             self, text=text, words=tuple(heard), audio=audio, samples=min(samples, self.samples), trimmed=True
         )
+
+
+def as_known(entries: Sequence[Entry]) -> list[Entry]:
+    """Entries in the order in which we knew of them.
+
+    What came while we answered, a call's result above all, stands behind the whole answer: it was said without it.
+    """
+    found: list[Entry] = []
+    for entry in entries:
+        place = len(found)
+        if entry.reply:
+            place = next((n for n in range(len(found), 0, -1) if found[n - 1].reply == entry.reply), place)
+        found.insert(place, entry)
+    return found
 
 
 class History:

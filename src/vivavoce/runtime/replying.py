@@ -327,7 +327,13 @@ class Reply:
 
     def _say(self, text: str) -> None:
         if self._message is None:
-            entry = Entry(id=self._new_id("item"), role="assistant", spoken=self.config.audio_out, status="in_progress")
+            entry = Entry(
+                id=self._new_id("item"),
+                role="assistant",
+                spoken=self.config.audio_out,
+                status="in_progress",
+                reply=self.turn,
+            )
             self._message, self._place_of_message = entry, self._new_place(entry)
         self._text.append(text)
         entry_id = self._message.id
@@ -339,7 +345,7 @@ class Reply:
     def _call(self, call: Call) -> None:
         entry = Entry(
             id=self._new_id("item"), kind="call", role="assistant", status="in_progress", name=call.name,
-            call=self._new_id("call"), arguments=call.arguments,
+            call=self._new_id("call"), arguments=call.arguments, reply=self.turn,
         )  # fmt: skip
         place = self._new_place(entry)
         event = ToolCall(self.turn, entry.id, entry.call, call.name, call.arguments)
