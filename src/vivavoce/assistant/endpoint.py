@@ -19,7 +19,7 @@ from threading import Thread
 from typing import Any
 
 from vivavoce.core.errors import ConfigError, MindError
-from vivavoce.runtime.history import Entry
+from vivavoce.runtime.history import Entry, as_known
 from vivavoce.runtime.model import Call, Context, Say, Thought, Trouble
 
 KEY, KEY_FILE = "VIVAVOCE_MIND_KEY", "VIVAVOCE_MIND_KEY_FILE"
@@ -100,7 +100,7 @@ def messages_of(context: Context) -> list[dict[str, Any]]:
     told = {"role": "system", "content": "\n\n".join(text for text in (context.instructions, SPOKEN) if text)}
     messages = [told]
     owed: list[dict[str, Any]] = []
-    for entry in context.entries:
+    for entry in as_known(context.entries):
         if entry.kind == "result":  # what is said after it follows it
             messages, owed = messages + owed, []
             continue
