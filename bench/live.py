@@ -230,13 +230,13 @@ def main() -> None:
         model, speech = fake_model(), [utter("tell me of dragons.")]
     else:
         import vivavoce
-        from vivavoce.audio.files import mono, read_audio
+        from vivavoce.audio.files import read_audio
 
         loaded = vivavoce.load(options.model) if options.model else vivavoce.load()
         folder = vivavoce.__path__[0] + "/assistant/recordings"
         waves = [read_audio(f"{folder}/{number}.ogg", RATE)[0] for number in (1, 2, 3)]
         model = replace(loaded.abilities, activity=SileroActivity())
-        speech = [spoken(mono(wave).numpy()) for wave in waves]
+        speech = [spoken(wave.numpy()) for wave in waves]
     apart = options.model != "fake" and sys.platform == "linux"  # as `vivavoce serve` does
     engine = LiveEngine(model, rows=8, threads=0 if options.alone else 2, apart=apart)
 

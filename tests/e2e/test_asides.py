@@ -7,7 +7,7 @@ import torch
 
 import vivavoce
 from vivavoce.assistant.hearing import Ears
-from vivavoce.audio.files import mono, read_audio
+from vivavoce.audio.files import read_audio
 from vivavoce.audio.resample import resample
 from vivavoce.core.parts import load_part
 from vivavoce.evals.scenes import cough, hum, level, trimmed
@@ -29,7 +29,7 @@ def test_hums_and_coughs_are_asides_and_the_beginning_of_an_order_is_not() -> No
         chances = [heard(ears, level(make(dice))) for _ in range(10)]
         assert sum(chance > 0.5 for chance in chances) >= 9, (make, chances)
     for path in sorted(RECORDINGS.glob("*.ogg")):
-        order = level(trimmed(mono(read_audio(path, RATE)[0]).numpy()))
+        order = level(trimmed(read_audio(path, RATE)[0].numpy()))
         assert heard(ears, order[: RATE // 2]) < 0.5, path
         assert heard(ears, np.tile(order, 2)[: 2 * RATE]) == 0.0
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from vivavoce.assistant.conversation import Conversation
 from vivavoce.assistant.hearing import Ears
 from vivavoce.assistant.model import load
-from vivavoce.audio.files import mono, pad_to, read_audio
+from vivavoce.audio.files import pad_to, read_audio
 from vivavoce.core import config as configs
 from vivavoce.core.parts import load_part
 from vivavoce.models.script import script_of
@@ -62,7 +62,7 @@ def told(what: str, value: Any, rewrite: bool) -> Any:
 
 def recording(rate: int) -> Tensor:
     path = sorted(path for path in RECORDINGS.iterdir() if path.suffix in {".flac", ".wav", ".ogg", ".opus"})[0]
-    return mono(read_audio(path, rate)[0])[: 2 * rate]
+    return read_audio(path, rate)[0][: 2 * rate]
 
 
 def test_the_listener_hears_the_same(rewrite: bool):

@@ -4,7 +4,7 @@ Everything that is spoken passes through the codec's tokens, so `say`, `ask` and
 can be kept as 200 tokens a second.
 """
 
-import io
+import logging
 import re
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
@@ -12,15 +12,14 @@ from hashlib import blake2b
 from threading import Lock
 
 import numpy as np
-import soundfile
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from vivavoce.audio.files import read_recording
 from vivavoce.audio.pitch import track_pitch
-from vivavoce.audio.resample import resample
 from vivavoce.core.description import understood
-from vivavoce.core.errors import TextError, VoiceError
+from vivavoce.core.errors import AudioError, TextError, VoiceError
 from vivavoce.core.streaming import State
 from vivavoce.core.voice import Voice
 from vivavoce.models.codec import Codec
@@ -30,6 +29,8 @@ from vivavoce.models.speak import STACK, Plan, Speaker, SpeakerState
 from vivavoce.models.voices import cast
 from vivavoce.nn.style import VoicePrint
 from vivavoce.runtime.model import RATE, Spoken, Word
+
+log = logging.getLogger(__name__)
 
 _TOKENS = 2
 """Token frames of one step."""
@@ -252,18 +253,18 @@ class Mouth:
     def imitate(self, clip: bytes) -> VoicePrint:
         """The print of the voice in an audio file's bytes; VoiceError when there is too little of it."""
         try:
-            wave, rate = soundfile.read(io.BytesIO(clip), dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError as error:
-            raise VoiceError(
-                f"the clip is not audio that can be read ({error.error_string.rstrip('.')}); give WAV, FLAC or Ogg"
-            ) from error
-        sound = resample(torch.from_numpy(wave.mean(1)), rate, RATE)[: _LONGEST_CLIP_SECONDS * RATE]
+            read = read_recording(clip, RATE, name="the clip", allow_silent=True, first_seconds=_LONGEST_CLIP_SECONDS)
+        except AudioError as error:
+            raise VoiceError(str(error)) from error
+        if read.warning:
+            log.warning("the clip of a voice: %s", read.warning)
+        sound = read.wave
         sound = torch.nn.functional.pad(sound, (0, -len(sound) % self._mel.config.hop))
         mel = self._mel(sound[None])[0].T
         level = mel.mean(1)
         speech = int((level > level.max() - 4.0).sum()) if len(level) and float(sound.abs().max()) > 1e-3 else 0
         seconds = speech * self._mel.config.hop / RATE
-        if not bool(torch.isfinite(sound).all()) or seconds < _SHORTEST_CLIP_SECONDS:
+        if seconds < _SHORTEST_CLIP_SECONDS:
             raise VoiceError(
                 f"the clip has {seconds:.1f} s of speech, but imitating a voice takes at least "
                 f"{_SHORTEST_CLIP_SECONDS} s; give a longer or louder recording"

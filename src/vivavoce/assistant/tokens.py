@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vivavoce.audio.files import mono, read_audio
+from vivavoce.audio.files import read_audio
 from vivavoce.audio.stft import hann
 from vivavoce.core import config as configs
 from vivavoce.core.atomic import atomic_write
@@ -43,7 +43,7 @@ class Coded:
 
 def encode(codec: Codec, path: Path) -> Coded:
     """A sound file of any length as tokens; AudioError when it is not usable sound."""
-    wave = mono(read_audio(path, codec.config.sample_rate, allow_silent=True)[0])
+    wave = read_audio(path, codec.config.sample_rate, allow_silent=True)[0]
     return Coded(codec.encode(sound(wave, codec.config.sample_rate)), len(wave))
 
 

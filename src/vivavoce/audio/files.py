@@ -1,7 +1,11 @@
-"""Sound files in and out through libsndfile: whatever it reads goes in, and what is wrong is said in one sentence."""
+"""Recordings in, sound files out: whatever people bring is read, and what is wrong is said in one sentence."""
 
 import io
-import struct
+import logging
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,60 +14,222 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vivavoce.audio.resample import resample
+from vivavoce.audio.containers import Part, Source
+from vivavoce.audio.decode import Trouble, blocks, recognised, stated_seconds
+from vivavoce.audio.resample import Resampler
 from vivavoce.core.atomic import atomic_write
 from vivavoce.core.errors import AudioError
 
+log = logging.getLogger(__name__)
+
 _SILENT_PEAK = 1e-4  # -80 dB: below the last bit of telephone sound
-_STREAMED = (0, 0xFFFFFFFF, 0x7FFFFFFF)  # sizes that programs write into a WAV header when they cannot seek back
+_LOUDEST_PEAK = 1e3  # beyond this, samples are no floats of full scale 1
+_MOST_SAMPLES = 1 << 30
+"""What is kept of one recording, 4 GiB: twelve hours at 24 kHz."""
+_MOST_PIPED = 1 << 31
 _SUBTYPES = {".wav": "PCM_16", ".flac": "PCM_16", ".ogg": "VORBIS", ".opus": "OPUS", ".mp3": "MPEG_LAYER_III"}
 _FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".opus": "OGG", ".mp3": "MP3"}
 
 
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What was read: one channel of floats in [-1, 1]; ``warning`` is a sentence when not all of it was there."""
+
+    wave: Float[Tensor, " N"]
+    sample_rate: int
+    warning: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return len(self.wave) / self.sample_rate
+
+
+def read_recording(
+    recording: str | Path | bytes,
+    sample_rate: int | None = None,
+    *,
+    name: str = "",
+    allow_silent: bool = False,
+    limit_seconds: int | float | None = None,
+    first_seconds: int | float | None = None,
+) -> Recording:
+    """A recording (a path, or the bytes of a file) as one channel, resampled when ``sample_rate`` is given.
+
+    The bytes decide what it is, not its name. Recordings that are joined (chained Ogg, MP3 end to end) follow each
+    other. One that breaks off is read to there, and ``warning`` says so. Channels are averaged, or the loudest is
+    taken where they cancel each other out. ``first_seconds`` reads only the beginning. ``name`` is what sentences call
+    it, by default its path.
+
+    Raises AudioError when there is no such file, no audio in it, none of it can be read, it is empty, not finite,
+    longer than ``limit_seconds``, or silent (unless ``allow_silent``), and MissingExtra when only PyAV could read it.
+    """
+    with _source(recording, name) as source:
+        sound = _Sound(source, sample_rate, limit_seconds, first_seconds)
+        trouble = Trouble()
+        for part in recognised(source):
+            if not sound.enough:
+                sound.take(part, trouble)
+        wave = sound.finish()
+        if not len(wave):
+            raise AudioError(
+                f"{source.name} contains no sound (0 samples{_told(trouble)}); record it again or copy it again"
+            )
+        if not allow_silent and sound.peak < _SILENT_PEAK:
+            raise AudioError(f"{source.name} is silent; check the microphone or its level and record it again")
+        warning = ""
+        if trouble.found:
+            seconds = len(wave) / sound.to
+            warning = f"the recording is not whole, {seconds:.2f} s of it were read{_told(trouble)}; copy it again"
+        return Recording(torch.from_numpy(wave), sound.to, warning)
+
+
 def read_audio(
-    path: str | Path,
+    recording: str | Path,
     sample_rate: int | None = None,
     *,
     allow_silent: bool = False,
     limit_seconds: int | float | None = None,
-) -> tuple[Float[Tensor, "C N"], int]:
-    """A sound file as floats in [-1, 1] and its rate, resampled when ``sample_rate`` is given.
+) -> tuple[Float[Tensor, " N"], int]:
+    """`read_recording` for those who want samples and rate alone; a warning goes to the log."""
+    read = read_recording(recording, sample_rate, allow_silent=allow_silent, limit_seconds=limit_seconds)
+    if read.warning:
+        log.warning("%s: %s", recording, read.warning)
+    return read.wave, read.sample_rate
 
-    Raises AudioError when the file is missing, no audio, empty, cut off, not finite, longer than ``limit_seconds``, or
-    silent (unless ``allow_silent``).
+
+def length_of(recording: str | Path | bytes, *, name: str = "") -> tuple[float, str]:
+    """Seconds of a recording and what is wrong with it (or nothing), by its header where that can be trusted.
+
+    Raises AudioError as `read_recording` does.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise AudioError(f"there is no file {path}; check the path")
-    if path.stat().st_size == 0:
-        raise AudioError(f"{path} is an empty file; record or copy it again")
-    missing = _wav_bytes_missing(path)
-    if missing:
-        raise AudioError(f"{path} is cut off: {missing} bytes of sound are missing at its end; copy it again")
+    with _source(recording, name) as source:
+        parts = recognised(source)
+        stated = [stated_seconds(source, part) for part in parts]
+        if all(seconds is not None for seconds in stated) and not any(part.missing for part in parts):
+            return sum(seconds for seconds in stated if seconds is not None), ""
+    read = read_recording(recording, name=name, allow_silent=True)
+    return read.seconds, read.warning
+
+
+class _Sound:
+    """One channel of the parts of a recording at one rate, as they are decoded."""
+
+    def __init__(self, source: Source, rate: int | None, limit: float | None, first: float | None) -> None:
+        self.source, self.rate, self.limit, self.first = source, rate, limit, first
+        self.to = rate or 0
+        self.peak = 0.0
+        self._seconds = 0.0
+        self._pieces: list[np.ndarray] = []
+        self._kept = 0
+
+    @property
+    def enough(self) -> bool:
+        """Whether all that was asked for is there."""
+        return self.first is not None and self._seconds >= self.first
+
+    def take(self, part: Part, trouble: Trouble) -> None:
+        """Reads a part; once more with its loudest channel alone if its channels cancel each other out."""
+        before = len(self._pieces), self._kept, self._seconds
+        mixed, energies = self._read(part, trouble, None)
+        if len(energies) > 1 and mixed < 0.01 * energies.max():
+            del self._pieces[before[0] :]
+            _, self._kept, self._seconds = before
+            self._read(part, trouble, int(energies.argmax()))
+
+    def finish(self) -> np.ndarray:
+        """All of it."""
+        wave = self._pieces[0] if len(self._pieces) == 1 else np.concatenate([np.zeros(0, np.float32), *self._pieces])
+        return wave if self.first is None else wave[: round(self.first * self.to)]
+
+    def _read(self, part: Part, trouble: Trouble, channel: int | None) -> tuple[float, np.ndarray]:
+        """The energy of what was kept, and that of each channel."""
+        kept, energies = 0.0, np.zeros(1)
+        resampler: Resampler | None = None
+        for block, rate in blocks(self.source, part, trouble):
+            self._check_values(block)
+            self.to = self.to or rate
+            if resampler is None or resampler.rate != rate:
+                self._flush(resampler)
+                resampler = Resampler(rate, self.to)
+            if block.shape[1] == 1:
+                wave = block[:, 0].copy()
+            else:
+                each = np.einsum("nc,nc->c", block, block, dtype=np.float64)
+                energies = each + (energies if len(energies) == len(each) else 0)
+                wave = block.mean(axis=1) if channel is None else block[:, min(channel, block.shape[1] - 1)].copy()
+                kept += float(np.dot(wave, wave))
+            self._seconds += len(wave) / rate
+            self._check_length(self._seconds)
+            self._keep(resampler.step(torch.from_numpy(wave)).numpy())
+            if self.enough:
+                break
+        self._flush(resampler)
+        return kept, energies
+
+    def _flush(self, resampler: Resampler | None) -> None:
+        if resampler is not None and resampler.rate != resampler.to:
+            self._keep(resampler.flush().numpy())
+
+    def _keep(self, wave: np.ndarray) -> None:
+        self._kept += len(wave)
+        if self._kept > _MOST_SAMPLES:
+            hours = _MOST_SAMPLES / self.to / 3600
+            raise AudioError(f"{self.source.name} is longer than {hours:.0f} h, which is too much at once; cut it up")
+        self._pieces.append(wave)
+
+    def _check_length(self, seconds: float) -> None:
+        if self.limit is not None and seconds > self.limit:
+            raise AudioError(f"{self.source.name} is too long: at most {self.limit:g} s are taken; cut it up")
+
+    def _check_values(self, block: np.ndarray) -> None:
+        peak = max(float(block.max()), -float(block.min()))  # NaN where there is one
+        if not peak < np.inf:
+            raise AudioError(
+                f"{self.source.name} contains values that are not numbers (NaN or infinity); export it again"
+            )
+        if peak > _LOUDEST_PEAK:
+            raise AudioError(f"{self.source.name} has samples of {peak:g} where full scale is 1; divide them by 32768")
+        self.peak = max(self.peak, peak)
+
+
+def _told(trouble: Trouble) -> str:
+    return f": {', '.join(trouble.found)}" if trouble.found else ""
+
+
+@contextmanager
+def _source(recording: str | Path | bytes, name: str) -> Iterator[Source]:
+    """The bytes of a recording; a pipe is read to its end first."""
+    if isinstance(recording, bytes):
+        name = name or "the recording"
+        if not recording:
+            raise AudioError(f"{name} is empty (0 bytes); record or copy it again")
+        yield Source(io.BytesIO(recording), name)
+        return
+    path = Path(recording)
+    name = name or str(path)
     try:
-        with soundfile.SoundFile(path) as file:
-            rate, frames = file.samplerate, file.frames
-            if limit_seconds is not None and frames > limit_seconds * rate:
-                raise AudioError(
-                    f"{path} is {frames / rate:.0f} s long and at most {limit_seconds:g} s are taken; cut it up"
-                )
-            data = file.read(dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise AudioError(f"there is no file {path}, it is a folder; give the recording itself")
+        file = open(path, "rb", buffering=0)  # noqa: SIM115 (closed below)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise AudioError(f"there is no file {path}; check the path") from error
+    except (OSError, ValueError) as error:
         raise AudioError(
-            f"{path} is not audio that can be read ({_reason(error)}); wanted WAV, FLAC, Ogg or MP3"
+            f"{name} cannot be read ({getattr(error, 'strerror', None) or error}); check the path and the permissions"
         ) from error
-    if len(data) == 0:
-        raise AudioError(f"{path} contains no sound (0 samples); record it again")
-    if len(data) < frames:
-        raise AudioError(f"{path} is cut off: {len(data)} of {frames} samples are there; copy it again")
-    if not np.isfinite(data).all():
-        raise AudioError(f"{path} contains values that are not numbers (NaN or infinity); export it again")
-    if not allow_silent and float(np.abs(data).max()) < _SILENT_PEAK:
-        raise AudioError(f"{path} is silent; check the microphone or its level and record it again")
-    wave = torch.from_numpy(np.ascontiguousarray(data.T))
-    if sample_rate is not None and sample_rate != rate:
-        return resample(wave, rate, sample_rate), sample_rate
-    return wave, rate
+    with file:
+        if stat.S_ISREG(mode):
+            source = Source(file, name)
+        else:
+            piped = io.BufferedReader(file).read(_MOST_PIPED + 1)
+            if len(piped) > _MOST_PIPED:
+                raise AudioError(f"{name} gives more than {_MOST_PIPED >> 30} GiB; cut it up")
+            source = Source(io.BytesIO(piped), name)
+        if not source.size:
+            raise AudioError(f"{name} is an empty file; record or copy it again")
+        yield source
 
 
 def write_audio(path: str | Path, wave: Float[Tensor, "C N"] | Float[Tensor, " N"], sample_rate: int) -> None:
@@ -88,33 +254,9 @@ def write_audio(path: str | Path, wave: Float[Tensor, "C N"] | Float[Tensor, " N
         temporary.write_bytes(encoded.getbuffer())
 
 
-def mono(wave: Float[Tensor, "C N"]) -> Float[Tensor, " N"]:
-    """The mean of the channels, or the loudest one where they cancel each other out."""
-    mixed = wave.mean(dim=0)
-    energies = wave.square().sum(dim=1)
-    if mixed.square().sum() < 0.01 * energies.max():
-        return wave[int(energies.argmax())]
-    return mixed
-
-
 def pad_to(wave: Float[Tensor, "*B N"], multiple: int) -> Float[Tensor, "*B M"]:
     """The wave with zeros behind it, up to the next multiple of a hop."""
     return torch.nn.functional.pad(wave, (0, -wave.shape[-1] % multiple))
-
-
-def _wav_bytes_missing(path: Path) -> int:
-    """How many bytes the data chunk of a RIFF file promises beyond the end of the file; libsndfile does not say."""
-    size = path.stat().st_size
-    with open(path, "rb") as file:
-        head = file.read(12)
-        if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
-            return 0
-        while len(chunk := file.read(8)) == 8:
-            name, length = struct.unpack("<4sI", chunk)
-            if name == b"data":
-                return 0 if length in _STREAMED else max(0, file.tell() + length - size)
-            file.seek(length + length % 2, 1)
-    return 0
 
 
 def _reason(error: Exception) -> str:

@@ -54,7 +54,7 @@ def show(
 ) -> None:
     """Draws waveform, spectrogram and token streams as a PNG."""
     from vivavoce.assistant import tokens
-    from vivavoce.audio.files import mono, read_audio
+    from vivavoce.audio.files import read_audio
     from vivavoce.core.errors import SpecError
 
     if out.suffix != ".png":
@@ -65,7 +65,7 @@ def show(
         wave = tokens.decode(codec, coded)
     else:
         coded = tokens.encode(codec, file)
-        wave = mono(read_audio(file, codec.config.sample_rate, allow_silent=True)[0])
+        wave = read_audio(file, codec.config.sample_rate, allow_silent=True)[0]
     tokens.draw(codec, wave, coded, out)
     typer.echo(str(out))
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
-import soundfile
-
-from vivavoce.core.errors import ManifestError, TextError
+from vivavoce.audio.files import length_of
+from vivavoce.core.errors import AudioError, ManifestError, MissingExtra, TextError
 from vivavoce.text.normalise import normalise
 
 SPLITS: Final = ("train", "dev", "test")
@@ -170,13 +169,15 @@ def _record(line: str, path: Path, number: int) -> Record:
 
 def _look(record: Record) -> Iterator[str]:
     try:
-        info = soundfile.info(record.file)
-    except (soundfile.LibsndfileError, OSError):
+        seconds, warning = length_of(record.file, name=record.path)
+    except (AudioError, MissingExtra) as error:
         there = record.file.is_file()
-        yield f"{record.path} is {'not audio that can be read' if there else 'not there'}; copy the recording again"
+        yield str(error) if there else f"{record.path} is not there; copy the recording again"
     else:
-        if abs(info.duration - record.seconds) > _LENGTH_TOLERANCE:
-            yield f"{record.path} lasts {info.duration:.2f} s and not {record.seconds:.2f} s; mend seconds"
+        if warning:
+            yield f"{record.path}: {warning}"
+        elif abs(seconds - record.seconds) > _LENGTH_TOLERANCE:
+            yield f"{record.path} lasts {seconds:.2f} s and not {record.seconds:.2f} s; mend seconds"
     if record.text is not None and record.lang == "en":
         try:
             normalise(record.text)

@@ -18,9 +18,8 @@ from types import MappingProxyType
 from typing import Final
 
 import numpy as np
-import soundfile
-import soxr
 
+from vivavoce.audio.files import read_audio
 from vivavoce.core import rng
 from vivavoce.core.errors import AudioError, MissingExtra, VoiceError
 from vivavoce.data.voices import ENGINES, training_voices, unseen_voices
@@ -167,13 +166,11 @@ def _run(command: list[str], reading: Reading, given: str | None = None) -> str:
 
 def _load(path: Path, reading: Reading, sample_rate: int) -> np.ndarray:
     try:
-        wave, rate = soundfile.read(path, dtype="float32")
-    except soundfile.LibsndfileError as error:
+        wave, _ = read_audio(path, sample_rate)
+    except AudioError as error:
         raise AudioError(f"{reading.engine} wrote no sound for {reading.text[:40]!r}; try another voice") from error
     path.unlink()
-    if not len(wave) or not np.abs(wave).max() > 1e-4:
-        raise AudioError(f"{reading.engine} wrote silence for {reading.text[:40]!r}; try another voice")
-    return wave if rate == sample_rate else soxr.resample(wave, rate, sample_rate).astype(np.float32)
+    return wave.numpy()
 
 
 def _speak_one(reading: Reading, path: Path, sample_rate: int) -> Spoken:

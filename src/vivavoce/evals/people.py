@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from vivavoce.audio.files import mono, read_audio
+from vivavoce.audio.files import read_audio
 from vivavoce.data.manifest import Record, read_manifest
 from vivavoce.evals.listening import Clip
 
@@ -13,7 +13,7 @@ _TAUGHT_SECONDS = 40.0
 
 def _clip(record: Record) -> Clip:
     wave, rate = read_audio(record.file)
-    return Clip(record.speaker, mono(wave), rate, record.text or "", record.source, record.quality == "lossless")
+    return Clip(record.speaker, wave, rate, record.text or "", record.source, record.quality == "lossless")
 
 
 def measured_on(folder: Path) -> list[Clip]:

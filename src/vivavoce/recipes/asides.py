@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from vivavoce.audio.files import mono, read_audio
+from vivavoce.audio.files import read_audio
 from vivavoce.audio.mel import FLOOR
 from vivavoce.audio.resample import resample
 from vivavoce.core import rng
@@ -76,7 +76,7 @@ def sounds(run: AsidesRun, speech: Path, *, unseen: bool) -> Iterator[tuple[str,
     chosen = dice.permutation(len(known))[: 2 * run.others]
     for index in chosen[::2] if unseen else chosen[1::2]:
         wave, rate = read_audio(known[int(index)].file)
-        yield "sentence", level(trimmed(resample(mono(wave)[None], rate, RATE)[0].numpy())[: 6 * RATE])
+        yield "sentence", level(trimmed(resample(wave[None], rate, RATE)[0].numpy())[: 6 * RATE])
 
 
 def _cut(kind: str, length: int, rate: int, dice: np.random.Generator) -> int:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vivavoce.audio.files import mono, read_audio
+from vivavoce.audio.files import read_audio
 from vivavoce.audio.resample import resample
 from vivavoce.audio.stft import mel_of_hz
 from vivavoce.core import rng
@@ -62,7 +62,7 @@ def waves(clips: Sequence[Record], rate: int, folder: Path, say: Log = print) ->
 
     def make() -> Iterator[dict[str, np.ndarray]]:
         for number, clip in enumerate(clips):
-            wave = mono(read_audio(clip.file, rate, allow_silent=True)[0])
+            wave = read_audio(clip.file, rate, allow_silent=True)[0]
             yield {"wave": (wave.clamp(-1, 1) * _FULL_SCALE).round().to(torch.int16).numpy()}
             if (number + 1) % 500 == 0:
                 say(f"decoded {number + 1} of {len(clips)} clips")
@@ -77,7 +77,7 @@ def teacher_features(listener: Listener, digest: str, clips: Sequence[Record], f
 
     def make() -> Iterator[dict[str, np.ndarray]]:
         for number, clip in enumerate(clips):
-            wave = mono(read_audio(clip.file, rate, allow_silent=True)[0])
+            wave = read_audio(clip.file, rate, allow_silent=True)[0]
             yield {"features": listener.listen(wave[None]).features[0].half().numpy()}
             if (number + 1) % 100 == 0:
                 say(f"listened to {number + 1} of {len(clips)} clips")
@@ -178,4 +178,4 @@ def measuring_clips(speech: Path, rate: int, each_seconds: float = 5.0, most: in
             seen.add(clip.speaker)
             chosen.append(clip)
     picked = chosen[:: max(1, len(chosen) // most)][:most]
-    return [Sample(mono(read_audio(clip.file, rate)[0])[: int(each_seconds * rate)]) for clip in picked]
+    return [Sample(read_audio(clip.file, rate)[0][: int(each_seconds * rate)]) for clip in picked]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vivavoce.audio.files import mono, read_audio
+from vivavoce.audio.files import read_audio
 from vivavoce.audio.resample import resample
 from vivavoce.core import rng
 from vivavoce.data.manifest import read_manifest
@@ -51,7 +51,7 @@ def sounds(run: EchoesRun, speech: Path) -> list[Pcm]:
     found = []
     for index in draw.permutation(len(known))[: run.recordings].tolist():
         wave, rate = read_audio(known[index].file)
-        found.append(level(trimmed(resample(mono(wave)[None], rate, RATE)[0].numpy())[: 6 * RATE]))
+        found.append(level(trimmed(resample(wave[None], rate, RATE)[0].numpy())[: 6 * RATE]))
     return found
 
 

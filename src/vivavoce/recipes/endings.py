@@ -18,7 +18,7 @@ from torch.nn.functional import pad
 
 from vivavoce.assistant.ending import evidence, fall
 from vivavoce.assistant.hearing import Ears
-from vivavoce.audio.files import mono, read_audio
+from vivavoce.audio.files import read_audio
 from vivavoce.audio.resample import resample
 from vivavoce.core import rng
 from vivavoce.data.character import Character
@@ -59,7 +59,7 @@ def sounds(run: EndingsRun, speech: Path) -> Iterator[tuple[Pcm, float]]:
     known = [record for record in known if record.seconds > 1.0]
     for index in draw.permutation(len(known))[: run.people].tolist():
         wave, rate = read_audio(known[index].file)
-        yield resample(mono(wave)[None], rate, RATE)[0].numpy(), 1.0 / run.people
+        yield resample(wave[None], rate, RATE)[0].numpy(), 1.0 / run.people
     texts = [turn.user for turn in Character().orders(run.orders, run.seed)]
     for spoken in speak(readings(texts, run.seed), sample_rate=RATE):
         yield spoken.wave.astype(np.float32), 1.0 / run.orders

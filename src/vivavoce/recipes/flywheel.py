@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vivavoce.audio.files import mono, read_audio
+from vivavoce.audio.files import read_audio
 from vivavoce.audio.loudness import at_level
 from vivavoce.core import rng
 from vivavoce.core.errors import TextError
@@ -60,7 +60,7 @@ def fit_translation(clips: Sequence[Clip], made: Features, count: int = 60, seed
     front = MEL.build()
     for number in chosen.tolist():
         wave, _ = read_audio(clips[number].path, MEL.sample_rate)
-        ours = front(at_level(mono(wave), MEL.sample_rate, LEVEL_DB)[None])[0].T
+        ours = front(at_level(wave, MEL.sample_rate, LEVEL_DB)[None])[0].T
         mel = made.mel_of(number)
         length = min(len(mel), len(ours))
         inputs.append(_neighbours(mel[:length]))

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vivavoce.audio.files import mono, read_audio
+from vivavoce.audio.files import read_audio
 from vivavoce.audio.loudness import at_level
 from vivavoce.core import rng
 from vivavoce.core.errors import TextError, VivavoceError
@@ -65,7 +65,7 @@ def recordings(
             continue
         try:
             wave, _ = read_audio(clip.path, MEL.sample_rate)
-            mel = _mel(mono(wave))
+            mel = _mel(wave)
             if spans is not None and spans[number]:
                 timed = [(s.phone, (s.begin - 1) / 100, (s.end - 1) / 100) for s in spans[number]]
                 phones = [s.phone for s in spans[number] if s.phone]

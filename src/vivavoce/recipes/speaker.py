@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast, final
 
-import soundfile
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, normalize
 
+from vivavoce.audio.files import length_of
 from vivavoce.audio.formants import warp
 from vivavoce.core import config as configs
 from vivavoce.core.errors import VoiceError
@@ -241,7 +241,7 @@ def debug(folder: Path, say: Callable[[str], None] = print) -> dict[str, float]:
             "text_style": "cased, punctuated",
             "sample_rate": 16000,
             "quality": "lossless",
-            "seconds": soundfile.info(path).duration,
+            "seconds": length_of(path)[0],
             "licence": "synthetic speech, free of rights",
         }
         rows.append(json.dumps(row))

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from vivavoce.audio.files import mono, read_audio
+from vivavoce.audio.files import read_audio
 from vivavoce.audio.formants import warp
 from vivavoce.audio.mel import LogMelConfig
 from vivavoce.core.atomic import atomic_write
@@ -51,7 +51,7 @@ def spoken_by_flite(texts: Sequence[str], voices: Sequence[str], mel: LogMelConf
         path = Path(folder) / "said.wav"
         for number, text in enumerate(texts):
             printed = run_flite(text, voices[number % len(voices)], path)
-            frames = logmel(mono(read_audio(path, mel.sample_rate)[0])[None])[0].T
+            frames = logmel(read_audio(path, mel.sample_rate)[0][None])[0].T
             labels = np.full(len(frames), -1)
             begin = 0.0
             for mark in printed.split():

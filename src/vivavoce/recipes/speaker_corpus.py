@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vivavoce.audio.files import mono, read_audio
+from vivavoce.audio.files import read_audio
 from vivavoce.audio.mel import LogMelConfig
 from vivavoce.audio.pitch import track_pitch
 from vivavoce.core.atomic import atomic_write
@@ -91,7 +91,7 @@ def features(clips: Sequence[Clip], folder: Path, config: LogMelConfig, progress
             hz_path.open("wb") as hz_file,
         ):
             for number, clip in enumerate(clips):
-                wave = mono(read_audio(clip.path, config.sample_rate, allow_silent=True)[0])
+                wave = read_audio(clip.path, config.sample_rate, allow_silent=True)[0]
                 wave = wave[: len(wave) // config.hop * config.hop]
                 mel = logmel(wave[None])[0].T
                 hz = track_pitch(wave, config.sample_rate).hz
