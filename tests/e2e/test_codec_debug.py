@@ -42,7 +42,7 @@ def test_tokens_to_a_file_and_back(made: Path, tmp_path: Path):
     wave, rate = read_audio(back, allow_silent=True)
     codec = load_part(made / "first", "codec")
     with torch.no_grad():
-        wanted = codec.resynthesize(read_audio(recording)[0])
+        wanted = codec.resynthesize(read_audio(recording)[0][None])[0]
     assert rate == 24000 and wave.shape == wanted.shape
     assert float((wave - wanted.clamp(-1, 1)).abs().max()) < 1e-3
     for source in (recording, file):

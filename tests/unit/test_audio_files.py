@@ -1,6 +1,5 @@
 """Sound files: whatever people bring goes in, and what is wrong is said in one sentence."""
 
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 import soundfile
 import torch
 
-from vivavoce.audio.files import mono, pad_to, read_audio, write_audio
+from vivavoce.audio.files import pad_to, read_audio, read_recording, write_audio
 from vivavoce.audio.loudness import active_level_db, at_level, rms_db
 from vivavoce.audio.resample import Resampler, resample
 from vivavoce.core.errors import AudioError, StorageError
@@ -22,8 +21,8 @@ def tone(seconds: float = 0.5, rate: int = 16000, hz: float = 440.0) -> np.ndarr
 def test_written_files_are_read_back(tmp_path: Path, suffix: str):
     write_audio(tmp_path / f"a.{suffix}", torch.from_numpy(tone(rate=24000)), 24000)
     wave, rate = read_audio(tmp_path / f"a.{suffix}")
-    assert rate == 24000 and wave.shape[0] == 1 and abs(wave.shape[1] - 12000) < 3000
-    assert abs(rms_db(wave[0, 2000:8000]) - rms_db(torch.from_numpy(tone()))) < 1.0
+    assert rate == 24000 and abs(len(wave) - 12000) < 100
+    assert abs(rms_db(wave[2000:8000]) - rms_db(torch.from_numpy(tone()))) < 1.0
 
 
 @pytest.mark.parametrize(
@@ -33,8 +32,8 @@ def test_odd_formats_just_work(tmp_path: Path, subtype: str, rate: int, channels
     data = np.stack([tone(rate=rate)] * channels, axis=1)
     soundfile.write(tmp_path / "a.wav", data, rate, subtype=subtype)
     wave, got = read_audio(tmp_path / "a.wav", 16000)
-    assert got == 16000 and wave.shape == (channels, 8000)
-    assert float((mono(wave)[400:-400] - torch.from_numpy(tone())[400:-400]).abs().max()) < 0.02
+    assert got == 16000 and wave.shape == (8000,)
+    assert float((wave[400:-400] - torch.from_numpy(tone())[400:-400]).abs().max()) < 0.02
 
 
 def bad(tmp_path: Path, name: str) -> Path:
@@ -49,9 +48,9 @@ def bad(tmp_path: Path, name: str) -> Path:
         soundfile.write(path, np.zeros(16000, np.float32), 16000)
     elif name == "nan":
         soundfile.write(path, np.where(np.arange(16000) == 5, np.nan, 0.1).astype(np.float32), 16000, subtype="FLOAT")
-    elif name == "cut off":
+    elif name == "header":
         soundfile.write(path, tone(), 16000)
-        path.write_bytes(path.read_bytes()[:5000])
+        path.write_bytes(path.read_bytes()[:30])
     elif name == "too long":
         soundfile.write(path, tone(3.0), 16000)
     return path
@@ -61,12 +60,12 @@ def bad(tmp_path: Path, name: str) -> Path:
     ("name", "says"),
     [
         ("missing", "no file"),
-        ("no audio", "not audio"),
+        ("no audio", "text"),
         ("empty", "empty file"),
         ("no samples", "no sound"),
         ("silent", "silent"),
         ("nan", "NaN"),
-        ("cut off", "cut off"),
+        ("header", "is WAV, but"),
         ("too long", "at most 2 s"),
     ],
 )
@@ -76,11 +75,11 @@ def test_bad_files_are_refused_in_one_sentence(tmp_path: Path, name: str, says: 
     assert says in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_cut_off_flac_is_refused(tmp_path: Path):
+def test_a_cut_off_flac_is_read_to_there(tmp_path: Path):
     soundfile.write(tmp_path / "a.flac", np.random.default_rng(0).normal(0, 0.1, 16000), 16000)
-    (tmp_path / "a.flac").write_bytes((tmp_path / "a.flac").read_bytes()[:9000])
-    with pytest.raises(AudioError):
-        read_audio(tmp_path / "a.flac")
+    (tmp_path / "a.flac").write_bytes((tmp_path / "a.flac").read_bytes()[:20000])
+    read = read_recording(tmp_path / "a.flac")
+    assert 0.3 < read.seconds < 0.9 and "not whole" in read.warning
 
 
 def test_a_folder_is_refused(tmp_path: Path):
@@ -89,16 +88,7 @@ def test_a_folder_is_refused(tmp_path: Path):
 
 
 def test_silence_is_allowed_when_asked_for(tmp_path: Path):
-    assert read_audio(bad(tmp_path, "silent"), allow_silent=True)[0].shape == (1, 16000)
-
-
-def test_a_header_written_by_a_pipe_is_no_reason_to_refuse(tmp_path: Path):
-    soundfile.write(tmp_path / "a.wav", tone(), 16000)
-    data = bytearray((tmp_path / "a.wav").read_bytes())
-    where = data.index(b"data") + 4
-    data[where : where + 4] = struct.pack("<I", 0xFFFFFFFF)
-    (tmp_path / "a.wav").write_bytes(data)
-    assert read_audio(tmp_path / "a.wav")[0].shape == (1, 8000)
+    assert read_audio(bad(tmp_path, "silent"), allow_silent=True)[0].shape == (16000,)
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path):
@@ -110,12 +100,6 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path):
     with pytest.raises(StorageError):
         write_audio(tmp_path / "file/b.wav", torch.zeros(10), 16000)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
-
-
-def test_mono_survives_opposite_channels():
-    left = torch.from_numpy(tone())
-    assert torch.equal(mono(torch.stack((left, -left))), left)
-    assert torch.allclose(mono(torch.stack((left, left))), left)
 
 
 def test_padding_to_a_multiple():

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vivavoce.assistant.model import Model, sound_of
+from vivavoce.assistant.model import Model, recording_of
 from vivavoce.assistant.picture import draw
 from vivavoce.assistant.turn import Finished, Happening, Turn, timed
 from vivavoce.audio.files import write_audio
@@ -64,7 +64,7 @@ def demonstrate(
     entries = []
     at = 0
     for number, line in enumerate(lines, 1):
-        question = sound_of(RECORDINGS / line.file)
+        question = recording_of(RECORDINGS / line.file).wave.numpy()
         for happening in conversation.ask(question, voice=line.voice, live=not fast):
             tell(number, line, happening)
             if isinstance(happening, Finished):

@@ -17,7 +17,7 @@ from vivavoce.assistant.hearing import Ears
 from vivavoce.assistant.speaking import Mouth
 from vivavoce.assistant.thinking import Clerk
 from vivavoce.assistant.turn import Finished, Transcript, Turn
-from vivavoce.audio.files import mono, read_audio
+from vivavoce.audio.files import Recording, read_recording
 from vivavoce.core.errors import AudioError, ConfigError, PartError, TextError
 from vivavoce.core.parts import check_part, load_part
 from vivavoce.core.voice import Voice
@@ -63,25 +63,25 @@ def mind_of(choice: str) -> EndpointMind | None:
     raise ConfigError(f"there is no mind {choice!r}; give mini, or the address of one: http://HOST:PORT/v1#MODEL")
 
 
-def sound_of(recording: str | Path | np.ndarray | torch.Tensor) -> np.ndarray:
-    """A recording (a file, or Float[N] at 24 kHz) as Float[N] at 24 kHz; AudioError when it is unusable."""
+def recording_of(recording: str | Path | np.ndarray | torch.Tensor) -> Recording:
+    """A recording (a file, or Float[N] at 24 kHz) at 24 kHz; AudioError when it is unusable."""
     if isinstance(recording, str | Path):
-        wave, _ = read_audio(recording, RATE)
-        return mono(wave).numpy()
+        return read_recording(recording, RATE)
     sound = np.asarray(recording, dtype=np.float32)
     if sound.ndim != 1 or not len(sound) or not np.isfinite(sound).all():
         raise AudioError(
             f"a recording is Float[N] at 24 kHz of finite numbers, got the shape {sound.shape}; convert it"
         )
-    return sound
+    return Recording(torch.from_numpy(np.ascontiguousarray(sound)), RATE)
 
 
-def question_of(file: Path) -> np.ndarray | str:
-    """What a file asks: the words of a ``.txt`` file, the sound (Float[N] at 24 kHz) of any other."""
+def question_of(file: Path) -> tuple[np.ndarray | str, str]:
+    """What a file asks: the words of a ``.txt`` file, the sound (Float[N] at 24 kHz) of any other, and a warning."""
     if file.suffix.lower() != ".txt":
-        return sound_of(file)
+        read = recording_of(file)
+        return read.wave.numpy(), read.warning
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8"), ""
     except OSError as error:
         raise TextError(f"the question {file} cannot be read ({error.strerror}); check the path") from error
     except UnicodeDecodeError as error:
@@ -164,9 +164,9 @@ class Model:
         """The words of a recording with their times; any length."""
         from vivavoce.audio.resample import resample
 
-        sound = torch.from_numpy(sound_of(recording))[None]
-        heard = self.ears.whole(resample(sound, RATE, self.listener.config.mel.sample_rate))
-        return Transcript.of(heard.until(sound.shape[1]))
+        read = recording_of(recording)
+        heard = self.ears.whole(resample(read.wave[None], RATE, self.listener.config.mel.sample_rate))
+        return replace(Transcript.of(heard.until(len(read.wave))), warning=read.warning)
 
     def ask(
         self,
@@ -178,8 +178,11 @@ class Model:
         seed: int = 0,
     ) -> Turn:
         """One independent turn about a recording (a path, or Float[N] at 24 kHz)."""
+        read = recording_of(question)
         conversation = self.conversation(voice=voice, tools=tools, seed=seed)
-        return finished(conversation.ask(sound_of(question), speak=speak))
+        turn = finished(conversation.ask(read.wave.numpy(), speak=speak))
+        turn.warning = read.warning
+        return turn
 
     def answer(self, text: str, *, voice: Voice | None = None, speak: bool = True, seed: int = 0) -> Turn:
         """One independent turn about a written question."""

@@ -10,11 +10,15 @@ from vivavoce.runtime.model import RATE, Heard, Word
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """Words that were heard, with times in samples at 24 kHz, and how likely it is that anybody spoke."""
+    """Words that were heard, with times in samples at 24 kHz, and how likely it is that anybody spoke.
+
+    ``warning`` is a sentence when not all of the recording was there.
+    """
 
     transcript: str
     words: tuple[Word, ...] = ()
     speech: float = 1.0
+    warning: str = ""
 
     @staticmethod
     def of(heard: Heard) -> "Transcript":
@@ -24,7 +28,8 @@ class Transcript:
     def json(self) -> dict[str, Any]:
         """As plain values; times in seconds."""
         words = [timed(word) for word in self.words]
-        return {"transcript": self.transcript, "words": words, "no_speech_prob": round(1 - self.speech, 4)}
+        told = {"warning": self.warning} if self.warning else {}
+        return {"transcript": self.transcript, "words": words, "no_speech_prob": round(1 - self.speech, 4), **told}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -33,7 +38,7 @@ class Turn:
 
     ``speech`` is how likely it is that anybody spoke. ``audio`` is Float[N] at 24 kHz. ``first_audio_ms`` counts from
     the last sample of the question to the first sample of the answer that is not silent; ``rtf`` is compute per second
-    of answer.
+    of answer. ``warning`` is a sentence when not all of the question's recording was there.
     """
 
     transcript: str = ""
@@ -46,6 +51,7 @@ class Turn:
     first_audio_ms: float | None = None
     rtf: float | None = None
     seconds: float = 0.0
+    warning: str = ""
 
     def json(self, **more: Any) -> dict[str, Any]:
         """As plain values without the sound; times in seconds."""
@@ -57,6 +63,7 @@ class Turn:
             "calls": self.calls,
             "first_audio_ms": None if self.first_audio_ms is None else round(self.first_audio_ms, 1),
             "rtf": None if self.rtf is None else round(self.rtf, 4),
+            **({"warning": self.warning} if self.warning else {}),
             **more,
         }
 

@@ -11,7 +11,7 @@ import re
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import BinaryIO, Final, Literal
+from typing import Any, Final, Literal
 
 _NEAR: Final = 1 << 16
 """Bytes that are kept from the last look at a file."""
@@ -26,7 +26,7 @@ Library = Literal["libsndfile", "PyAV"]
 class Source:
     """The bytes of a recording, a file on disk or in memory; ``name`` is for sentences."""
 
-    def __init__(self, file: BinaryIO, name: str) -> None:
+    def __init__(self, file: io.BufferedIOBase | io.RawIOBase, name: str) -> None:
         self.file, self.name = file, name
         self.size = file.seek(0, io.SEEK_END)
         self._near, self._from = b"", 0
@@ -36,7 +36,7 @@ class Source:
         first = place - self._from
         if first < 0 or first + count > len(self._near):
             self.file.seek(place)
-            self._near, self._from, first = self.file.read(max(count, _NEAR)), place, 0
+            self._near, self._from, first = self.file.read(max(count, _NEAR)) or b"", place, 0
         return self._near[first : first + count]
 
     def find(self, wanted: bytes, place: int, end: int | None = None) -> int:
@@ -67,13 +67,20 @@ class Part:
     decoder: str = ""
     mended: Mapping[int, bytes] = field(default_factory=dict)
     missing: str = ""
+    cut: int | None = None
+    """Where a piece begins that is cut; ``tail`` stands in its place."""
+    tail: bytes = b""
+    samples: int = 0
+    """How many samples there are by the marks between them; 0 where there are none."""
 
 
 class Window(io.RawIOBase):
     """A part of a source as a file of its own, mended."""
 
     def __init__(self, source: Source, part: Part) -> None:
-        self._file, self._begin, self._size = source.file, part.begin, part.end - part.begin
+        self._file, self._begin, self._tail = source.file, part.begin, part.tail
+        self._length = (part.end if part.cut is None else part.cut) - part.begin
+        self._size = self._length + len(part.tail)
         self._mended = {place - part.begin: data for place, data in part.mended.items()}
         self._at = 0
 
@@ -97,9 +104,14 @@ class Window(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         """The next bytes."""
-        left = self._size - self._at
-        self._file.seek(self._begin + self._at)
-        data = self._file.read(left if size < 0 else min(size, left))
+        size = self._size - self._at if size < 0 else size
+        left = self._length - self._at
+        data = b""
+        if left > 0:
+            self._file.seek(self._begin + self._at)
+            data = self._file.read(min(size, left)) or b""
+        if size > left:
+            data += self._tail[max(-left, 0) : size - left]
         for place, new in self._mended.items():
             if place < self._at + len(data) and place + len(new) > self._at:
                 whole = bytearray(data)
@@ -109,11 +121,16 @@ class Window(io.RawIOBase):
         self._at += len(data)
         return data
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+    def readinto(self, buffer: Any) -> int:  # type: ignore[override]
         """Fills a buffer as far as there is something."""
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
+        if self._mended or self._at + len(buffer) > self._length:
+            data = self.read(len(buffer))
+            buffer[: len(data)] = data
+            return len(data)
+        self._file.seek(self._begin + self._at)
+        count = self._file.readinto(memoryview(buffer)[: self._length - self._at]) or 0
+        self._at += count
+        return count
 
 
 def parts_of(source: Source) -> list[Part]:
@@ -190,7 +207,7 @@ def _sized(
     extra: int = 0,
 ) -> Part:
     """The part whose sound begins at ``body``, its size declared at ``size_at`` (``extra`` bytes more than sound)."""
-    there = source.size - body
+    there = max(source.size - body, 0)
     streamed = declared == 0 or _placeholder(declared, layout)
     if declared <= there and not streamed:
         return Part(kind, begin, _next_one(source, begin, body + declared), decoder=kind.lower())
@@ -199,8 +216,9 @@ def _sized(
     end = source.size
     if streamed and kind == "WAV" and (found := source.find(b"WAVEfmt ", body)) >= 0:
         end = max(found - 8, body)
+    there = max(end - body, 0)
     most = (1 << 8 * struct.calcsize(layout)) - 1
-    mended = {size_at: struct.pack(layout, min(end - body + extra, most))}
+    mended = {size_at: struct.pack(layout, min(there + extra, most))}
     missing = "" if streamed else f"{_bytes(declared - there)} of sound are missing"
     return Part(kind, begin, end, mended=mended, missing=missing, decoder=kind.lower())
 
@@ -326,7 +344,7 @@ def _au(source: Source, place: int) -> Part:
 
 def _ogg(source: Source, place: int) -> Part:
     """Pages up to the first page of another recording; the pages that begin streams come first in each."""
-    begin, beginning, ended, missing = place, True, False, ""
+    begin, beginning, ended, missing, marks = place, True, False, "", list[int]()
     while place < source.size:
         head = source.at(place, 27)
         if head[:4] != b"OggS" or len(head) < 27:
@@ -343,13 +361,48 @@ def _ogg(source: Source, place: int) -> Part:
         sizes = source.at(place + 27, head[26])
         length = 27 + head[26] + sum(sizes)
         if len(sizes) < head[26] or place + length > source.size:
-            missing, ended = "its last page is cut", True
-            place = source.size
-            break
+            tail = _rest_of_page(source, place, max(marks, default=0))
+            return Part("Ogg", begin, source.size, decoder="ogg", missing="its last page is cut", cut=place, tail=tail)
+        mark = int.from_bytes(head[6:14], "little", signed=True)
+        if mark > 0:
+            marks.append(mark)
         place += length
     if not ended and not missing:
         missing = "its last page is missing"
-    return Part("Ogg", begin, place, decoder="ogg", missing=missing)
+    from_start = bool(marks) and marks[0] < 30 * 48000  # what is caught from a running stream begins anywhere
+    samples = max(marks) if from_start else 0
+    return Part("Ogg", begin, max(place, begin + 1), decoder="ogg", missing=missing, samples=samples)
+
+
+def _rest_of_page(source: Source, place: int, samples: int) -> bytes:
+    """A page with the packets of a page that are wholly there, if any."""
+    head, there = source.at(place, 27), source.size - place
+    sizes = source.at(place + 27, head[26])
+    body = place + 27 + head[26]
+    kept = length = ends = 0
+    for number, size in enumerate(sizes, 1):
+        length += size
+        if body + length > source.size:
+            break
+        if size < 255:
+            kept, ends = number, length
+    if there <= 27 + head[26] or not kept:
+        return b""
+    most = samples + 65536 * kept  # readers stop where the page says that it ends, and nobody knows where that is
+    page = bytearray(head[:5] + bytes([head[5] & 1]) + struct.pack("<q", most) + head[14:22] + bytes(4) + bytes([kept]))
+    page += sizes[:kept] + source.at(body, ends)
+    page[22:26] = struct.pack("<I", _ogg_checksum(page))
+    return bytes(page)
+
+
+def _ogg_checksum(page: bytes | bytearray) -> int:
+    check = 0
+    for byte in page:
+        check ^= byte << 24
+        for _ in range(8):
+            check = check << 1 ^ (0x04C11DB7 if check & 0x80000000 else 0)
+        check &= 0xFFFFFFFF
+    return check
 
 
 def _flac(source: Source, place: int) -> Part:
@@ -500,9 +553,8 @@ def _mp3(source: Source, begin: int) -> Part:
         if place + length > source.size:
             missing = f"{_bytes(place + length - source.size)} of its last frame are missing"
         place, kind = place + length, same
-    return Part(
-        "MP3", begin, min(place, source.size), decoder="mp3", mended=_sizes(source, begin, end), missing=missing
-    )
+    end = min(place, source.size)
+    return Part("MP3", begin, end, decoder="mp3", mended=_sizes(source, begin, end), missing=missing)
 
 
 def _described(head: bytes) -> bool:

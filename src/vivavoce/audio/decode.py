@@ -1,6 +1,7 @@
 """The samples of a recording, block by block: libsndfile reads what it knows, PyAV what browsers and phones record."""
 
-from collections.abc import Iterator
+import importlib.util
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -48,7 +49,7 @@ def recognised(source: Source) -> list[Part]:
     if parts:
         return parts
     if looks_like_text(source):
-        raise AudioError(f"{source.name} is text and not audio; give a recording, such as WAV, FLAC, Ogg, MP3 or WebM")
+        raise AudioError(f"{source.name} is not audio but text; give a recording, such as WAV, FLAC, Ogg, MP3 or WebM")
     raise AudioError(
         f"{source.name} is not audio that can be read: its bytes have no header of a format (WAV, FLAC, Ogg, MP3, MP4, "
         "WebM …); if they are bare samples, give them one: sox -t raw -r 16000 -e signed -b 16 -c 1 IN OUT.wav"
@@ -72,7 +73,14 @@ def blocks(source: Source, part: Part, trouble: Trouble) -> Iterator[tuple[Block
         yield from _by_pyav(source, part, trouble, error)
         return
     with file:
-        yield from _by_libsndfile(source, part, file, trouble)
+        if not (file.subtype.startswith("MPEG") and _pyav_is_there()):
+            read = yield from _by_libsndfile(source, part, file, trouble)
+            if (
+                read is not None and _pyav_is_there()
+            ):  # libsndfile gives up at the first damage, FFmpeg goes on behind it
+                yield from _behind(read, _by_pyav(source, part, trouble))
+            return
+    yield from _by_pyav(source, part, trouble)
 
 
 def stated_seconds(source: Source, part: Part) -> float | None:
@@ -89,53 +97,59 @@ def stated_seconds(source: Source, part: Part) -> float | None:
 
 
 def _opened(source: Source, part: Part) -> _Stream:
-    whole = part.begin == 0 and part.end == source.size and not part.mended
-    if whole:
-        source.file.seek(0)
-    return _Stream(source.file if whole else Window(source, part))
+    return _Stream(Window(source, part))
 
 
-def _by_libsndfile(source: Source, part: Part, file: _Stream, trouble: Trouble) -> Iterator[tuple[Block, int]]:
+def _behind(samples: int, found: Iterator[tuple[Block, int]]) -> Iterator[tuple[Block, int]]:
+    """The blocks behind the first so many samples."""
+    for block, rate in found:
+        if samples < len(block):
+            yield block[samples:], rate
+        samples = max(samples - len(block), 0)
+
+
+def _by_libsndfile(
+    source: Source, part: Part, file: _Stream, trouble: Trouble
+) -> Generator[tuple[Block, int], None, int | None]:
+    """Gives the number of samples that were read when it was not able to go on."""
     rate, channels, stated = file.samplerate, file.channels, file.frames
     _check_rate(source, rate)
     if not channels:
         raise AudioError(f"{source.name} says that it has no channels; record or export it again")
-    got, failed = 0, False
+    got, lost = 0, False
     buffer = np.empty((max(_BLOCK // channels, 1), channels), np.float32)
-    integers = file.subtype not in ("FLOAT", "DOUBLE")
-    while got < stated:
-        # When a decoder loses its way, soundfile does not say how much it had read, but what was not written stays NaN
+    while got < stated and not lost:
+        # when a decoder loses its way, soundfile does not say how much it had read, but what was not written stays NaN
         if part.kind in ("FLAC", "Ogg"):
             buffer.fill(np.nan)
         try:
             block = file.read(out=buffer)
-            failed = False
         except (soundfile.LibsndfileError, RuntimeError) as error:
-            block = buffer[: _written(buffer)] if integers and part.kind in ("FLAC", "Ogg") else buffer[:0]
-            if got + len(block) >= stated:
-                pass  # all of it is there; what follows is a tag
-            elif failed and not len(block):
-                trouble.add("it is damaged")
-                break
-            elif not got and not len(block):
-                failed = True
-                trouble.add("it is damaged")
-            else:
-                failed = True
-                trouble.add(f"it is damaged ({_reason(error)})")
-            if not len(block):
-                continue
+            block = buffer[: _written(buffer)] if part.kind in ("FLAC", "Ogg") else buffer[:0]
+            lost = got + len(block) < stated  # otherwise all of it is there, and what follows is a tag
+            if lost:
+                trouble.add(part.missing or f"it is damaged ({_reason(error)})")
         if not len(block):
             break
         got += len(block)
         yield block, rate
+    if lost and part.kind in ("FLAC", "Ogg"):
+        return got
+    if part.samples:
+        stated = round(part.samples * (rate / 48000 if file.subtype == "OPUS" else 1))
     if got < stated < 1e9 * rate and not part.missing and (stated - got) > _slack(file):
         trouble.add(f"{(stated - got) / rate:.2f} s of sound are missing")
+    return None
+
+
+def _pyav_is_there() -> bool:
+    """Whether PyAV can be imported: where MP3 is damaged, libsndfile's decoder writes to the error stream."""
+    return importlib.util.find_spec("av") is not None
 
 
 def _slack(file: _Stream) -> float:
     """Samples by which a count may be wrong without anything being missing."""
-    return _TOLERANCE * file.samplerate if file.subtype.startswith("MPEG") else 0
+    return 0.0 if file.subtype.startswith("PCM") else _TOLERANCE * file.samplerate
 
 
 def _written(buffer: Block) -> int:
@@ -209,7 +223,8 @@ def _floats(frame: Any) -> Block:
     elif np.issubdtype(values.dtype, np.integer):
         made = values.astype(np.float32) / np.float32(-float(np.iinfo(values.dtype).min))
     else:
-        made = values.astype(np.float32)
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, which is refused
+            made = values.astype(np.float32)
     return np.ascontiguousarray(made.T)
 
 

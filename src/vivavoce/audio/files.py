@@ -115,7 +115,7 @@ def length_of(recording: str | Path | bytes, *, name: str = "") -> tuple[float, 
 class _Sound:
     """One channel of the parts of a recording at one rate, as they are decoded."""
 
-    def __init__(self, source: Source, rate: int | None, limit: float | None, first: float | None) -> None:
+    def __init__(self, source: Source, rate: int | None, limit: int | float | None, first: int | float | None) -> None:
         self.source, self.rate, self.limit, self.first = source, rate, limit, first
         self.to = rate or 0
         self.peak = 0.0

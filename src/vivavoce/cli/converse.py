@@ -104,10 +104,11 @@ def ask(
     written: set[Path] = set()
     for number, path in enumerate(files):
         try:
-            question = question_of(path)
+            question, warning = question_of(path)
             if not conversation and number:
                 talk = loaded.conversation(voice=sounding, seed=seed)
             turn = finished(talk.ask(question, speak=not text_only))
+            turn.warning = warning
             audio = None
             if len(turn.audio):
                 audio = _answer_file(out or Path("answers"), path.stem, written)
@@ -116,6 +117,7 @@ def ask(
             failed = True
             _fault(path, error, json)
             continue
+        _warn(path, turn.warning)
         found = {"path": str(path), **turn.json(audio=None if audio is None else str(audio))}
         if json:
             typer.echo(formats.dumps(found))
@@ -137,6 +139,12 @@ def _fault(path: Path, error: Exception, as_json: bool) -> None:
         typer.echo(json.dumps({"path": str(path), "error": str(error)}))
     else:
         typer.echo(f"vivavoce: {path}: {error}", err=True)
+
+
+def _warn(path: Path, warning: str) -> None:
+    """Says on the error stream what was wrong with a recording that was read all the same."""
+    if warning:
+        typer.echo(f"vivavoce: {path}: {warning}", err=True)
 
 
 def _answer_file(folder: Path, stem: str, written: set[Path]) -> Path:
@@ -193,6 +201,7 @@ def transcribe(
             failed = True
             _fault(path, error, json)
             continue
+        _warn(path, heard.warning)
         if json:
             typer.echo(formats.dumps({"path": str(path), **heard.json()}))
         else:

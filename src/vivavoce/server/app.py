@@ -29,7 +29,7 @@ from vivavoce.server import (
     webrtc,
 )
 from vivavoce.server.names import UnknownModel
-from vivavoce.server.replies import ERRORS, error_body
+from vivavoce.server.replies import ERRORS, WARNING, error_body
 from vivavoce.server.security import Denied
 from vivavoce.server.service import Service
 from vivavoce.server.settings import Settings
@@ -158,7 +158,7 @@ def create_app(engine: LiveEngine, settings: Settings | None = None) -> FastAPI:
             allow_origins=service.settings.origins,
             allow_methods=["*"],
             allow_headers=["*"],
-            expose_headers=["Location"],
+            expose_headers=["Location", WARNING],
         )
     _errors(app, service)
     _page(app)

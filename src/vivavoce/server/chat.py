@@ -33,7 +33,7 @@ from vivavoce.runtime.history import Entry
 from vivavoce.server.formats import to_int16
 from vivavoce.server.items import base64_bytes, user_entry
 from vivavoce.server.names import check_model
-from vivavoce.server.replies import ERRORS, broken, sse
+from vivavoce.server.replies import ERRORS, broken, sse, warned
 from vivavoce.server.service import Service
 from vivavoce.server.sessions import choice_of, tool_of
 from vivavoce.server.sound_files import read_upload, whole_file
@@ -52,10 +52,10 @@ class TextPart(BaseModel):
 
 
 class SoundData(BaseModel):
-    """A sound file in base64."""
+    """A sound file in base64; its bytes say what it is, so that ``format`` is taken and changes nothing."""
 
     data: str
-    format: Literal["wav", "mp3"]
+    format: Name
 
 
 class SoundPart(BaseModel):
@@ -252,13 +252,14 @@ class SpokenAnswers:
         return found.text
 
 
-async def entries_of(request: ChatRequest, answers: SpokenAnswers) -> tuple[str, list[Entry]]:
-    """Instructions and history."""
+async def entries_of(request: ChatRequest, answers: SpokenAnswers) -> tuple[str, list[Entry], list[str]]:
+    """Instructions, history, and what was wrong with recordings that were read all the same."""
     instructions: list[str] = []
     entries: list[Entry] = []
+    warnings: list[str] = []
     for index, message in enumerate(request.messages):
         name, where = f"item_{index}", f"messages[{index}]"
-        text, sounds = await _content(message, where)
+        text, sounds = await _content(message, where, warnings)
         if message.role in ("system", "developer"):
             instructions.append(text)
         elif message.role == "tool":
@@ -283,10 +284,10 @@ async def entries_of(request: ChatRequest, answers: SpokenAnswers) -> tuple[str,
                         arguments=call.function.arguments,
                     )
                 )
-    return "\n".join(instructions), entries
+    return "\n".join(instructions), entries, warnings
 
 
-async def _content(message: Message, where: str) -> tuple[str, list[np.ndarray]]:
+async def _content(message: Message, where: str, warnings: list[str]) -> tuple[str, list[np.ndarray]]:
     if not isinstance(message.content, list):
         return message.content or "", []
     texts, sounds = [], []
@@ -298,7 +299,9 @@ async def _content(message: Message, where: str) -> tuple[str, list[np.ndarray]]
             texts.append(part.text)
         else:
             data = base64_bytes(part.input_audio.data, f"{where}.content[{number}].input_audio.data")
-            pcm = await run_in_threadpool(read_upload, data, f"sound.{part.input_audio.format}", limit_seconds=300.0)
+            name = f"{where}.content[{number}].input_audio"
+            pcm, warning = await run_in_threadpool(read_upload, data, name, limit_seconds=300.0)
+            warnings.append(warning)
             sounds.append(to_int16(pcm))
     return "\n".join(texts), sounds
 
@@ -370,7 +373,7 @@ def router(service: Service) -> APIRouter:
     async def completions(request: ChatRequest) -> Response:
         """Text and sound in, text, sound and calls out."""
         check_model(request.model, "chat")
-        instructions, entries = await entries_of(request, answers)
+        instructions, entries, warnings = await entries_of(request, answers)
         config = config_of(service, request, instructions)
         enough = (AudioOut,) if config.audio_out else (TextOut, ToolCall)
         inputs: list[Input] = [*(Add(entry) for entry in entries), Respond()]
@@ -378,8 +381,8 @@ def router(service: Service) -> APIRouter:
         head = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": request.model}
         if request.stream:
             chunks = _stream(outputs, head, request, config, answers)
-            return StreamingResponse(chunks, media_type="text/event-stream")
-        return JSONResponse(await _whole(outputs, head, request, config, answers))
+            return StreamingResponse(chunks, headers=warned(warnings), media_type="text/event-stream")
+        return JSONResponse(await _whole(outputs, head, request, config, answers), headers=warned(warnings))
 
     return routes
 

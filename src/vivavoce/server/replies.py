@@ -1,6 +1,7 @@
 """Shapes that several REST answers share: errors, server-sent events, uploads."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel
@@ -41,6 +42,8 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
+WARNING = "Vivavoce-Warning"
+
 NEVER: dict[str, Any] = {"status_code": 400, "response_model": None, "summary": "Not supported"}
 """For operations of OpenAI's that there are not: they only say so."""
 
@@ -59,6 +62,12 @@ def error_body(message: str, code: str | None, param: str | None = None, kind: s
 def _whole(text: str) -> str:
     """Without half characters: what a request said wrong is often repeated."""
     return text.encode(errors="replace").decode()
+
+
+def warned(warnings: Iterable[str]) -> dict[str, str]:
+    """The header that says what was wrong with recordings that were read all the same."""
+    said = "; ".join(dict.fromkeys(warning for warning in warnings if warning))
+    return {WARNING: said.encode("ascii", "replace").decode()} if said else {}
 
 
 def broken(error: Exception) -> dict[str, Any]:

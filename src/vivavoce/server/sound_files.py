@@ -2,15 +2,12 @@
 
 import io
 import struct
-import tempfile
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import soundfile
 
-from vivavoce.audio.files import mono, read_audio
-from vivavoce.core.errors import AudioError
+from vivavoce.audio.files import read_recording
 from vivavoce.runtime.model import RATE, Pcm
 from vivavoce.server.formats import to_int16
 
@@ -25,16 +22,13 @@ MEDIA = {
 _CODECS = {"mp3": ("MP3", "MPEG_LAYER_III"), "opus": ("OGG", "OPUS"), "flac": ("FLAC", "PCM_16")}
 
 
-def read_upload(data: bytes, name: str, *, limit_seconds: float = 3600.0, allow_silent: bool = True) -> Pcm:
-    """An uploaded file as one channel at 24 kHz; AudioError says what is wrong with it."""
-    with tempfile.NamedTemporaryFile(suffix=Path(name).suffix[:8]) as file:
-        file.write(data)
-        file.flush()
-        try:
-            wave, _ = read_audio(file.name, RATE, allow_silent=allow_silent, limit_seconds=limit_seconds)
-        except AudioError as error:
-            raise AudioError(str(error).replace(file.name, name or "the file")) from error
-    return np.ascontiguousarray(mono(wave).numpy(), np.float32)
+def read_upload(data: bytes, name: str, *, limit_seconds: float = 3600.0, allow_silent: bool = True) -> tuple[Pcm, str]:
+    """An uploaded file as one channel at 24 kHz, and a warning when not all of it was there, or nothing.
+
+    Raises AudioError that says what is wrong with it.
+    """
+    read = read_recording(data, RATE, name=name or "the file", allow_silent=allow_silent, limit_seconds=limit_seconds)
+    return read.wave.numpy(), read.warning
 
 
 class FileEncoder:

@@ -15,7 +15,7 @@ from vivavoce.runtime.api import AudioIn, Commit, Refused, SessionConfig, TurnCo
 from vivavoce.runtime.model import RATE, Pcm, Word
 from vivavoce.server.items import logprobs_of
 from vivavoce.server.names import check_model
-from vivavoce.server.replies import ERRORS, broken, sse, upload_bytes
+from vivavoce.server.replies import ERRORS, broken, sse, upload_bytes, warned
 from vivavoce.server.service import Service
 from vivavoce.server.sessions import check_languages
 from vivavoce.server.sound_files import read_upload
@@ -119,11 +119,15 @@ def router(service: Service) -> APIRouter:
     content = {"application/json": {"schema": words}, "text/plain": plain, "text/event-stream": plain}
     answers = {**ERRORS, 200: {"description": "The words", "content": content}}
 
-    async def listen(data: bytes, name: str) -> AsyncIterator[UserText]:
-        """The words of each piece, with times from the beginning; a caller gets a row before anything is decoded."""
+    async def listen(data: bytes, name: str, warnings: list[str]) -> AsyncIterator[UserText]:
+        """The words of each piece, with times from the beginning; a caller gets a row before anything is decoded.
+
+        What is wrong with a recording that is read all the same is added to ``warnings`` before the first piece.
+        """
         config = SessionConfig(turns=TurnConfig(kind="none"), only_listen=True)
         async with service.session(config) as session:
-            pcm = await run_in_threadpool(read_upload, data, name)
+            pcm, warning = await run_in_threadpool(read_upload, data, name)
+            warnings += [warning] if warning else []
             outputs = session.events()
             for at, part in pieces(np.pad(pcm, (0, max(0, RATE // 10 - len(pcm))))):
                 await session.send(AudioIn(part))
@@ -147,7 +151,7 @@ def router(service: Service) -> APIRouter:
 
         return every()
 
-    async def events(parts: AsyncIterator[UserText], certain: bool) -> AsyncIterator[str]:
+    async def events(parts: AsyncIterator[UserText], certain: bool, warnings: list[str]) -> AsyncIterator[str]:
         texts: list[str] = []
         words: list[Word] = []
         samples = 0
@@ -165,12 +169,13 @@ def router(service: Service) -> APIRouter:
             return
         tokens = {"type": "tokens", "input_tokens": samples // 960, "output_tokens": len(words)}
         done = {"text": "".join(texts), "usage": {**tokens, "total_tokens": samples // 960 + len(words)}}
-        more = {"logprobs": logprobs_of(tuple(words))} if certain else {}
+        more: dict[str, Any] = {"logprobs": logprobs_of(tuple(words))} if certain else {}
+        more |= {"warnings": warnings} if warnings else {}
         yield sse({"type": "transcript.text.done", **done, **more})
 
     @routes.post("/transcriptions", summary="Speech to text", response_class=Response, responses=answers)
     async def transcriptions(
-        file: Annotated[UploadFile, File(description="WAV, FLAC, Ogg or MP3")],
+        file: Annotated[UploadFile, File(description="Any recording: WAV, FLAC, Ogg, MP3, M4A, WebM …")],
         model: Annotated[str, Form()],
         response_format: Annotated[
             Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"], Form()
@@ -189,20 +194,24 @@ def router(service: Service) -> APIRouter:
         check_languages([language] if language else [], "language")
         data = await upload_bytes(file, service.settings.upload_bytes, "file")
         certain = bool(include)
-        heard = await begun(listen(data, file.filename or ""))
+        warnings: list[str] = []
+        heard = await begun(listen(data, file.filename or "", warnings))
+        head, told = warned(warnings), {"warnings": warnings} if warnings else {}
         if stream:
-            return StreamingResponse(events(heard, certain), media_type="text/event-stream")
+            return StreamingResponse(events(heard, certain, warnings), headers=head, media_type="text/event-stream")
         parts = [part async for part in heard]
         samples = sum(part.samples for part in parts)
         text = " ".join(part.text for part in parts if part.text)
         words = [word for part in parts for word in part.words]
         if response_format == "text":
-            return PlainTextResponse(f"{text}\n")
+            return PlainTextResponse(f"{text}\n", headers=head)
         if response_format in ("srt", "vtt"):
-            return PlainTextResponse(subtitles(words, "srt" if response_format == "srt" else "vtt"))
+            return PlainTextResponse(subtitles(words, "srt" if response_format == "srt" else "vtt"), headers=head)
         if response_format == "verbose_json":
-            return JSONResponse(verbose(parts, list(timestamp_granularities or [])))
+            whole = verbose(parts, list(timestamp_granularities or []))
+            return JSONResponse(whole | told, headers=head)
         answer: dict[str, Any] = {"text": text, "usage": {"type": "duration", "seconds": samples / RATE}}
-        return JSONResponse(answer | ({"logprobs": logprobs_of(tuple(words))} if certain else {}))
+        answer |= {"logprobs": logprobs_of(tuple(words))} if certain else {}
+        return JSONResponse(answer | told, headers=head)
 
     return routes

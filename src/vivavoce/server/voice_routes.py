@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, TypeVar
 
-from fastapi import APIRouter, File, Form, Query, Request, UploadFile
+from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
 from pydantic import BaseModel, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile as Upload
@@ -11,7 +11,7 @@ from vivavoce.core.errors import ConsentError
 from vivavoce.core.voice import Consent, Voice
 from vivavoce.runtime.model import RATE
 from vivavoce.server.names import VOICES
-from vivavoce.server.replies import ERRORS, upload_bytes
+from vivavoce.server.replies import ERRORS, upload_bytes, warned
 from vivavoce.server.service import Service
 from vivavoce.server.sound_files import read_upload
 from vivavoce.server.voices import ConsentRecord, VoiceRecord
@@ -124,15 +124,16 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(prefix="/v1/audio", tags=["voices"], responses=ERRORS)
     store, most = service.voices, service.settings.upload_bytes
 
-    async def clip(upload: UploadFile | Upload, param: str) -> bytes:
+    async def clip(upload: UploadFile | Upload, param: str, response: Response) -> bytes:
         data = await upload_bytes(upload, most, param)
-        pcm = await run_in_threadpool(
+        pcm, warning = await run_in_threadpool(
             read_upload, data, upload.filename or "", limit_seconds=LONGEST_CLIP, allow_silent=False
         )
         if len(pcm) < SHORTEST_CLIP:
             raise Problem(
                 f"'{param}' has {len(pcm) / RATE:.1f} s; at least a second is needed.", "invalid_value", param
             )
+        response.headers.update(warned([warning]))
         return data
 
     def imitate(recording: bytes, consent: str) -> None:
@@ -151,7 +152,7 @@ def router(service: Service) -> APIRouter:
     @routes.post(
         "/voices", summary="Make a voice", openapi_extra={"requestBody": body}, response_model_exclude_none=True
     )
-    async def create_voice(request: Request) -> VoiceObject:
+    async def create_voice(request: Request, response: Response) -> VoiceObject:
         """From words (JSON, ``type: prompt``), or from a clip and the id of a consent (multipart)."""
         if request.headers.get("content-type", "").startswith("application/json"):
             try:
@@ -178,7 +179,7 @@ def router(service: Service) -> APIRouter:
                 "A voice from a clip needs the consent of its owner: record them agreeing, send that to "
                 "/v1/audio/voice_consents, and give the id it answers as 'consent'."
             )
-        recording = await clip(sample, "audio_sample")
+        recording = await clip(sample, "audio_sample", response)
         await run_in_threadpool(imitate, recording, consent)
         return _voice(await run_in_threadpool(store.add_voice, name, sample=recording, consent=consent))
 
@@ -205,9 +206,10 @@ def router(service: Service) -> APIRouter:
         name: Annotated[str, Form(min_length=1, max_length=256)],
         language: Annotated[str, Form(min_length=2, max_length=16)],
         recording: Annotated[UploadFile, File(description="The person saying that they agree")],
+        response: Response,
     ) -> ConsentObject:
         """Keeps the recording in which somebody agrees that their voice is imitated."""
-        data = await clip(recording, "recording")
+        data = await clip(recording, "recording", response)
         return _consent(await run_in_threadpool(store.add_consent, name, language, data))
 
     @routes.get("/voice_consents", summary="All consents", response_model_exclude_none=True)
