@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import vivavoce
 from vivavoce.assistant.model import Model
-from vivavoce.audio.files import mono, read_audio
+from vivavoce.audio.files import read_audio
 from vivavoce.cli.main import app
 from vivavoce.evals.noise import ALONE, mix, noise
 from vivavoce.runtime import api
@@ -99,7 +99,7 @@ def test_noise_that_is_taken_for_a_turn_is_not_answered(model: Model, kind: str)
 def order() -> tuple[Pcm, str]:
     """The demonstration's change of an order, and its words."""
     path = sorted(RECORDINGS.glob("*.ogg"))[2]
-    return mono(read_audio(path, RATE)[0]).numpy(), "actually make that small"
+    return read_audio(path, RATE)[0].numpy(), "actually make that small"
 
 
 @pytest.mark.parametrize("kind", ["hiss", "fan", "kitchen", "typing"])

@@ -13,7 +13,7 @@ from typing import cast
 import numpy as np
 from jaxtyping import Float
 
-from vivavoce.audio.files import mono, read_audio
+from vivavoce.audio.files import read_audio
 from vivavoce.audio.resample import resample
 
 Samples = Float[np.ndarray, " N"]
@@ -378,5 +378,5 @@ def places(folder: Path | None, split: str, rate: int) -> dict[str, Samples]:
         record = json.loads(line)
         if record["kind"] == "noise" and record["split"] == split and "voices" not in record["label"]:
             wave, own = read_audio(cast(Path, folder) / record["path"])
-            found[record["id"]] = resample(mono(wave)[None], own, rate)[0].numpy()
+            found[record["id"]] = resample(wave[None], own, rate)[0].numpy()
     return found

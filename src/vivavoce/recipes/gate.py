@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from vivavoce.assistant.gate import Voice, averaged
 from vivavoce.assistant.hearing import USUAL_DB
-from vivavoce.audio.files import mono, read_audio
+from vivavoce.audio.files import read_audio
 from vivavoce.audio.loudness import between_levels
 from vivavoce.audio.resample import resample
 from vivavoce.core import rng
@@ -102,7 +102,7 @@ def people(speech: Path, split: str, seed: int) -> Iterator[Samples]:
     while known:
         for index in dice.permutation(len(known)).tolist():
             wave, rate = read_audio(known[index].file)
-            yield resample(mono(wave)[None], rate, RATE)[0].numpy()
+            yield resample(wave[None], rate, RATE)[0].numpy()
 
 
 def machines(count: int, seed: int, *, unseen: bool) -> Iterator[Samples]:
