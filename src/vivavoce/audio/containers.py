@@ -121,7 +121,7 @@ class Window(io.RawIOBase):
         self._at += len(data)
         return data
 
-    def readinto(self, buffer: Any) -> int:  # type: ignore[override]
+    def readinto(self, buffer: Any) -> int:
         """Fills a buffer as far as there is something."""
         if self._mended or self._at + len(buffer) > self._length:
             data = self.read(len(buffer))

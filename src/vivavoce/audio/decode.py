@@ -3,7 +3,7 @@
 import importlib.util
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import soundfile
@@ -97,7 +97,7 @@ def stated_seconds(source: Source, part: Part) -> float | None:
 
 
 def _opened(source: Source, part: Part) -> _Stream:
-    return _Stream(Window(source, part))
+    return _Stream(cast(Any, Window(source, part)))
 
 
 def _behind(samples: int, found: Iterator[tuple[Block, int]]) -> Iterator[tuple[Block, int]]:
