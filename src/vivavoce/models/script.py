@@ -1,14 +1,14 @@
 """A text as the speaker reads it: phones with stress, place in the word, and the mark that ends their phrase."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from vivavoce.text.normalise import MARKS, read
-from vivavoce.text.phones import PHONE_IDS, SIL, Phone
+from vivavoce.text.normalise import SpokenWord, phrases
+from vivavoce.text.phones import PHONE_IDS, SIL, VOWELS, Phone
 from vivavoce.text.pronounce import pronounce
 
 # indices of the tables below; 0 means "not known" so that speech without stress or punctuation can be learnt from too
@@ -27,6 +27,8 @@ class Script:
     mark: Int[Tensor, " P"]
     word: Int[Tensor, " P"]
     words: tuple[str, ...]
+    spans: tuple[tuple[int, int], ...] = ()
+    """Where in the written text each word comes from; nothing where there is no such text."""
 
     def __len__(self) -> int:
         """Phones."""
@@ -39,19 +41,16 @@ class Script:
 
 def script_of(text: str) -> Script:
     """Reads a text; TextError when there is nothing to say in it."""
-    tokens = read(text)
-    words = ["a" if token == "a." else token for token in tokens if token not in MARKS]
-    forms = pronounce([token for token in tokens if token not in MARKS])
-    after: list[str] = [""] * len(words)
-    at = -1
-    for token in tokens:
-        if token in MARKS:
-            if at >= 0:
-                after[at] = token
-        else:
-            at += 1
+    return script_from([word for phrase in phrases(text) for word in phrase.words])
+
+
+def script_from(said: Sequence[SpokenWord]) -> Script:
+    """The script of words that were read from a text; there is at least one."""
+    words = ["a" if word.text == "a." else word.text for word in said]
+    after = [word.mark for word in said]
     after[-1] = after[-1] if after[-1] in {".", "?", "!"} else "."
-    return arrange(words, forms, after, [bool(mark) for mark in after])
+    script = arrange(words, pronounce([word.text for word in said]), after, [bool(mark) for mark in after])
+    return replace(script, spans=tuple((word.begin, word.end) for word in said))
 
 
 def arrange(
@@ -76,8 +75,6 @@ def arrange(
 
 def stress_of(phone: Phone) -> int:
     """Index of the stress: 0 for consonants."""
-    from vivavoce.text.phones import VOWELS
-
     return phone.stress + 1 if phone.symbol in VOWELS else 0
 
 

@@ -133,11 +133,12 @@ def _whole_frames(lengths: Float[Tensor, " P"], script: Script) -> Int[Tensor, "
 
 
 class WordTime(NamedTuple):
-    """A word and when it is said, in mel frames."""
+    """A word, when it is said, in mel frames, and where in the written text it comes from, if it comes from one."""
 
     word: str
     begin: int
     end: int
+    span: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +169,8 @@ class Plan:
         times = []
         for index, word in enumerate(self.script.words):
             own = (self.script.word == index).nonzero()[:, 0]
-            times.append(WordTime(word, int((ends - self.frames)[own[0]]), int(ends[own[-1]])))
+            span = self.script.spans[index] if self.script.spans else None
+            times.append(WordTime(word, int((ends - self.frames)[own[0]]), int(ends[own[-1]]), span))
         return tuple(times)
 
 
