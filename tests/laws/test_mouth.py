@@ -3,10 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from vivavoce.assistant.speaking import Mouth, sentences
+from vivavoce.assistant.speaking import Mouth
 from vivavoce.core.errors import TextError, VoiceError
 from vivavoce.core.voice import Consent, Voice
 from vivavoce.models.codec import CodecConfig
@@ -96,11 +94,3 @@ def test_text_without_words_is_an_error(mouth: Mouth) -> None:
 def test_clips_that_cannot_be_imitated(mouth: Mouth) -> None:
     with pytest.raises(VoiceError, match="is not audio"):
         mouth.cast(Voice.like(b"not a sound", Consent("me")))
-
-
-@settings(max_examples=60)
-@given(st.text(alphabet="ab .,!?;", max_size=900))
-def test_sentences_keep_every_word_and_are_short(text: str) -> None:
-    cut = sentences(text)
-    assert "".join("".join(cut).split()) == "".join(text.split())
-    assert all(len(sentence) <= 225 for sentence in cut)

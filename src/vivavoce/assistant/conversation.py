@@ -106,6 +106,7 @@ class Conversation:
         def sound() -> Iterator[Happening]:
             while state is not None and (spoken := mouth.step(state, _ON)[0]) is not None:
                 words.extend(spoken.words)
+                turn.unsaid += spoken.unsaid
                 if len(spoken.pcm):
                     pieces.append(spoken.pcm)
                     if turn.first_audio_ms is None and float(np.abs(spoken.pcm).max()) > _SILENT:
@@ -133,7 +134,7 @@ class Conversation:
                 yield Called(thought.name, arguments)
             elif isinstance(thought, Restyle):
                 self.voice = thought.voice
-                if state is not None:
+                if state is not None and not turn.reply:
                     mouth.begin(state, 0, thought.voice, self.seed)
             elif isinstance(thought, Trouble):
                 raise MindError(thought.reason)
@@ -146,8 +147,9 @@ class Conversation:
         if state is not None:
             mouth.feed(state, 0, "", last=True)
             yield from sound()
+        lead = len(turn.reply) - len(turn.reply.lstrip())
         turn.reply = turn.reply.strip()
-        turn.reply_words = tuple(words)
+        turn.reply_words = tuple(_moved(word, lead) for word in words)
         turn.audio = np.concatenate(pieces) if pieces else turn.audio
         turn.seconds = time.perf_counter() - ended
         if len(turn.audio):
@@ -164,3 +166,8 @@ class Conversation:
         """Says that only so many samples of the last answer were played; the rest is forgotten."""
         if self.entries and self.entries[-1].role == "assistant":
             self.entries[-1] = replace(self.entries[-1].cut(samples), status="incomplete")
+
+
+def _moved(word: Word, lead: int) -> Word:
+    """A word whose text begins so many characters later."""
+    return replace(word, span=(word.span[0] - lead, word.span[1] - lead)) if word.span and lead else word

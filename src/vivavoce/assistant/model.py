@@ -28,7 +28,7 @@ from vivavoce.runtime.api import SessionConfig, TurnConfig
 from vivavoce.runtime.engine import LiveEngine, LiveSession
 from vivavoce.runtime.model import RATE, Tool
 from vivavoce.runtime.model import Model as Abilities
-from vivavoce.text.normalise import LONGEST
+from vivavoce.text.normalise import phrases
 
 BUNDLED = Path(__file__).parent.parent / "weights" / "mini"
 PARTS = ("listener", "words", "mind", "speaker", "codec")
@@ -145,11 +145,14 @@ class Model:
         )
 
     def say(self, text: str, *, voice: Voice | None = None, seed: int = 0) -> Iterator[np.ndarray]:
-        """Speech for a text, Float[N] at 24 kHz, piece by piece as it is made; TextError for no text or a book."""
+        """Speech for a text, Float[N] at 24 kHz, piece by piece as it is made.
+
+        Raises TextError, before anything is said, for a text with nothing to say in it, with letters that cannot be
+        read, or as long as a book.
+        """
         if not text.strip():
             raise TextError("there is no text to say; give at least one word")
-        if len(text) > LONGEST:
-            raise TextError(f"the text has {len(text)} characters and at most {LONGEST} are said at once; split it")
+        phrases(text)  # says what cannot be read before a part of it has been said
         mouth = self.mouth
         state = mouth.init_state(1)
         mouth.begin(state, 0, voice or Voice(), seed)

@@ -5,7 +5,6 @@ can be kept as 200 tokens a second.
 """
 
 import logging
-import re
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -24,11 +23,13 @@ from vivavoce.core.streaming import State
 from vivavoce.core.voice import Voice
 from vivavoce.models.codec import Codec
 from vivavoce.models.manner import Manner, manner_of
-from vivavoce.models.script import script_of
-from vivavoce.models.speak import STACK, Plan, Speaker, SpeakerState
+from vivavoce.models.script import script_from
+from vivavoce.models.speak import FIRST_PAUSE, LAST_PAUSE, STACK, Plan, Speaker, SpeakerState
 from vivavoce.models.voices import cast
 from vivavoce.nn.style import VoicePrint
 from vivavoce.runtime.model import RATE, Spoken, Word
+from vivavoce.text.normalise import Phrase, Reader
+from vivavoce.text.phrases import LONGEST
 
 log = logging.getLogger(__name__)
 
@@ -36,20 +37,30 @@ _TOKENS = 2
 """Token frames of one step."""
 _SHORTEST_CLIP_SECONDS = 1.5
 _LONGEST_CLIP_SECONDS = 30
-_LONGEST_SENTENCE = 220
 _KEPT_VOICES = 32
-_SENTENCE = re.compile(r"[^.!?]+[.!?]*[\"')]*\s*|[.!?]+\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """A silence that the text asks for, in steps."""
+
+    steps: int
 
 
 @dataclass
 class Utterance:
-    """What one row is saying: text that is not planned yet, plans, and how far the first of them has come."""
+    """What one row is saying: phrases that are not planned yet, plans, and how far the first of them has come."""
 
     who: VoicePrint
     manner: Manner
-    text: str = ""
+    reader: Reader = field(default_factory=Reader)
+    phrases: deque[Phrase] = field(default_factory=deque)
+    written: bool = False
+    """Whether there was anything but space in the text."""
     last: bool = False
-    plans: deque[Plan] = field(default_factory=deque)
+    unsaid: list[str] = field(default_factory=list)
+    """Why parts of the text cannot be said; not given out yet."""
+    plans: deque[Plan | Quiet] = field(default_factory=deque)
     step: int = 0
     samples: int = 0
     """Samples given out so far."""
@@ -59,6 +70,25 @@ class Utterance:
     """Words of the first plan that were given out."""
     begun: bool = False
     ended: bool = False
+
+    @property
+    def drawing(self) -> Plan | None:
+        """The plan that is drawn now, if one is."""
+        return self.plans[0] if self.plans and isinstance(self.plans[0], Plan) else None
+
+    def breath(self) -> list[Phrase]:
+        """Takes what is said in one breath: a sentence that is not too long, or its beginning where nothing else is
+        left to say; nothing where more of it is waited for."""
+        count = 0
+        for phrase in self.phrases:
+            if count and phrase.end - self.phrases[0].begin > LONGEST:
+                break
+            count += 1
+            if phrase.ends_sentence or phrase.pause:
+                break
+        else:
+            count = count if self.last or not self.plans else 0
+        return [self.phrases.popleft() for _ in range(count)]
 
 
 @dataclass
@@ -77,22 +107,6 @@ class MouthState(State):
         for index in range(len(self.rows_)):
             if rows is None or bool(rows[index]):
                 self.rows_[index] = None
-
-
-def sentences(text: str) -> list[str]:
-    """A text cut where one breathes: at the ends of sentences, and inside ones that are too long for one breath."""
-    found: list[str] = []
-    for sentence in _SENTENCE.findall(text):
-        rest = sentence.strip()
-        while len(rest) > _LONGEST_SENTENCE:
-            cut = max(rest.rfind(mark, 40, _LONGEST_SENTENCE) for mark in (", ", "; ", ": "))
-            cut = cut + 1 if cut > 0 else rest.rfind(" ", 40, _LONGEST_SENTENCE)
-            cut = cut if cut > 0 else _LONGEST_SENTENCE
-            found.append(rest[:cut].strip())
-            rest = rest[cut:].strip()
-        if rest:
-            found.append(rest)
-    return found
 
 
 class Mouth:
@@ -123,10 +137,11 @@ class Mouth:
     def feed(self, state: MouthState, row: int, text: str, last: bool) -> None:
         """More text; whole sentences are planned at once, the rest when it is whole or nothing else is left to say."""
         saying = state.rows_[row]
-        if saying is None:
+        if saying is None or saying.last:
             return
-        saying.text += text
+        saying.written |= not text.isspace() and bool(text)
         saying.last |= last
+        saying.phrases.extend(saying.reader.feed(text, last))
 
     def stop(self, state: MouthState, row: int) -> None:
         """Drops the rest of the reply."""
@@ -148,15 +163,15 @@ class Mouth:
         speaking = [saying for on, saying in zip(ready, state.rows_, strict=True) if on and saying is not None]
         blank = torch.zeros(1, steps, self.speaker.config.inputs)
         inputs = [
-            self.speaker.inputs_of(saying.plans[0], saying.step, steps) if saying.plans else blank
+            self.speaker.inputs_of(plan, saying.step, steps) if (plan := saying.drawing) else blank
             for saying in speaking
         ]
         # only rows that speak are computed: one conversation costs the same on an engine of any size
         speaker, encode, decode = state.speaker.rows(chosen), state.encode.rows(chosen), state.decode.rows(chosen)
         mel = self.speaker.step(torch.cat(inputs), speaker)
         for place, saying in enumerate(speaking):
-            if not saying.plans:
-                mel[place] = self.speaker.typical_mean[:, None] - 6.0  # the codec's delay is flushed with silence
+            if saying.drawing is None:
+                mel[place] = self.speaker.typical_mean[:, None] - 6.0  # a silence, or the codec's delay is flushed
         sound = self.codec.decode_step(self.codec.encode_mel_step(mel, encode), decode)
         state.speaker.put(chosen, speaker)
         state.encode.put(chosen, encode)
@@ -171,28 +186,30 @@ class Mouth:
         """Plans what can be planned; whether there is something to draw."""
         if saying is None or saying.ended:
             return False
-        pieces = sentences(saying.text)
-        while pieces:
-            whole = len(pieces) > 1 or saying.last or pieces[0][-1] in ".!?"
-            if not whole and (saying.plans or pieces[0][-1] not in ",;:"):
-                break
-            if len(saying.plans) > 1:
-                break
-            piece = pieces.pop(0)
-            try:
-                saying.plans.append(self.speaker.plan(script_of(piece), saying.who, saying.manner))
-            except TextError:
-                if not saying.last or saying.begun or pieces or saying.plans:
-                    continue  # a lone mark or symbol in a longer reply is not worth falling silent for
-                saying.ended = True
-                raise
-            finally:
-                saying.text = " ".join(pieces)
+        while len(saying.plans) < 2 and (breath := saying.breath()):
+            saying.unsaid += [phrase.refusal for phrase in breath if phrase.refusal]
+            words = [word for phrase in breath for word in phrase.words]
+            if words:
+                saying.plans.append(self.speaker.plan(script_from(words), saying.who, saying.manner))
+            if (pause := sum(phrase.pause for phrase in breath)) and (quiet := self._quiet(saying, pause)).steps:
+                saying.plans.append(quiet)
         if saying.plans:
             return True
         if saying.last and not saying.begun:
             saying.ended = True
+            if saying.written:
+                raise TextError(saying.unsaid[0] if saying.unsaid else "the text has nothing to say in it; give some words")
         return saying.last and not saying.ended
+
+    def _quiet(self, saying: Utterance, seconds: float) -> Quiet:
+        """A silence after the last plan that lasts so long together with the pauses that plans begin and end with."""
+        step = _TOKENS * self.codec.config.stride // STACK
+        frames = seconds * float(self.speaker.config.mel.rate) - FIRST_PAUSE
+        if saying.begun or saying.plans:
+            frames -= LAST_PAUSE
+        if saying.plans and isinstance(plan := saying.plans[-1], Plan):
+            frames -= STACK * (-plan.steps % step)
+        return Quiet(step * max(0, round(frames / (step * STACK))))
 
     def _give(self, saying: Utterance, sound: Tensor, steps: int) -> Spoken:
         """The sound of a step without the codec's delay, and the words that begin in it."""
@@ -213,10 +230,11 @@ class Mouth:
         if saying.plans:
             plan = saying.plans[0]
             saying.step += steps
-            times = plan.word_times()
+            times = plan.word_times() if isinstance(plan, Plan) else ()
             while saying.told < len(times) and times[saying.told].begin < saying.step * STACK:
                 word = times[saying.told]
-                words.append(Word(word.word, saying.planned + word.begin * hop, saying.planned + word.end * hop))
+                begin, end = saying.planned + word.begin * hop, saying.planned + word.end * hop
+                words.append(Word(word.word, begin, end, span=word.span))
                 saying.told += 1
             if saying.step >= plan.steps:
                 saying.plans.popleft()
@@ -225,7 +243,8 @@ class Mouth:
         else:
             saying.ended = True
         saying.samples += len(pcm)
-        return Spoken(np.ascontiguousarray(pcm, dtype=np.float32), tuple(words), saying.ended)
+        unsaid, saying.unsaid = tuple(saying.unsaid), []
+        return Spoken(np.ascontiguousarray(pcm, dtype=np.float32), tuple(words), saying.ended, unsaid)
 
     # ---- who speaks ----
 

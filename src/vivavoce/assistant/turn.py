@@ -38,7 +38,8 @@ class Turn:
 
     ``speech`` is how likely it is that anybody spoke. ``audio`` is Float[N] at 24 kHz. ``first_audio_ms`` counts from
     the last sample of the question to the first sample of the answer that is not silent; ``rtf`` is compute per second
-    of answer. ``warning`` is a sentence when not all of the question's recording was there.
+    of answer. ``warning`` is a sentence when not all of the question's recording was there; ``unsaid`` tells why parts
+    of the reply could not be spoken.
     """
 
     transcript: str = ""
@@ -52,6 +53,7 @@ class Turn:
     rtf: float | None = None
     seconds: float = 0.0
     warning: str = ""
+    unsaid: tuple[str, ...] = ()
 
     def json(self, **more: Any) -> dict[str, Any]:
         """As plain values without the sound; times in seconds."""
@@ -64,6 +66,7 @@ class Turn:
             "first_audio_ms": None if self.first_audio_ms is None else round(self.first_audio_ms, 1),
             "rtf": None if self.rtf is None else round(self.rtf, 4),
             **({"warning": self.warning} if self.warning else {}),
+            **({"unsaid": list(self.unsaid)} if self.unsaid else {}),
             **more,
         }
 

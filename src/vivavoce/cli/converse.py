@@ -123,6 +123,8 @@ def ask(
             typer.echo(formats.dumps(found))
         else:
             typer.echo(f"{path}\n  heard  {turn.transcript}\n  says   {turn.reply}")
+            for why in turn.unsaid:
+                typer.echo(f"vivavoce: {path}: a part of the answer was not spoken: {why}", err=True)
             for call in turn.calls:
                 typer.echo(f"  calls  {call['name']} {formats.dumps(call['arguments'])}")
             if audio is not None:

@@ -39,7 +39,8 @@ COMB_BINS = 48
 PLAIN = Manner()
 _PITCH_RANGE = (6.05, 8.75)  # 66 to 430 Hz
 _SHORTEST, _LONGEST = 2, 40
-_FIRST_PAUSE, _LAST_PAUSE = 4, 16
+FIRST_PAUSE, LAST_PAUSE = 4, 16
+"""Frames of silence that every plan begins and ends with."""
 _PAUSES = {0: (6, 30), 1: (12, 40), 2: (28, 60), 3: (28, 60), 4: (28, 60)}  # by the mark that stands there
 
 
@@ -122,7 +123,7 @@ def _whole_frames(lengths: Float[Tensor, " P"], script: Script) -> Int[Tensor, "
     for index, length in enumerate(lengths.tolist()):
         if int(script.phone[index]) == 0:
             least, most = _PAUSES[int(script.mark[index])]
-            bounds = (_FIRST_PAUSE,) * 2 if index == 0 else (_LAST_PAUSE,) * 2 if index == last else (least, most)
+            bounds = (FIRST_PAUSE,) * 2 if index == 0 else (LAST_PAUSE,) * 2 if index == last else (least, most)
             made.append(round(min(max(length, bounds[0]), bounds[1])))
             continue
         wanted = min(length, _LONGEST) + owed

@@ -400,7 +400,8 @@ class Silenced:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An input that could not be followed; the session goes on. ``tag`` is the input's."""
+    """An input that could not be followed, or a part of a reply that cannot be said; the session goes on. ``tag`` is
+    the input's."""
 
     code: str
     message: str

@@ -263,7 +263,8 @@ class Beeping:
 
     def _finish_word(self, state: BeepState, row: int, end: int) -> list[Word]:
         word, state.word[row] = state.word[row], ""
-        return [Word(word, end - len(word) * SYMBOL, end)] if word else []
+        span = end // SYMBOL - len(word), end // SYMBOL
+        return [Word(word, end - len(word) * SYMBOL, end, span=span)] if word else []
 
     def stop(self, state: BeepState, row: int) -> None:
         """Drops the rest."""

@@ -4,6 +4,7 @@ An `Entry` is a message, a call or a call's result. A spoken entry carries its w
 be cut at any sample: text and sound always end at the same moment.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -54,17 +55,13 @@ class Entry:
     def cut(self, samples: int) -> "Entry":
         """The entry as somebody knows it who heard only so many samples.
 
-        A word counts as heard once half of it was played. Its place in the text is found by searching the words in
-        order.
+        A word counts as heard once half of it was played. Words carry their place in the text; where only some of those
+        that are written as one were heard ("four dollars" of "$4.50"), these stand there as they were said.
         """
         heard = [word for word in self.words if (word.start + word.end) / 2 <= samples]
-        place = 0
-        for word in heard:
-            found = self.text.find(word.text, place)
-            place = place if found < 0 else found + len(word.text)
         text = self.text
         if len(heard) < len(self.words):
-            text = self.text[:place]
+            text = _heard_text(self.text, self.words, len(heard))
         elif not self.words and self.samples:
             text = self.text[: len(self.text) * samples // self.samples]
         audio = None if self.audio is None else self.audio[:samples].copy()
@@ -85,6 +82,25 @@ def as_known(entries: Sequence[Entry]) -> list[Entry]:
             place = next((n for n in range(len(found), 0, -1) if found[n - 1].reply == entry.reply), place)
         found.insert(place, entry)
     return found
+
+
+def _heard_text(text: str, words: Sequence[Any], count: int) -> str:
+    """The beginning of a text that the first ``count`` of its words make, and the full stop if a sentence does."""
+    if not count:
+        return ""
+    span = words[count - 1].span
+    if span is None:
+        return " ".join(word.text for word in words[:count])
+    begin, end = span
+    first = next(place for place, word in enumerate(words) if word.span == span)
+    if words[count].span == span:
+        return text[:begin] + " ".join(word.text for word in words[first:count])
+    after = words[count].span
+    closed = _CLOSING.match(text, end, after[0] if after else len(text))
+    return text[: closed.end() if closed else end]
+
+
+_CLOSING = re.compile(r"[.!?…]*[\"'”’)\]*_`~]*(?=\s|\Z)")
 
 
 class History:

@@ -37,13 +37,18 @@ class Tool:
 @dataclass(frozen=True, slots=True)
 class Word:
     """A word and when it is said, in samples from the beginning of its turn; how likely it is the right one, and how
-    likely it is that somebody speaks there at all, 0 to 1."""
+    likely it is that somebody speaks there at all, 0 to 1.
+
+    ``span``: the characters [begin, end) of the reply's text that it was read from. Words of one number share theirs;
+    words that were heard have none.
+    """
 
     text: str
     start: int
     end: int
     confidence: float = 1.0
     speech: float = 1.0
+    span: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +123,15 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """Sound that became ready, the words in it (times from the beginning of the reply), and whether that was all."""
+    """Sound that became ready, the words in it (times from the beginning of the reply), and whether that was all.
+
+    ``unsaid`` says what of the text since then could not be said, and why, a sentence each.
+    """
 
     pcm: Pcm
     words: tuple[Word, ...] = ()
     done: bool = False
+    unsaid: tuple[str, ...] = ()
 
 
 StateT = TypeVar("StateT", bound=State)

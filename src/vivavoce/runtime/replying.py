@@ -307,6 +307,9 @@ class Reply:
         self.samples += len(spoken.pcm)
         if len(spoken.pcm):
             self._do(lambda: self._emit_now(AudioOut(self.turn, entry, spoken.pcm, at)))
+        for why in spoken.unsaid:
+            refused = Refused("unspeakable_text", why)
+            self._do(lambda refused=refused: self._emit_now(refused))
         if spoken.done:
             self._spoke_all = True
 

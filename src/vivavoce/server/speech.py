@@ -1,5 +1,6 @@
 """`/v1/audio/speech`: text to sound, streamed while it is made."""
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -9,7 +10,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, Field
 
-from vivavoce.core.errors import VivavoceError, VoiceError
+from vivavoce.core.errors import TextError, VivavoceError, VoiceError
 from vivavoce.core.voice import Voice
 from vivavoce.runtime.api import AudioOut, Output, ReplyOptions, Respond, SessionConfig, TurnConfig, TurnEnded
 from vivavoce.server.names import check_model
@@ -18,6 +19,7 @@ from vivavoce.server.replies import ERRORS, broken, sse
 from vivavoce.server.service import Service
 from vivavoce.server.sound_files import MEDIA, FileEncoder, FileFormat
 from vivavoce.server.wire import Name, Problem, Text, VoiceId
+from vivavoce.text.normalise import phrases
 
 
 class SpeechRequest(BaseModel):
@@ -84,6 +86,10 @@ def router(service: Service) -> APIRouter:
             raise Problem("AAC is not supported; use mp3, opus, flac, wav or pcm.", "not_supported", "response_format")
         if not request.input.strip():
             raise Problem("The input is empty; give a text to speak.", "invalid_value", "input")
+        try:
+            await asyncio.to_thread(phrases, request.input)
+        except TextError as error:
+            raise Problem(str(error), "invalid_value", "input") from error
         voice = wanted_voice(service, request.voice, request.instructions, request.speed)
         config = SessionConfig(voice=voice, turns=TurnConfig(kind="none"))
         asked = Respond(ReplyOptions(recite=request.input))

@@ -269,7 +269,7 @@ class Mind:
 
 
 class _Phrases:
-    """Gathers ids into phrases that end with a mark of punctuation; never splits a character."""
+    """Gathers ids into phrases that end with a mark of punctuation and a space; never splits a character."""
 
     def __init__(self, piece: Callable[[int], bytes]):
         self.piece = piece
@@ -281,8 +281,9 @@ class _Phrases:
         """A phrase when this id begins the next one, else nothing."""
         new = self.decoder.decode(self.piece(id))
         if new[:1] == " " and self.text[-1:] in _PHRASE_ENDS:
+            self.text += " "  # says that the phrase is over, so that it can be spoken at once
             phrase = self._whole()
-            self.text = new
+            self.text = new[1:]
             return phrase
         self.text += new
         return ""
