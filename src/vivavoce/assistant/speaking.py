@@ -198,7 +198,9 @@ class Mouth:
         if saying.last and not saying.begun:
             saying.ended = True
             if saying.written:
-                raise TextError(saying.unsaid[0] if saying.unsaid else "the text has nothing to say in it; give some words")
+                raise TextError(
+                    saying.unsaid[0] if saying.unsaid else "the text has nothing to say in it; give some words"
+                )
         return saying.last and not saying.ended
 
     def _quiet(self, saying: Utterance, seconds: float) -> Quiet:

@@ -4,7 +4,8 @@ import re
 from typing import Final
 
 TAG: Final = re.compile(
-    r"<(?P<close>/)?(?P<name>[A-Za-z][\w:-]{0,30})(?P<rest>(?:\s+[\w:-]{1,30}\s*=\s*(?:\"[^\"<]{0,300}\"|'[^'<]{0,300}'))*)\s*"
+    r"<(?P<close>/)?(?P<name>[A-Za-z][\w:-]{0,30})"
+    r"(?P<rest>(?:\s+[\w:-]{1,30}\s*=\s*(?:\"[^\"<]{0,300}\"|'[^'<]{0,300}'))*)\s*"
     r"(?P<empty>/)?>|<!--.{0,300}?-->|<\?.{0,200}?\?>",
     re.DOTALL,
 )
@@ -18,7 +19,7 @@ KNOWN: Final = frozenset(
     media bookmark amazon:effect amazon:domain mstts:express-as b i u em strong br div span a ul ol li h1 h2 h3 h4 h5 h6
     code pre table tr td th thead tbody img hr blockquote sup small html body head del ins font center""".split()
 )
-"""Names that are tags wherever they stand; others are so in a ``<speak>`` document, or where they look like nothing else."""
+"""Names that are tags wherever they stand; others are in a ``<speak>`` document, or where they look like one."""
 ENDS: Final = frozenset({"p", "s", "br", "li", "div", "h1", "h2", "h3", "h4", "h5", "h6", "tr", "speak", "break", "hr"})
 """Tags that a phrase ends with."""
 _ATTRIBUTE: Final = re.compile(r"([\w:-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")

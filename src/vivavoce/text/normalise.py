@@ -102,7 +102,13 @@ class Reader:
         except TextError as error:
             refusal = str(error)
         self._around.opening = sentence
-        if sentence and tokens and tokens[-1].said and tokens[-1].said[-1] not in MARKS and self._ends_written(begin, end):
+        if (
+            sentence
+            and tokens
+            and tokens[-1].said
+            and tokens[-1].said[-1] not in MARKS
+            and self._ends_written(begin, end)
+        ):
             tokens[-1] = Token(tokens[-1].begin, tokens[-1].end, (*tokens[-1].said, "."), tokens[-1].pause)
         moved = (Token(token.begin + gone, token.end + gone, token.said, token.pause) for token in tokens)
         return Phrase(begin + gone, end + gone, tuple(moved), sentence, refusal)
@@ -116,7 +122,8 @@ class Reader:
             self._warned = True
             names = ", ".join(f"<{name}>" for name in sorted(self._around.dropped))
             log.warning(
-                "the tags %s are left out; break, sub and say-as are what is followed, the text in others is read", names
+                "the tags %s are left out; break, sub and say-as are what is followed, the text in others is read",
+                names,
             )
 
 

@@ -28,10 +28,14 @@ LONGEST: Final = 220
 """Characters of one phrase; longer ones are cut between two words."""
 _SHORTEST: Final = 40
 _CLOSING: Final = "\"'”’»)\\]}*_`~"
-_BREAK: Final = re.compile(rf"<|\n|(?P<end>[.!?…]{{1,40}})(?P<closed>[{_CLOSING}]{{0,20}})|(?P<pause>[,;:])[{_CLOSING}]{{0,20}}|—|-{{2,40}}")
+_BREAK: Final = re.compile(
+    rf"<|\n|(?P<end>[.!?…]{{1,40}})(?P<closed>[{_CLOSING}]{{0,20}})|(?P<pause>[,;:])[{_CLOSING}]{{0,20}}|—|-{{2,40}}"
+)
 _BEFORE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.'&]*\Z")
 _NEXT: Final = re.compile(r"\s+[\"'“‘«(\[*_`]*([A-Za-z0-9][A-Za-z0-9']*|\S)?")
-_LINE_MARK: Final = re.compile(r"[ \t]*(?:(?:[-*+•]|\d{1,3}[.)])\s|#{1,6}\s|>|\||```|~~~|\n|(?:[-*_] ?){3,}\s*(?:\n|\Z))")
+_LINE_MARK: Final = re.compile(
+    r"[ \t]*(?:(?:[-*+•]|\d{1,3}[.)])\s|#{1,6}\s|>|\||```|~~~|\n|(?:[-*_] ?){3,}\s*(?:\n|\Z))"
+)
 _MARKED_LINE: Final = re.compile(r"[ \t>]*(?:(?:[-*+•]|\d{1,3}[.)])\s|#{1,6}\s|\||```|~~~|[-*_]{3})")
 _LINE_MARK_SIZE: Final = 8
 _SHORT_LINE: Final = 50
@@ -144,9 +148,7 @@ def _decided(text: str, begin: int, found: re.Match[str], last: bool) -> Cut | N
     return _NOT_HERE if plain and not closed else Cut(end, False)
 
 
-def _full_stop(
-    text: str, begin: int, start: int, word: str, more: bool, quoted: bool, initial: bool
-) -> bool | None:
+def _full_stop(text: str, begin: int, start: int, word: str, more: bool, quoted: bool, initial: bool) -> bool | None:
     """Whether the full stop at ``start`` ends a sentence; None while what comes can still change that.
 
     ``word`` follows, of which ``more`` may come; ``initial``: it is a capital letter with a full stop of its own.
@@ -178,7 +180,9 @@ def _full_stop(
     if kind == "initials":
         if before == "I":
             return not initial
-        return starts or not (initial or "." in name or last or at <= _first_place(text, begin) or _before(text, begin, at) in STARTERS)
+        return starts or not (
+            initial or "." in name or last or at <= _first_place(text, begin) or _before(text, begin, at) in STARTERS
+        )
     if kind == "day":
         return word.lower() not in MONTHS
     if name in {"a.m", "p.m"}:

@@ -6,7 +6,7 @@ that it does not apply. Patterns end at the phrase that is read, so a rule never
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -231,7 +231,9 @@ def _word(scan: Scan, token: str) -> list[str]:
     if bare == "AD" and (scan.numeric or _next_word(scan, scan.at + len(token))[:1].isdigit()):
         return ["a.", "d"]
     if len(bare) > 1:
-        stem, ending = (bare[:-2], "'s") if bare.endswith("'s") else (bare[:-1], "s") if bare.endswith("s") else (bare, "")
+        stem, ending = (
+            (bare[:-2], "'s") if bare.endswith("'s") else (bare[:-1], "s") if bare.endswith("s") else (bare, "")
+        )
         if stem == "PhD":
             return [*spelled(stem), *(["s"] if ending else [])]
         if stem.isupper() and len(stem) > 1 and _is_acronym(scan, stem):
@@ -264,7 +266,9 @@ def _letters(tokens: list[Token], text: str, opening: bool) -> list[Token]:
 
 # ---- short forms ---------------------------------------------------------------------------------------------------
 
-_DOTTED: Final = re.compile(r"(?:[A-Za-z]\.){1,8}[A-Za-z]?(?![A-Za-z])|[A-Za-z]{1,8}\.(?:[A-Za-z]{1,3}\.?)?(?![A-Za-z0-9])")
+_DOTTED: Final = re.compile(
+    r"(?:[A-Za-z]\.){1,8}[A-Za-z]?(?![A-Za-z])|[A-Za-z]{1,8}\.(?:[A-Za-z]{1,3}\.?)?(?![A-Za-z0-9])"
+)
 _NEXT_WORD: Final = re.compile(r"[ \n\"'(\[*_]*([A-Za-z']+|\S?)")
 
 
@@ -299,8 +303,11 @@ def _say_dotted(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
         return [TITLES[name]]
     if name in INSIDE and stop:
         return INSIDE[name].split()
-    if name in WEEKDAYS and stop and written[0].isupper() and (
-        after[:1] == "," or after[:1].isdigit() or after.lower().rstrip(".") in MONTHS
+    if (
+        name in WEEKDAYS
+        and stop
+        and written[0].isupper()
+        and (after[:1] == "," or after[:1].isdigit() or after.lower().rstrip(".") in MONTHS)
     ):
         return [WEEKDAYS[name]]
     if name in STATES and stop and written[0].isupper() and scan.before(2) == ", ":
@@ -348,7 +355,9 @@ _ROMAN: Final = re.compile(r"([IVXLC]+)(?![A-Za-z'])")
 def _say_roman(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
     value = numbers.roman(found[1])
     last = _capital_before(scan)
-    counted = last in COUNTED or (bool(scan.tokens) and scan.text[scan.tokens[-1].begin : scan.tokens[-1].end] in COUNTED)
+    counted = last in COUNTED or (
+        bool(scan.tokens) and scan.text[scan.tokens[-1].begin : scan.tokens[-1].end] in COUNTED
+    )
     if not value or not (last or counted) or scan.before() not in " \n":
         return None
     if last in KINGS and (len(found[1]) > 1 or found[1] in "VX" or _next_word(scan, found.end()) in {"of", "was"}):
@@ -375,7 +384,10 @@ def _say_ampersand(scan: Scan, found: re.Match[str]) -> Sequence[str]:
     return [*spelled(first), "and", *spelled(second)]
 
 
-_MIXED: Final = re.compile(r"(?=[A-Za-z-]{0,40}\d)[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)*(?![A-Za-z0-9])|\d+[A-Za-z]+[A-Za-z0-9]*(?![A-Za-z0-9])")
+_MIXED: Final = re.compile(
+    r"(?=[A-Za-z-]{0,40}\d)[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)*(?![A-Za-z0-9])"
+    r"|\d+[A-Za-z]+[A-Za-z0-9]*(?![A-Za-z0-9])"
+)
 _RUNS: Final = re.compile(r"[A-Za-z]+|\d+")
 _VERSION_LETTER: Final = re.compile(r"[vV]\.?\s?(\d+(?:\.\d+)*)(?![A-Za-z0-9])")
 
@@ -388,7 +400,11 @@ def _say_mixed(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
     for run in _RUNS.findall(written):
         if run.isdigit():
             said += numbers.amount(run)
-        elif len(run) < 3 or (run.isupper() and run not in SAID_AS_WORDS and not _ordinary(run)) or not set(run.lower()) & set("aeiouy"):
+        elif (
+            len(run) < 3
+            or (run.isupper() and run not in SAID_AS_WORDS and not _ordinary(run))
+            or not set(run.lower()) & set("aeiouy")
+        ):
             said += spelled(run)
         else:
             said += _word(scan, run)
@@ -424,11 +440,17 @@ _TOP: Final = (
 )
 _URL: Final = re.compile(
     r"(?:(?:https?|ftp|wss?)://|www\.)[^\s<>\"|]{1,400}"
-    rf"|(?:[A-Za-z0-9][A-Za-z0-9-]{{0,62}}\.){{1,8}}(?:{_TOP})(?![A-Za-z0-9-]|\.[A-Za-z0-9])(?::\d{{1,5}})?(?:/[^\s<>\"|]{{0,400}})?"
+    rf"|(?:[A-Za-z0-9][A-Za-z0-9-]{{0,62}}\.){{1,8}}(?:{_TOP})(?![A-Za-z0-9-]|\.[A-Za-z0-9])"
+    r"(?::\d{1,5})?(?:/[^\s<>\"|]{0,400})?"
 )
-_EMAIL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![A-Za-z0-9])")
+_EMAIL: Final = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![A-Za-z0-9])"
+)
 _FILE: Final = re.compile(r"[A-Za-z_][\w-]+(?:\.[A-Za-z]\w*)+(?!\w)")
 _PIECES: Final = re.compile(r"[A-Za-z]+|\d+|\S")
+
+
+_SHORT_IN_ADDRESSES: Final = frozenset("co me us a at in my to go no".split())
 
 
 def _address(scan: Scan, written: str) -> list[str]:
@@ -438,9 +460,11 @@ def _address(scan: Scan, written: str) -> list[str]:
             lower = piece.lower()
             if lower == "www":
                 said += ["w", "w", "w"]
-            elif piece != "com" and (len(piece) < 3 and lower not in {"co", "me", "us", "a", "at", "in", "my", "to", "go", "no"}):
-                said += spelled(piece)
-            elif not set(lower) & set("aeiouy") or (len(piece) < 4 and not known(lower) and lower not in SHORT_WORDS):
+            elif lower != "com" and (
+                (len(piece) < 3 and lower not in _SHORT_IN_ADDRESSES)
+                or not set(lower) & set("aeiouy")
+                or (len(piece) < 4 and not known(lower) and lower not in SHORT_WORDS)
+            ):
                 said += spelled(piece)
             else:
                 said.append(lower)
@@ -468,7 +492,7 @@ def _say_email(scan: Scan, found: re.Match[str]) -> Sequence[str]:
 
 
 def _say_file(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
-    first, *rest = found[0].split(".")
+    rest = found[0].split(".")[1:]
     if any(part[:1].isupper() and part[1:2].islower() for part in rest):
         return None  # two sentences without a space between them
     return _address(scan, found[0])
@@ -545,7 +569,9 @@ def _short_year(written: str) -> int:
     return int(written) if len(written) == 4 else int(written) + (2000 if int(written) < 50 else 1900)
 
 
-_ISO: Final = _number(r"(\d{4})([-/])(\d{2})\2(\d{2})(?:[T ](\d{2}):(\d{2})(?::\d{2}(?:\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?(?![\d])")
+_ISO: Final = _number(
+    r"(\d{4})([-/])(\d{2})\2(\d{2})(?:[T ](\d{2}):(\d{2})(?::\d{2}(?:\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?(?![\d])"
+)
 
 
 def _say_iso(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
@@ -599,9 +625,7 @@ def _say_emergency(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
     return numbers.digits(found[0]) if calls and found[0] in {"911", "999", "112", "110", "411", "311", "988"} else None
 
 
-_CLOCK: Final = _number(
-    r"(\d{1,2}):(\d{2})(?::(\d{2}))?(?:\s?([AaPp])(?:\.\s?[Mm]\.|[Mm](?![A-Za-z])))?(?![\d:])"
-)
+_CLOCK: Final = _number(r"(\d{1,2}):(\d{2})(?::(\d{2}))?(?:\s?([AaPp])(?:\.\s?[Mm]\.|[Mm](?![A-Za-z])))?(?![\d:])")
 _HOUR: Final = _number(r"(\d{1,2})(?:DASH(\d{1,2}))?\s?([AaPp])(?:\.\s?[Mm]\.|[Mm](?![A-Za-z]))")
 
 
@@ -627,7 +651,11 @@ def _say_clock(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
         said = [[*numbers.cardinal(n), name if n == 1 else name + "s"] for n, name in parts if n]
         if not said:
             return ["zero", "seconds"]
-        return [word for place, part in enumerate(said) for word in ([*(["and"] if 0 < place == len(said) - 1 else []), *part])]
+        return [
+            word
+            for place, part in enumerate(said)
+            for word in ([*(["and"] if 0 < place == len(said) - 1 else []), *part])
+        ]
     if hour > 24:
         return None
     return _clock(hour, minute, found[4] or "")
@@ -758,7 +786,7 @@ def _say_fraction(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
     top, bottom = int(found[1]), int(found[2])
     if scan.tokens and scan.tokens[-1].said[-1] in _DAY_WORDS and _is_date(top, bottom) and bottom > 4:
         return [MONTH_NAMES[top - 1], *numbers.ordinal(bottom)]
-    if bottom in _BOTTOMS and 0 < top and (top < bottom or bottom == 2) and bottom < 50:
+    if bottom in _BOTTOMS and top and (top < bottom or bottom == 2) and bottom < 50:
         if bottom == 10 and top > 1:
             return [*numbers.cardinal(top), "out", "of", "ten"]
         return numbers.fraction(top, bottom)
@@ -824,7 +852,13 @@ def _say_day_month(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
     if not 1 <= int(found[1]) <= 31:
         return None
     the = [] if scan.tokens and scan.tokens[-1].said[-1:] == ("the",) else ["the"]
-    return [*the, *numbers.ordinal(int(found[1])), "of", _month(found[2]), *(numbers.year(int(found[3])) if found[3] else [])]
+    return [
+        *the,
+        *numbers.ordinal(int(found[1])),
+        "of",
+        _month(found[2]),
+        *(numbers.year(int(found[3])) if found[3] else []),
+    ]
 
 
 def _say_month_year(scan: Scan, found: re.Match[str]) -> Sequence[str]:
@@ -832,9 +866,12 @@ def _say_month_year(scan: Scan, found: re.Match[str]) -> Sequence[str]:
 
 
 _LOWER_UNITS: Final = {name.lower(): name for name in UNITS if name not in ONLY_AS_WRITTEN}
-_UNIT_NAMES: Final = "|".join(sorted(map(re.escape, {*UNITS, *_LOWER_UNITS, *(n.upper() for n in _LOWER_UNITS)}), key=len, reverse=True))
+_UNIT_NAMES: Final = "|".join(
+    sorted(map(re.escape, {*UNITS, *_LOWER_UNITS, *(n.upper() for n in _LOWER_UNITS)}), key=len, reverse=True)
+)
 _UNIT: Final = re.compile(
-    rf"([ -]?)({_UNIT_NAMES})((?:\^?[23]|[²³])(?!\d))?(?:/({_UNIT_NAMES})([²³]|\^[23])?)?(?![A-Za-z0-9])(\.(?=\s[a-z0-9]|,|\)))?"
+    rf"([ -]?)({_UNIT_NAMES})((?:\^?[23]|[²³])(?!\d))?(?:/({_UNIT_NAMES})([²³]|\^[23])?)?"
+    r"(?![A-Za-z0-9])(\.(?=\s[a-z0-9]|,|\)))?"
 )
 _MEASURED: Final = _number(r"(NUM)(?:DASH([-−]?NUM))?(?!\d)")
 _OUNCES: Final = re.compile(r"\s(?!of\b|and\b|or\b|is\b|are\b|per\b|in\b|to\b|for\b|each\b)[a-z]{3,}")
@@ -916,7 +953,9 @@ def _year_or_number(written: str) -> list[str]:
 
 def _say_range(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
     between = scan.text[found.end(1) : found.start(2)]
-    if "−" in between or (between.strip() != between and "=" in scan.text[found.end() : min(found.end() + 3, scan.end)]):
+    if "−" in between or (
+        between.strip() != between and "=" in scan.text[found.end() : min(found.end() + 3, scan.end)]
+    ):
         return None
     return [*_year_or_number(found[1]), "to", *_year_or_number(found[2])]
 
@@ -943,7 +982,8 @@ def _say_listed(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
 # ---- signs ---------------------------------------------------------------------------------------------------------
 
 _SILENT_LINES: Final = re.compile(
-    r"[#]{1,6}(?=\s)|```[\w+#.-]*|~~~\w*|(?:[-*_] ?){3,}(?=\s*(?:\n|\Z))|[-*+•](?=\s)(?:\s\[[ xX]\](?=\s))?|>+|\|?[ :|-]*-{2,}[ :|-]*\|?(?=\n|\Z)"
+    r"[#]{1,6}(?=\s)|```[\w+#.-]*|~~~\w*|(?:[-*_] ?){3,}(?=\s*(?:\n|\Z))|[-*+•](?=\s)(?:\s\[[ xX]\](?=\s))?|>+"
+    r"|(?=[ :|-]*--)[ :|-]+(?=\n|\Z)"
 )
 
 
@@ -1037,7 +1077,19 @@ def _said_as(inside: str, given: dict[str, str], around: Around) -> list[str]:
         return said
     if how == "fraction" and (found := re.fullmatch(r"(\d{1,6})/(\d{1,6})", plain)) and int(found[2]) > 1:
         return numbers.fraction(int(found[1]), int(found[2]))
-    if how not in {"date", "time", "currency", "unit", "address", "fraction", "cardinal", "number", "ordinal", "digits", "telephone"}:
+    if how not in {
+        "date",
+        "time",
+        "currency",
+        "unit",
+        "address",
+        "fraction",
+        "cardinal",
+        "number",
+        "ordinal",
+        "digits",
+        "telephone",
+    }:
         around.dropped.add("say-as")
     return said_of(plain)
 
@@ -1050,7 +1102,11 @@ def _date_as(plain: str, order: str) -> list[str] | None:
     year = _short_year(parts[order.index("y")]) if "y" in found else None
     if "d" not in found or "m" not in found or not _is_date(found["m"], found["d"]):
         return None
-    return [MONTH_NAMES[found["m"] - 1], *numbers.ordinal(found["d"]), *(numbers.year(year) if year is not None else [])]
+    return [
+        MONTH_NAMES[found["m"] - 1],
+        *numbers.ordinal(found["d"]),
+        *(numbers.year(year) if year is not None else []),
+    ]
 
 
 def said_of(text: str) -> list[str]:

@@ -15,8 +15,10 @@ TITLES: Final = {
 BEFORE_NUMBERS: Final = {
     "no": "number", "nos": "numbers", "p": "page", "pp": "pages", "vol": "volume", "vols": "volumes", "fig": "figure",
     "figs": "figures", "ch": "chapter", "chap": "chapter", "sec": "section", "sect": "section", "eq": "equation",
-    "ext": "extension", "min": "minimum", "max": "maximum", "c": "circa", "ca": "circa", "art": "article", "v": "version",
-    "ver": "version", "par": "paragraph", "pt": "part", "ed": "edition", "apt": "apartment", "ste": "suite", "rm": "room",
+    "ext": "extension", "min": "minimum", "max": "maximum", "c": "circa", "ca": "circa", "art": "article",
+    "v": "version",
+    "ver": "version", "par": "paragraph", "pt": "part", "ed": "edition", "apt": "apartment", "ste": "suite",
+    "rm": "room",
     "tel": "telephone", "mar": "march", "jun": "june",
 }  # fmt: skip
 """Only where a number follows."""
@@ -29,7 +31,8 @@ INSIDE: Final = {
 SUFFIXES: Final = {
     "etc": "et cetera", "jr": "junior", "sr": "senior", "inc": "incorporated", "ltd": "limited", "co": "company",
     "corp": "corporation", "dept": "department", "ave": "avenue", "blvd": "boulevard", "rd": "road", "ln": "lane",
-    "ct": "court", "pl": "place", "sq": "square", "hwy": "highway", "pkwy": "parkway", "esq": "esquire", "bros": "brothers",
+    "ct": "court", "pl": "place", "sq": "square", "hwy": "highway", "pkwy": "parkway", "esq": "esquire",
+    "bros": "brothers",
     "govt": "government", "assn": "association", "est": "established", "misc": "miscellaneous", "al": "al",
     "univ": "university", "a.m": "a. m", "p.m": "p m", "jan": "january", "feb": "february", "apr": "april",
     "jul": "july", "aug": "august", "sep": "september", "sept": "september", "oct": "october", "nov": "november",
@@ -57,7 +60,9 @@ STREETS: Final = {"st": ("saint", "street"), "dr": ("doctor", "drive")}
 _LOWER_TOO: Final = frozenset(
     "mr mrs ms messrs dr prof st etc dept approx misc govt assn est al a.m p.m inc ltd corp ave blvd jr sr".split()
 )
-_CAPITALS_TOO: Final = frozenset("mr mrs ms dr st jr sr etc vs no nos mt ft inc ltd corp ave blvd e.g i.e a.m p.m ph.d".split())
+_CAPITALS_TOO: Final = frozenset(
+    "mr mrs ms dr st jr sr etc vs no nos mt ft inc ltd corp ave blvd e.g i.e a.m p.m ph.d".split()
+)
 
 
 def may_be_short(written: str) -> bool:
@@ -78,9 +83,7 @@ MONTHS: Final = {
     )
     for name in names.split()
 }
-MONTH_NAMES: Final = (
-    "january february march april may june july august september october november december".split()
-)
+MONTH_NAMES: Final = "january february march april may june july august september october november december".split()
 
 STARTERS: Final = frozenset(
     """the a an it he she we they you i this that these those there here but and or so if in on at for to when while as
@@ -102,17 +105,26 @@ SPELLED: Final = frozenset(
     AWS IPO EPA UAE IRS NBA ESPN UEFA ETA ASAP DIY EV PhD NYU UCLA MIT IMO AKA BA MA UI UX IO OS IP IPA OCD OECD IMF
     WHO HIV EUR USD ISO IEEE IEC ADHD UPS EST""".split()
 )
-CAPITAL_WORDS: Final = {"IT": "it", "US": "us", "WHO": "who", "LA": "la", "AM": "am", "ID": "id", "IO": "io", "MA": "ma"}
+CAPITAL_WORDS: Final = {
+    "IT": "it",
+    "US": "us",
+    "WHO": "who",
+    "LA": "la",
+    "AM": "am",
+    "ID": "id",
+    "IO": "io",
+    "MA": "ma",
+}
 """Spelled, but words where somebody writes everything in capitals."""
 SAID_AS_WORDS: Final = frozenset(
     "NASA NATO COVID UNESCO UNICEF AIDS OPEC FIFA SWAT GIF PIN SIM RAM ROM LASER RADAR SCUBA YOLO SCOTUS POTUS".split()
 )
 SHORT_WORDS: Final = frozenset(
-    """a i am an as at be by do go he if in is it me my no of oh on or so to up us we all and any are bad big but buy can
-    car cat cup day did die dog eat end far few for fun get god got had has her hey him his hot how huh ice its job joy
-    key kid lad let lie lot low mad man may men mix mom mug new nor not now odd off old one our out own pay put red run
-    sad saw say sea see set she sir sit six sky son sun tax tea ten the tie too top toy try two use war was way wet who
-    why win won wow yes yet you ad ah aw ax ha hi ho ow ox""".split()
+    """a i am an as at be by do go he if in is it me my no of oh on or so to up us we all and any are bad big but buy
+    can car cat cup day did die dog eat end far few for fun get god got had has her hey him his hot how huh ice its
+    job joy key kid lad let lie lot low mad man may men mix mom mug new nor not now odd off old one our out own pay
+    put red run sad saw say sea see set she sir sit six sky son sun tax tea ten the tie too top toy try two use war
+    was way wet who why win won wow yes yet you ad ah aw ax ha hi ho ow ox""".split()
 )
 
 # ---- units ---------------------------------------------------------------------------------------------------------
@@ -139,27 +151,34 @@ def _metric() -> dict[str, tuple[str, str]]:
 UNITS: Final = {
     "KB": ("kilobyte", "kilobytes"), **_metric(),
     "m": ("meter", "meters"), "g": ("gram", "grams"), "s": ("second", "seconds"), "h": ("hour", "hours"),
-    "l": ("liter", "liters"), "L": ("liter", "liters"), "dL": ("deciliter", "deciliters"), "dl": ("deciliter", "deciliters"),
-    "W": ("watt", "watts"), "V": ("volt", "volts"), "Ω": ("ohm", "ohms"), "Hz": ("hertz", "hertz"), "dB": ("decibel", "decibels"),
+    "l": ("liter", "liters"), "L": ("liter", "liters"), "dL": ("deciliter", "deciliters"),
+    "dl": ("deciliter", "deciliters"),
+    "W": ("watt", "watts"), "V": ("volt", "volts"), "Ω": ("ohm", "ohms"), "Hz": ("hertz", "hertz"),
+    "dB": ("decibel", "decibels"),
     "hPa": ("hectopascal", "hectopascals"), "Pa": ("pascal", "pascals"), "bar": ("bar", "bars"),
-    "oz": ("ounce", "ounces"), "fl oz": ("fluid ounce", "fluid ounces"), "lb": ("pound", "pounds"), "lbs": ("pound", "pounds"),
-    "ft": ("foot", "feet"), "in": ("inch", "inches"), "yd": ("yard", "yards"), "yds": ("yard", "yards"), "mi": ("mile", "miles"),
+    "oz": ("ounce", "ounces"), "fl oz": ("fluid ounce", "fluid ounces"), "lb": ("pound", "pounds"),
+    "lbs": ("pound", "pounds"),
+    "ft": ("foot", "feet"), "in": ("inch", "inches"), "yd": ("yard", "yards"), "yds": ("yard", "yards"),
+    "mi": ("mile", "miles"),
     "mph": ("mile per hour", "miles per hour"), "kph": ("kilometer per hour", "kilometers per hour"),
-    "sq ft": ("square foot", "square feet"), "sq m": ("square meter", "square meters"), "sq mi": ("square mile", "square miles"),
+    "sq ft": ("square foot", "square feet"), "sq m": ("square meter", "square meters"),
+    "sq mi": ("square mile", "square miles"),
     "min": ("minute", "minutes"), "mins": ("minute", "minutes"), "hr": ("hour", "hours"), "hrs": ("hour", "hours"),
     "sec": ("second", "seconds"), "secs": ("second", "seconds"), "yr": ("year", "years"), "yrs": ("year", "years"),
     "wk": ("week", "weeks"), "wks": ("week", "weeks"),
-    "tsp": ("teaspoon", "teaspoons"), "tbsp": ("tablespoon", "tablespoons"), "qt": ("quart", "quarts"), "gal": ("gallon", "gallons"),
+    "tsp": ("teaspoon", "teaspoons"), "tbsp": ("tablespoon", "tablespoons"), "qt": ("quart", "quarts"),
+    "gal": ("gallon", "gallons"),
     "kbps": ("kilobit per second", "kilobits per second"), "Mbps": ("megabit per second", "megabits per second"),
     "Gbps": ("gigabit per second", "gigabits per second"), "fps": ("frame per second", "frames per second"),
     "rpm": ("revolution per minute", "revolutions per minute"), "bpm": ("beat per minute", "beats per minute"),
     "dpi": ("d p i", "d p i"), "psi": ("p s i", "p s i"), "ppm": ("part per million", "parts per million"),
     "°C": ("degree celsius", "degrees celsius"), "°F": ("degree fahrenheit", "degrees fahrenheit"),
     "°": ("degree", "degrees"), "%": ("percent", "percent"), "‰": ("per mille", "per mille"),
-    "k": ("thousand", "thousand"), "M": ("million", "million"), "bn": ("billion", "billion"), "tn": ("trillion", "trillion"),
+    "k": ("thousand", "thousand"), "M": ("million", "million"), "bn": ("billion", "billion"),
+    "tn": ("trillion", "trillion"),
 }  # fmt: skip
 """A unit as one and as many."""
-ONLY_AS_WRITTEN: Final = frozenset({"M", "K", "G", "B", "mW", "MW", "mV", "MV", "in", "KB", "mPa", "MPa", "mJ", "MJ", "mΩ", "MΩ", "g", "s", "h", "m"})  # fmt: skip
+ONLY_AS_WRITTEN: Final = frozenset("M K G B mW MW mV MV in KB mPa MPa mJ MJ mΩ MΩ g s h m".split())
 """Units that are others, or words, in capitals."""
 SQUARED: Final = frozenset({"m", "cm", "mm", "km", "ft", "in", "mi", "yd", "µm"})
 
@@ -167,19 +186,27 @@ SQUARED: Final = frozenset({"m", "cm", "mm", "km", "ft", "in", "mi", "yd", "µm"
 
 MONEY: Final = {
     "$": ("dollar", "dollars", "cent", "cents"), "£": ("pound", "pounds", "penny", "pence"),
-    "€": ("euro", "euros", "cent", "cents"), "¥": ("yen", "yen", "sen", "sen"), "₹": ("rupee", "rupees", "paisa", "paise"),
-    "₩": ("won", "won", "jeon", "jeon"), "₽": ("ruble", "rubles", "kopek", "kopeks"), "₿": ("bitcoin", "bitcoins", "", ""),
-    "₺": ("lira", "lira", "kurus", "kurus"), "₪": ("shekel", "shekels", "agora", "agorot"), "₫": ("dong", "dong", "", ""),
-    "฿": ("baht", "baht", "satang", "satang"), "₴": ("hryvnia", "hryvnias", "kopek", "kopeks"), "₱": ("peso", "pesos", "centavo", "centavos"),
+    "€": ("euro", "euros", "cent", "cents"), "¥": ("yen", "yen", "sen", "sen"),
+    "₹": ("rupee", "rupees", "paisa", "paise"),
+    "₩": ("won", "won", "jeon", "jeon"), "₽": ("ruble", "rubles", "kopek", "kopeks"),
+    "₿": ("bitcoin", "bitcoins", "", ""),
+    "₺": ("lira", "lira", "kurus", "kurus"), "₪": ("shekel", "shekels", "agora", "agorot"),
+    "₫": ("dong", "dong", "", ""),
+    "฿": ("baht", "baht", "satang", "satang"), "₴": ("hryvnia", "hryvnias", "kopek", "kopeks"),
+    "₱": ("peso", "pesos", "centavo", "centavos"),
     "US$": ("u s dollar", "u s dollars", "cent", "cents"), "USD": ("u s dollar", "u s dollars", "cent", "cents"),
-    "A$": ("australian dollar", "australian dollars", "cent", "cents"), "AUD": ("australian dollar", "australian dollars", "cent", "cents"),
-    "C$": ("canadian dollar", "canadian dollars", "cent", "cents"), "CAD": ("canadian dollar", "canadian dollars", "cent", "cents"),
-    "EUR": ("euro", "euros", "cent", "cents"), "GBP": ("pound", "pounds", "penny", "pence"), "JPY": ("yen", "yen", "sen", "sen"),
+    "A$": ("australian dollar", "australian dollars", "cent", "cents"),
+    "AUD": ("australian dollar", "australian dollars", "cent", "cents"),
+    "C$": ("canadian dollar", "canadian dollars", "cent", "cents"),
+    "CAD": ("canadian dollar", "canadian dollars", "cent", "cents"),
+    "EUR": ("euro", "euros", "cent", "cents"), "GBP": ("pound", "pounds", "penny", "pence"),
+    "JPY": ("yen", "yen", "sen", "sen"),
     "CHF": ("swiss franc", "swiss francs", "centime", "centimes"), "INR": ("rupee", "rupees", "paisa", "paise"),
 }  # fmt: skip
 """One and many of the money and of its hundredth."""
 SCALES: Final = {
-    "k": "thousand", "m": "million", "mn": "million", "bn": "billion", "b": "billion", "t": "trillion", "tn": "trillion",
+    "k": "thousand", "m": "million", "mn": "million", "bn": "billion", "b": "billion", "t": "trillion",
+    "tn": "trillion",
     "thousand": "thousand", "million": "million", "billion": "billion", "trillion": "trillion",
 }  # fmt: skip
 NOTES: Final = "bill|bills|note|notes|coin|coins|gift|coupon|tip|fee|ticket|tickets|menu"
@@ -191,7 +218,8 @@ SIGNS: Final = {
     "&": "and", "+": "plus", "=": "equals", "@": "at", "#": "number", "%": "percent", "/": "slash", "°": "degrees",
     "×": "times", "÷": "divided by", "<": "less than", ">": "greater than", "~": "about", "±": "plus or minus",
     "≤": "less than or equal to", "≥": "greater than or equal to", "≠": "not equal to", "≈": "approximately",
-    "→": "to", "∞": "infinity", "√": "square root of", "©": "copyright", "§": "section", "№": "number", "‰": "per mille",
+    "→": "to", "∞": "infinity", "√": "square root of", "©": "copyright", "§": "section", "№": "number",
+    "‰": "per mille",
     "µ": "micro", "\\": "backslash", "^": "caret", "−": "minus", "∑": "sum of", "∫": "integral of", "∂": "partial",
     "∈": "in", "⇒": "implies", "^2": "squared", "^3": "cubed", "²": "squared", "³": "cubed", "′": "prime", "¢": "cents",
     "&amp;": "and", "&lt;": "less than", "&gt;": "greater than",
@@ -215,7 +243,8 @@ WIDE_LETTERS: Final = {
 }  # fmt: skip
 FRACTION_SIGNS: Final = {
     "½": (1, 2), "⅓": (1, 3), "⅔": (2, 3), "¼": (1, 4), "¾": (3, 4), "⅕": (1, 5), "⅖": (2, 5), "⅗": (3, 5), "⅘": (4, 5),
-    "⅙": (1, 6), "⅚": (5, 6), "⅐": (1, 7), "⅛": (1, 8), "⅜": (3, 8), "⅝": (5, 8), "⅞": (7, 8), "⅑": (1, 9), "⅒": (1, 10),
+    "⅙": (1, 6), "⅚": (5, 6), "⅐": (1, 7), "⅛": (1, 8), "⅜": (3, 8), "⅝": (5, 8), "⅞": (7, 8), "⅑": (1, 9),
+    "⅒": (1, 10),
 }  # fmt: skip
 KINGS: Final = frozenset(
     """Henry Louis Elizabeth George Edward Charles James William Richard John Paul Pius Benedict Francis Philip Felipe
@@ -226,8 +255,8 @@ KINGS: Final = frozenset(
     Celestine Adrian Martin Eugene Sverre Eric Magnus""".split()
 )
 COUNTED: Final = frozenset(
-    """War Chapter Part Act Scene Volume Book Section Article Title Type Phase Level Class Stage Grade Episode Bowl Round
-    Appendix Figure Table Plate Unit Division Group Step Season Series Tier Factor Mark Apollo Saturn chapter part act
-    scene volume book section type phase level stage""".split()
+    """War Chapter Part Act Scene Volume Book Section Article Title Type Phase Level Class Stage Grade Episode Bowl
+    Round Appendix Figure Table Plate Unit Division Group Step Season Series Tier Factor Mark Apollo Saturn chapter part
+    act scene volume book section type phase level stage""".split()
 )
 """Words that Roman numbers follow, even I, V and X."""
