@@ -1,5 +1,7 @@
 """Speaking: rows do not hear each other, a paused row waits, words come in order, long texts are cut at breaths."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -19,7 +21,7 @@ def mouth() -> Mouth:
     speaker = SpeakerConfig(text_width=32, text_blocks=1, width=32, blocks=2, voice=16, voices=("default",)).build()
     codec = CodecConfig().build()
     # fresh books are the identity to which every sound is alike: they hold vectors of noise, as different spectra need
-    codec.quantizer.start(torch.randn(1, codec.config.encode_coarse.dim, 1100), rounds=1)
+    codec.quantizer.start(torch.randn(1, codec.config.front.coarse.dim, 1100), rounds=1)
     return Mouth(speaker.eval(), codec.eval())
 
 
@@ -94,3 +96,55 @@ def test_text_without_words_is_an_error(mouth: Mouth) -> None:
 def test_clips_that_cannot_be_imitated(mouth: Mouth) -> None:
     with pytest.raises(VoiceError, match="is not audio"):
         mouth.cast(Voice.like(b"not a sound", Consent("me")))
+
+
+def test_words_know_their_place_in_the_written_text(mouth: Mouth) -> None:
+    text = " It costs $4.50, at 3 p.m. Yes."
+    state = mouth.init_state(1)
+    mouth.begin(state, 0, Voice(), 0)
+    for char in text:
+        mouth.feed(state, 0, char, last=False)
+    mouth.feed(state, 0, "", last=True)
+    words = []
+    while (made := mouth.step(state, ONE)[0]) is not None and not made.done:
+        words += made.words
+    assert [text[slice(*word.span)] for word in words if word.span] == [
+        "It", "costs", "$4.50", "$4.50", "$4.50", "$4.50", "$4.50", "at", "3 p.m.", "3 p.m.", "3 p.m.", "Yes",
+    ]  # fmt: skip
+    assert all(before.end <= after.start for before, after in pairwise(words))
+
+
+def test_a_phrase_is_spoken_before_its_sentence_is_whole(mouth: Mouth) -> None:
+    state = mouth.init_state(1)
+    mouth.begin(state, 0, Voice(), 0)
+    mouth.feed(state, 0, "Sure, ", last=False)
+    made = mouth.step(state, ONE)[0]
+    assert made is not None and [word.text for word in made.words] in ([], ["sure"])
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.0, 2.0])
+def test_a_break_lasts_as_long_as_it_says(mouth: Mouth, seconds: float) -> None:
+    state = mouth.init_state(1)
+    mouth.begin(state, 0, Voice(), 0)
+    mouth.feed(state, 0, f'<speak>One <break time="{seconds}s"/> two.</speak>', last=True)
+    words = []
+    while (made := mouth.step(state, ONE)[0]) is not None and not made.done:
+        words += made.words
+    one, two = words
+    assert abs((two.start - one.end) / 24_000 - seconds) <= 0.08
+
+
+def test_what_cannot_be_said_is_told_and_the_rest_is_said(mouth: Mouth) -> None:
+    state = mouth.init_state(1)
+    mouth.begin(state, 0, Voice(), 0)
+    mouth.feed(state, 0, "One is fine. 日本語です. The end.", last=True)
+    words, unsaid = [], ()
+    while (made := mouth.step(state, ONE)[0]) is not None:
+        words += [word.text for word in made.words]
+        unsaid += made.unsaid
+        if made.done:
+            break
+    assert words == ["one", "is", "fine", "the", "end"]
+    assert len(unsaid) == 1 and "cjk script" in unsaid[0]
+    with pytest.raises(TextError, match="cjk script"):
+        spoken(mouth, "日本語です.")

@@ -14,6 +14,8 @@ from vivavoce.text.normalise import Reader, normalise
 SECOND = 24_000
 MENU = "Coffee is two dollars and a latte is $4.50. What can I get you? We have coffee too."
 
+PARTS = "Coffee|coffee,|is $4.50|on 2024-05-17.|Mr. Smith|the U.S.|“Well…”|1,234|(or 3 p.m.)|no!|**so**|5 µm".split("|")
+
 
 def spoken(text: str) -> Entry:
     """An answer whose words take a second each."""
@@ -59,11 +61,7 @@ def test_without_places_the_words_themselves_are_left():
 @settings(max_examples=100)
 @given(
     st.lists(
-        st.sampled_from(
-            "Coffee|coffee,|is $4.50|on 2024-05-17.|Dr. Smith|the U.S.|“Well…”|1,234|(or 3 p.m.)|no!|**now**|5 µm".split(
-                "|"
-            )
-        ),
+        st.sampled_from(PARTS),
         min_size=1,
         max_size=8,
     ),

@@ -45,7 +45,7 @@ class Phrase:
     @property
     def pause(self) -> float:
         """Seconds of silence that the text asks for after it."""
-        return sum(token.pause for token in self.tokens)
+        return sum((token.pause for token in self.tokens), 0.0)
 
     @property
     def said(self) -> list[str]:
