@@ -205,7 +205,7 @@ class Mouth:
 
     def _quiet(self, saying: Utterance, seconds: float) -> Quiet:
         """A silence after the last plan that lasts so long together with the pauses that plans begin and end with."""
-        step = _TOKENS * self.codec.config.stride // STACK
+        step = _TOKENS * self.codec.config.hop // (STACK * self.speaker.config.mel.hop)
         frames = seconds * float(self.speaker.config.mel.rate) - FIRST_PAUSE
         if saying.begun or saying.plans:
             frames -= LAST_PAUSE
