@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -50,6 +51,30 @@ def test_a_head_for_asides_leaves_the_rest_of_the_listener_as_it_is(tmp_path: Pa
     assert found["hum"]["above 0.5"] >= 0.8 > 0.4 >= found["sentence"]["above 0.5"], found
     before, after = load_part(Path(BUNDLED), "listener"), load_part(tmp_path / "out", "listener")
     assert after.config.aside == 16
+    with torch.inference_mode():
+        wave = torch.randn(1, 16_000, generator=torch.Generator().manual_seed(1))
+        assert torch.equal(before.listen(wave).ctc, after.listen(wave).ctc)
+
+
+def test_a_head_for_speech_leaves_the_rest_of_the_listener_as_it_is(tmp_path: Path):
+    if not all(map(shutil.which, ("flite", "espeak-ng", "festival"))):
+        pytest.skip("a synthesis program is not installed")
+    from vivavoce.assistant.model import BUNDLED
+    from vivavoce.recipes.gate import GateRun, make
+
+    lines = []
+    for number, path in enumerate(sorted((Path(BUNDLED).parents[1] / "assistant" / "recordings").glob("*.ogg"))):
+        shutil.copy(path, tmp_path / path.name)
+        line = {"id": str(number), "path": path.name, "split": "dev" if number % 2 else "train", "speaker": "x:1"}
+        line |= {"seconds": 3.0, "sample_rate": 24000, "licence": "CC0", "source": "somebody", "quality": "lossless"}
+        lines.append(json.dumps(line))
+    (tmp_path / "manifest.jsonl").write_text("\n".join(lines) + "\n")
+    run = GateRun(speech=16, noises=40, kept=12, width=16, steps=120, size=500, folds=2)
+    found = make(run, tmp_path, Path(BUNDLED), tmp_path / "out")
+    assert found["sounds"] == 12 and found["taken for speech"] <= 0.35, found
+    assert np.mean(list(found["lost"].values())) <= 0.5, found
+    before, after = load_part(Path(BUNDLED), "listener"), load_part(tmp_path / "out", "listener")
+    assert after.config.speech.width == 16 and after.config.aside == before.config.aside
     with torch.inference_mode():
         wave = torch.randn(1, 16_000, generator=torch.Generator().manual_seed(1))
         assert torch.equal(before.listen(wave).ctc, after.listen(wave).ctc)

@@ -44,6 +44,10 @@ class Voice:
             return 0.0
         return float(1 / (1 + np.exp(-self.config.slope * (seen.max() - self.config.begins))))
 
+    def around(self, begin: float, end: float) -> float:
+        """How likely it is that somebody speaks between these places (in frames), or a little before or after."""
+        return self.chance(max(0, int(begin) - _MARGIN), int(end) + 1 + _MARGIN)
+
     @property
     def spoken(self) -> Bool[np.ndarray, " U"]:
         """Which frames belong to a stretch in which somebody speaks, with a little before and after it."""

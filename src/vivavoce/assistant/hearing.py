@@ -31,6 +31,8 @@ from vivavoce.runtime.model import RATE, Heard, Word, within
 
 _TICK = RATE // 50
 """Samples of the conversation's clock per distribution of the listener."""
+_FRAME = RATE // 25
+"""Samples of that clock per frame of the gate."""
 _TOGETHER = 2
 """Rows whose chunks one step takes; the others wait for the next step, so that none takes too long."""
 _LONGEST_SECONDS = 60
@@ -219,6 +221,8 @@ class Ears:
         words = _words(self.thorough, frames)
         if words and self.likely(words) > _FAMILIAR_NATS:
             words = _words(self.familiar, frames)
+        if voice is not None:
+            words = tuple(replace(word, speech=voice.around(word.start / _FRAME, word.end / _FRAME)) for word in words)
         return within(words, sound.samples)
 
     @torch.inference_mode()

@@ -57,15 +57,15 @@ _GAP = 6
 class GateRun:
     """How many recordings with and without speech are heard, how many of each are kept for measuring, and the head."""
 
-    speech: int = 1200
-    noises: int = 1200
-    kept: int = 400
+    speech: int = 600
+    noises: int = 700
+    kept: int = 200
     width: int = 64
     frames: int = 5
-    steps: int = 1500
+    steps: int = 400
     size: int = 4096
     lr: float = 2e-3
-    folds: int = 4
+    folds: int = 3
     seed: int = 5
 
 
