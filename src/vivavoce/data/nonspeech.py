@@ -106,7 +106,7 @@ def moving(length: int, rate: int, dice: np.random.Generator) -> Samples:
     piece = int(dice.uniform(0.05, 0.4) * rate)
     total, window = np.zeros(length + 2 * piece), np.hanning(2 * piece)
     for begin in range(0, length, piece):
-        part = shaped(2 * piece, rate, dice, lambda hz: humps(hz, dice, 3, 250, 5000) + 0.02)
+        part = shaped(2 * piece, rate, dice, lambda hz: humps(hz, dice, 3, 250.0, 5000.0) + 0.02)
         total[begin : begin + 2 * piece] += window * part / (part.std() + 1e-9) * 10 ** dice.uniform(-0.7, 0)
     return total[:length]
 
@@ -122,7 +122,7 @@ def mains(length: int, rate: int, dice: np.random.Generator) -> Samples:
 def engine(length: int, rate: int, dice: np.random.Generator) -> Samples:
     """A motor, grinder, mixer or vacuum cleaner: a buzz whose pitch wanders or runs up, in noise."""
     run = np.interp(np.arange(length) / rate, np.sort(dice.uniform(0, length / rate, 4)), dice.uniform(0.6, 1.2, 4))
-    pitch = 25 * 2 ** dice.uniform(0, 4.5) * run * (1 + dice.uniform(0, 0.03) * wander(length, rate, dice, 4))
+    pitch = 25 * 2 ** dice.uniform(0, 4.5) * run * (1 + dice.uniform(0, 0.03) * wander(length, rate, dice, 4.0))
     buzz = tone(pitch, rate, np.arange(1, 41) ** -dice.uniform(0.2, 1.5) * dice.uniform(0.1, 1, 40))
     noise = hiss(length, rate, dice)
     beat = 1 + dice.uniform(0, 0.9) * np.sin(2 * np.pi * dice.uniform(1, 30) * np.arange(length) / rate)
@@ -158,7 +158,7 @@ def whistle(length: int, rate: int, dice: np.random.Generator) -> Samples:
     pitch = 600 * 2 ** np.cumsum(dice.choice([-2, -1, 0, 1, 2], 64) / 12 * dice.uniform(1, 3))
     notes = np.interp(np.arange(length) / rate, np.cumsum(dice.uniform(0.12, 0.5, 64)), np.clip(pitch, 500, 3200))
     shake = 1 + 0.02 * dice.random() * np.sin(2 * np.pi * dice.uniform(4, 7) * np.arange(length) / rate)
-    loud = np.clip(0.6 + 0.6 * wander(length, rate, dice, 4), 0, 1.5)
+    loud = np.clip(0.6 + 0.6 * wander(length, rate, dice, 4.0), 0, 1.5)
     air = shaped(length, rate, dice, lambda hz: 1 / (1 + ((hz - 1500) / 1500) ** 2))
     return loud * (
         tone(notes * shake, rate, np.array([1.0, 0.05])) + dice.uniform(0.01, 0.2) * air / (air.std() + 1e-9)
@@ -217,7 +217,7 @@ def breath(length: int, rate: int, dice: np.random.Generator) -> Samples:
         rise = dice.uniform(0.1, 0.9)
         place = np.linspace(0, 1, size)
         envelope = np.minimum(place / rise, (1 - place) / (1 - rise)) ** dice.uniform(0.6, 2)
-        return envelope * shaped(size, rate, dice, lambda hz: humps(hz, dice, 4, 300, 6000) + 0.03)
+        return envelope * shaped(size, rate, dice, lambda hz: humps(hz, dice, 4, 300.0, 6000.0) + 0.03)
 
     return at_times(length, rate, dice, dice.uniform(0.4, 1.6), one)
 
@@ -251,7 +251,7 @@ def rain(length: int, rate: int, dice: np.random.Generator) -> Samples:
     pace = 10 ** dice.uniform(0.7, 3)
     hits = (dice.random(length) < pace / rate) * dice.exponential(1, length)
     size = max(8, int(10 ** dice.uniform(-3, -1.6) * rate))
-    drop = shaped(size, rate, dice, lambda hz: humps(hz, dice, 2, 400, 7500)) * _decaying(size, rate, size / rate)
+    drop = shaped(size, rate, dice, lambda hz: humps(hz, dice, 2, 400.0, 7500.0)) * _decaying(size, rate, size / rate)
     total = np.fft.irfft(np.fft.rfft(hits, length + size) * np.fft.rfft(drop, length + size), length + size)[:length]
     under = hiss(length, rate, dice)
     return total / (total.std() + 1e-9) + 10 ** dice.uniform(-2, 0.3) * under / (under.std() + 1e-9)
@@ -276,7 +276,7 @@ def scrape(length: int, rate: int, dice: np.random.Generator) -> Samples:
 
     def one() -> Samples:
         size = min(length, max(512, int(dice.uniform(0.1, 1.2) * rate)))
-        pitch = 60 * 2 ** (dice.uniform(0, 3.5) + 0.3 * wander(size, rate, dice, 5))
+        pitch = 60 * 2 ** (dice.uniform(0, 3.5) + 0.3 * wander(size, rate, dice, 5.0))
         phase = np.cumsum(pitch * (1 + 0.2 * dice.standard_normal(size))) / rate % 1
         spectrum = np.fft.rfft((phase - 0.5) * np.hanning(size))
         return np.fft.irfft(spectrum * (humps(np.fft.rfftfreq(size, 1 / rate), dice, 4) + 0.05), size)

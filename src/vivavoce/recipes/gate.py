@@ -139,7 +139,7 @@ class Scenery:
         name = kinds[int(dice.integers(len(kinds)))]
         if self._unseen:
             return name, noise(name, length, RATE, int(dice.integers(1 << 30))).numpy()
-        return name, nonspeech.recording(length, RATE, dice, kind=name, level_db=-20)
+        return name, nonspeech.recording(length, RATE, dice, kind=name, level_db=-20.0)
 
     def alone(self) -> tuple[str, Samples]:
         """Noise from 0.2 s on at any loudness, as a microphone hears it."""
@@ -285,7 +285,7 @@ def evidence(head: SpeechHead, scene: Scene, frames: int) -> Float[np.ndarray, "
     return averaged(head(scene.features.float()).numpy(), frames)
 
 
-def stretches(marks: Float[np.ndarray, " U"]) -> list[tuple[int, int]]:
+def stretches(marks: Int8[np.ndarray, " U"]) -> list[tuple[int, int]]:
     """From where to where somebody speaks, edges left out; pauses of half a second and more part them."""
     on = np.flatnonzero(marks == 1)
     if not len(on):
@@ -303,7 +303,7 @@ class Peaks:
     inside: list[float]
 
     @staticmethod
-    def of(pairs: Sequence[tuple[Scene, Float[np.ndarray, " U"]]]) -> "Peaks":
+    def of(pairs: Sequence[tuple[Scene, Float[np.ndarray, " _"]]]) -> "Peaks":
         """What was found in recordings."""
         speech, alone, inside = [], [], []
         for scene, seen in pairs:
@@ -333,7 +333,7 @@ def read_as(peaks: Peaks, run: GateRun) -> SpeechConfig:
     )
 
 
-def measured(pairs: Sequence[tuple[Scene, Float[np.ndarray, " U"]]], config: SpeechConfig) -> dict[str, Any]:
+def measured(pairs: Sequence[tuple[Scene, Float[np.ndarray, " _"]]], config: SpeechConfig) -> dict[str, Any]:
     """Shares of sounds taken for speech, and of which kinds; shares of stretches of speech that are lost, per noise."""
     taken: dict[str, list[bool]] = {}
     lost: dict[str, list[bool]] = {}
