@@ -5,6 +5,7 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -19,10 +20,11 @@ from openai.types.realtime import (
 )
 from pydantic import BaseModel, TypeAdapter
 
-from vivavoce.runtime.fake import fake_model, silence, utter
-from vivavoce.runtime.model import Say
+from vivavoce.runtime.fake import Beeping, fake_model, silence, utter
+from vivavoce.runtime.model import Say, Spoken
 from vivavoce.server.names import VOICES
 from vivavoce.server.sound_files import whole_file
+from vivavoce.server.voices import VoiceStore
 
 SERVER_EVENT: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
 MAY_BE_NULL = {"previous_item_id", "turn_detection"}
@@ -296,3 +298,102 @@ async def test_instructions_reach_the_mind():
             body = {"model": "gpt-audio", "messages": roles}
             answer = (await http.post("/v1/chat/completions", json=body)).json()
             assert answer["choices"][0]["message"]["content"] == "system\ndeveloper"
+
+
+SPEECH = {"model": "tts-1", "input": "hi.", "voice": "alloy", "response_format": "pcm"}
+CHAT = {"model": "gpt-audio", "messages": [{"role": "user", "content": "hi"}]}
+SHOUT = {"content": b"hello", "headers": {"content-type": "text/plain"}}
+DEEP = {"content": b"[" * 50_000, "headers": {"content-type": "application/json"}}
+WAVE = {"file": ("a.wav", whole_file(utter("hi."), "wav"))}
+
+
+def heard(**fields: str) -> dict[str, Any]:
+    return {"data": {"model": "whisper-1", **fields}, "files": WAVE}
+
+
+REFUSED: list[tuple[str, str, dict[str, Any], int, str, str | None]] = [
+    ("GET", "nothing", {}, 404, "not_found", None),
+    ("GET", "realtime", {}, 404, "not_found", None),
+    ("PUT", "models", {}, 405, "method_not_supported", None),
+    ("GET", "audio/speech", {}, 405, "method_not_supported", None),
+    ("POST", "audio/speech", {}, 400, "missing_required_parameter", "body"),
+    ("POST", "audio/speech", {"json": []}, 400, "invalid_type", "body"),
+    ("POST", "audio/speech", SHOUT, 400, "unsupported_content_type", "body"),
+    ("POST", "chat/completions", SHOUT, 400, "unsupported_content_type", "body"),
+    ("POST", "realtime/client_secrets", SHOUT, 400, "unsupported_content_type", "body"),
+    ("POST", "audio/transcriptions", {"json": SPEECH}, 400, "unsupported_content_type", "body"),
+    ("POST", "audio/speech", DEEP, 400, "invalid_value", None),
+    ("POST", "audio/voices", DEEP, 400, "invalid_json", None),
+    ("POST", "audio/speech", {"json": SPEECH | {"model": "tts-9"}}, 404, "model_not_found", "model"),
+    ("POST", "audio/speech", {"json": SPEECH | {"speed": "1.5"}}, 400, "invalid_type", "speed"),
+    ("POST", "audio/speech", {"json": SPEECH | {"speed": True}}, 400, "invalid_type", "speed"),
+    ("POST", "audio/speech", {"json": SPEECH | {"speed": 9}}, 400, "invalid_value", "speed"),
+    ("POST", "audio/speech", {"json": SPEECH | {"response_format": "ogg"}}, 400, "invalid_value", "response_format"),
+    ("POST", "audio/speech", {"json": SPEECH | {"stream_format": "x"}}, 400, "invalid_value", "stream_format"),
+    ("POST", "audio/speech", {"json": SPEECH | {"voice": None}}, 400, "missing_required_parameter", "voice"),
+    ("POST", "audio/speech", {"json": SPEECH | {"input": 5}}, 400, "invalid_type", "input"),
+    ("POST", "chat/completions", {"json": CHAT | {"stream": "yes"}}, 400, "invalid_type", "stream"),
+    ("POST", "chat/completions", {"json": CHAT | {"max_tokens": "9"}}, 400, "invalid_type", "max_tokens"),
+    ("POST", "chat/completions", {"json": CHAT | {"messages": "hi"}}, 400, "invalid_type", "messages"),
+    ("POST", "audio/transcriptions", heard(response_format="xml"), 400, "invalid_value", "response_format"),
+    ("POST", "audio/transcriptions", heard(temperature="hot"), 400, "invalid_value", "temperature"),
+    ("POST", "audio/transcriptions", heard(stream="1", response_format="srt"), 400, "invalid_value", "response_format"),
+    ("POST", "audio/transcriptions", heard(model="nobody"), 404, "model_not_found", "model"),
+    ("POST", "audio/transcriptions", {"data": {"model": "whisper-1", "file": "x"}}, 400, "invalid_type", "file"),
+    ("GET", "audio/voices/none", {}, 404, "not_found", "voice_id"),
+]
+
+
+async def test_every_bad_request_gets_one_clear_error(address):
+    async with httpx.AsyncClient(base_url=f"{address}/v1", timeout=60) as http:
+        for method, path, more, status, code, param in REFUSED:
+            answer = await http.request(method, path, **more)
+            assert answer.headers["content-type"] == "application/json", (path, answer.text)
+            error = answer.json()["error"]
+            assert (answer.status_code, error["code"], error["param"]) == (status, code, param), (path, error)
+            assert set(error) == {"message", "type", "param", "code"} and error["type"] == "invalid_request_error"
+            assert len(error["message"]) > 10 and "<class" not in error["message"]
+
+
+async def test_what_is_left_open_may_be_null(address):
+    async with httpx.AsyncClient(base_url=f"{address}/v1", timeout=60) as http:
+        body = SPEECH | dict.fromkeys(("speed", "instructions", "stream_format"))
+        assert (await http.post("audio/speech", json=body)).status_code == 200
+        body = CHAT | dict.fromkeys(("seed", "stream", "tools", "tool_choice", "max_tokens", "modalities", "audio"))
+        assert (await http.post("chat/completions", json=body)).status_code == 200
+
+
+async def test_heads_and_options(address):
+    async with httpx.AsyncClient(base_url=address, timeout=60) as http:
+        for path in ("/v1/models", "/healthz", "/"):
+            answer = await http.head(path)
+            assert answer.status_code == 200 and not answer.content
+            assert answer.headers["content-type"] == (await http.get(path)).headers["content-type"]
+        answer = await http.options("/v1/audio/voices")
+        assert (answer.status_code, answer.headers["allow"]) == (204, "GET, POST")
+
+
+async def test_what_breaks_the_server_is_told_without_a_traceback(monkeypatch):
+    def broken(*_: object) -> None:
+        raise RuntimeError("secret place")
+
+    monkeypatch.setattr(VoiceStore, "voices", broken)
+    with serving() as address:
+        async with httpx.AsyncClient(base_url=address, timeout=60) as http:
+            answer = await http.get("/v1/audio/voices")
+            error = answer.json()["error"]
+            assert (answer.status_code, error["code"], error["type"]) == (500, "server_error", "server_error")
+            assert "secret" not in answer.text
+            assert (await http.get("/v1/models")).status_code == 200
+
+
+async def test_silence_is_no_speech():
+    class Mute(Beeping):
+        def step(self, state, active):
+            return [Spoken(silence(0), done=True) if on else None for on in active.tolist()]
+
+    with serving(model=replace(fake_model(), speaking=Mute())) as address:
+        async with httpx.AsyncClient(base_url=f"{address}/v1", timeout=60) as http:
+            for more in ({}, {"response_format": "wav"}, {"stream_format": "sse"}):
+                answer = await http.post("audio/speech", json=SPEECH | more)
+                assert (answer.status_code, answer.json()["error"]["param"]) == (400, "input")

@@ -1,7 +1,7 @@
 """``vivavoce serve`` and ``vivavoce talk``: the OpenAI-compatible server, and the web page to talk to."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,6 +12,8 @@ Mind = Annotated[
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")]
 Rows = Annotated[int, typer.Option(min=1, max=64, help="Conversations at once.")]
 Data = Annotated[Path | None, typer.Option(envvar="VIVAVOCE_DATA", help="Where voices and consents are kept.")]
+Cert = Annotated[Path | None, typer.Option(help="A certificate in PEM; then it is https and wss.")]
+Key = Annotated[Path | None, typer.Option(help="The certificate's private key, where its file does not hold it.")]
 
 
 def serve(
@@ -25,34 +27,39 @@ def serve(
     model: Model = "",
     mind: Mind = "",
     data: Data = None,
-    tls_cert: Annotated[
-        Path | None, typer.Option(help="A certificate (PEM): https and wss, which some clients insist on.")
-    ] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="Its key (PEM), if the certificate's file has none.")] = None,
+    tls_cert: Cert = None,
+    tls_key: Key = None,
 ) -> None:
     """Serves OpenAI's realtime, audio and chat interfaces, and the web page."""
-    keys, origins = tuple(api_key or ()), tuple(origin or ())
-    _run(host, port, keys, origins, rows, model, mind, data, open_page=False, tls=(tls_cert, tls_key))
+    _run(
+        rows,
+        model,
+        mind,
+        data,
+        open_page=False,
+        host=host,
+        port=port,
+        api_keys=tuple(api_key or ()),
+        origins=tuple(origin or ()),
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+    )
 
 
-def talk(port: Port = 8765, rows: Rows = 2, model: Model = "", mind: Mind = "", data: Data = None) -> None:
-    """Opens a web page in which you speak with the model."""
-    _run("127.0.0.1", port, (), (), rows, model, mind, data, open_page=True)
-
-
-def _run(
-    host: str,
-    port: int,
-    keys: tuple[str, ...],
-    origins: tuple[str, ...],
-    rows: int,
-    model: str,
-    mind: str,
-    data: Path | None,
-    *,
-    open_page: bool,
-    tls: tuple[Path | None, Path | None] = (None, None),
+def talk(
+    port: Port = 8765,
+    rows: Rows = 2,
+    model: Model = "",
+    mind: Mind = "",
+    data: Data = None,
+    tls_cert: Cert = None,
+    tls_key: Key = None,
 ) -> None:
+    """Opens a web page in which you speak with the model."""
+    _run(rows, model, mind, data, open_page=True, port=port, tls_cert=tls_cert, tls_key=tls_key)
+
+
+def _run(rows: int, model: str, mind: str, data: Path | None, *, open_page: bool, **settings_given: Any) -> None:
     import logging
     import os
     import sys
@@ -61,8 +68,7 @@ def _run(
     from vivavoce.core.places import data_folder
     from vivavoce.server.settings import Settings
 
-    places = {"data": data or data_folder(), "tls_cert": tls[0], "tls_key": tls[1]}
-    settings = Settings(host=host, port=port, api_keys=keys, origins=origins, **places)
+    settings = Settings(data=data or data_folder(), **settings_given)
 
     from vivavoce.runtime.engine import LiveEngine
     from vivavoce.runtime.fake import fake_model

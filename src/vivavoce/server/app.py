@@ -1,6 +1,7 @@
 """The whole server as a FastAPI application."""
 
 import contextlib
+import logging
 import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -35,8 +36,14 @@ from vivavoce.server.service import Service
 from vivavoce.server.settings import Settings
 from vivavoce.server.wire import NotFound, Problem, problem_of
 
+log = logging.getLogger(__name__)
 WEB = Path(__file__).parent / "web"
 SECRET_MAY = ("/v1/realtime/calls",)
+FORMS = ("/v1/audio/transcriptions", "/v1/audio/voice_consents")
+"""What takes a form and not JSON."""
+
+
+HTTP_CODES = {400: "invalid_value", 404: "not_found", 405: "method_not_supported", 413: "too_large"}
 
 
 class Health(BaseModel):
@@ -97,6 +104,53 @@ class Guard:
         await self._app(scope, receive, send)
 
 
+class Breakdowns:
+    """Says so when something breaks that nobody foresaw; the traceback goes to the log alone.
+
+    An answer that has begun breaks off all the same, so that half of it never passes for a whole.
+    """
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self._app, self._service = app, service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Lets everything pass that works."""
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception as error:
+            if begun or scope["type"] != "http":
+                raise
+            log.exception("%s %s broke", scope["method"], scope["path"])
+            self._service.metrics.errors.labels("server_error").inc()
+            message = f"The server failed ({type(error).__name__}); ask again."
+            body = error_body(message, "server_error", kind="server_error")
+            await JSONResponse(body, 500)(scope, receive, send)
+
+
+class Heads:
+    """Answers HEAD as GET is answered, without the body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Lets everything else pass."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            return await self._app(scope, receive, send)
+
+        async def silent(message: Message) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        await self._app({**scope, "method": "GET"}, receive, silent)
+
+
 def _too_large(most: int) -> str:
     return f"A request may have {most} bytes at most."
 
@@ -150,6 +204,8 @@ def create_app(engine: LiveEngine, settings: Settings | None = None) -> FastAPI:
         app.include_router(module.router(service))
     app.include_router(character.router())
     app.add_middleware(BodyLimit, most=service.settings.upload_bytes)  # first, so that it is nearest to what reads
+    app.add_middleware(Breakdowns, service=service)
+    app.add_middleware(Heads)
     app.add_middleware(Guard, service=service)
     _operations(app, service)
     if service.settings.origins:  # last, so that it is outermost: it answers preflights, which carry no key
@@ -218,14 +274,28 @@ def _errors(app: FastAPI, service: Service) -> None:
         return JSONResponse(error_body(message, code, param, kind), status)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> Response:
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
         errors = error.errors()
         if errors[0]["type"] == "json_invalid":
             return answer(400, "The body is not JSON.", "invalid_json")
+        given = request.headers.get("content-type", "").split(";")[0].strip().lower()
+        wanted = "multipart/form-data" if request.url.path in FORMS else "application/json"
+        kinds = ("multipart/form-data", "application/x-www-form-urlencoded") if request.url.path in FORMS else (wanted,)
+        body_is_wrong = any(found["loc"][0] == "body" for found in errors)
+        if body_is_wrong and given and given not in kinds:
+            message = f"Send the body as {wanted}; '{given}' is not understood here."
+            return answer(400, message, "unsupported_content_type", "body")
         inside = [found for found in errors if found["loc"][0] == "body" and len(found["loc"]) > 1]
-        if not inside:  # the path, the query, or a body that is not there
+        if not inside and body_is_wrong:
+            missing = errors[0]["type"] == "missing"
+            message = f"The 'body' is {'missing' if missing else 'no JSON object'}; send a JSON object."
+            return answer(400, message, "missing_required_parameter" if missing else "invalid_type", "body")
+        if not inside:  # the path or the query
             name = str(errors[0]["loc"][-1])
             return answer(400, f"Invalid value for '{name}': {errors[0]['msg']}.", "invalid_value", name)
+        if "UploadFile" in inside[0]["msg"]:
+            name = str(inside[0]["loc"][-1])
+            return answer(400, f"Invalid value for '{name}': it is text; send a file.", "invalid_type", name)
         body = dict(error.body) if isinstance(error.body, FormData) else error.body
         found = problem_of([{**each, "loc": each["loc"][1:]} for each in inside], body)
         return answer(400, found.message, found.code, found.param or None)
@@ -250,9 +320,18 @@ def _errors(app: FastAPI, service: Service) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
-        code = {404: "not_found", 413: "too_large"}.get(error.status_code)
-        response = answer(error.status_code, str(error.detail), code)
+        path, allowed = request.url.path, _allowed(app, request.url.path)
+        if error.status_code == 405 and request.method == "OPTIONS":
+            return Response(status_code=204, headers={"Allow": allowed})
+        code, message = HTTP_CODES.get(error.status_code), str(error.detail)
+        if error.status_code == 404:
+            message = f"There is no {path} on this server; OpenAI's paths begin with /v1."
+            if path == "/v1/realtime":
+                message = "Live conversations are a WebSocket; connect to it with ws:// or wss://."
+        elif error.status_code == 405:
+            message = f"{request.method} is not possible at {path}; {allowed} is."
+        response = answer(error.status_code, message, code)
         response.headers.update(error.headers or {})
         if error.status_code == 405:
-            response.headers["Allow"] = _allowed(app, request.url.path)
+            response.headers["Allow"] = allowed
         return response

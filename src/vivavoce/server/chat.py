@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from vivavoce.core.errors import VivavoceError
@@ -155,6 +155,8 @@ class ResponseFormat(BaseModel):
 class ChatRequest(BaseModel):
     """A conversation to be continued; other options of OpenAI's (temperature, stop …) are taken and change nothing."""
 
+    model_config = ConfigDict(strict=True)
+
     model: Name
     messages: list[Message] = Field(min_length=1, max_length=1000)
     modalities: list[Literal["text", "audio"]] | None = None
@@ -169,7 +171,7 @@ class ChatRequest(BaseModel):
     n: Literal[1] | None = None
     max_tokens: int | None = Field(default=None, ge=1)
     max_completion_tokens: int | None = Field(default=None, ge=1)
-    seed: int = Field(default=0, ge=0, le=2**62)
+    seed: int | None = Field(default=None, ge=-(2**63), le=2**63 - 1)
 
 
 _COUNT = {"type": "integer", "minimum": 0}
@@ -337,7 +339,7 @@ def config_of(service: Service, request: ChatRequest, instructions: str) -> Sess
         one_call=request.parallel_tool_calls is False,
         turns=TurnConfig(kind="none"),
         max_output_tokens=request.max_completion_tokens or request.max_tokens,
-        seed=request.seed,
+        seed=(request.seed or 0) % 2**62,
     )
 
 

@@ -4,11 +4,11 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 from fastapi import APIRouter
 from fastapi.responses import Response, StreamingResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from vivavoce.core.errors import TextError, VivavoceError, VoiceError
 from vivavoce.core.voice import Voice
@@ -25,6 +25,8 @@ from vivavoce.text.normalise import phrases
 class SpeechRequest(BaseModel):
     """What to say, and how."""
 
+    model_config = ConfigDict(strict=True)
+
     model: Name
     input: str = Field(min_length=1, max_length=4096)
     voice: Text | VoiceId
@@ -32,6 +34,12 @@ class SpeechRequest(BaseModel):
     response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"
     speed: float = Field(default=1.0, ge=0.25, le=4.0)
     stream_format: Literal["audio", "sse"] = "audio"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _set(cls, given: Any) -> Any:
+        """Null is as good as not set: clients send it for what they leave open."""
+        return {name: value for name, value in given.items() if value is not None} if isinstance(given, dict) else given
 
 
 def wanted_voice(service: Service, voice: str | VoiceId, instructions: str | None, speed: float) -> Voice:
@@ -69,6 +77,16 @@ async def unbroken(outputs: AsyncIterator[Output]) -> AsyncIterator[Output]:
         yield output
 
 
+async def _audible(outputs: AsyncIterator[Output]) -> AsyncIterator[Output]:
+    """The same outputs; Problem where the answer is over and nothing was to be heard."""
+    heard = False
+    async for output in outputs:
+        heard |= isinstance(output, AudioOut)
+        if isinstance(output, TurnEnded) and output.why == "completed" and not heard:
+            raise Problem("There is nothing in 'input' that can be said aloud; write words.", "invalid_value", "input")
+        yield output
+
+
 def router(service: Service) -> APIRouter:
     """The endpoint."""
     routes = APIRouter(prefix="/v1/audio", tags=["audio"])
@@ -93,7 +111,7 @@ def router(service: Service) -> APIRouter:
         voice = wanted_voice(service, request.voice, request.instructions, request.speed)
         config = SessionConfig(voice=voice, turns=TurnConfig(kind="none"))
         asked = Respond(ReplyOptions(recite=request.input))
-        outputs = await first_of(service.one_turn(config, [asked]))
+        outputs = await first_of(_audible(service.one_turn(config, [asked])))
         if request.stream_format == "sse":
             return StreamingResponse(_events(outputs, request.response_format), media_type="text/event-stream")
         return StreamingResponse(_bytes(outputs, request.response_format), media_type=MEDIA[request.response_format])

@@ -181,6 +181,7 @@ def router(service: Service) -> APIRouter:
             Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"], Form()
         ] = "json",
         language: Annotated[str | None, Form()] = None,
+        temperature: Annotated[float, Form(ge=0, le=1, description="Changes nothing")] = 0.0,
         stream: Annotated[bool, Form()] = False,
         timestamp_granularities: Annotated[
             list[Literal["word", "segment"]] | None, Form(alias="timestamp_granularities[]")
@@ -191,6 +192,9 @@ def router(service: Service) -> APIRouter:
         check_model(model, "transcription")
         if response_format == "diarized_json":
             raise Problem("Speakers are not told apart; use verbose_json.", "not_supported", "response_format")
+        if stream and response_format not in ("json", "text"):
+            message = f"A stream has events and no {response_format}; leave response_format or stream out."
+            raise Problem(message, "invalid_value", "response_format")
         check_languages([language] if language else [], "language")
         data = await upload_bytes(file, service.settings.upload_bytes, "file")
         certain = bool(include)

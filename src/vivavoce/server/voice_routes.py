@@ -157,7 +157,7 @@ def router(service: Service) -> APIRouter:
         if request.headers.get("content-type", "").startswith("application/json"):
             try:
                 data = await request.json()
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise Problem("The body is not JSON.", "invalid_json") from error
         else:
             data = dict(await request.form())
