@@ -17,6 +17,25 @@ from vivavoce.server.app import create_app
 from vivavoce.server.run import uvicorn_config
 from vivavoce.server.settings import Settings
 
+MAY_BE_NULL = {"previous_item_id", "turn_detection"}
+"""A first item has none before it; turn detection was switched off."""
+
+
+def unset(value: Any, path: str = "") -> list[str]:
+    """Paths of what is null and should not have been sent."""
+    if isinstance(value, dict):
+        return [
+            found
+            for name, each in value.items()
+            if name != "error"
+            for found in (
+                [f"{path}.{name}"] if each is None and name not in MAY_BE_NULL else unset(each, f"{path}.{name}")
+            )
+        ]
+    if isinstance(value, list):
+        return [found for place, each in enumerate(value) for found in unset(each, f"{path}[{place}]")]
+    return []
+
 
 @contextmanager
 def serving(settings: Settings | None = None, rows: int = 4, model: Any = None) -> Iterator[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame, AudioResampler
-from live_server import serving
+from live_server import serving, unset
 from openai.types.realtime import RealtimeServerEvent
 from pydantic import TypeAdapter
 
@@ -75,6 +75,7 @@ class Peer:
             while True:
                 event = await self.events.get()
                 SERVER_EVENT.validate_python(event)
+                assert not unset(event), event
                 self.seen.append(event["type"])
                 if event["type"] == kind:
                     return event

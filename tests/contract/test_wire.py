@@ -12,7 +12,7 @@ import httpx
 import numpy as np
 import pytest
 import websockets
-from live_server import serving
+from live_server import serving, unset
 from openai.types.realtime import (
     RealtimeServerEvent,
     RealtimeSessionCreateRequest,
@@ -27,26 +27,8 @@ from vivavoce.server.sound_files import whole_file
 from vivavoce.server.voices import VoiceStore
 
 SERVER_EVENT: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
-MAY_BE_NULL = {"previous_item_id", "turn_detection"}
-"""A first item has none before it; turn detection was switched off."""
 ERROR = {"type", "code", "message", "param", "event_id"}
 """An error has all its fields, as OpenAI's have."""
-
-
-def unset(value: Any, path: str = "") -> list[str]:
-    """Paths of what is null and should not have been sent."""
-    if isinstance(value, dict):
-        return [
-            found
-            for name, each in value.items()
-            if name != "error"
-            for found in (
-                [f"{path}.{name}"] if each is None and name not in MAY_BE_NULL else unset(each, f"{path}.{name}")
-            )
-        ]
-    if isinstance(value, list):
-        return [found for place, each in enumerate(value) for found in unset(each, f"{path}[{place}]")]
-    return []
 
 
 def unknown(value: Any, path: str = "") -> list[str]:
@@ -298,6 +280,19 @@ async def test_instructions_reach_the_mind():
             body = {"model": "gpt-audio", "messages": roles}
             answer = (await http.post("/v1/chat/completions", json=body)).json()
             assert answer["choices"][0]["message"]["content"] == "system\ndeveloper"
+
+
+async def test_an_answer_that_nobody_heard_was_not_said(address):
+    async with raw(address) as live:
+        await live.send("response.create", response={"input": [message("hello")]})
+        item = (await live.until("response.done"))["response"]["output"][0]["id"]
+        await live.send("conversation.item.truncate", item_id=item, content_index=0, audio_end_ms=0)
+        await live.send("conversation.item.retrieve", item_id=item)
+        assert (await live.until("conversation.item.retrieved"))["item"]["content"][0]["transcript"] == ""
+        await live.send("conversation.item.create", item=message("what did you just say?"))
+        await live.send("response.create", response={"output_modalities": ["text"]})
+        said = (await live.until("response.done"))["response"]["output"][0]["content"][0]["text"]
+        assert said == "i said nothing yet."
 
 
 SPEECH = {"model": "tts-1", "input": "hi.", "voice": "alloy", "response_format": "pcm"}
