@@ -279,7 +279,10 @@ def _wave(source: Source, place: int) -> Part:
     order = ">" if head[:4] == b"RIFX" else "<"
     mended = {place: b"RF64"} if head[:4] == b"BW64" else {}
     wide: tuple[int, int] | None = None
+    kind = "WAV"
     for name, size_at, body, size in _chunks(source, place + 12, order + "4sI"):
+        if name == b"fmt " and int.from_bytes(source.at(body, 2), "little") == 0x55:
+            kind = "MP3 in WAV"
         if name == b"ds64":
             wide = body + 8, int.from_bytes(source.at(body + 8, 8), "little")
         if name == b"data":
@@ -287,7 +290,7 @@ def _wave(source: Source, place: int) -> Part:
                 part = _sized(source, "WAV", place, body, wide[0], "<Q", wide[1])
             else:
                 part = _sized(source, "WAV", place, body, size_at, order + "I", size)
-            return replace(part, mended=mended | dict(part.mended))
+            return replace(part, kind=kind, mended=mended | dict(part.mended))
     return Part("WAV", place, source.size, decoder="wav", mended=mended)
 
 

@@ -62,7 +62,7 @@ def blocks(source: Source, part: Part, trouble: Trouble) -> Iterator[tuple[Block
     Raises AudioError when nothing can be read, and MissingExtra when a package is needed for that.
     """
     trouble.add(part.missing)
-    if part.library == "PyAV":
+    if part.library == "PyAV" or (part.kind.startswith("MP3") and _pyav_is_there()):
         yield from _by_pyav(source, part, trouble)
         return
     try:
