@@ -266,6 +266,7 @@ def test_the_voice_pipeline(saw: dict[str, Any]):
 @tried("wyoming/satellite.py")
 def test_wyoming(saw: dict[str, Any]):
     assert saw["errors"] == [] and len(saw["heard"]) == 3 and len(saw["bytes"]) == 3
+    assert saw["differs"] == []  # over the live interface, too, exactly what was asked for is spoken
     assert all(text == [heard(ORDER)] for text in saw["heard"].values())
     assert min(saw["bytes"].values()) > 20_000
 

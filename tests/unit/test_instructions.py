@@ -2,7 +2,7 @@
 
 import pytest
 
-from vivavoce.assistant.instructions import Directive, asks_for_name, directives, persona_name
+from vivavoce.assistant.instructions import Directive, asked_of_us, asks_for_name, directives, persona_name, reads_aloud
 
 GREET, OFFER = Directive("greet"), Directive("offer")
 
@@ -58,6 +58,39 @@ def test_what_is_asked_to_be_said(text: str, wanted: list[Directive]) -> None:
 )
 def test_what_is_nothing_to_be_said(text: str) -> None:
     assert directives(text) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("You are a voice. Speak the user's message aloud exactly as written. Do not answer it.", True),
+        ("Repeat what the user says word for word.", True),
+        ("Read the text verbatim.", True),
+        ("You are a helpful assistant. Be brief and polite.", False),
+        ("Never repeat the user's words exactly.", False),
+        ("Repeat the order back to the customer to confirm it exactly.", False),
+        ("Say the following text exactly: we close at nine", False),
+        ("Speak clearly, in short words.", False),
+    ],
+)
+def test_a_voice_reads_what_others_write(text: str, wanted: bool) -> None:
+    assert reads_aloud(text) == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("Greet the user.", True),
+        ("Say hello!", True),
+        ("Please introduce yourself to the user.", True),
+        ("Tell the user that their order is ready.", True),
+        ("Hello", False),
+        ("I'd like a latte", False),
+        ("What does the customer before me have?", False),
+    ],
+)
+def test_a_user_s_message_may_be_the_client_s(text: str, wanted: bool) -> None:
+    assert asked_of_us(text) == wanted
 
 
 def test_a_persona_has_a_name() -> None:

@@ -100,6 +100,16 @@ _NAME = re.compile(
     r"(?P<name>(?!AI\b|LLM\b|GPT\b)[A-Z][\w'-]+(?: [A-Z][\w'-]+)?)"
 )
 
+_READING = re.compile(
+    r"\b(?:speak|read|say|repeat|recite|echo)(?:ing)?\b(?: back)?[^.!?]{0,20}?"
+    rf"(?:\bwhat(?:ever)? (?:the )?(?:{_USER}) (?:says|writes|types|sends)"
+    rf"|\b(?:the |each |every )?(?:(?:{_USER}|input|given|provided)(?:'s|’s)? )?(?:messages?|texts?|words|input)\b)"
+    r"[^.!?]*?\b(?:aloud|out loud|exactly|verbatim|word for word|literally|as (?:it is )?written|unchanged)\b",
+    re.IGNORECASE,
+)
+_GIVEN_HERE = re.compile(r"\b(?:following|this|these)\b", re.IGNORECASE)
+_ABOUT_THEM = re.compile(rf"\bthe (?:{_USER})\b", re.IGNORECASE)
+
 
 def directives(text: str) -> tuple[Directive, ...]:
     """What is asked to be said now, in its order; empty where nothing of it is understood."""
@@ -115,6 +125,22 @@ def directives(text: str) -> tuple[Directive, ...]:
         elif not _NOT_NOW.search(_QUESTION.sub("ask", sentence.partition(" that ")[0])):
             found += _steps(sentence)
     return tuple(found)
+
+
+def reads_aloud(text: str) -> bool:
+    """Whether the user's words are to be read aloud rather than answered, as of a voice that others write for."""
+    for sentence in _sentences(text):
+        found = _READING.search(sentence)
+        if found and not _NOT_NOW.search(sentence[: found.start()]) and not _GIVEN_HERE.search(found[0]):
+            return True
+    return False
+
+
+def asked_of_us(text: str) -> bool:
+    """Whether a written message is no user's but tells us what to do: it speaks of the user, or asks for a greeting."""
+    wanted = directives(text)
+    about_them = _ABOUT_THEM.search(text) is not None
+    return bool(wanted) and (about_them or all(part.kind in ("greet", "introduce") for part in wanted))
 
 
 def persona_name(text: str) -> str | None:

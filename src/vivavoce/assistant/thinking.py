@@ -8,7 +8,7 @@ import numpy as np
 
 from vivavoce.assistant.ending import sureness
 from vivavoce.assistant.impression import impression
-from vivavoce.assistant.instructions import Directive, asks_for_name, directives, persona_name
+from vivavoce.assistant.instructions import Directive, asked_of_us, asks_for_name, directives, persona_name, reads_aloud
 from vivavoce.assistant.outcome import Outcome, outcome
 from vivavoce.core.rng import stream
 from vivavoce.core.voice import Voice
@@ -96,6 +96,8 @@ class Clerk:
         draw: np.random.Generator,
     ) -> str:
         """What was asked for by instructions, or is to be said of results or where nobody said anything; else empty."""
+        if now.user and reads_aloud(context.instructions):
+            return now.user
         if text := self._carried_out(wanted, context.instructions, draw):
             return text
         if now.results:
@@ -171,7 +173,13 @@ class Clerk:
 
 
 def _last_request(entries: Sequence[Entry]) -> str:
-    """What the client's own messages say since anybody spoke."""
+    """What the client's own messages say since anybody spoke.
+
+    Some clients can only write as the user: pipecat opens with a user's message "Greet the user.".
+    """
+    last = entries[-1] if entries else None
+    if last and last.role == "user" and last.kind == "message" and not last.spoken and asked_of_us(last.text):
+        return last.text
     texts: list[str] = []
     for entry in reversed(entries):
         if entry.role != "system":

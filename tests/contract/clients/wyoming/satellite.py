@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import shutil
 import socket
 import sys
+import tempfile
 from pathlib import Path
 
 from wyoming.asr import Transcribe, Transcript
@@ -56,6 +58,8 @@ async def main() -> None:
         "--tts-realtime-models",
         "gpt-realtime-2.1-mini",
     ]
+    log = Path(tempfile.mkdtemp()) / "log"
+    command += ["--log-file", str(log)]
     process = await asyncio.create_subprocess_exec(*command, stdout=sys.stderr)
     found: dict = {"heard": {}, "bytes": {}, "errors": []}
     try:
@@ -83,6 +87,8 @@ async def main() -> None:
     finally:
         process.terminate()
         await process.wait()
+    found["differs"] = [line for line in log.read_text().splitlines() if "differs from the request" in line]
+    shutil.rmtree(log.parent)
     print(json.dumps(found))
 
 
