@@ -235,8 +235,10 @@ def test_the_proxy_of_litellm(saw: dict[str, Any]):
 
 
 @tried("pipecat/realtime.py", "livekit/realtime.py", "agents/realtime.py", "node/agents.mjs", "node/openai.mjs")
-def test_an_order_and_its_change(saw: dict[str, Any]):
+def test_an_order_and_its_change(saw: dict[str, Any], script: str):
     assert saw["errors"] == []
+    if "greeting" in CLIENTS[script].uses:
+        assert re.match("Welcome|Good day|Well met|Greetings|Hello|Come in|Ah, a guest", saw["said"][0])
     assert saw["heard"] == [heard(ORDER), heard(CHANGE)]
     first, second = ordered(saw["calls"])
     assert first and second
