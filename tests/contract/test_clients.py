@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from vivavoce.assistant.demo import LINES, RECORDINGS
-from vivavoce.assistant.model import sound_of
+from vivavoce.assistant.model import recording_of
 from vivavoce.runtime.model import RATE
 from vivavoce.text.normalise import normalise
 
@@ -122,7 +122,7 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The spoken order and its change as 16 bit, 24 kHz."""
     folder = tmp_path_factory.mktemp("sounds")
     for name, (recording, _) in (("order", ORDER), ("change", CHANGE)):
-        pcm = (sound_of(RECORDINGS / recording) * 32767).astype("<i2")
+        pcm = (recording_of(RECORDINGS / recording).wave.numpy() * 32767).astype("<i2")
         (folder / f"{name}.pcm").write_bytes(pcm.tobytes())
         soundfile.write(folder / f"{name}.wav", pcm, RATE, subtype="PCM_16")
     return [str(folder / "order.pcm"), str(folder / "change.pcm")]
