@@ -137,12 +137,14 @@ def test_what_is_no_order_calls_nothing_and_is_answered(clerk: Clerk, said: str)
         (TRIP, "business from oslo to rome", {"route": {"from": "oslo", "to": "rome"}, "class": "business"}),
     ],
 )
-def test_a_tool_that_nobody_taught_is_called_when_it_has_to_be(clerk: Clerk, tool: Tool, said: str, wanted: object):
-    entries = (Entry(id="u", text=said),)
-    auto = clerk.respond(Context(entries=entries, tools=(tool,)))
-    assert not any(isinstance(event, Call) for event in auto)
-    forced = clerk.respond(Context(entries=entries, tools=(tool,), tool_choice=tool.name))
-    assert [json.loads(event.arguments) for event in forced if isinstance(event, Call)] == [wanted]
+def test_a_tool_that_nobody_taught_is_called_when_the_words_are_clear(
+    clerk: Clerk, tool: Tool, said: str, wanted: object
+):
+    for choice in ("auto", tool.name):
+        events = clerk.respond(Context(entries=(Entry(id="u", text=said),), tools=(tool,), tool_choice=choice))
+        assert [json.loads(event.arguments) for event in events if isinstance(event, Call)] == [wanted]
+    unclear = clerk.respond(Context(entries=(Entry(id="u", text="hello there"),), tools=(tool,)))
+    assert not any(isinstance(event, Call) for event in unclear)
 
 
 def test_orders_are_still_right_after_they_were_changed(clerk: Clerk):

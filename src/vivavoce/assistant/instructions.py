@@ -52,27 +52,25 @@ _USER = "user|customer|caller|guest|person|visitor|client|player"
 _WHOM = rf"(?:\s+(?:to|with|at|from))?(?:\s+(?:the |our |your )?(?:{_USER}|them|him|her|everyone))?"
 _HELLO = r"hello|hi|hey|welcome|good (?:morning|day|evening|afternoon)"
 _THEY = r"(?:they|he|she|the user|the customer)(?:'d| would)?"
-_ACTS: tuple[tuple[Kind, re.Pattern[str]], ...] = tuple(
-    (kind, re.compile(rf"^(?:{verbs})\b", re.IGNORECASE))
-    for kind, verbs in (
-        (
-            "goodbye",
-            r"(?:say(?:ing)?|bid(?:ding)?|wish(?:ing)?)(?:\s+\w+){0,2}\s+(?:good ?bye|farewell|bye|good night)",
-        ),
-        ("goodbye", r"end the (?:call|conversation)"),
-        ("thank", r"thank(?:ing)?|say(?:ing)? (?:thanks|thank you)|express (?:your )?(?:thanks|gratitude)"),
-        ("apologise", r"apologi[sz](?:e|ing)|say(?:ing)? (?:that )?(?:you are |you're )?sorry"),
-        ("introduce", rf"introduc(?:e|ing) (?:yourself|who you are)|(?:say|tell)(?:ing)?{_WHOM} who you are"),
-        ("greet", rf"greet(?:ing)?|welcom(?:e|ing)|say(?:ing)? (?:a (?:friendly |warm )?)?(?:{_HELLO})"),
-        ("greet", r"(?:with )?a(?: \w+)? greeting|give(?: \w+){0,3} greeting"),
-        ("offer", r"offer(?:ing)?(?: to help| your| some| any)?"),
-        ("offer", rf"ask(?:ing)?{_WHOM} (?:how|what|if|whether) you (?:can|could|may) (?:help|assist|be of|do)"),
-        (
-            "offer",
-            rf"ask(?:ing)?{_WHOM} (?:if|whether) {_THEY} (?:need|want|like)s? (?:any |some )?(?:help|assistance)",
-        ),
-    )
+_VERBS_OF: tuple[tuple[Kind, str], ...] = (
+    (
+        "goodbye",
+        r"(?:say(?:ing)?|bid(?:ding)?|wish(?:ing)?)(?:\s+\w+){0,2}\s+(?:good ?bye|farewell|bye|good night)",
+    ),
+    ("goodbye", r"end the (?:call|conversation)"),
+    ("thank", r"thank(?:ing)?|say(?:ing)? (?:thanks|thank you)|express (?:your )?(?:thanks|gratitude)"),
+    ("apologise", r"apologi[sz](?:e|ing)|say(?:ing)? (?:that )?(?:you are |you're )?sorry"),
+    ("introduce", rf"introduc(?:e|ing) (?:yourself|who you are)|(?:say|tell)(?:ing)?{_WHOM} who you are"),
+    ("greet", rf"greet(?:ing)?|welcom(?:e|ing)|say(?:ing)? (?:a (?:friendly |warm )?)?(?:{_HELLO})"),
+    ("greet", r"(?:with )?a(?: \w+)? greeting|give(?: \w+){0,3} greeting"),
+    ("offer", r"offer(?:ing)?(?: to help| your| some| any)?"),
+    ("offer", rf"ask(?:ing)?{_WHOM} (?:how|what|if|whether) you (?:can|could|may) (?:help|assist|be of|do)"),
+    (
+        "offer",
+        rf"ask(?:ing)?{_WHOM} (?:if|whether) {_THEY} (?:need|want|like)s? (?:any |some )?(?:help|assistance)",
+    ),
 )
+_ACTS = tuple((kind, re.compile(rf"^(?:{verbs})\b", re.IGNORECASE)) for kind, verbs in _VERBS_OF)
 _ASK = re.compile(r"^(?:ask(?:ing)?|inquire|find out|request)" + _WHOM + r"\s+(?P<what>.+)$", re.IGNORECASE)
 _QUESTION = re.compile(
     r"\b(?:ask(?:ing)?|find out|see|check|tell|let)" + _WHOM + r"(?: know)?\s+(?:if|when|whether)\b", re.IGNORECASE

@@ -20,6 +20,7 @@ from vivavoce.models.mind import Call as Called
 from vivavoce.models.mind import Exchange, MindModel
 from vivavoce.runtime.history import Entry, as_known
 from vivavoce.runtime.model import Call, Context, Restyle, Say, Tool
+from vivavoce.systems.declared import Declared
 from vivavoce.systems.mind import Mind, MindContext, MindEvent, Style
 from vivavoce.systems.mind import Say as Said
 from vivavoce.systems.mind import Tool as MindTool
@@ -39,6 +40,7 @@ class Clerk:
         self.mind = Mind(model)
         self.sampler = sampler
         self.sheet = load_sheet()
+        self.declared = Declared(self.mind, self.sheet)
         tool = self.sheet.tool
         self.tools = (Tool(name=tool.name, description=tool.description, parameters=tool.schema()),)
 
@@ -74,7 +76,12 @@ class Clerk:
             tool_choice="none" if sure < _SURE and context.tool_choice == "auto" else context.tool_choice,
             heard=heard,
         )
-        events = self.mind.respond(asked, sampler=self.sampler, uniforms=lambda: float(draw.random()))
+
+        def wording(*path: str, **values: str) -> str:
+            return self._drawn(path, draw, **values)
+
+        uniforms = lambda: float(draw.random())  # noqa: E731
+        events = self.declared.respond(asked, wording, sampler=self.sampler, uniforms=uniforms)
         if past and past[-1].cut and not past[-1].reply:
             events = self._honest(events, draw)
         for event in events:

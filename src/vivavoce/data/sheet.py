@@ -1,7 +1,7 @@
 """A character sheet: a YAML file that says what a character can do, how people ask for it and how it talks."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, cast
@@ -21,6 +21,14 @@ class Slot:
     name: str
     values: tuple[str, ...]
     amounts: tuple[str, ...] = ()
+    means: tuple[str, ...] = ()
+    """Words by which a property of somebody else's tool is known to mean this one."""
+    may_mean: tuple[str, ...] = ()
+    """Words that say so only where nothing else does ("type", "name")."""
+    alike: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Other words for a value or an amount, as tools list them ("L" for large)."""
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    """What a value is where a number is wanted."""
 
     def every(self) -> list[str]:
         """Every string that the argument can be."""
@@ -35,6 +43,12 @@ class Tool:
     description: str
     item: str
     slots: tuple[Slot, ...]
+    means: tuple[str, ...] = ()
+    """Words in the names of other tools that do the same."""
+    unlike: tuple[str, ...] = ()
+    """Words in the names of tools about the same things that do something else."""
+    rest: tuple[str, ...] = ()
+    """Names of properties that take what has no property of its own."""
 
     def slot(self, name: str) -> Slot:
         """A slot by its name."""
@@ -99,9 +113,19 @@ def load_sheet(path: Path = DEFAULT) -> Sheet:
 def _tool(data: Any, path: Path) -> Tool:
     try:
         slots = tuple(
-            Slot(name, tuple(slot["values"]), tuple(slot.get("amounts", ()))) for name, slot in data["slots"].items()
+            Slot(
+                name,
+                tuple(slot["values"]),
+                tuple(slot.get("amounts", ())),
+                tuple(slot.get("means", ())),
+                tuple(slot.get("may_mean", ())),
+                {value: tuple(others) for value, others in slot.get("alike", {}).items()},
+                dict(slot.get("numbers", {})),
+            )
+            for name, slot in data["slots"].items()
         )
-        tool = Tool(data["name"], data["description"], data["item"], slots)
+        known = (tuple(data.get(key, ())) for key in ("means", "unlike", "rest"))
+        tool = Tool(data["name"], data["description"], data["item"], slots, *known)
     except (KeyError, TypeError, AttributeError) as error:
         raise ManifestError(
             f"the tool of the character sheet {path} is not complete ({error}); it needs name, description, item and "

@@ -21,9 +21,12 @@ from vivavoce.core.config import dump
 from vivavoce.core.parts import load_part, save_part
 from vivavoce.data.character import Character, Turn
 from vivavoce.data.sentences import sentences, word
+from vivavoce.data.templates import fill
+from vivavoce.evals import tools
 from vivavoce.models.mind import Call, Exchange, MindConfig, MindModel, plain_words
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.recipes.mind_data import Lines
+from vivavoce.systems.declared import Declared
 from vivavoce.systems.mind import Mind, MindContext, MindEvent, Say, Style, Tool
 from vivavoce.text.bpe import BpeConfig, learn
 from vivavoce.train import Checkpoints, Curves, Export, JsonLines, Progress, Run, Validate, fit, warm_cosine
@@ -233,6 +236,30 @@ def measure(
     return Report(right, asked, tuple(wrong))
 
 
+def declared(mind: Mind) -> tools.Answer:
+    """What the mind calls and says where a client declares one tool of its own."""
+    character = Character()
+    server = Declared(mind, character.sheet)
+
+    def wording(*path: str, **values: str) -> str:
+        return fill(character.sheet.texts(*path)[0], values, rng.stream(0, "wording"))
+
+    def answer(text: str, schema: tools.Schema) -> tuple[list[tuple[str, dict[str, Any]]], str]:
+        tool = Tool(name=schema.tool, description=schema.description, parameters=dict(schema.parameters))
+        calls: list[tuple[str, dict[str, Any]]] = []
+        reply = ""
+        for event in server.respond(MindContext(user=text, tools=(tool,)), wording):
+            if isinstance(event, Call):
+                calls.append((event.name, json.loads(event.arguments)))
+            elif calls:  # what it says besides is measured elsewhere
+                break
+            elif isinstance(event, Say):
+                reply += event.text
+        return calls, reply
+
+    return answer
+
+
 def gather(events: Iterator[MindEvent]) -> tuple[list[Call], str, str | None]:
     """Calls, the whole reply, and the new way of speaking."""
     calls: list[Call] = []
@@ -314,6 +341,13 @@ def main(folder: Path) -> None:
     for name, report in asked.items():
         counts = ", ".join(f"{kind} {report.right[kind]} of {count}" for kind, count in report.asked.items())
         print(f"{name}: {counts}")
+    print(
+        "tools that it was not taught: orders with every field right, with something invented, asked or called wrongly"
+    )
+    counted = tools.measure(declared(mind), 120)
+    for name, count in counted.asked.items():
+        wrongly = f"{counted.invented[name]} invented, {counted.asked_wrong[name]} asked or called wrongly"
+        print(f"  {name}: {counted.exact[name]} of {count}, {wrongly}")
 
 
 if __name__ == "__main__":

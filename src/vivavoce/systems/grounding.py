@@ -50,7 +50,7 @@ class Evidence:
         for first in range(len(self.words)):
             for last in range(first + 1, min(first + _SPAN, len(self.words)) + 1):
                 found[f'{" ".join(self.words[first:last])}"'.encode()] = None
-        for _, _, number in _numbers(self.words):
+        for _, _, number in numbers_in(self.words):
             for ending in ("}", ", ", "]"):
                 found[f"{number}{ending}".encode()] = None
         return list(found) if self.words or self.known else [b'"']
@@ -108,7 +108,7 @@ class Evidence:
             if colon:
                 continue
             value = number.decode() if number else str(json.loads(string))
-            spans = [(first, last) for first, last, n in _numbers(left) if str(n) == value] if number else []
+            spans = [(first, last) for first, last, n in numbers_in(left) if str(n) == value] if number else []
             parts = _parts(value)
             first = spans[0][0] if spans else _find(parts, left) if parts else None
             if first is not None:
@@ -127,7 +127,7 @@ class Evidence:
         if piece[-1:] == b'"':
             return self._named(key, left)
         if after.options() is None and not after.advance(b'"'):
-            return any(self._fit(first, last, key, left) >= 0 for first, last, _ in _numbers(left))
+            return any(self._fit(first, last, key, left) >= 0 for first, last, _ in numbers_in(left))
         return self._any(after, left) or self._named(key, left)
 
     def _any(self, after: Place, left: Sequence[str | None]) -> bool:
@@ -141,7 +141,7 @@ class Evidence:
         return False
 
     def _number(self, number: bytes, text: bytes, left: Sequence[str | None]) -> float:
-        spans = [(first, last) for first, last, n in _numbers(left) if str(n).encode() == number]
+        spans = [(first, last) for first, last, n in numbers_in(left) if str(n).encode() == number]
         return max((self._fit(*span, _last_key(text), left) for span in spans), default=-_PROOF)
 
     def _fit(self, first: int, last: int, key: str, left: Sequence[str | None]) -> float:
@@ -168,7 +168,7 @@ class Evidence:
         score = -3.0 * (span[0] in _SMALL) - 3.0 * (span[-1] in _SMALL) - sum(word in _SMALL for word in span)
         score += 4.0 * any(_same(before[0], part) or (before[0] in _SMALL and _same(before[1], part)) for part in own)
         score += 2.0 * (before[0] in _BEFORE_NAMES) + 2.0 * (behind in _SMALL or behind is None)
-        return score - 3.0 * any(word in self.listed for word in span) - 2.0 * bool(list(_numbers(span)))
+        return score - 3.0 * any(word in self.listed for word in span) - 2.0 * bool(list(numbers_in(span)))
 
 
 def _names(schema: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -222,7 +222,7 @@ def _numerals() -> dict[tuple[str, ...], int]:
     return {tuple(cardinal(number)): number for number in range(1001)}
 
 
-def _numbers(words: Sequence[str | None]) -> Iterator[tuple[int, int, int]]:
+def numbers_in(words: Sequence[str | None]) -> Iterator[tuple[int, int, int]]:
     """The longest runs of words that are a number: where each begins and ends, and its value."""
     first = 0
     while first < len(words):

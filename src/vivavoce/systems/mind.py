@@ -8,11 +8,11 @@ user said weighs in (`systems.grounding`). Calls are always the likeliest; only 
 import codecs
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
-from typing import Any, final
+from typing import Any, Protocol, final, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -108,7 +108,7 @@ class Mind:
 
         Raises ToolError for a tool whose schema cannot be enforced or a choice that is not declared.
         """
-        places = {tool.name: _place(json.dumps(tool.parameters)) for tool in context.tools}
+        places = {tool.name: grammar_of(tool) for tool in context.tools}
         offered, forced = self._choices(context, places)
         prompt = self._prompt(context)
         line = self._line(prompt, prepared)
@@ -308,7 +308,21 @@ def _values(history: tuple[Exchange, ...]) -> set[str]:
     return {value for call in calls if isinstance(call, dict) for value in call.values() if isinstance(value, str)}
 
 
+@runtime_checkable
+class Parameters(Protocol):
+    """Whatever has a schema of arguments."""
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """JSON schema of an object."""
+        ...
+
+
+def grammar_of(tool: Parameters) -> Place:
+    """The grammar of a tool's arguments, made once per schema. Raises ToolError for one that cannot be enforced."""
+    return _place(json.dumps(tool.parameters))
+
+
 @cache
 def _place(parameters: str) -> Place:
-    """The grammar of a tool's arguments, made once per schema."""
     return arguments_place(json.loads(parameters))
