@@ -71,8 +71,14 @@ async def test_half_a_recording_never_passes_for_a_whole():
             assert answer.status_code == 400 and "cannot be said" in answer.json()["error"]["message"]
 
 
+_REFUSED = (
+    {"input": ""}, {"voice": "nobody"}, {"response_format": "aac"}, {"input": "x" * 5000},
+    {"input": "日本語です"}, {"input": "…"}, {"input": "😀"}, {"input": "One is fine. 日本語です. The end."},
+)  # fmt: skip
+
+
 async def test_speech_refuses_what_cannot_be_said(client):
-    for wrong in ({"input": ""}, {"voice": "nobody"}, {"response_format": "aac"}, {"input": "x" * 5000}):
+    for wrong in _REFUSED:
         with pytest.raises(openai.BadRequestError):
             await client.audio.speech.create(**{"model": "tts-1", "voice": "alloy", "input": "hi"} | wrong)
     with pytest.raises(openai.NotFoundError, match="vivavoce-mini"):
