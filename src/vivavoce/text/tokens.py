@@ -767,7 +767,7 @@ def _say_by(scan: Scan, found: re.Match[str]) -> Sequence[str]:
 
 _SIGNS_OF_FRACTIONS: Final = "".join(FRACTION_SIGNS)
 _MIXED_FRACTION: Final = _number(rf"(\d+)(?:[ ]?([{_SIGNS_OF_FRACTIONS}])|[ -](\d{{1,2}})/(\d{{1,2}})(?![\d/]))")
-_FRACTION: Final = _number(r"(\d{1,3})/(\d{1,3})(?![\d/])")
+_FRACTION: Final = _number(r"(\d{1,3}|(?:1[1-9]|20)\d\d)/(\d{1,3})(?![\d/])")
 
 
 def _say_mixed_fraction(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
@@ -792,7 +792,7 @@ def _say_fraction(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
         return numbers.fraction(top, bottom)
     if bottom == 100 and top < 100:
         return [*numbers.cardinal(top), "out", "of", "one", "hundred"]
-    return [*numbers.amount(found[1]), *numbers.amount(found[2])]
+    return [*_year_or_number(found[1]), *numbers.amount(found[2])]
 
 
 _DECADE: Final = _number(r"(\d{4})s(?![A-Za-z0-9])|(\d0)s(?![A-Za-z0-9])")
