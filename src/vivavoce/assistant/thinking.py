@@ -197,11 +197,11 @@ def _last_request(entries: Sequence[Entry]) -> str:
 
 def _readable(past: Sequence[Exchange]) -> list[Exchange]:
     """The past as the mind was taught to read it: every call is followed by its reply, results are in few words, and
-    those that were never answered are left out."""
+    those that were not told to the end are left out."""
     found: list[Exchange] = []
     for exchange in past:
         if exchange.results and not exchange.user:
-            if not exchange.reply:
+            if exchange.cut or not exchange.reply:  # half of "I hear: …" is taken up again whatever was said since
                 continue
             if found and found[-1].calls and not found[-1].reply:
                 found[-1] = replace(found[-1], reply=exchange.reply, cut=exchange.cut)
