@@ -61,6 +61,7 @@ READY = result("ready at nine")
         (called(), READY, said("A large latte, coming up."), said("The word is: ready at nine.")),
         (called(), said("A large latte, coming up."), READY, said("The word is: ready at nine.")),
         (called(), said("A large latte,", cut=True), result('{"status": "ready", "eta_minutes": 5}')),
+        (called(), said("A large latte, coming up."), READY, said("I hear", cut=True)),
         (called(), READY),
     ],
 )
