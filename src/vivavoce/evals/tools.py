@@ -306,7 +306,7 @@ def said(value: Any, text: str) -> bool:
         **{letter: name for name, letter in _LETTERS.items()}, **{spaced: name for name, spaced in _SPACED.items()},
         "regular": "milk",
     }  # fmt: skip
-    if value in ("light", "normal", "extra") and not {"light"} & words:
-        return any(amount in text for amount, level in _LEVELS.items() if level == value)
+    if any(amount in text for amount, level in _LEVELS.items() if level == value):
+        return True
     parts = back.get(value, value).lower().replace("_", " ").split()
     return set(parts) <= words | {"a", "and", "with"}
