@@ -70,7 +70,9 @@ _VERBS_OF: tuple[tuple[Kind, str], ...] = (
         rf"ask(?:ing)?{_WHOM} (?:if|whether) {_THEY} (?:need|want|like)s? (?:any |some )?(?:help|assistance)",
     ),
 )
-_ACTS = tuple((kind, re.compile(rf"^(?:{verbs})\b", re.IGNORECASE)) for kind, verbs in _VERBS_OF)
+_ACTS: list[tuple[Kind, re.Pattern[str]]] = [
+    (kind, re.compile(rf"^(?:{verbs})\b", re.IGNORECASE)) for kind, verbs in _VERBS_OF
+]
 _ASK = re.compile(r"^(?:ask(?:ing)?|inquire|find out|request)" + _WHOM + r"\s+(?P<what>.+)$", re.IGNORECASE)
 _QUESTION = re.compile(
     r"\b(?:ask(?:ing)?|find out|see|check|tell|let)" + _WHOM + r"(?: know)?\s+(?:if|when|whether)\b", re.IGNORECASE
