@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 from vivavoce.assistant import tokens
 from vivavoce.audio.files import read_audio, write_audio
 from vivavoce.cli.tokens import app
-from vivavoce.core.errors import AudioError, SpecError
+from vivavoce.core.errors import AudioError, SpecError, TextError
 from vivavoce.core.parts import load_part, read_card
+from vivavoce.data.tokens import TokenCorpus
 from vivavoce.recipes.codec import debug
 
 
@@ -94,3 +95,16 @@ def test_token_files_of_the_first_form_are_read_by_their_codec_only(made: Path, 
     assert found.codes.spec == codec.tokens and torch.equal(found.codes.data, coded.codes.data)
     with pytest.raises(SpecError, match=rf"vivavoce_mini_codec-{digest}.*encode the recording again"):
         tokens.load(load_part(made / "second", "codec"), tmp_path / "old.npz")
+
+
+def test_recordings_become_a_token_corpus(made: Path, tmp_path: Path):
+    out = tmp_path / "corpus"
+    arguments = ["corpus", str(made / "speech"), "--part", str(made / "first"), "-o", str(out)]
+    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert done.exit_code == 0 and "6 utterances of codec-" in done.output
+    codec, corpus = load_part(made / "first", "codec"), TokenCorpus(out)
+    assert corpus.spec("codes") == codec.tokens
+    wanted = tokens.encode(codec, made / "speech/3.wav").codes.data[0]
+    assert torch.equal(corpus.items(3)["codes"], wanted)
+    refused = CliRunner().invoke(app, [*arguments, "--part", "phones"]).exception  # these recordings have no text
+    assert isinstance(refused, TextError)

@@ -124,8 +124,8 @@ def test_values_are_chosen_by_the_probability_of_all_their_ids() -> None:
     with torch.inference_mode():
         scored = []
         for option in options:
-            ids = torch.tensor([[*line.written, *option]])
-            chances = model(ids)[0].log_softmax(-1)
+            ids = torch.tensor([[[*line.written, *option]]])
+            chances = model(ids)[0][0].log_softmax(-1)
             first = len(line.written) - 1
             scored.append(float(sum(chances[first + n, id] for n, id in enumerate(option))))
     torch.testing.assert_close(line.branches(options), torch.tensor(scored), atol=1e-4, rtol=1e-4)

@@ -1,5 +1,7 @@
 """The loop: exact resume, phases that keep to their own parameters, refusal of what is not finite."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vivavoce.core.errors import TrainingError
-from vivavoce.train import Checkpoints, Curves, JsonLines, Losses, Task, Term, fit, warm_cosine
+from vivavoce.train import Checkpoints, Curves, Frozen, JsonLines, Losses, Task, Term, fit, warm_cosine
 
 
 class Line(Task[dict[str, Tensor], Tensor]):
@@ -139,3 +141,96 @@ def test_phases_change_their_own_parameters_only() -> None:
     assert not torch.equal(generator, task.generator.weight)
     fit(task, batches, optimizers, steps=2, bf16=False)
     assert not torch.equal(critic, task.critic.weight)
+
+
+@dataclass(frozen=True)
+class Points:
+    x: Tensor
+    seconds: float
+
+
+class Taught(Task[Points, Tensor]):
+    """Follows a frozen teacher."""
+
+    def __init__(self, teacher: nn.Module) -> None:
+        super().__init__()
+        self.teacher = Frozen(teacher)
+        self.net = nn.Linear(4, 4)
+
+    def outputs(self, batch: Points) -> Tensor:
+        """What the pupil says."""
+        return self.net(batch.x)
+
+    def losses(self, phase: str, batch: Points, out: Tensor) -> Losses:
+        """Its distance from the teacher."""
+        return {"distance": Term((out - self.teacher(batch.x)).square().mean())}
+
+
+def points(size: int) -> Callable[[int], Points]:
+    def make(number: int) -> Points:
+        """``size`` rows of one endless table."""
+        table = torch.randn(64, 4, generator=torch.Generator().manual_seed(5))
+        return Points(table[number * size : (number + 1) * size], float(size))
+
+    return make
+
+
+def taught() -> tuple[Taught, torch.optim.Optimizer]:
+    torch.manual_seed(0)
+    task = Taught(nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.5)).train())
+    return task, torch.optim.SGD(task.parameters(), lr=0.1)
+
+
+def test_accumulated_batches_are_one_large_batch() -> None:
+    trained = []
+    for size, accumulate in ((16, 1), (4, 4)):
+        task, optimizer = taught()
+        run = fit(task, points(size), optimizer, steps=4, accumulate=accumulate, bf16=False)
+        assert run.audio_seconds == 64.0
+        trained.append((task, run.losses["distance"], run.grad_norm))
+    assert trained[0][1:] == pytest.approx(trained[1][1:], rel=1e-4)
+    for a, b in zip(trained[0][0].parameters(), trained[1][0].parameters(), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
+
+
+def test_accumulation_resumes_bit_exact(tmp_path: Path) -> None:
+    whole, optimizer = taught()
+    fit(whole, points(4), optimizer, steps=4, accumulate=3)
+    for steps in (2, 4):
+        parts, optimizer = taught()
+        fit(parts, points(4), optimizer, steps=steps, accumulate=3, hooks=(Checkpoints(tmp_path),))
+    for a, b in zip(whole.parameters(), parts.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_frozen_parts_are_in_no_optimiser_average_or_checkpoint(tmp_path: Path) -> None:
+    from safetensors import safe_open
+
+    task, optimizer = taught()
+    before = [weight.clone() for weight in task.teacher.module.parameters()]
+    run = fit(task, points(4), optimizer, steps=3, ema=0.5, hooks=(Checkpoints(tmp_path),))
+    assert all(torch.equal(a, b) for a, b in zip(before, task.teacher.module.parameters(), strict=True))
+    assert len(list(task.parameters())) == 2 and not task.teacher.module.training
+    average = run.model
+    assert isinstance(average, Taught) and average is not task
+    assert average.teacher is task.teacher and average.net is not task.net
+    with safe_open(tmp_path / "checkpoint.safetensors", framework="pt") as file:
+        assert not [key for key in file.keys() if "teacher" in key]  # noqa: SIM118 (not a mapping)
+    assert task.to(torch.float64).teacher.module[0].weight.dtype == torch.float64
+
+
+def test_roll_outs_see_the_weights_of_their_step() -> None:
+    class Rolled(Taught):
+        synchronous = True
+
+    torch.manual_seed(0)
+    task = Rolled(nn.Linear(4, 4))
+    seen: list[Tensor] = []
+
+    def rolled(step: int) -> Points:
+        seen.append(task.net.weight.detach().clone())
+        return points(4)(step)
+
+    fit(task, rolled, torch.optim.SGD(task.parameters(), lr=0.1), steps=3)
+    assert not torch.equal(seen[0], seen[1]) and not torch.equal(seen[1], seen[2])
+    assert len(seen) == 3

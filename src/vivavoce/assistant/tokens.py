@@ -6,6 +6,7 @@ The file holds the stream with its spec, whose alphabet is a digest, since ids m
 import hashlib
 import json
 import zipfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,9 +20,13 @@ from vivavoce.audio.stft import hann
 from vivavoce.core import config as configs
 from vivavoce.core.atomic import atomic_write
 from vivavoce.core.errors import ConfigError, SpecError
+from vivavoce.core.parts import load_part
 from vivavoce.core.streams import Stream, Tokens, sound, whole
+from vivavoce.data.manifest import Record, read_manifest
+from vivavoce.data.tokens import Encode, add_stream
 from vivavoce.losses.spectral import log_floor, magnitudes
 from vivavoce.models.codec import Codec
+from vivavoce.text.tokenizers import PhoneTokenizer
 
 _SHOWN_WINDOW = 1024
 
@@ -81,6 +86,42 @@ def _earlier(codec: Codec, file: np.lib.npyio.NpzFile) -> Tokens:
     digest = hashlib.sha256(entries.half().numpy().tobytes()).hexdigest()[:8]
     spec = codec.tokens
     return spec if str(file["digest"]) == digest else replace(spec, alphabet=f"{file['alphabet']}-{file['digest']}")
+
+
+def corpus(speech: Path, parts: Sequence[str], out: Path, say: Callable[[str], None] = print) -> None:
+    """The recordings of a manifest as a token corpus (`data.tokens`), a stream per part.
+
+    A part is a folder with a codec, or ``phones`` for those of the texts. What is made already and fits is kept.
+    """
+    records = read_manifest(speech / "manifest.jsonl")
+    for part in parts:
+        spec, encoded = _encoder(part)
+        made = add_stream(out, records, spec, _told(encoded, len(records), spec.name, say))
+        say(f"{out / spec.name}: {len(made)} utterances of {spec.alphabet}")
+
+
+def _encoder(part: str) -> tuple[Tokens, Encode]:
+    """What a part makes of a recording."""
+    if part == "phones":
+        phones = PhoneTokenizer()
+        return phones.tokens, lambda record: phones.encode([record.text or ""]).data[0]
+    codec: Codec = load_part(part, "codec")
+    return codec.tokens, lambda record: encode(codec, record.file).codes.data[0]
+
+
+def _told(
+    make: Callable[[Record], Tensor], count: int, name: str, say: Callable[[str], None]
+) -> Callable[[Record], Tensor]:
+    done = 0
+
+    def encoded(record: Record) -> Tensor:
+        nonlocal done
+        done += 1
+        if done % 500 == 0:
+            say(f"{name}: {done} of {count}")
+        return make(record)
+
+    return encoded
 
 
 def draw(codec: Codec, wave: Float[Tensor, " N"], coded: Coded, path: Path) -> None:

@@ -47,6 +47,18 @@ def decode(
 
 
 @app.command()
+def corpus(
+    speech: Annotated[Path, typer.Argument(help="A folder of recordings with a manifest.jsonl.")],
+    parts: Annotated[list[str], typer.Option("--part", help="A folder with a codec, or phones; may be repeated.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The corpus' folder.")],
+) -> None:
+    """Writes the tokens of many recordings for language models to learn from; what is there and fits is kept."""
+    from vivavoce.assistant.tokens import corpus as make
+
+    make(speech, parts, out, typer.echo)
+
+
+@app.command()
 def show(
     file: Annotated[Path, typer.Argument(help="A sound file, or tokens that `encode` wrote.")],
     out: _Out,

@@ -1,7 +1,7 @@
 """A part on disk: ``name.json`` (what it is) beside ``name.safetensors`` (its weights).
 
 The JSON holds the resolved configuration, a digest of the weights, and the card: recipe, commit, data with licences,
-seed, time, metrics. Weights are safetensors only; half precision is widened to float32 when loaded, and so are 8-bit
+seed, time, metrics. Weights are safetensors only; half precision is loaded in the precision asked for, and so are 8-bit
 matrices, whose rows each have a scale (``name::scale``).
 """
 
@@ -70,7 +70,7 @@ def _narrowed(key: str, value: Tensor, dtype: torch.dtype | None) -> dict[str, T
     return {key: whole.contiguous(), key + _SCALE: scale[:, 0].contiguous()}
 
 
-def _widened(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def _widened(state: dict[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
     """The weights as a module takes them."""
     made: dict[str, Tensor] = {}
     for key, value in state.items():
@@ -78,9 +78,9 @@ def _widened(state: dict[str, Tensor]) -> dict[str, Tensor]:
             continue
         scale = state.get(key + _SCALE)
         if scale is not None:
-            made[key] = value.float() * scale.reshape(-1, *(1,) * (value.ndim - 1))
+            made[key] = (value.float() * scale.reshape(-1, *(1,) * (value.ndim - 1))).to(dtype)
         else:
-            made[key] = value.float() if value.is_floating_point() else value
+            made[key] = value.to(dtype) if value.is_floating_point() else value
     return made
 
 
@@ -132,22 +132,22 @@ def check_part(folder: str | Path, name: str) -> None:
     _read(Path(folder), name)
 
 
-def load_weights(folder: str | Path, name: str) -> tuple[Any, dict[str, Tensor]]:
-    """Configuration and tensors of a part in float32, checked against the digest in its JSON file."""
+def load_weights(folder: str | Path, name: str, dtype: torch.dtype = torch.float32) -> tuple[Any, dict[str, Tensor]]:
+    """Configuration and tensors of a part, checked against the digest in its JSON file."""
     described, data = _read(Path(folder), name)
     try:
-        return configs.load(described["config"]), _widened(load_tensors(data))
+        return configs.load(described["config"]), _widened(load_tensors(data), dtype)
     except (SafetensorError, ConfigError) as error:
         raise PartError(f"the part {name!r} in {folder} cannot be loaded: {error}") from error
 
 
-def load_part(folder: str | Path, name: str) -> Any:
-    """Builds the module of a part and gives it its weights, in evaluation mode.
+def load_part(folder: str | Path, name: str, dtype: torch.dtype = torch.float32) -> Any:
+    """Builds the module of a part and gives it its weights, in this precision and in evaluation mode.
 
     Raises PartError when a file is missing or damaged, or when weights and configuration do not fit.
     """
-    config, state = load_weights(folder, name)
-    module = config.build()
+    config, state = load_weights(folder, name, dtype)
+    module = config.build().to(dtype)
     try:
         module.load_state_dict(state, strict=True)
     except RuntimeError as error:

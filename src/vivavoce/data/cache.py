@@ -39,9 +39,12 @@ def digest(config: object, files: Sequence[Path]) -> str:
         except OSError as error:
             raise StorageError(f"{file} is not there ({error.strerror}), so nothing can be made from it") from error
         facts.append([str(file), stat.st_size, stat.st_mtime_ns])
-    plain = config if isinstance(config, (dict, list, str, int, float, type(None))) else dump(config)
-    text = json.dumps([_VERSION, plain, facts], sort_keys=True)
+    text = json.dumps([_VERSION, _plain(config), facts], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(config: object) -> Any:
+    return config if isinstance(config, (dict, list, str, int, float, type(None))) else dump(config)
 
 
 @final
@@ -52,6 +55,7 @@ class Cache:
         """Opens a complete cache; use `Cache.of` to make one when needed."""
         index: dict[str, Any] = json.loads((folder / _INDEX).read_text())
         self.folder, self.digest = folder, str(index["digest"])
+        self.config = index.get("config")
         self._fields: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         for name, about in index["fields"].items():
             starts = np.asarray(about["starts"], dtype=np.int64)
@@ -81,7 +85,7 @@ class Cache:
         except OSError as error:
             raise storage_error(folder, error) from error
         try:
-            _write(new, wanted, make())
+            _write(new, wanted, _plain(config), make())
             old = new.with_name(new.name + "-old")
             if folder.exists():
                 os.replace(folder, old)
@@ -123,7 +127,7 @@ def stale(folder: Path, wanted: str) -> bool:
         return True
 
 
-def _write(folder: Path, wanted: str, items: Iterable[Item]) -> None:
+def _write(folder: Path, wanted: str, config: Any, items: Iterable[Item]) -> None:
     about: dict[str, dict[str, Any]] = {}
     files: dict[str, Any] = {}
     count = 0
@@ -150,4 +154,4 @@ def _write(folder: Path, wanted: str, items: Iterable[Item]) -> None:
     finally:
         for file in files.values():
             file.close()
-    (folder / _INDEX).write_text(json.dumps({"digest": wanted, "items": count, "fields": about}))
+    (folder / _INDEX).write_text(json.dumps({"digest": wanted, "config": config, "items": count, "fields": about}))

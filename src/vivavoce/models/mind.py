@@ -98,9 +98,9 @@ class MindModel(nn.Module):
         self.lm = StreamLMConfig(trunk=config.trunk, lanes=(self.vocab.size,)).build()
         self._marks = {name: self.vocab.id("mark", place) for place, name in enumerate(MARKS)}
 
-    def forward(self, ids: Int[Tensor, "B S"]) -> Float[Tensor, "B S V"]:
-        """Scores of what follows each id."""
-        return self.lm(ids[:, None])[0]
+    def forward(self, ids: Int[Tensor, "B 1 S"]) -> list[Float[Tensor, "B S V"]]:
+        """Scores of what follows each id, as those of a grid with one lane."""
+        return self.lm(ids)
 
     def mark(self, name: str) -> int:
         """The id of a mark."""

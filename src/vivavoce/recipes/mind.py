@@ -30,7 +30,7 @@ from vivavoce.systems.declared import Declared
 from vivavoce.systems.mind import Mind, MindContext, MindEvent, Say, Style, Tool
 from vivavoce.text.bpe import BpeConfig, learn
 from vivavoce.train import Checkpoints, Curves, Export, JsonLines, Progress, Run, Validate, fit, warm_cosine
-from vivavoce.train.tasks.next_token import NextToken
+from vivavoce.train.tasks.grid import GridTask
 
 _CHANGES = 4
 TRUNK = TransformerConfig(dim=192, layers=5, heads=4, kv_heads=2, hidden=448, window=512)
@@ -91,7 +91,7 @@ def train(
     """
     model = build(recipe)
     lines = Lines(model, seed=recipe.seed, batch=recipe.batch, longest=recipe.longest, read=read)
-    task = NextToken(model)
+    task = GridTask(model)
     decayed = [p for p in task.parameters() if p.ndim > 1]
     others = [p for p in task.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]
@@ -99,12 +99,12 @@ def train(
     about = {"recipe": "mind", "config": dump(recipe), **(card or {})}
 
     def export(run: Run) -> None:
-        if weights is not None and isinstance(run.model, NextToken):
+        if weights is not None and isinstance(run.model, GridTask):
             own = deepcopy(run.model.model).cpu()
             save_part(weights, "mind", model.config, own, {**about, "step": run.step}, torch.float16)
 
     def check(module: torch.nn.Module) -> dict[str, float]:
-        assert isinstance(module, NextToken) and isinstance(module.model, MindModel)
+        assert isinstance(module, GridTask) and isinstance(module.model, MindModel)
         own = deepcopy(module.model).cpu()
         return measure(Mind(own), dialogues=12, orders=30, foreign=20).shares()
 
@@ -139,7 +139,7 @@ def debug(folder: Path) -> dict[str, float]:
     )
     run = train(folder, recipe=recipe, weights=folder / "weights", every_seconds=600.0)
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    return {"before": lines[0]["text"], "after": run.losses["text"]}
+    return {"before": lines[0]["tokens"], "after": run.losses["tokens"]}
 
 
 # ---- what it can do ----

@@ -17,7 +17,7 @@ from vivavoce.data.sentences import sentences, word
 from vivavoce.data.templates import fill, pick
 from vivavoce.models.mind import Call, Exchange, MindModel
 from vivavoce.text.numbers import cardinal
-from vivavoce.train.tasks.next_token import LineBatch
+from vivavoce.train.tasks.grid import GridBatch
 
 _POOL = 8  # steps that share a pool of lines, so that a batch holds lines of like length
 _SHARES = (0.08, 0.16, 0.16, 0.36)
@@ -43,7 +43,7 @@ class Lines:
         self.kept = {part for value in values for part in value.split()} | set(_TURNING)
         self._pool = lru_cache(3)(self._make_pool)
 
-    def __call__(self, step: int) -> LineBatch:
+    def __call__(self, step: int) -> GridBatch:
         """The batch of a step."""
         pool, place = self._pool(step // _POOL), step % _POOL
         chosen = pool[place * self.batch_size : (place + 1) * self.batch_size]
@@ -53,7 +53,7 @@ class Lines:
         for row, (line, counts) in enumerate(chosen):
             ids[row, : len(line)] = torch.tensor(line)
             weights[row, : len(line)] = torch.tensor(counts)
-        return LineBatch(ids, weights)
+        return GridBatch(ids[:, None], weights[:, None])
 
     def _make_pool(self, number: int) -> list[tuple[list[int], list[float]]]:
         draw = rng.stream(self.seed, "mind", number)

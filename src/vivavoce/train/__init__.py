@@ -3,12 +3,13 @@
 from vivavoce.train.checkpoint import Checkpoints
 from vivavoce.train.hooks import Curves, Export, JsonLines, Progress, Validate
 from vivavoce.train.loop import Run, fit, warm_cosine
-from vivavoce.train.task import Losses, Task, Term
+from vivavoce.train.task import Frozen, Losses, Task, Term
 
 __all__ = [
     "Checkpoints",
     "Curves",
     "Export",
+    "Frozen",
     "JsonLines",
     "Losses",
     "Progress",

@@ -7,9 +7,9 @@ and resumed from a checkpoint takes exactly the steps it would have taken (bit-e
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -88,6 +88,8 @@ def _to(value: Any, device: torch.device) -> Any:
         return type(value)(*(_to(item, device) for item in value))
     if isinstance(value, list | tuple):
         return type(value)(_to(item, device) for item in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return type(value)(**{f.name: _to(getattr(value, f.name), device) for f in fields(value)})
     return value
 
 
@@ -111,12 +113,15 @@ def fit(
     device: str | torch.device = "cpu",
     prefetch: int = 1,
     workers: int = 0,
+    accumulate: int = 1,
 ) -> Run:
     """Trains ``task`` up to step ``steps`` and gives the finished `Run`.
 
-    ``batches(step)`` makes the batch of a step; it runs ahead in ``prefetch`` threads or ``workers`` processes. A batch
-    may carry ``seconds``, the audio in it. ``ema`` > 0 keeps averaged weights with that decay. Raises TrainingError
-    when losses or gradients are not finite for 20 steps in a row; single such steps are left out.
+    ``batches(step)`` makes the batch of a step; it runs ahead in ``prefetch`` threads or ``workers`` processes, unless
+    the task is synchronous. With ``accumulate`` > 1 a step takes the mean of the gradients of so many batches, those of
+    the numbers ``step * accumulate`` and following. A batch may carry ``seconds``, the audio in it. ``ema`` > 0 keeps
+    averaged weights with that decay. Raises TrainingError when losses or gradients are not finite for 20 steps in a
+    row; single such steps are left out.
     """
     if isinstance(optimizers, Optimizer):
         optimizers = {task.phases[0]: optimizers}
@@ -135,14 +140,19 @@ def fit(
         hook.start(run)
     run.started, run.audio_at_start = time.monotonic(), run.audio_seconds
     bad = 0
-    coming = ahead(batches, run.step, steps, prefetch=prefetch, workers=workers)
+    begin, end = run.step * accumulate, steps * accumulate
+    coming: Generator[BatchT, None, None]
+    if task.synchronous:
+        coming = (batches(number) for number in range(begin, end))
+    else:
+        coming = ahead(batches, begin, end, prefetch=prefetch, workers=workers)
     try:
-        for made in coming:
-            step, batch = run.step, _to(made, device)
+        while run.step < steps:
+            step, few = run.step, (_to(next(coming), device) for _ in range(accumulate))
             factor = schedule(step) if schedule is not None else 1.0
             with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
                 torch.manual_seed((seed << 32) + step)
-                whole = _one_step(run, batch, base, factor, clip, bf16, device)
+                whole = _one_step(run, few, accumulate, base, factor, clip, bf16, device)
             bad = 0 if whole else bad + 1
             if bad >= _PATIENCE:
                 raise TrainingError(
@@ -155,7 +165,6 @@ def fit(
                     mean.copy_(now)
             task.after_step(step)
             run.step += 1
-            run.audio_seconds += _seconds(batch)
             for hook in hooks:
                 hook.step(run)
     finally:
@@ -167,33 +176,48 @@ def fit(
 
 
 def _one_step(
-    run: Run, batch: Any, base: dict[str, list[float]], factor: float, clip: float, bf16: bool, device: torch.device
+    run: Run,
+    few: Iterable[Any],
+    count: int,
+    base: dict[str, list[float]],
+    factor: float,
+    clip: float,
+    bf16: bool,
+    device: torch.device,
 ) -> bool:
-    """One forward, one update per phase; False when something was not finite and the phase was left out."""
+    """A forward per batch, then one update per phase; False when something was not finite and a phase was left out."""
     task = run.task
     autocast = torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext()
-    with autocast:
-        out = task.outputs(batch)
-    run.losses = {}
-    whole = True
-    for phase in task.phases:
-        if task.skip(phase, run.step):
-            continue
+    phases = [phase for phase in task.phases if not task.skip(phase, run.step)]
+    gradients: dict[str, list[Tensor | None]] = {phase: [None] * len(task.parameters_of(phase)) for phase in phases}
+    finite = dict.fromkeys(phases, True)
+    seen: dict[str, float] = {}
+    for batch in few:
+        run.audio_seconds += _seconds(batch)
         with autocast:
-            terms = task.losses(phase, batch, out)
-        total = torch.stack([t.weight * t.value.float() for t in terms.values() if t.weight]).sum()
-        run.losses |= {name: float(term.value.detach()) for name, term in terms.items()}
-        parameters = task.parameters_of(phase)
-        if math.isfinite(float(total.detach())):
-            gradients = torch.autograd.grad(total, parameters, allow_unused=True)
-            for parameter, gradient in zip(parameters, gradients, strict=True):
+            out = task.outputs(batch)
+        for phase in phases:
+            with autocast:
+                terms = task.losses(phase, batch, out)
+            total = torch.stack([t.weight * t.value.float() for t in terms.values() if t.weight]).sum() / count
+            for name, term in terms.items():
+                seen[name] = seen.get(name, 0.0) + float(term.value.detach()) / count
+            finite[phase] &= math.isfinite(float(total.detach()))
+            if finite[phase]:
+                found = torch.autograd.grad(total, task.parameters_of(phase), allow_unused=True)
+                gradients[phase] = [
+                    a if b is None else b if a is None else a + b for a, b in zip(gradients[phase], found, strict=True)
+                ]
+    run.losses = seen
+    for phase in phases:
+        parameters, norm = task.parameters_of(phase), math.nan
+        if finite[phase]:
+            for parameter, gradient in zip(parameters, gradients[phase], strict=True):
                 parameter.grad = gradient
             norm = float(nn.utils.clip_grad_norm_(parameters, clip if clip > 0 else math.inf))
-        else:
-            norm = math.nan
         if not math.isfinite(norm):
             log.warning("step %d: the %s phase is not finite and was left out", run.step, phase)
-            whole = False
+            finite[phase] = False
             continue
         optimizer = run.optimizers[phase]
         for group, lr in zip(optimizer.param_groups, base[phase], strict=True):
@@ -201,4 +225,4 @@ def _one_step(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         run.lr, run.grad_norm = optimizer.param_groups[0]["lr"], norm
-    return whole
+    return all(finite.values())

@@ -5,8 +5,8 @@ A task touches neither devices nor optimisers. Ordinary learning has one phase; 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import ClassVar, Generic, NamedTuple, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, final
 
 from torch import Tensor, nn
 
@@ -26,10 +26,42 @@ class Term(NamedTuple):
 Losses = Mapping[str, Term]
 
 
+@final
+class Frozen(nn.Module):
+    """A module that a task uses and does not learn: in no optimiser, average or checkpoint, always evaluating.
+
+    It goes to the device with the task. Gradients pass through it.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        """Hides the module from whoever goes through a task's modules."""
+        super().__init__()
+        self._hidden = (module.eval().requires_grad_(False),)
+
+    @property
+    def module(self) -> Any:
+        """What was frozen."""
+        return self._hidden[0]
+
+    def forward(self, *inputs: Any) -> Any:
+        """The module's."""
+        return self.module(*inputs)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Frozen":
+        """Itself: averaged copies of a task share it."""
+        return self
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Frozen":
+        self.module._apply(fn, recurse)
+        return self
+
+
 class Task(ABC, nn.Module, Generic[BatchT, OutT]):
     """Something to learn; see the file's text."""
 
     phases: ClassVar[tuple[str, ...]] = ("model",)
+    synchronous: ClassVar[bool] = False
+    """Whether a batch is made when its step has come and not ahead: roll-outs see the weights of their step."""
 
     @abstractmethod
     def outputs(self, batch: BatchT) -> OutT:

@@ -1,0 +1,158 @@
+"""Token corpora: the utterances of a manifest as streams of tokens, made once by parts that are named in their specs.
+
+A corpus is a folder with ``utterances.jsonl`` and one cache per stream. A stream is made anew when the part that makes
+it, or the manifest, has changed; streams can be added one by one. `Batches` draws batches by seconds.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Generic, TypeVar, final
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from vivavoce.core import config as configs
+from vivavoce.core import rng
+from vivavoce.core.atomic import atomic_write
+from vivavoce.core.errors import ConfigError, ManifestError
+from vivavoce.core.streams import Tokens
+from vivavoce.data.cache import Cache
+from vivavoce.data.manifest import Record
+
+_LIST = "utterances.jsonl"
+BatchT = TypeVar("BatchT")
+Encode = Callable[[Record], Int[Tensor, "K T"]]
+"""Makes the tokens of an utterance."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Utterance:
+    """What is known of an utterance beside its tokens."""
+
+    id: str
+    split: str
+    speaker: str
+    seconds: float
+    text: str | None = None
+
+
+def add_stream(folder: Path, records: Sequence[Record], spec: Tokens, encode: Encode) -> Cache:
+    """Makes a stream of a corpus, or finds it made; the corpus is begun where there is none.
+
+    Streams that were made of other records stay, and are refused when the corpus is opened.
+    """
+    lines = [json.dumps(_facts(record), ensure_ascii=False) for record in records]
+    told = "".join(f"{line}\n" for line in lines)
+    if not (folder / _LIST).exists() or (folder / _LIST).read_text() != told:
+        with atomic_write(folder / _LIST) as path:
+            path.write_text(told)
+
+    def make() -> Iterator[dict[str, np.ndarray]]:
+        kind = np.uint16 if spec.size <= 1 << 16 else np.int32
+        for record in records:
+            yield {"ids": encode(record).T.numpy().astype(kind)}
+
+    about = {"spec": configs.dump(spec), "utterances": hashlib.sha256(told.encode()).hexdigest()}
+    return Cache.of(folder / spec.name, about, [record.file for record in records], make)
+
+
+def _facts(record: Record) -> dict[str, Any]:
+    return {"id": record.id, "split": record.split, "speaker": record.speaker} | {
+        "seconds": record.seconds,
+        "text": record.text,
+    }
+
+
+@final
+class TokenCorpus:
+    """An opened corpus; ManifestError when there is none, or when its streams are not of the same utterances."""
+
+    def __init__(self, folder: Path) -> None:
+        """Reads the lists; tokens stay on disk."""
+        self.folder = folder
+        try:
+            told = (folder / _LIST).read_text()
+        except OSError as error:
+            raise ManifestError(
+                f"{folder} is no token corpus; make one with: vivavoce tokens corpus SPEECH --part PART --out {folder}"
+            ) from error
+        self.utterances = tuple(Utterance(**json.loads(line)) for line in told.splitlines())
+        self.specs: dict[str, Tokens] = {}
+        self._streams: dict[str, Cache] = {}
+        for index in sorted(folder.glob("*/index.json")):
+            cache = Cache(index.parent)
+            if cache.config["utterances"] != hashlib.sha256(told.encode()).hexdigest():
+                raise ManifestError(
+                    f"the stream {index.parent.name!r} in {folder} was made of other utterances; make it again with: "
+                    f"vivavoce tokens corpus SPEECH --part PART --out {folder}"
+                )
+            self.specs[index.parent.name] = configs.load(cache.config["spec"])
+            self._streams[index.parent.name] = cache
+
+    def __len__(self) -> int:
+        """Utterances."""
+        return len(self.utterances)
+
+    def spec(self, name: str) -> Tokens:
+        """The spec of a stream; ManifestError names those that there are."""
+        if name not in self.specs:
+            raise ManifestError(f"{self.folder} has no stream {name!r}, only {', '.join(self.specs) or 'none'}")
+        return self.specs[name]
+
+    def items(self, index: int) -> dict[str, Int[Tensor, "_ _"]]:
+        """All streams of an utterance."""
+        return {name: torch.from_numpy(cache[index]["ids"].T.astype(np.int64)) for name, cache in self._streams.items()}
+
+    def of(self, split: str) -> list[int]:
+        """The utterances of a split."""
+        return [index for index, one in enumerate(self.utterances) if one.split == split]
+
+
+@final
+class Batches(Generic[BatchT]):
+    """Batches as a function of the step, each of about ``seconds`` and of utterances of like length.
+
+    ``make(indices, draw)`` turns utterances into a batch, with random numbers that belong to the step. Every utterance
+    comes once per pass.
+    """
+
+    def __init__(
+        self,
+        corpus: TokenCorpus,
+        chosen: Iterable[int],
+        make: Callable[[list[int], np.random.Generator], BatchT],
+        *,
+        seconds: float,
+        seed: int,
+        buckets: int = 8,
+    ) -> None:
+        """ConfigError when nothing is chosen."""
+        lengths: Mapping[int, float] = {index: corpus.utterances[index].seconds for index in chosen}
+        if not lengths:
+            raise ConfigError(f"no utterance of {corpus.folder} is chosen; look at the splits in its {_LIST}")
+        self._make, self._seed = make, seed
+        ordered = sorted(lengths, key=lambda index: lengths[index])
+        parts = np.array_split(np.array(ordered), min(buckets, len(ordered)))
+        self._buckets = [(part, max(1, int(seconds / max(lengths[int(i)] for i in part)))) for part in parts]
+        self.per_pass = sum(-(-len(part) // size) for part, size in self._buckets)
+        self._pass = lru_cache(2)(self._plan)
+
+    def __call__(self, step: int) -> BatchT:
+        """The batch of a step."""
+        number, place = divmod(step, self.per_pass)
+        return self._make(self._pass(number)[place], rng.stream(self._seed, "tokens", step))
+
+    def _plan(self, number: int) -> list[list[int]]:
+        """The batches of a pass, in an order of its own."""
+        draw = rng.stream(self._seed, "pass", number)
+        batches = []
+        for part, size in self._buckets:
+            order = draw.permutation(part).tolist()
+            batches += [order[first : first + size] for first in range(0, len(order), size)]
+        return [batches[place] for place in draw.permutation(len(batches))]

@@ -1,0 +1,75 @@
+"""Adapters: a published checkpoint becomes the weights of one of our modules by a table, never by a subclass.
+
+A rule takes tensors by patterns of their names and gives them new ones: moved, joined along an axis, split along one,
+or with permuted axes. Every tensor has to be taken by exactly one rule, and every weight has to be given.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from vivavoce.core.errors import PartError
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Tensors whose names match ``of`` (several are joined along ``axis``) become ``to`` (several are split along it).
+
+    Patterns are regular expressions; what their groups hold can stand in the new names (``\\1``). ``permute`` is the
+    new order of the axes. Without ``to`` a tensor is known and left out.
+    """
+
+    of: tuple[str, ...]
+    to: tuple[str, ...] = ()
+    axis: int = 0
+    permute: tuple[int, ...] = ()
+
+    def apply(self, state: dict[str, Tensor], made: dict[str, Tensor]) -> None:
+        """Takes what it knows out of ``state`` and puts it into ``made``."""
+        for key in [key for key in state if re.fullmatch(self.of[0], key)]:
+            found = re.fullmatch(self.of[0], key)
+            assert found is not None
+            partners = [found.expand(_literal(other, found)) for other in self.of[1:]]
+            if missing := [name for name in partners if name not in state]:
+                raise PartError(f"the checkpoint has {key!r} but not {missing[0]!r}, with which it is to be joined")
+            tensors = [state.pop(name) for name in (key, *partners)]
+            whole = tensors[0] if len(tensors) == 1 else torch.cat(tensors, dim=self.axis)
+            whole = whole.permute(self.permute) if self.permute else whole
+            if self.to and whole.shape[self.axis] % len(self.to):
+                raise PartError(
+                    f"{key!r} of the shape {tuple(whole.shape)} cannot be split into {len(self.to)} equal parts"
+                )
+            for name, piece in zip(self.to, whole.chunk(max(len(self.to), 1), dim=self.axis), strict=bool(self.to)):
+                made[found.expand(name)] = piece.contiguous()
+
+
+def _literal(pattern: str, found: re.Match[str]) -> str:
+    """A partner's name: the pattern of another tensor with the first one's groups in the places of its own."""
+    groups = iter(range(1, (found.re.groups or 0) + 1))
+    return re.sub(r"\((?:[^()]*)\)", lambda _: f"\\{next(groups)}", pattern).replace(r"\.", ".")
+
+
+def adapt(state: Mapping[str, Tensor], rules: Sequence[Rule], module: nn.Module) -> nn.Module:
+    """Gives a module the weights of a checkpoint, in the module's precision.
+
+    Raises PartError for tensors that no rule takes, and for weights that none gives.
+    """
+    left, made = dict(state), {}
+    for rule in rules:
+        rule.apply(left, made)
+    own = module.state_dict()
+    if left:
+        raise PartError(f"nothing is known of {sorted(left)[0]!r} in the checkpoint; add a rule that takes or drops it")
+    if missing := sorted(own.keys() - made.keys()):
+        raise PartError(f"the checkpoint gives no {missing[0]!r}; add a rule that makes it")
+    if foreign := sorted(made.keys() - own.keys()):
+        raise PartError(f"a rule makes {foreign[0]!r}, which the module does not have")
+    for name, value in made.items():
+        if value.shape != own[name].shape:
+            wanted = tuple(own[name].shape)
+            raise PartError(f"{name!r} has the shape {tuple(value.shape)} in the checkpoint, wanted {wanted}")
+    module.load_state_dict(made)
+    return module.eval()

@@ -1,0 +1,48 @@
+"""Llama and what is built like it (arXiv:2307.09288): language models of text with published weights."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vivavoce.core.errors import PartError
+from vivavoce.hub.adapter import Rule
+from vivavoce.models.lm import StreamLMConfig
+from vivavoce.nn.transformer import TransformerConfig
+
+_LAYER = r"model\.layers\.(\d+)\."
+
+
+def config_of(published: Mapping[str, Any], window: int | None = None) -> StreamLMConfig:
+    """Our configuration of a ``config.json``; ``window`` limits the context. PartError for what we cannot hold."""
+    scaling = published.get("rope_scaling") or published.get("rope_parameters") or {}
+    if scaling.get("rope_type", "default") != "default" or published.get("attention_bias"):
+        raise PartError("scaled rotary positions and attention biases are not known; choose a model without them")
+    heads = published["num_attention_heads"]
+    if published.get("head_dim") not in (None, published["hidden_size"] // heads):
+        raise PartError(f"heads of {published['head_dim']} in a width of {published['hidden_size']} are not known")
+    trunk = TransformerConfig(
+        dim=published["hidden_size"],
+        layers=published["num_hidden_layers"],
+        heads=heads,
+        kv_heads=published.get("num_key_value_heads") or heads,
+        hidden=published["intermediate_size"],
+        window=window or published["max_position_embeddings"],
+        rope_base=published.get("rope_theta") or scaling.get("rope_theta", 10_000.0),
+        norm_eps=published["rms_norm_eps"],
+    )
+    return StreamLMConfig(trunk=trunk, lanes=(published["vocab_size"],), tied=bool(published["tie_word_embeddings"]))
+
+
+def rules(tied: bool) -> tuple[Rule, ...]:
+    """How its tensors become a `StreamLM`'s."""
+    projections = tuple(rf"{_LAYER}self_attn\.{name}_proj\.weight" for name in "qkv")
+    return (
+        Rule((r"model\.embed_tokens\.weight",), ("embed",)),
+        Rule(projections, (r"trunk.layers.\1.qkv.weight",)),
+        Rule((rf"{_LAYER}self_attn\.o_proj\.weight",), (r"trunk.layers.\1.out.weight",)),
+        Rule((rf"{_LAYER}mlp\.gate_proj\.weight", rf"{_LAYER}mlp\.up_proj\.weight"), (r"trunk.layers.\1.up.weight",)),
+        Rule((rf"{_LAYER}mlp\.down_proj\.weight",), (r"trunk.layers.\1.down.weight",)),
+        Rule((rf"{_LAYER}input_layernorm\.weight",), (r"trunk.layers.\1.before.weight",)),
+        Rule((rf"{_LAYER}post_attention_layernorm\.weight",), (r"trunk.layers.\1.between.weight",)),
+        Rule((r"model\.norm\.weight",), ("trunk.norm.weight",)),
+        Rule((r"lm_head\.weight",), () if tied else ("out",)),
+    )

@@ -1,0 +1,67 @@
+"""Text as streams of tokens: phones as they are said, or pieces of words that come back unchanged."""
+
+from collections.abc import Sequence
+from typing import final
+
+import torch
+
+from vivavoce.core.config import dump
+from vivavoce.core.errors import TextError
+from vivavoce.core.streams import Stream, Tokens, alphabet_of
+from vivavoce.text.bpe import Bpe, BpeConfig
+from vivavoce.text.normalise import MARKS, read
+from vivavoce.text.phones import PHONES, SIL, ids
+from vivavoce.text.pronounce import pronounce
+
+
+def _rows(spec: Tokens, rows: Sequence[Sequence[int]]) -> Stream[Tokens]:
+    lengths = torch.tensor([len(row) for row in rows])
+    data = torch.zeros(len(rows), 1, max(map(len, rows), default=0), dtype=torch.long)
+    for row, found in zip(data, rows, strict=True):
+        row[0, : len(found)] = torch.tensor(found)
+    return Stream(spec, data, lengths)
+
+
+@final
+class PhoneTokenizer:
+    """Phones without stress; a pause before the first word, at every mark, and after the last word."""
+
+    def __init__(self) -> None:
+        """Nothing is learnt: the alphabet is the list of phones."""
+        self.tokens = Tokens(name="phones", alphabet=alphabet_of("phones", PHONES), size=len(PHONES))
+
+    def encode(self, texts: Sequence[str]) -> Stream[Tokens]:
+        """A row per text; TextError for one in which nothing can be said."""
+        return _rows(self.tokens, [self._phones(text) for text in texts])
+
+    def _phones(self, text: str) -> list[int]:
+        pieces = read(text)
+        words = [piece for piece in pieces if piece not in MARKS]
+        if not words:
+            raise TextError(f"there is nothing to say in {text[:40]!r}; give at least one word")
+        forms = iter(pronounce(words))
+        found = [SIL]
+        for piece in pieces:
+            found += [SIL] if piece in MARKS else [phone.symbol for phone in next(forms)]
+        return ids(found if found[-1] == SIL else [*found, SIL])
+
+
+@final
+class BpeTokenizer:
+    """Pieces of words, merged from bytes."""
+
+    def __init__(self, config: BpeConfig) -> None:
+        """The alphabet is the digest of the merges."""
+        self.bpe = Bpe(config)
+        self.tokens = Tokens(name="text", alphabet=alphabet_of("bpe", dump(config)), size=self.bpe.size)
+
+    def encode(self, texts: Sequence[str]) -> Stream[Tokens]:
+        """A row per text."""
+        return _rows(self.tokens, [self.bpe.encode(text) for text in texts])
+
+    def decode(self, stream: Stream[Tokens]) -> list[str]:
+        """The texts; SpecError for pieces of another vocabulary."""
+        rows = stream.expect(self.tokens).data[:, 0]
+        return [
+            self.bpe.decode(row[:length].tolist()) for row, length in zip(rows, stream.lengths.tolist(), strict=True)
+        ]
