@@ -166,6 +166,10 @@ def say(
     like: _Like = None,
     consent: _Consent = "",
     seed: _Seed = 0,
+    speaker: Annotated[
+        Path | None,
+        typer.Option("--speaker", help="A folder with a speaker that imitates clips, as trained on tokens."),
+    ] = None,
     model: _Model = None,
 ) -> None:
     """Speaks a text in a described or imitated voice."""
@@ -177,10 +181,15 @@ def say(
     from vivavoce.runtime.model import RATE
 
     sounding = _voice(voice, like, consent)
-    pieces = list(load(model or BUNDLED).say(text, voice=sounding, seed=seed))
-    sound = np.concatenate(pieces)
-    write_audio(out, torch.from_numpy(sound), RATE)
-    typer.echo(f"wrote {out}: {len(sound) / RATE:.1f} s")
+    if speaker is not None:
+        from vivavoce.assistant.cloning import say_as
+
+        wave, rate = say_as(speaker, text, sounding, seed=seed)
+    else:
+        wave = torch.from_numpy(np.concatenate(list(load(model or BUNDLED).say(text, voice=sounding, seed=seed))))
+        rate = RATE
+    write_audio(out, wave, rate)
+    typer.echo(f"wrote {out}: {len(wave) / rate:.1f} s")
 
 
 def transcribe(

@@ -55,7 +55,8 @@ class Cache:
         """Opens a complete cache; use `Cache.of` to make one when needed."""
         index: dict[str, Any] = json.loads((folder / _INDEX).read_text())
         self.folder, self.digest = folder, str(index["digest"])
-        self.config = index.get("config")
+        self.config: Any = index.get("config")
+        """What it was made by, as plain data."""
         self._fields: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         for name, about in index["fields"].items():
             starts = np.asarray(about["starts"], dtype=np.int64)

@@ -119,17 +119,17 @@ class Cursor:
 
     def final(self) -> dict[str, Int[Tensor, "_ _"]]:
         """The frames of every stream that can no longer change."""
-        found: dict[str, Int[Tensor, "_ _"]] = {}
-        for block in self._blocks:
-            for segment in {lane.segment.stream.name: lane.segment for lane in block}.values():
-                lanes = [lane for lane in block if lane.segment is segment]
-                turns = len(lanes[0].ids)
-                books = [lane.written[turn::turns] for lane in lanes for turn in range(turns)]
-                starts = torch.tensor([ids.start for lane in lanes for ids in lane.ids])
-                frames = min(len(book) for book in books)
-                data = torch.tensor([book[:frames] for book in books], dtype=torch.long).view(len(books), frames)
-                found[segment.stream.name] = data - starts[:, None]
-        return found
+        return {segment.stream.name: self.frames(segment.stream.name) for segment in self.layout.segments}
+
+    def frames(self, name: str, begin: int = 0) -> Int[Tensor, "K T"]:
+        """The frames of one stream from ``begin`` on that can no longer change."""
+        lanes = [lane for block in self._blocks for lane in block if lane.segment.stream.name == name]
+        turns = len(lanes[0].ids)
+        end = min(len(lane.written) for lane in lanes) // turns
+        books = [lane.written[begin * turns + turn : end * turns : turns] for lane in lanes for turn in range(turns)]
+        starts = torch.tensor([ids.start for lane in lanes for ids in lane.ids])
+        data = torch.tensor(books, dtype=torch.long).view(len(books), max(end - begin, 0))
+        return data - starts[:, None]
 
     def _ends(self, first: int) -> bool:
         """Whether this id on lane 0 ends the block that is being written."""

@@ -1,0 +1,141 @@
+"""VALL-E: anybody's voice from a few seconds of it, as a language model of a codec's tokens (arXiv:2301.02111).
+
+The first book is written left to right after the phones and the prompt's first book, the others book by book at once.
+Departs: rotary positions instead of sinusoids that begin anew in each segment; the first book is drawn aware of
+repetitions (VALL-E 2, arXiv:2406.05370 §4.2).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from vivavoce.core.errors import SpecError
+from vivavoce.core.layout import Cursor, Layout, Segment
+from vivavoce.core.parts import load_part
+from vivavoce.core.rng import Uniforms
+from vivavoce.core.streams import Stream, Tokens, Wave
+from vivavoce.generate.samplers import RepetitionAware, Sampler
+from vivavoce.generate.writer import Row, Writer
+from vivavoce.models.book import BookLM, BookLMConfig
+from vivavoce.models.codec import Codec
+from vivavoce.models.lm import StreamLM, StreamLMConfig
+from vivavoce.nn.transformer import TransformerConfig
+
+_SAMPLER = RepetitionAware()
+_FRAMES_PER_PHONE = 16
+"""A reply that is longer than this is stopped (the paper's released code)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValleConfig:
+    """The streams that it was trained on, and the trunks of the first book and of the others."""
+
+    phones: Tokens
+    codes: Tokens
+    first: TransformerConfig
+    rest: TransformerConfig
+
+    @property
+    def layout(self) -> Layout:
+        """Phones, then the first book."""
+        return Layout(blocks=(Segment(stream=self.phones, role="given"), Segment(stream=self.codes.first(1))))
+
+    def build(self) -> "ValleModel":
+        """Both models with fresh weights."""
+        return ValleModel(self)
+
+
+@final
+class ValleModel(nn.Module):
+    """The part ``valle``: two language models."""
+
+    def __init__(self, config: ValleConfig) -> None:
+        """Neither shares anything with the other."""
+        super().__init__()
+        self.config = config
+        # heads tied to the embeddings make the first book's model less exact (Li's reimplementation)
+        self.first: StreamLM = StreamLMConfig(trunk=config.first, lanes=config.layout.sizes, tied=False).build()
+        codes = config.codes
+        self.rest: BookLM = BookLMConfig(
+            trunk=config.rest, text=config.phones.size, books=codes.books, size=codes.size
+        ).build()
+
+
+@final
+class Valle:
+    """Speaks; texts of a batch cost one pass per frame together."""
+
+    def __init__(self, model: ValleModel, codec: Codec) -> None:
+        """SpecError when the codec is not the one whose tokens were learnt."""
+        if codec.tokens != model.config.codes:
+            raise SpecError(f"this model was trained on {model.config.codes}, the codec gives {codec.tokens}")
+        self.model, self.codec, self.layout = model.eval(), codec, model.config.layout
+
+    @staticmethod
+    def load(folder: Path) -> "Valle":
+        """From the parts ``valle`` and ``codec`` in a folder."""
+        return Valle(load_part(folder, "valle"), load_part(folder, "codec"))
+
+    @torch.inference_mode()
+    def speak(
+        self,
+        phones: Stream[Tokens],
+        prompt: Stream[Wave] | None = None,
+        *,
+        sampler: Sampler = _SAMPLER,
+        seeds: Sequence[int] = (),
+    ) -> Stream[Wave]:
+        """A row of sound for each row of phones; a prompt's own phones stand before those that are to be said.
+
+        Raises SpecError for streams of alphabets that were not learnt.
+        """
+        given: dict[str, Stream[Tokens]] = {"phones": phones}
+        prompted = torch.zeros(len(phones.data), dtype=torch.long)
+        codes = torch.zeros(len(phones.data), self.model.config.codes.books, 0, dtype=torch.long)
+        if prompt is not None:
+            heard = self.codec.encode(prompt)
+            prompted = prompt.lengths // self.codec.config.hop  # without the silence that pushes its end out
+            codes = heard.data
+            given["codes"] = Stream(heard.spec.first(1), codes[:, :1], prompted)
+        rows = []
+        for number, items in enumerate(self.layout.rows(given)):
+            seed = seeds[number] if seeds else number
+            most = 2 + (1 + _FRAMES_PER_PHONE) * items["phones"].shape[1] + int(prompted[number])
+            rows.append(Row(Cursor(self.layout, items), Uniforms(seed), most=most))
+        for _ in Writer(self.model.first, sampler).write(rows, at_once=len(rows)):
+            pass
+        firsts = [row.cursor.final()["codes"][0] for row in rows if row.cursor is not None]
+        made = self._others(phones, codes, prompted, firsts)
+        sound = self.codec.decode(Stream(self.codec.tokens, made, torch.tensor([len(first) for first in firsts])))
+        return _after(sound, prompted * self.codec.config.hop)
+
+    def _others(
+        self, phones: Stream[Tokens], prompt: Tensor, prompted: Int[Tensor, " B"], firsts: Sequence[Int[Tensor, " T"]]
+    ) -> Int[Tensor, "B K T"]:
+        """All books, the likeliest ids of each."""
+        lengths = torch.tensor([len(first) for first in firsts])
+        codes = torch.zeros(len(firsts), prompt.shape[1], int(lengths.max()), dtype=torch.long)
+        for row, (first, known) in enumerate(zip(firsts, prompted.tolist(), strict=True)):
+            codes[row, :, :known] = prompt[row, :, :known]
+            codes[row, 0, : len(first)] = first
+        asked = (phones.data[:, 0], phones.lengths)
+        free = torch.arange(codes.shape[2]) >= prompted[:, None]
+        for book in range(1, codes.shape[1]):
+            stage = torch.full((len(codes),), book)
+            best = self.model.rest(*asked, codes, lengths, prompted, stage).argmax(-1)
+            codes[:, book] = torch.where(free, best, codes[:, book])
+        return codes
+
+
+def _after(sound: Stream[Wave], samples: Int[Tensor, " B"]) -> Stream[Wave]:
+    """Every row without its first samples."""
+    lengths = (sound.lengths - samples).clamp(min=0)
+    data = torch.zeros(len(lengths), 1, int(lengths.max()))
+    for row, (begin, length) in enumerate(zip(samples.tolist(), lengths.tolist(), strict=True)):
+        data[row, :, :length] = sound.data[row, :, begin : begin + length]
+    return Stream(sound.spec, data, lengths)
