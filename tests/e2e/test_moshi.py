@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vivavoce.assistant.demo import LINES, RECORDINGS
 from vivavoce.assistant.model import BUNDLED, load
-from vivavoce.audio.files import mono, read_audio
+from vivavoce.audio.files import read_audio
 from vivavoce.core.parts import load_part
 from vivavoce.evals.scenes import Scene
 from vivavoce.evals.sphinx import Sphinx
@@ -32,7 +32,7 @@ RUN = MoshiRun(
 
 
 def recorded(name: str) -> Tensor:
-    return mono(read_audio(RECORDINGS / name, RATE)[0])
+    return read_audio(RECORDINGS / name, RATE)[0]
 
 
 @pytest.fixture(scope="module")

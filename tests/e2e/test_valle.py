@@ -11,12 +11,12 @@ from typer.testing import CliRunner
 from vivavoce.assistant.demo import LINES, RECORDINGS
 from vivavoce.assistant.model import BUNDLED
 from vivavoce.assistant.tokens import corpus
-from vivavoce.audio.files import mono, read_audio
+from vivavoce.audio.files import read_audio
 from vivavoce.cli.main import app
 from vivavoce.core.errors import SpecError
 from vivavoce.core.parts import load_part
 from vivavoce.core.streams import Stream, sound
-from vivavoce.data.manifest import read_manifest
+from vivavoce.data.manifest import Record, read_manifest
 from vivavoce.evals.sphinx import Sphinx
 from vivavoce.evals.words import distance, plain
 from vivavoce.generate.samplers import GREEDY
@@ -27,12 +27,14 @@ from vivavoce.systems.valle import Valle
 from vivavoce.text.tokens import PhoneTokenizer
 
 pytestmark = pytest.mark.slow
-SAID = LINES[1:4]
+SAID = LINES[2:4]
+COPIES = 4
+"""Of each utterance, so that a batch has several stages of it."""
 TRUNK = TransformerConfig(dim=128, layers=2, heads=4, kv_heads=4, hidden=256, window=400)
 RUN = ValleRun(
     first=TRUNK,
     rest=TransformerConfig(dim=160, layers=2, heads=4, kv_heads=4, hidden=320, window=400, causal=False, condition=64),
-    steps=150, rest_steps=700, lr=3e-3, warmup=10, seconds=60.0, prompt_seconds=0.6, ema=0.0,
+    books=4, steps=100, rest_steps=340, lr=3e-3, warmup=10, seconds=60.0, prompt_seconds=0.6, ema=0.0,
 )  # fmt: skip
 
 
@@ -43,14 +45,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, text in SAID:
         shutil.copy(RECORDINGS / name, speech / name)
         wave, rate = read_audio(RECORDINGS / name)
-        line = {"id": name, "path": name, "split": "train", "speaker": "x", "seconds": wave.shape[1] / rate}
-        lines.append(json.dumps(line | {"sample_rate": rate, "licence": "CC0", "text": text}))
+        for copy in range(COPIES):
+            line = {"id": f"{name} {copy}", "path": name, "split": "train", "speaker": "x", "seconds": len(wave) / rate}
+            lines.append(json.dumps(line | {"sample_rate": rate, "licence": "CC0", "text": text}))
     (speech / "manifest.jsonl").write_text("\n".join(lines) + "\n")
     corpus(speech, ["phones", str(BUNDLED)], speech / "corpus")
     torch.manual_seed(0)
     found = train(RUN, speech / "corpus", BUNDLED, speech / "run")
     assert found["first right"] > 0.99 and found["rest right"] > 0.98, found
     return speech
+
+
+def utterances(folder: Path) -> list[Record]:
+    return read_manifest(folder / "manifest.jsonl")[::COPIES]
 
 
 def errors(wave: torch.Tensor, rate: int, text: str) -> int:
@@ -62,12 +69,13 @@ def test_what_was_learnt_is_said_as_the_codec_says_it(folder: Path) -> None:
     rate = valle.codec.config.sample_rate
     said = valle.speak(PhoneTokenizer().encode([text for _, text in SAID]), sampler=GREEDY)
     words = wrong = codec_wrong = 0
-    for number, record in enumerate(read_manifest(folder / "manifest.jsonl")):
-        wave = mono(read_audio(record.file, rate)[0])
+    for number, record in enumerate(utterances(folder)):
+        wave = read_audio(record.file, rate)[0]
         assert abs(int(said.lengths[number]) - len(wave)) < rate // 10
         words += len(plain(record.text or ""))
         wrong += errors(said.data[number, 0, : int(said.lengths[number])], rate, record.text or "")
-        codec_wrong += errors(valle.codec.resynthesize(wave[None])[0], rate, record.text or "")
+        codes = valle.codec.encode(sound(wave, rate)).part(0, RUN.books)
+        codec_wrong += errors(valle.codec.decode(codes).data[0, 0], rate, record.text or "")
     assert (wrong - codec_wrong) / words <= 0.05, (wrong, codec_wrong, words)
 
 
@@ -75,8 +83,8 @@ def test_rows_of_a_batch_are_as_if_alone_and_a_prompt_is_gone_on_with(folder: Pa
     valle = Valle.load(folder / "run")
     hop = valle.codec.config.hop
     phones = PhoneTokenizer().encode([text for _, text in SAID])
-    waves = [mono(read_audio(r.file, 24000)[0])[: 12 * hop] for r in read_manifest(folder / "manifest.jsonl")]
-    prompts = Stream(valle.codec.config.wave, torch.stack(waves)[:, None], torch.tensor([12 * hop, 6 * hop, 0]))
+    waves = [read_audio(r.file, 24000)[0][: 12 * hop] for r in utterances(folder)]
+    prompts = Stream(valle.codec.config.wave, torch.stack(waves)[:, None], torch.tensor([12 * hop, 6 * hop]))
     together = valle.speak(phones, prompts, sampler=GREEDY)
     whole = valle.speak(phones, sampler=GREEDY)
     for row in range(len(waves)):
@@ -88,7 +96,7 @@ def test_rows_of_a_batch_are_as_if_alone_and_a_prompt_is_gone_on_with(folder: Pa
         size = int(alone.lengths[0])
         assert (alone.data[0, 0, :size] - together.data[row, 0, :size]).abs().max() < 1e-3
         assert size == int(whole.lengths[row]) - int(prompts.lengths[row])
-    drawn = [valle.speak(phones, seeds=[5, 6, 7]).data, valle.speak(phones, seeds=[5, 6, 7]).data]
+    drawn = [valle.speak(phones, seeds=[5, 6]).data, valle.speak(phones, seeds=[5, 6]).data]
     assert torch.equal(*drawn)
 
 
@@ -109,13 +117,13 @@ def test_foreign_alphabets_are_refused_with_both_sides_named(folder: Path) -> No
 
 def test_a_stage_sees_earlier_books_only_and_reads_by_the_head_s_weights(folder: Path) -> None:
     model: BookLM = Valle.load(folder / "run").model.rest
-    codes = torch.randint(1024, (1, 8, 20))
+    codes = torch.randint(1024, (1, RUN.books, 20))
     text, lengths = torch.randint(40, (1, 6)), (torch.tensor([6]), torch.tensor([20]))
-    for stage in (1, 4):
+    for stage in (1, 3):
         with torch.no_grad():
             asked = (text, lengths[0], codes, lengths[1], torch.tensor([5]), torch.tensor([stage]))
             scores = model(*asked)
-            for book in range(8):
+            for book in range(RUN.books):
                 changed = codes.clone()
                 changed[:, book, 5:] = 1023 - changed[:, book, 5:]
                 same = torch.equal(model(*asked[:2], changed, *asked[3:]), scores)
@@ -129,7 +137,7 @@ def test_the_command_line_speaks_in_the_voice_of_a_clip(folder: Path, tmp_path: 
     arguments = ["say", "make that small", "--speaker", str(folder / "run"), "--like", str(clip), "-o", str(out)]
     done = CliRunner().invoke(app, [*arguments, "--consent", "made by a synthesis program"])
     assert done.exit_code == 0, done.output
-    assert read_audio(out, allow_silent=True)[0].shape[1] > 0
+    assert len(read_audio(out, allow_silent=True)[0]) > 0
     assert CliRunner().invoke(app, arguments).exit_code != 0  # nobody consented
     described = ["say", "hello", "--speaker", str(folder / "run"), "--voice", "an old wizard", "-o", str(out)]
     done = CliRunner().invoke(app, described)

@@ -31,10 +31,14 @@ REST = TransformerConfig(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValleRun:
-    """Numbers of a run; ``prompt_seconds`` is the longest prefix of an utterance that is given in all books."""
+    """Numbers of a run, on the first ``books`` of a codec.
+
+    ``prompt_seconds`` is the longest prefix of an utterance that is given in all books.
+    """
 
     first: TransformerConfig = FIRST
     rest: TransformerConfig = REST
+    books: int = 8
     steps: int = 20000
     rest_steps: int = 20000
     lr: float = 5e-4
@@ -52,8 +56,9 @@ def train(run: ValleRun, corpus: Path, codec: Path, out: Path, *, device: str = 
     """
     tokens = TokenCorpus(corpus)
     phones, codes = tokens.spec("phones"), tokens.spec("codes")
-    if (known := load_part(codec, "codec").tokens) != codes:
+    if (known := load_part(codec, "codec").tokens) != codes or run.books > codes.books:
         raise SpecError(f"the corpus {corpus} has {codes}, the codec in {codec} gives {known}; make the corpus again")
+    codes = codes.first(run.books)
     config = ValleConfig(phones=phones, codes=codes, first=run.first, rest=run.rest)
     torch.manual_seed(run.seed)
     model = config.build()
@@ -73,7 +78,9 @@ def train(run: ValleRun, corpus: Path, codec: Path, out: Path, *, device: str = 
         frames = [one["codes"].shape[1] for one in items]
         longest = int(run.prompt_seconds * rate)
         prompts = [int(draw.integers(min(longest, frames // 2) + 1)) for frames in frames]
-        padded = [nn.functional.pad(one["codes"], (0, max(frames) - one["codes"].shape[1])) for one in items]
+        padded = [
+            nn.functional.pad(one["codes"][: run.books], (0, max(frames) - one["codes"].shape[1])) for one in items
+        ]
         return BookBatch(
             nn.utils.rnn.pad_sequence(text, batch_first=True),
             torch.tensor([len(row) for row in text]),

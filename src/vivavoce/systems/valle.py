@@ -71,8 +71,8 @@ class Valle:
     """Speaks; texts of a batch cost one pass per frame together."""
 
     def __init__(self, model: ValleModel, codec: Codec) -> None:
-        """SpecError when the codec is not the one whose tokens were learnt."""
-        if codec.tokens != model.config.codes:
+        """SpecError when the codec is not the one whose tokens (its first books, or all) were learnt."""
+        if codec.tokens.first(model.config.codes.books) != model.config.codes:
             raise SpecError(f"this model was trained on {model.config.codes}, the codec gives {codec.tokens}")
         self.model, self.codec, self.layout = model.eval(), codec, model.config.layout
 
@@ -98,7 +98,7 @@ class Valle:
         prompted = torch.zeros(len(phones.data), dtype=torch.long)
         codes = torch.zeros(len(phones.data), self.model.config.codes.books, 0, dtype=torch.long)
         if prompt is not None:
-            heard = self.codec.encode(prompt)
+            heard = self.codec.encode(prompt).part(0, self.model.config.codes.books)
             prompted = prompt.lengths // self.codec.config.hop  # without the silence that pushes its end out
             codes = heard.data
             given["codes"] = Stream(heard.spec.first(1), codes[:, :1], prompted)
@@ -111,7 +111,7 @@ class Valle:
             pass
         firsts = [row.cursor.final()["codes"][0] for row in rows if row.cursor is not None]
         made = self._others(phones, codes, prompted, firsts)
-        sound = self.codec.decode(Stream(self.codec.tokens, made, torch.tensor([len(first) for first in firsts])))
+        sound = self.codec.decode(Stream(self.model.config.codes, made, torch.tensor([len(first) for first in firsts])))
         return _after(sound, prompted * self.codec.config.hop)
 
     def _others(
