@@ -24,7 +24,7 @@ from vivavoce.models.book import BookLM
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.recipes.valle import ValleRun, train
 from vivavoce.systems.valle import Valle
-from vivavoce.text.tokens import PhoneTokenizer
+from vivavoce.text.tokenizers import PhoneTokenizer
 
 pytestmark = pytest.mark.slow
 SAID = LINES[2:4]

@@ -12,7 +12,7 @@ from vivavoce.core.layout import read
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.systems.moshi import NEXT, PAD, Frame, Moshi, MoshiConfig, MoshiState, letters
 from vivavoce.text.bpe import learn
-from vivavoce.text.tokens import BpeTokenizer
+from vivavoce.text.tokenizers import BpeTokenizer
 
 TRUNK = TransformerConfig(dim=32, layers=2, heads=2, kv_heads=1, hidden=48, window=30)
 DEPTH = TransformerConfig(dim=16, layers=1, heads=2, kv_heads=1, hidden=16, window=4, rotary=False)

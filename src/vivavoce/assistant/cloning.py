@@ -12,7 +12,7 @@ from vivavoce.core.errors import VoiceError
 from vivavoce.core.streams import sound
 from vivavoce.core.voice import Voice
 from vivavoce.systems.valle import Valle
-from vivavoce.text.tokens import PhoneTokenizer
+from vivavoce.text.tokenizers import PhoneTokenizer
 
 _LONGEST_SECONDS = 10
 

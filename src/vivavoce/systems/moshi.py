@@ -26,7 +26,7 @@ from vivavoce.models.codec import Codec
 from vivavoce.models.lm import StreamLMConfig
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.text.bpe import BpeConfig
-from vivavoce.text.tokens import BpeTokenizer
+from vivavoce.text.tokenizers import BpeTokenizer
 
 PAD, NEXT = 0, 1
 """On the text lane: nothing new is said in this frame; the next frame begins a word."""

@@ -6,10 +6,9 @@ from typing import final
 import torch
 
 from vivavoce.core.config import dump
-from vivavoce.core.errors import TextError
 from vivavoce.core.streams import Stream, Tokens, alphabet_of
 from vivavoce.text.bpe import Bpe, BpeConfig
-from vivavoce.text.normalise import MARKS, read
+from vivavoce.text.normalise import phrases
 from vivavoce.text.phones import PHONES, SIL, ids
 from vivavoce.text.pronounce import pronounce
 
@@ -35,14 +34,11 @@ class PhoneTokenizer:
         return _rows(self.tokens, [self._phones(text) for text in texts])
 
     def _phones(self, text: str) -> list[int]:
-        pieces = read(text)
-        words = [piece for piece in pieces if piece not in MARKS]
-        if not words:
-            raise TextError(f"there is nothing to say in {text[:40]!r}; give at least one word")
-        forms = iter(pronounce(words))
+        words = [word for phrase in phrases(text) for word in phrase.words]
         found = [SIL]
-        for piece in pieces:
-            found += [SIL] if piece in MARKS else [phone.symbol for phone in next(forms)]
+        for word, form in zip(words, pronounce([word.text for word in words]), strict=True):
+            found += [phone.symbol for phone in form]
+            found += [SIL] if word.mark else []
         return ids(found if found[-1] == SIL else [*found, SIL])
 
 
