@@ -27,7 +27,7 @@ PAIRS = (("5.ogg", "3.ogg"), ("3.ogg", "4.ogg"))
 RUN = MoshiRun(
     trunk=TransformerConfig(dim=160, layers=2, heads=4, kv_heads=4, hidden=320, window=200),
     depth=TransformerConfig(dim=128, layers=1, heads=4, kv_heads=4, hidden=256, window=9, rotary=False),
-    semantic=1.0, text=1.0, steps=350, warmup=10, lr=3e-3, ema=0.0,
+    semantic=1.0, text=1.0, steps=200, warmup=10, lr=3e-3, ema=0.0,
 )  # fmt: skip
 
 
