@@ -314,7 +314,7 @@ def test_the_table_of_clients_is_what_is_tried(rewrite: bool):
     rows = ["| client | version | what it does here |", "|---|---|---|"]
     rows += [f"| {client.name} | {client.version} | {client.uses} |" for client in CLIENTS.values()]
     for row in REQUESTS:
-        rows.append(f"| {row['client']} | {row['version']} | its requests, as its source sends them |")
+        rows.append(f"| {row['client']} | – | its requests, written down from its source; not the program |")
     begin, end = "<!-- clients: begin -->\n", "\n<!-- clients: end -->"
     document = ROOT / "docs/realtime.md"
     before, rest = document.read_text().split(begin)
