@@ -80,7 +80,7 @@ def test_a_head_for_speech_leaves_the_rest_of_the_listener_as_it_is(tmp_path: Pa
         assert torch.equal(before.listen(wave).ctc, after.listen(wave).ctc)
 
 
-@pytest.mark.parametrize("part", ["listener", "mind", "speaker", "codec"])
+@pytest.mark.parametrize("part", ["listener", "mind", "speaker", "codec", "words"])
 def test_it_learns_and_exports(part: str, tmp_path: Path):
     if part in {"listener", "speaker"} and not shutil.which("flite"):
         pytest.skip("the synthesis program flite is not installed")

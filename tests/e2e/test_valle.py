@@ -1,16 +1,12 @@
 """VALL-E in miniature: a handful of utterances are learnt by heart and said again, in batches and under its laws."""
 
-import json
-import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from typer.testing import CliRunner
 
-from vivavoce.assistant.demo import LINES, RECORDINGS
-from vivavoce.assistant.model import BUNDLED
-from vivavoce.assistant.tokens import corpus
+from vivavoce.assistant.demo import RECORDINGS
 from vivavoce.audio.files import read_audio
 from vivavoce.cli.main import app
 from vivavoce.core.errors import SpecError
@@ -21,43 +17,23 @@ from vivavoce.evals.sphinx import Sphinx
 from vivavoce.evals.words import distance, plain
 from vivavoce.generate.samplers import GREEDY
 from vivavoce.models.book import BookLM
-from vivavoce.nn.transformer import TransformerConfig
-from vivavoce.recipes.valle import ValleRun, train
+from vivavoce.recipes.valle import COPIES, SAID, SMALL, debug
 from vivavoce.systems.valle import Valle
 from vivavoce.text.tokenizers import PhoneTokenizer
 
 pytestmark = pytest.mark.slow
-SAID = LINES[2:4]
-COPIES = 4
-"""Of each utterance, so that a batch has several stages of it."""
-TRUNK = TransformerConfig(dim=128, layers=2, heads=4, kv_heads=4, hidden=256, window=400)
-RUN = ValleRun(
-    first=TRUNK,
-    rest=TransformerConfig(dim=160, layers=2, heads=4, kv_heads=4, hidden=320, window=400, causal=False, condition=64),
-    books=4, steps=100, rest_steps=340, lr=3e-3, warmup=10, seconds=60.0, prompt_seconds=0.6, ema=0.0,
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    speech = tmp_path_factory.mktemp("valle")
-    lines = []
-    for name, text in SAID:
-        shutil.copy(RECORDINGS / name, speech / name)
-        wave, rate = read_audio(RECORDINGS / name)
-        for copy in range(COPIES):
-            line = {"id": f"{name} {copy}", "path": name, "split": "train", "speaker": "x", "seconds": len(wave) / rate}
-            lines.append(json.dumps(line | {"sample_rate": rate, "licence": "CC0", "text": text}))
-    (speech / "manifest.jsonl").write_text("\n".join(lines) + "\n")
-    corpus(speech, ["phones", str(BUNDLED)], speech / "corpus")
-    torch.manual_seed(0)
-    found = train(RUN, speech / "corpus", BUNDLED, speech / "run")
-    assert found["first right"] > 0.99 and found["rest right"] > 0.98, found
-    return speech
+    made = tmp_path_factory.mktemp("valle")
+    found = debug(made)
+    assert found["after"] < found["before"] and found["first right"] > 0.99 and found["rest right"] > 0.98, found
+    return made
 
 
 def utterances(folder: Path) -> list[Record]:
-    return read_manifest(folder / "manifest.jsonl")[::COPIES]
+    return read_manifest(folder / "speech" / "manifest.jsonl")[::COPIES]
 
 
 def errors(wave: torch.Tensor, rate: int, text: str) -> int:
@@ -74,7 +50,7 @@ def test_what_was_learnt_is_said_as_the_codec_says_it(folder: Path) -> None:
         assert abs(int(said.lengths[number]) - len(wave)) < rate // 10
         words += len(plain(record.text or ""))
         wrong += errors(said.data[number, 0, : int(said.lengths[number])], rate, record.text or "")
-        codes = valle.codec.encode(sound(wave, rate)).part(0, RUN.books)
+        codes = valle.codec.encode(sound(wave, rate)).part(0, SMALL.books)
         codec_wrong += errors(valle.codec.decode(codes).data[0, 0], rate, record.text or "")
     assert (wrong - codec_wrong) / words <= 0.05, (wrong, codec_wrong, words)
 
@@ -117,13 +93,13 @@ def test_foreign_alphabets_are_refused_with_both_sides_named(folder: Path) -> No
 
 def test_a_stage_sees_earlier_books_only_and_reads_by_the_head_s_weights(folder: Path) -> None:
     model: BookLM = Valle.load(folder / "run").model.rest
-    codes = torch.randint(1024, (1, RUN.books, 20))
+    codes = torch.randint(1024, (1, SMALL.books, 20))
     text, lengths = torch.randint(40, (1, 6)), (torch.tensor([6]), torch.tensor([20]))
     for stage in (1, 3):
         with torch.no_grad():
             asked = (text, lengths[0], codes, lengths[1], torch.tensor([5]), torch.tensor([stage]))
             scores = model(*asked)
-            for book in range(RUN.books):
+            for book in range(SMALL.books):
                 changed = codes.clone()
                 changed[:, book, 5:] = 1023 - changed[:, book, 5:]
                 same = torch.equal(model(*asked[:2], changed, *asked[3:]), scores)

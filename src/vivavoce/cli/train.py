@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -24,6 +24,14 @@ _MoreSpeech = Annotated[
 _Set = Annotated[
     list[str] | None, typer.Option("--set", help="Change a number of the recipe: steps=2000, model.trunk.layers=4.")
 ]
+
+_RECIPES = Path(__file__).parents[1] / "recipes"
+
+
+def _with(text: str) -> list[str]:
+    """The recipes whose files have this in them; they are read and not imported, which would take seconds."""
+    return sorted(path.stem for path in _RECIPES.glob("*.py") if text in path.read_text())
+
 
 _Device = Annotated[str, typer.Option("--device", help="Where to train: cpu, cuda.")]
 
@@ -124,41 +132,6 @@ def gate(
 
 
 @app.command()
-def words(speech: _MoreSpeech = None, out: _Out = Path("runs/words"), changes: _Set = None) -> None:
-    """What words there are and what follows what; counted, not trained."""
-    from vivavoce.recipes.words import WordsRun, export, make, transcripts_of
-
-    run, begun = _edited(WordsRun(), changes), time.monotonic()
-    made = make(run, transcripts_of(speech / "manifest.jsonl") if speech else ())
-    export(made, out, {})
-    _wrote(out, "words", run, speech=speech, begun=begun)
-
-
-@app.command()
-def mind(
-    speech: _MoreSpeech = None, out: _Out = Path("runs/mind"), device: _Device = "cpu", changes: _Set = None
-) -> None:
-    """The dialogue as text to the reply and the call."""
-    from vivavoce.recipes.mind import MindRecipe, train
-    from vivavoce.recipes.words import transcripts_of
-
-    run, begun = _edited(MindRecipe(), changes), time.monotonic()
-    read = transcripts_of(speech / "manifest.jsonl") if speech else ()
-    train(out, recipe=run, read=read, weights=out, device=device)
-    _wrote(out, "mind", run, speech=speech, measured=out / "validation.jsonl", begun=begun)
-
-
-@app.command()
-def speaker(speech: _Speech, out: _Out = Path("runs/speaker"), changes: _Set = None) -> None:
-    """Text to log-mel, in any voice; brings along the voices that descriptions are made from."""
-    from vivavoce.recipes.speaker import SpeakerRun, make
-
-    run, begun = _edited(SpeakerRun(), changes), time.monotonic()
-    make(run, speech, out, say=typer.echo)
-    _wrote(out, "speaker", run, speech=speech, measured=out / "held.jsonl", begun=begun)
-
-
-@app.command()
 def codec(
     speech: _Speech,
     out: _Out = Path("runs/codec"),
@@ -183,15 +156,54 @@ def codec(
 
 @app.command()
 def tiny(
-    part: Annotated[str, typer.Argument(help="listener, mind, speaker or codec.")],
+    part: Annotated[str, typer.Argument(help=f"One of {', '.join(_with('def debug('))}.")],
     out: _Out = Path("runs/tiny"),
 ) -> None:
-    """A whole recipe in miniature, in under a minute: shows that its number moves."""
-    from vivavoce.core.errors import ConfigError
-    from vivavoce.recipes import codec, listener, mind, speaker
+    """A whole recipe in miniature, in about a minute: shows that its number moves."""
+    from importlib import import_module
 
-    recipes = {"listener": listener.debug, "mind": mind.debug, "speaker": speaker.debug, "codec": codec.debug}
-    if part not in recipes:
-        raise ConfigError(f"there is no recipe {part!r} in miniature; there are {', '.join(recipes)}")
-    found = recipes[part](out / part)
+    from vivavoce.core.errors import ConfigError
+
+    if part not in _with("def debug("):
+        raise ConfigError(f"there is no recipe {part!r} in miniature; there are {', '.join(_with('def debug('))}")
+    found = import_module(f"vivavoce.recipes.{part}").debug(out / part)
     typer.echo(f"{part}: {found['before']:.3f} before, {found['after']:.3f} after training")
+
+
+def _add(name: str) -> None:
+    """The command of a recipe: what it is handed is the same for all of them."""
+
+    def command(
+        speech: _MoreSpeech = None,
+        out: _Out = Path("runs") / name,
+        start: Annotated[Path | None, typer.Option("--from", help="Go on from the part in this folder.")] = None,
+        others: Annotated[
+            list[str] | None,
+            typer.Option("--with", help="What else the recipe takes: corpus=runs/tokens, codec=runs/codec."),
+        ] = None,
+        device: _Device = "cpu",
+        changes: _Set = None,
+    ) -> None:
+        from importlib import import_module
+
+        from vivavoce.core.errors import ConfigError
+        from vivavoce.train.recipe import MEASURED, Given, Recipe
+
+        recipe: Recipe[Any] = import_module(f"vivavoce.recipes.{name}").RECIPE
+        settings, begun, paths = _edited(recipe.settings, changes), time.monotonic(), {}
+        for other in others or ():
+            key, equals, path = other.partition("=")
+            if not equals:
+                raise ConfigError(f"cannot read --with {other!r}; write it as name=FOLDER")
+            paths[key] = Path(path)
+        used = speech if "speech" in {**recipe.needs, **recipe.takes} else None
+        given = Given(out=out, speech=used, start=start, others=paths, device=device, say=typer.echo)
+        recipe.run(settings, given)
+        _wrote(out, recipe.part, settings, speech=used, measured=out / MEASURED, begun=begun)
+
+    source = (_RECIPES / f"{name}.py").read_text()
+    app.command(name, help=source.splitlines()[0].strip('"'))(command)
+
+
+for _name in _with("\nRECIPE = "):
+    _add(_name)

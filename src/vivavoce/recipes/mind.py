@@ -26,10 +26,12 @@ from vivavoce.evals import tools
 from vivavoce.models.mind import Call, Exchange, MindConfig, MindModel, plain_words
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.recipes.mind_data import Lines
+from vivavoce.recipes.words import transcripts_of
 from vivavoce.systems.declared import Declared
 from vivavoce.systems.mind import Mind, MindContext, MindEvent, Say, Style, Tool
 from vivavoce.text.bpe import BpeConfig, learn
-from vivavoce.train import Checkpoints, Curves, Export, JsonLines, Progress, Run, Validate, fit, warm_cosine
+from vivavoce.train import Run, fit, warm_cosine
+from vivavoce.train.recipe import LOSSES, Given, Recipe, hooks
 from vivavoce.train.tasks.grid import GridTask
 
 _CHANGES = 4
@@ -108,21 +110,16 @@ def train(
         own = deepcopy(module.model).cpu()
         return measure(Mind(own), dialogues=12, orders=30, foreign=20).shares()
 
-    log = folder / "log.jsonl"
-    hooks = (
-        Checkpoints(folder, identity=json.dumps(dump(replace(recipe, workers=0))), every_seconds=every_seconds),
-        Progress("mind"),
-        JsonLines(log),
-        Curves(log, folder / "curves.png"),
-        Validate(folder / "validation.jsonl", check, every_seconds=every_seconds * 20),
-        Export(export, every_seconds=every_seconds),
-    )
+    seen = hooks(
+        folder, "mind", replace(recipe, workers=0), measure=check, export=export, checkpoint_seconds=every_seconds,
+        measure_seconds=every_seconds * 20,
+    )  # fmt: skip
     return fit(
         task,
         lines,
         optimizer,
         steps=recipe.steps,
-        hooks=hooks,
+        hooks=seen,
         schedule=warm_cosine(recipe.steps, recipe.warmup),
         seed=recipe.seed,
         ema=recipe.ema,
@@ -138,8 +135,22 @@ def debug(folder: Path) -> dict[str, float]:
         trunk=trunk, vocabulary=600, longest=160, steps=60, warmup=10, lr=4e-3, batch=8, ema=0.0, workers=2
     )
     run = train(folder, recipe=recipe, weights=folder / "weights", every_seconds=600.0)
-    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (folder / LOSSES).read_text().splitlines()]
     return {"before": lines[0]["tokens"], "after": run.losses["tokens"]}
+
+
+def _run(recipe: MindRecipe, given: Given) -> None:
+    read = transcripts_of(given.speech / "manifest.jsonl") if given.speech is not None else ()
+    train(given.out, recipe=recipe, read=read, weights=given.out, device=given.device)
+
+
+RECIPE = Recipe(
+    part="mind",
+    settings=MindRecipe(),
+    train=_run,
+    debug=debug,
+    takes={"speech": "recordings whose texts are no orders"},
+)
 
 
 # ---- what it can do ----

@@ -15,17 +15,23 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vivavoce.assistant.demo import RECORDINGS
+from vivavoce.assistant.model import BUNDLED, load
+from vivavoce.audio.files import read_audio
 from vivavoce.core import rng
 from vivavoce.core.config import dump
 from vivavoce.core.layout import Grid
 from vivavoce.core.parts import load_part, save_part
 from vivavoce.core.streams import sound
-from vivavoce.evals.scenes import REAL, Scene
+from vivavoce.data.manifest import read_manifest
+from vivavoce.evals.scenes import REAL, Kind, Scene, hum
 from vivavoce.models.codec import Codec
 from vivavoce.nn.transformer import TransformerConfig
+from vivavoce.runtime.model import RATE
 from vivavoce.systems.moshi import MoshiConfig, letters
-from vivavoce.text.bpe import BpeConfig
-from vivavoce.train import Checkpoints, Curves, JsonLines, Progress, Run, fit, warm_cosine
+from vivavoce.text.bpe import BpeConfig, learn
+from vivavoce.train import Run, fit, warm_cosine
+from vivavoce.train.recipe import LOSSES, Given, Recipe, hooks
 from vivavoce.train.tasks.grid import GridBatch, GridTask, collate
 
 TRUNK = TransformerConfig(dim=512, layers=8, heads=8, kv_heads=4, hidden=1408, window=3000)
@@ -41,6 +47,7 @@ class MoshiRun:
     trunk: TransformerConfig = TRUNK
     depth: TransformerConfig = DEPTH
     delay: int = 1
+    vocabulary: int = 2000
     semantic: float = 100.0
     text: float = 100.0
     steps: int = 20000
@@ -107,18 +114,78 @@ def train(
         return collate([grids[n] for n in chosen], (run.text, run.semantic), sum(seconds[n] for n in chosen))
 
     optimizer = torch.optim.AdamW(task.parameters(), lr=run.lr, betas=(0.9, 0.95), weight_decay=0.01)
-    hooks = (
-        Checkpoints(out, identity=json.dumps(dump(config))),
-        Progress("moshi"),
-        JsonLines(out / "losses.jsonl"),
-        Curves(out / "losses.jsonl", out / "curves.png"),
-    )
     done = fit(
-        task, batches, optimizer, steps=run.steps, hooks=hooks, schedule=warm_cosine(run.steps, run.warmup),
-        seed=run.seed, ema=run.ema, device=device, bf16=device != "cpu",
+        task, batches, optimizer, steps=run.steps, hooks=hooks(out, "moshi", config),
+        schedule=warm_cosine(run.steps, run.warmup), seed=run.seed, ema=run.ema, device=device, bf16=device != "cpu",
     )  # fmt: skip
     model.load_state_dict({k.removeprefix("model."): v.cpu() for k, v in done.model.state_dict().items()})
     save_part(out, "moshi", config, model, {"recipe": "vivavoce.recipes.moshi", "settings": dump(run)}, torch.float16)
     for suffix in ("json", "safetensors"):
         shutil.copyfile(codec / f"codec.{suffix}", out / f"codec.{suffix}")
     return done
+
+
+def conversations(recordings: Sequence[Path], seed: int) -> list[Conversation]:
+    """Pairs of recordings as questions and answers, with pauses, hums or interruptions; our ears say when words begin.
+
+    The second channel of a scene has other people's words in it, never our own echo.
+    """
+    model, made = load(BUNDLED), []
+    for number, (asked, answered) in enumerate(zip(recordings[::2], recordings[1::2], strict=False)):
+        draw = rng.stream(seed, "conversations", number)
+        question, answer = (read_audio(path, RATE)[0].numpy() for path in (asked, answered))
+        words = [(word.text, word.start) for word in model.transcribe(answered).words]
+        kind: Kind = ("order", "backchannel", "interruption")[int(draw.integers(3))]
+        intrusion = {"order": None, "backchannel": hum(draw), "interruption": question}[kind]
+        scene = Scene(kind=kind, question=question, answer=answer, intrusion=intrusion, after=len(answer) // 2)
+        made.append(channels(scene, RATE, words))
+    return made
+
+
+def _run(run: MoshiRun, given: Given) -> None:
+    assert given.speech is not None
+    records = [record for record in read_manifest(given.speech / "manifest.jsonl") if record.split == "train"]
+    said = conversations([record.file for record in records], run.seed)
+    bpe = learn([f" {word}" for one in said for word, _ in one.words], run.vocabulary)
+    train(run, said, bpe, given.others["codec"], given.out, device=given.device)
+
+
+# ---- the whole recipe, small ----
+
+PAIRS = (("5.ogg", "3.ogg"), ("3.ogg", "4.ogg"))
+"""Questions and answers that the miniature learns by heart; what is an answer in one is the question of the other."""
+SMALL = MoshiRun(
+    trunk=TransformerConfig(dim=160, layers=2, heads=4, kv_heads=4, hidden=320, window=200),
+    depth=TransformerConfig(dim=128, layers=1, heads=4, kv_heads=4, hidden=256, window=9, rotary=False),
+    semantic=1.0, text=1.0, steps=200, warmup=10, lr=3e-3, ema=0.0,
+)  # fmt: skip
+
+
+def miniature() -> list[Conversation]:
+    """Two conversations from the package's own recordings; somebody hums into the answer of the second."""
+    made = []
+    for number, pair in enumerate(PAIRS):
+        question, answer = (read_audio(RECORDINGS / name, RATE)[0].numpy() for name in pair)
+        words = [(word.text, word.start) for word in load(BUNDLED).transcribe(RECORDINGS / pair[1]).words]
+        humming = hum(rng.stream(1, "hum")) if number else None
+        scene = Scene(kind="backchannel", question=question, answer=answer, intrusion=humming, after=len(answer) // 2)
+        made.append(channels(scene, RATE, words))
+    return made
+
+
+def debug(folder: Path) -> dict[str, float]:
+    """About a minute on a CPU: two conversations are learnt by heart; the loss before and after."""
+    said = miniature()
+    bpe = learn([f" {word}" for one in said for word, _ in one.words] * 3, 300)
+    run = train(SMALL, said, bpe, BUNDLED, folder)
+    before = json.loads((folder / LOSSES).read_text().splitlines()[0])["tokens"]
+    return {"before": before, "after": run.losses["tokens"], "right": run.losses["right"]}
+
+
+RECIPE = Recipe(
+    part="moshi",
+    settings=MoshiRun(),
+    train=_run,
+    debug=debug,
+    needs={"speech": "recordings that ask and answer", "codec": "the codec whose tokens are learnt"},
+)

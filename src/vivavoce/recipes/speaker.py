@@ -15,7 +15,6 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 
 from vivavoce.audio.files import length_of
 from vivavoce.audio.formants import warp
-from vivavoce.core import config as configs
 from vivavoce.core.errors import VoiceError
 from vivavoce.core.parts import load_part, save_part
 from vivavoce.core.rng import stream
@@ -26,7 +25,9 @@ from vivavoce.nn.style import VoicePrint
 from vivavoce.recipes.speaker_align import load_spans, make_alignments, run_flite
 from vivavoce.recipes.speaker_corpus import Clip, Features, features, read_clips
 from vivavoce.recipes.speaker_data import Batches, SpeakerBatch, bin_of_hz
-from vivavoce.train import Checkpoints, Curves, JsonLines, Losses, Progress, Run, Task, Term, Validate, fit, warm_cosine
+from vivavoce.train import Losses, Run, Task, Term, fit, warm_cosine
+from vivavoce.train.loop import moved
+from vivavoce.train.recipe import Given, Recipe, hooks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +110,7 @@ def measure(task: SpeakTask, batches: Batches) -> dict[str, float]:
     pieces = [chosen[i : i + 16] for i in range(0, len(chosen), 16)]
     with torch.no_grad():
         for piece in pieces:
-            batch = batches.collate(piece, random, plain=True)
+            batch = moved(batches.collate(piece, random, plain=True), task.people.device)
             for name, term in task.losses("model", batch, task.outputs(batch)).items():
                 sums[f"held_{name}"] = sums.get(f"held_{name}", 0.0) + float(term.value) / len(pieces)
     return sums
@@ -127,7 +128,7 @@ def prepare(speech: Path, cache: Path, run: SpeakerRun, say: Callable[[str], Non
     return Batches(clips, made, spans, scores, size=run.size, seed=run.seed)
 
 
-def train(run: SpeakerRun, batches: Batches, folder: Path, hooks: Sequence[Any] = ()) -> Run:
+def train(run: SpeakerRun, batches: Batches, folder: Path, device: str = "cpu") -> Run:
     """Trains (or goes on training) in ``folder``: checkpoint, curves and measurements."""
     torch.manual_seed(run.seed)
     speaker = run.model.build()
@@ -143,23 +144,16 @@ def train(run: SpeakerRun, batches: Batches, folder: Path, hooks: Sequence[Any] 
         schedule=warm_cosine(run.steps, min(200, run.steps // 10)),
         seed=run.seed,
         ema=run.ema,
-        hooks=(
-            Checkpoints(folder, identity=json.dumps(configs.dump(run.model))),
-            Progress("speaker"),
-            JsonLines(folder / "losses.jsonl"),
-            Curves(folder / "losses.jsonl", folder / "curves.png"),
-            Validate(
-                folder / "held.jsonl", lambda model: measure(cast(SpeakTask, model), batches), every_seconds=240.0
-            ),
-            *hooks,
-        ),
+        hooks=hooks(folder, "speaker", run.model, measure=lambda model: measure(cast(SpeakTask, model), batches)),
+        device=device,
     )
 
 
-def make(run: SpeakerRun, speech: Path, folder: Path, say: Callable[[str], None] = print) -> Run:
+def make(run: SpeakerRun, speech: Path, folder: Path, say: Callable[[str], None] = print, device: str = "cpu") -> Run:
     """The whole recipe: prepares in ``folder/cache``, trains in ``folder`` and writes the part there."""
     batches = prepare(speech, folder / "cache", run, say)
-    done = train(run, batches, folder)
+    done = train(run, batches, folder, device)
+    done.model.cpu()
     assert isinstance(done.model, SpeakTask)
     clips = read_clips(speech)
     cast = casting(run, clips, batches.made)
@@ -262,3 +256,13 @@ def debug(folder: Path, say: Callable[[str], None] = print) -> dict[str, float]:
         mel = speaker.speak(speaker.plan(script_of(_DEBUG_TEXTS[0]), speaker.preset("default")))
     say(f"mel error {before:.3f} -> {after:.3f}; {mel.shape[1] / 100:.1f} s spoken")
     return {"before": before, "after": after, "frames": float(mel.shape[1])}
+
+
+def _run(run: SpeakerRun, given: Given) -> None:
+    assert given.speech is not None
+    make(run, given.speech, given.out, given.say, given.device)
+
+
+RECIPE = Recipe(
+    part="speaker", settings=SpeakerRun(), train=_run, debug=debug, needs={"speech": "people reading, with their texts"}
+)

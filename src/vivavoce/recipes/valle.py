@@ -13,13 +13,18 @@ import numpy as np
 import torch
 from torch import nn
 
+from vivavoce.assistant.demo import LINES, RECORDINGS
+from vivavoce.assistant.model import BUNDLED
+from vivavoce.assistant.tokens import corpus as make_corpus
+from vivavoce.audio.files import read_audio
 from vivavoce.core.config import dump
 from vivavoce.core.errors import SpecError
 from vivavoce.core.parts import load_part, save_part
 from vivavoce.data.tokens import Batches, TokenCorpus
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.systems.valle import ValleConfig
-from vivavoce.train import Checkpoints, Curves, JsonLines, Progress, Run, Task, fit, warm_cosine
+from vivavoce.train import Run, Task, fit, warm_cosine
+from vivavoce.train.recipe import LOSSES, Given, Recipe, hooks
 from vivavoce.train.tasks.book import BookBatch, BookTask
 from vivavoce.train.tasks.grid import GridBatch, GridTask, collate
 
@@ -94,16 +99,10 @@ def train(run: ValleRun, corpus: Path, codec: Path, out: Path, *, device: str = 
     def learn(task: Task[Any, Any], name: str, steps: int, make: Any) -> Run:
         batches = Batches(tokens, tokens.of("train"), make, seconds=run.seconds, seed=run.seed)
         optimizer = torch.optim.AdamW(task.parameters(), lr=run.lr, betas=(0.9, 0.95), weight_decay=0.01)
-        log = out / name / "losses.jsonl"
-        hooks = (
-            Checkpoints(out / name, identity=json.dumps(dump(config))),
-            Progress(f"valle, {name}"),
-            JsonLines(log),
-            Curves(log, out / name / "curves.png"),
-        )
         schedule = warm_cosine(steps, run.warmup)
         return fit(
-            task, batches, optimizer, steps=steps, hooks=hooks, schedule=schedule, seed=run.seed, ema=run.ema,
+            task, batches, optimizer, steps=steps, hooks=hooks(out / name, f"valle, {name}", config),
+            schedule=schedule, seed=run.seed, ema=run.ema,
             device=device, bf16=device != "cpu",
         )  # fmt: skip
 
@@ -117,3 +116,46 @@ def train(run: ValleRun, corpus: Path, codec: Path, out: Path, *, device: str = 
     return {
         f"{name} {key}": value for name, one in (("first", first), ("rest", rest)) for key, value in one.losses.items()
     }
+
+
+# ---- the whole recipe, small ----
+
+SAID = LINES[2:4]
+"""Recordings that the miniature learns by heart, and what is said in them."""
+COPIES = 4
+"""Of each, so that a batch has several stages of it."""
+_TRUNK = TransformerConfig(dim=128, layers=2, heads=4, kv_heads=4, hidden=256, window=400)
+_REST = TransformerConfig(dim=160, layers=2, heads=4, kv_heads=4, hidden=320, window=400, causal=False, condition=64)
+SMALL = ValleRun(
+    first=_TRUNK, rest=_REST, books=4, steps=100, rest_steps=340, lr=3e-3, warmup=10, seconds=60.0, prompt_seconds=0.6,
+    ema=0.0,
+)  # fmt: skip
+
+
+def debug(folder: Path) -> dict[str, float]:
+    """Under a minute on a CPU: two recordings are learnt by heart; the loss of the first book before and after."""
+    speech, lines = folder / "speech", []
+    speech.mkdir(parents=True)
+    for name, text in SAID:
+        shutil.copy(RECORDINGS / name, speech / name)
+        wave, rate = read_audio(speech / name)
+        line = {"path": name, "split": "train", "speaker": "x", "seconds": len(wave) / rate, "sample_rate": rate}
+        lines += [json.dumps(line | {"id": f"{name} {n}", "licence": "CC0", "text": text}) for n in range(COPIES)]
+    (speech / "manifest.jsonl").write_text("\n".join(lines) + "\n")
+    make_corpus(speech, ["phones", str(BUNDLED)], folder / "corpus")
+    found = train(SMALL, folder / "corpus", BUNDLED, folder / "run")
+    before = json.loads((folder / "run" / "first" / LOSSES).read_text().splitlines()[0])["tokens"]
+    return {"before": before, "after": found["first tokens"], **found}
+
+
+def _run(run: ValleRun, given: Given) -> None:
+    train(run, given.others["corpus"], given.others["codec"], given.out, device=given.device)
+
+
+RECIPE = Recipe(
+    part="valle",
+    settings=ValleRun(),
+    train=_run,
+    debug=debug,
+    needs={"corpus": "a token corpus with phones and codes", "codec": "the codec that it was made with"},
+)

@@ -79,17 +79,18 @@ def warm_cosine(steps: int, warmup: int, floor: float = 0.02) -> Schedule:
     return factor
 
 
-def _to(value: Any, device: torch.device) -> Any:
+def moved(value: Any, device: torch.device) -> Any:
+    """A batch on a device: the tensors in dataclasses, named tuples, dictionaries, tuples and lists."""
     if isinstance(value, Tensor):
         return value.to(device, non_blocking=True)
     if isinstance(value, dict):
-        return {key: _to(item, device) for key, item in value.items()}
+        return {key: moved(item, device) for key, item in value.items()}
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(_to(item, device) for item in value))
+        return type(value)(*(moved(item, device) for item in value))
     if isinstance(value, list | tuple):
-        return type(value)(_to(item, device) for item in value)
+        return type(value)(moved(item, device) for item in value)
     if is_dataclass(value) and not isinstance(value, type):
-        return type(value)(**{f.name: _to(getattr(value, f.name), device) for f in fields(value)})
+        return type(value)(**{f.name: moved(getattr(value, f.name), device) for f in fields(value)})
     return value
 
 
@@ -148,7 +149,7 @@ def fit(
         coming = ahead(batches, begin, end, prefetch=prefetch, workers=workers)
     try:
         while run.step < steps:
-            step, few = run.step, (_to(next(coming), device) for _ in range(accumulate))
+            step, few = run.step, (moved(next(coming), device) for _ in range(accumulate))
             factor = schedule(step) if schedule is not None else 1.0
             with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
                 torch.manual_seed((seed << 32) + step)

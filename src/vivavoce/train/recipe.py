@@ -1,0 +1,92 @@
+"""A recipe: all that ``vivavoce train NAME`` needs to know of something that can be trained.
+
+Each module of `vivavoce.recipes` that trains a part has one as ``RECIPE``. What a run is handed is the same for all of
+them, and so are what it logs (``losses.jsonl``), measures (``dev.jsonl``), draws and keeps (`hooks`).
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from torch import nn
+
+from vivavoce.core.config import dump
+from vivavoce.core.errors import TrainingError
+from vivavoce.train.checkpoint import Checkpoints
+from vivavoce.train.hooks import Curves, Export, JsonLines, Progress, Validate
+from vivavoce.train.loop import Hook, Run
+
+SettingsT = TypeVar("SettingsT")
+LOSSES, MEASURED = "losses.jsonl", "dev.jsonl"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What a run is handed: where it writes, what it learns from, and where it computes."""
+
+    out: Path
+    speech: Path | None = None
+    """Recordings with a manifest."""
+    start: Path | None = None
+    """A folder with the part whose weights are gone on from."""
+    others: Mapping[str, Path] = field(default_factory=dict)
+    """Whatever else a recipe takes, by name: folders with other parts, corpora."""
+    device: str = "cpu"
+    say: Callable[[str], None] = print
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe(Generic[SettingsT]):
+    """``train`` makes ``part`` by ``settings``; ``debug`` does it in miniature and gives the number before and after.
+
+    ``needs`` and ``takes`` name what it is handed and say what for: ``speech``, ``from``, or a name of `Given.others`.
+    """
+
+    part: str
+    settings: SettingsT
+    train: Callable[[SettingsT, Given], None]
+    debug: Callable[[Path], dict[str, float]]
+    needs: Mapping[str, str] = field(default_factory=dict)
+    takes: Mapping[str, str] = field(default_factory=dict)
+
+    def run(self, settings: SettingsT, given: Given) -> None:
+        """Trains; TrainingError when something that it needs is missing or that it does not take is given."""
+        there = {"speech": given.speech, "from": given.start, **given.others}
+        told = {name for name, path in there.items() if path is not None}
+        if missing := sorted(self.needs.keys() - told):
+            raise TrainingError(f"this recipe needs {_flag(missing[0])}: {self.needs[missing[0]]}")
+        if foreign := sorted(told - self.needs.keys() - self.takes.keys()):
+            known = ", ".join(_flag(name) for name in (*self.needs, *self.takes)) or "nothing of the kind"
+            raise TrainingError(f"this recipe does not take {_flag(foreign[0])}; it takes {known}")
+        self.train(settings, given)
+
+
+def _flag(name: str) -> str:
+    return f"--{name}" if name in ("speech", "from") else f"--with {name}=FOLDER"
+
+
+def hooks(
+    folder: Path,
+    title: str,
+    identity: Any,
+    *,
+    every: int = 20,
+    measure: Callable[[nn.Module], Mapping[str, float]] | None = None,
+    export: Callable[[Run], None] | None = None,
+    checkpoint_seconds: float = 180.0,
+    measure_seconds: float = 300.0,
+) -> tuple[Hook, ...]:
+    """What every run is seen by; ``identity`` is the configuration that a checkpoint belongs to.
+
+    Checkpoints come first: what the others do depends on the step at which a run goes on.
+    """
+    return (
+        Checkpoints(folder, every_seconds=checkpoint_seconds, identity=json.dumps(dump(identity))),
+        Progress(title),
+        JsonLines(folder / LOSSES, every=every),
+        *((Validate(folder / MEASURED, measure, every_seconds=measure_seconds),) if measure is not None else ()),
+        Curves(folder / LOSSES, folder / "curves.png"),
+        *((Export(export),) if export is not None else ()),
+    )
