@@ -115,7 +115,7 @@ class Valle:
         return _after(sound, prompted * self.codec.config.hop)
 
     def _others(
-        self, phones: Stream[Tokens], prompt: Tensor, prompted: Int[Tensor, " B"], firsts: Sequence[Int[Tensor, " T"]]
+        self, phones: Stream[Tokens], prompt: Tensor, prompted: Int[Tensor, " B"], firsts: Sequence[Int[Tensor, " _"]]
     ) -> Int[Tensor, "B K T"]:
         """All books, the likeliest ids of each."""
         lengths = torch.tensor([len(first) for first in firsts])
