@@ -40,7 +40,7 @@ def test_it_hears_waits_and_says_what_it_learnt(tmp_path: Path) -> None:
         wave, wanted = torch.cat(said[row])[codec.delay :], codec.resynthesize(one.own[None])[0]
         begin = len(read_audio(RECORDINGS / PAIRS[row][0], RATE)[0])
         assert float(wave[:begin].square().mean()) < 0.01 * float(wave[begin:].square().mean())  # it lets one finish
-        assert texts[row].split() == [word for word, _ in one.words]
+        assert len(one.words) > 2 and texts[row].split() == [word for word, _ in one.words]
         words += len(plain(TEXTS[answered]))
         wrong += distance(plain(TEXTS[answered]), Sphinx().words(wave, RATE))
         codec_wrong += distance(plain(TEXTS[answered]), Sphinx().words(wanted, RATE))

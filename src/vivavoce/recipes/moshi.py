@@ -60,15 +60,15 @@ class MoshiRun:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Two channels of equal length at the codec's rate, and our words with the seconds at which they begin."""
+    """Two channels of equal length at the codec's rate, and our words with the samples at which they begin."""
 
     heard: Float[Tensor, " N"]
     own: Float[Tensor, " N"]
-    words: tuple[tuple[str, float], ...] = ()
+    words: tuple[tuple[str, int], ...] = ()
 
 
-def channels(scene: Scene, rate: int, words: Sequence[tuple[str, float]] = ()) -> Conversation:
-    """A scene as two channels; ``words`` are those of the answer with the seconds from its beginning."""
+def channels(scene: Scene, rate: int, words: Sequence[tuple[str, int]] = ()) -> Conversation:
+    """A scene as two channels; ``words`` are those of the answer with the samples from its beginning."""
     parts = [scene.question]
     if scene.rest is not None:
         parts += [np.zeros(scene.pause, np.float32), scene.rest]
@@ -84,7 +84,7 @@ def channels(scene: Scene, rate: int, words: Sequence[tuple[str, float]] = ()) -
     if scene.intrusion is not None:
         heard[intrudes : intrudes + len(scene.intrusion)] += scene.intrusion
     own[begin : begin + end] = answer[:end]
-    said = tuple((word, begin / rate + at) for word, at in words if at * rate < end)
+    said = tuple((word, begin + at) for word, at in words if at < end)
     return Conversation(torch.from_numpy(heard), torch.from_numpy(own), said)
 
 
@@ -92,7 +92,7 @@ def grid(config: MoshiConfig, codec: Codec, conversation: Conversation) -> Grid:
     """A conversation as what the model reads and writes."""
     rate = codec.config.sample_rate
     heard, own = (codec.encode(sound(side, rate)).data[0] for side in (conversation.heard, conversation.own))
-    words = [(word, int(at * float(codec.config.rate))) for word, at in conversation.words]
+    words = [(word, at // codec.config.hop) for word, at in conversation.words]
     return config.layout.pack({"text": letters(config, words, own.shape[1]), "own": own, "heard": heard})
 
 
