@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from vivavoce.models.listener import SPLIT, Listener, SpeechConfig
+from vivavoce.models.listener import LONG_FRAMES, SPLIT, Listener, SpeechConfig
 
 _MARGIN = 5
 """Frames before and after a stretch that belong to it: words are told a little before or after they sound."""
@@ -37,12 +37,26 @@ class Voice:
     evidence: Float[np.ndarray, " U"]
     config: SpeechConfig
 
+    @property
+    def needed(self) -> Float[np.ndarray, " U"]:
+        """What each frame must reach for its stretch to be speech: more in long stretches that are sure nowhere."""
+        needed = np.full(len(self.evidence), self.config.begins)
+        if self.config.sustained is not None:
+            for begin, end in self._held():
+                if end - begin >= LONG_FRAMES and self.evidence[begin:end].max() < self.config.sustained:
+                    needed[begin:end] = self.config.sustained
+        return needed
+
+    def _held(self) -> list[tuple[int, int]]:
+        held = np.concatenate(([False], self.evidence > self.config.holds, [False]))
+        return [(int(begin), int(end)) for begin, end in np.flatnonzero(np.diff(held.astype(np.int8))).reshape(-1, 2)]
+
     def chance(self, begin: int = 0, end: int | None = None) -> float:
         """How likely it is that somebody speaks in these frames, 0 to 1."""
-        seen = self.evidence[begin:end]
-        if not len(seen):
+        beyond = (self.evidence - self.needed)[begin:end]
+        if not len(beyond):
             return 0.0
-        return float(1 / (1 + np.exp(-self.config.slope * (seen.max() - self.config.begins))))
+        return float(1 / (1 + np.exp(-self.config.slope * beyond.max())))
 
     def around(self, begin: float, end: float) -> float:
         """How likely it is that somebody speaks between these places (in frames), or a little before or after."""
@@ -51,10 +65,9 @@ class Voice:
     @property
     def spoken(self) -> Bool[np.ndarray, " U"]:
         """Which frames belong to a stretch in which somebody speaks, with a little before and after it."""
-        held, sure = self.evidence > self.config.holds, self.evidence >= self.config.begins
-        edges = np.flatnonzero(np.diff(np.concatenate(([False], held, [False])).astype(np.int8)))
-        found = np.zeros(len(held), bool)
-        for begin, end in edges.reshape(-1, 2):
+        sure = self.evidence >= self.needed
+        found = np.zeros(len(sure), bool)
+        for begin, end in self._held():
             if sure[begin:end].any():
                 found[max(0, begin - _MARGIN) : end + _MARGIN] = True
         return found

@@ -26,13 +26,19 @@ SPLIT = 2
 """Distributions per frame of the trunk."""
 
 
+LONG_FRAMES = 12
+"""0.48 s: more than a single short word."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeechConfig:
     """The head that says where somebody speaks: its width, and how its log-odds are read.
 
     They are averaged over ``frames`` frames. Somebody speaks where the average reaches ``begins``, and around that as
-    long as it stays above ``holds``. The probability that anybody speaks in a stretch is 1/2 where the highest average
-    is ``begins`` and rises with ``slope`` per unit. `recipes.gate` finds all these numbers.
+    long as it stays above ``holds``. A stretch of ``LONG_FRAMES`` or more must reach ``sustained``: in so long a time
+    speech is certain somewhere, what only resembles it is not (None: ``begins``). The probability that anybody speaks
+    in a stretch is 1/2 where the highest average is what it must reach and rises with ``slope`` per unit.
+    `recipes.gate` finds all these numbers.
     """
 
     width: int = 64
@@ -40,6 +46,7 @@ class SpeechConfig:
     begins: float = 0.0
     holds: float = -2.0
     slope: float = 1.0
+    sustained: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,7 +35,7 @@ from vivavoce.data.nonspeech import Samples, places
 from vivavoce.data.synthesis import LISTENING_RATE as RATE
 from vivavoce.data.synthesis import readings, speak
 from vivavoce.evals.noise import ALONE, noise
-from vivavoce.models.listener import Listener, SpeechConfig, SpeechHead
+from vivavoce.models.listener import LONG_FRAMES, Listener, SpeechConfig, SpeechHead
 from vivavoce.recipes.endings import logistic
 from vivavoce.recipes.listener_data import texts_of_orders
 from vivavoce.train import Losses, Task, Term, fit, warm_cosine
@@ -296,16 +296,18 @@ def stretches(marks: Int8[np.ndarray, " U"]) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True, slots=True)
 class Peaks:
-    """The highest evidence in each stretch of speech and in each sound without speech, and all of it in speech."""
+    """The highest evidence in each stretch of speech (in long ones apart, too) and in each sound without speech, and
+    all of it in speech."""
 
     speech: list[float]
     alone: list[float]
     inside: list[float]
+    long: list[float]
 
     @staticmethod
     def of(pairs: Sequence[tuple[Scene, Float[np.ndarray, " _"]]]) -> "Peaks":
         """What was found in recordings."""
-        speech, alone, inside = [], [], []
+        speech, alone, inside, long = [], [], [], []
         for scene, seen in pairs:
             marks = scene.spoken.numpy()
             if scene.kind != "speech":
@@ -313,14 +315,16 @@ class Peaks:
             for begin, end in stretches(marks):
                 speech.append(float(seen[begin:end].max()))
                 inside += seen[begin:end].tolist()
-        return Peaks(speech, alone, inside)
+                if end - begin >= LONG_FRAMES:
+                    long.append(speech[-1])
+        return Peaks(speech, alone, inside, long)
 
 
 def read_as(peaks: Peaks, run: GateRun) -> SpeechConfig:
     """How log-odds are to be read, from those of recordings of kinds that the head was not taught.
 
     Speech begins where a stretch of sound is as likely speech as not, if there were as much of either; it is held above
-    what one in fifty frames of speech falls below.
+    what one in fifty frames of speech falls below. A long stretch must reach what 99 in 100 of them reach.
     """
     seen = np.array(peaks.speech + peaks.alone)[:, None]
     truth = np.r_[np.ones(len(peaks.speech)), np.zeros(len(peaks.alone))]
@@ -328,8 +332,14 @@ def read_as(peaks: Peaks, run: GateRun) -> SpeechConfig:
     slope, bias = logistic(seen, truth, weight, 1e-3)
     begins = -bias / slope
     holds = min(begins, float(np.quantile(peaks.inside, 0.02)))
+    sustained = max(begins, float(np.quantile(peaks.long, 0.01))) if peaks.long else begins
     return SpeechConfig(
-        width=run.width, frames=run.frames, begins=round(begins, 3), holds=round(holds, 3), slope=round(slope, 3)
+        width=run.width,
+        frames=run.frames,
+        begins=round(begins, 3),
+        holds=round(holds, 3),
+        slope=round(slope, 3),
+        sustained=round(sustained, 3),
     )
 
 
