@@ -12,7 +12,8 @@ from vivavoce.assistant import tokens
 from vivavoce.audio.files import read_audio, write_audio
 from vivavoce.cli.tokens import app
 from vivavoce.core.errors import AudioError, SpecError, TextError
-from vivavoce.core.parts import load_part, read_card
+from vivavoce.core.parts import load_part, read_card, save_part
+from vivavoce.core.streams import sound
 from vivavoce.data.tokens import TokenCorpus
 from vivavoce.recipes.codec import debug
 
@@ -34,6 +35,25 @@ def test_the_part_is_whole(made: Path):
     assert card["data"] == [{"source": "vowels", "licence": "CC0"}]
 
 
+@pytest.fixture(scope="module")
+def other(made: Path) -> Path:
+    """A codec whose tokens mean something else."""
+    codec = load_part(made / "first", "codec")
+    with torch.no_grad():
+        codec.quantizer.acoustic.entries += 0.1
+    save_part(made / "other", "codec", codec.config, codec)
+    return made / "other"
+
+
+def test_the_second_stage_says_the_same_tokens_in_another_way(made: Path):
+    first, second = (load_part(made / stage, "codec") for stage in ("first", "second"))
+    assert first.tokens == second.tokens
+    wave = sound(read_audio(made / "speech/0.wav")[0], 24000)
+    codes = first.encode(wave)
+    assert torch.equal(codes.data, second.encode(wave).data)
+    assert float((first.decode(codes).data - second.decode(codes).data).abs().max()) > 1e-4
+
+
 def test_tokens_to_a_file_and_back(made: Path, tmp_path: Path):
     model = ["--model", str(made / "first")]
     recording, file, back = made / "speech/0.wav", tmp_path / "t.npz", tmp_path / "back.wav"
@@ -52,8 +72,8 @@ def test_tokens_to_a_file_and_back(made: Path, tmp_path: Path):
         assert picture.read_bytes()[:4] == b"\x89PNG"
 
 
-def test_what_cannot_be_is_said(made: Path, tmp_path: Path):
-    first, second = ["--model", str(made / "first")], ["--model", str(made / "second")]
+def test_what_cannot_be_is_said(made: Path, other: Path, tmp_path: Path):
+    first, second = ["--model", str(made / "first")], ["--model", str(other)]
     recording, file = made / "speech/0.wav", tmp_path / "t.npz"
     run = CliRunner()
     assert isinstance(
@@ -61,7 +81,7 @@ def test_what_cannot_be_is_said(made: Path, tmp_path: Path):
     )
     run.invoke(app, ["encode", str(recording), "-o", str(file), *first])
     refused = run.invoke(app, ["decode", str(file), "-o", str(tmp_path / "x.wav"), *second]).exception
-    alphabets = [load_part(made / stage, "codec").tokens.alphabet for stage in ("first", "second")]
+    alphabets = [load_part(made / stage, "codec").tokens.alphabet for stage in ("first", "other")]
     assert isinstance(refused, SpecError) and all(alphabet in str(refused) for alphabet in alphabets)
     refused = run.invoke(app, ["decode", str(recording), "-o", str(tmp_path / "x.wav"), *first]).exception
     assert isinstance(refused, SpecError) and "no token file" in str(refused)
@@ -83,7 +103,7 @@ def test_silence_and_a_very_short_clip_just_work(made: Path, tmp_path: Path):
         assert out.exists()
 
 
-def test_token_files_of_the_first_form_are_read_by_their_codec_only(made: Path, tmp_path: Path):
+def test_token_files_of_the_first_form_are_read_by_their_codec_only(made: Path, other: Path, tmp_path: Path):
     codec = load_part(made / "first", "codec")
     coded = tokens.encode(codec, made / "speech/0.wav")
     entries = torch.cat((codec.quantizer.semantic.entries, codec.quantizer.acoustic.entries)).half()
@@ -94,7 +114,7 @@ def test_token_files_of_the_first_form_are_read_by_their_codec_only(made: Path, 
     found = tokens.load(codec, tmp_path / "old.npz")
     assert found.codes.spec == codec.tokens and torch.equal(found.codes.data, coded.codes.data)
     with pytest.raises(SpecError, match=rf"vivavoce_mini_codec-{digest}.*encode the recording again"):
-        tokens.load(load_part(made / "second", "codec"), tmp_path / "old.npz")
+        tokens.load(load_part(other, "codec"), tmp_path / "old.npz")
 
 
 def test_recordings_become_a_token_corpus(made: Path, tmp_path: Path):

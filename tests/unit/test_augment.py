@@ -1,13 +1,26 @@
 """Augmentation of features: what must stay stays, what is added adds up, batches keep to their shares."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from vivavoce.audio.augment import AugmentConfig, add, augment, mask, reverberate, stretched, warp_bins
-from vivavoce.data.packed import UNKNOWN, Utterance, load_packed, pack
-from vivavoce.recipes.listener import ListenerRun, Mixture, collapse
+from vivavoce.audio.augment import (
+    AugmentConfig,
+    add,
+    augment,
+    excerpts,
+    mask,
+    reverberate,
+    rumble,
+    stretched,
+    warp_bins,
+)
+from vivavoce.data.packed import UNKNOWN, Utterance, joined, load_packed, pack
+from vivavoce.models.listener import ListenerConfig
+from vivavoce.nn.conformer import ConformerConfig
+from vivavoce.recipes.listener import ListenerRun, ListenerTask, Mixture, collapse
 
 
 def speech(rows: int = 4, frames: int = 120) -> torch.Tensor:
@@ -74,6 +87,29 @@ def test_longer_utterances_have_more_masks() -> None:
     assert (mask(mel, config, torch.Generator().manual_seed(3)) != mel)[0, 0].sum() > 60
 
 
+def test_rumble_is_low_and_recordings_are_taken_as_they_are() -> None:
+    draw = torch.Generator().manual_seed(2)
+    made = rumble(8, 80, 300, draw).mean(2)
+    assert bool((made[:, 0] - made[:, -1] > 3).all())
+    recorded = torch.arange(50.0)[:, None].expand(-1, 80)
+    pieces = excerpts(recorded, 6, 70, draw)  # longer than the recording: it begins again
+    assert pieces.shape == (6, 80, 70)
+    assert bool(((pieces[:, 0].diff() == 1) | (pieces[:, 0].diff() == -49)).all())
+
+
+def test_voices_and_recorded_noise_lie_at_the_level_that_is_asked_for() -> None:
+    mel = torch.full((4, 80, 200), -3.0)
+    only = {"warp": 0.0, "tempo": 0.0, "gain_db": 0.0, "tilt_db": 0.0, "room": 0.0, "narrow": 0.0, "masks": 0}
+    still = AugmentConfig(**only, mask_period=10**6, noise=1.0, babble=0.0, clatter=0.0, snr_db=(60.0, 60.0))
+    lengths = torch.full((4,), 200)
+    for config, recorded in (
+        (replace(still, babble=1.0, babble_db=(0.0, 0.0)), None),
+        (replace(still, recorded=1.0, snr_db=(0.0, 0.0)), torch.full((90, 80), -9.0)),
+    ):
+        made = augment(mel, lengths, config, torch.Generator().manual_seed(1), recorded)
+        assert float((made - mel).mean()) > 0.3  # 3 dB more, or hiss as well
+
+
 def utterances(count: int, frames: int, phone: int) -> list[Utterance]:
     labels = torch.full((frames // 2,), UNKNOWN, dtype=torch.uint8)
     return [Utterance(torch.full((80, frames), -float(phone)), [phone] * 5, labels) for _ in range(count)]
@@ -103,6 +139,33 @@ def test_a_batch_holds_what_its_utterances_were() -> None:
         assert batch["phones"][row, :count].tolist() == whole.phones
         assert torch.equal(batch["labels"][row, : length // 2], whole.labels)
         assert torch.allclose(batch["mel"][row, :, :length], whole.mel, atol=0.05)
+
+
+def test_noise_is_learnt_as_nothing() -> None:
+    quiet = Utterance(torch.full((80, 90), -6.0), [], torch.zeros(45, dtype=torch.uint8))
+    run = ListenerRun(
+        model=ListenerConfig(trunk=ConformerConfig(dim=32, layers=1, heads=2)),
+        shares=(("noise", 0.9), ("a", 0.1)),
+        frames=600,
+    )
+    mixture = Mixture({"noise": pack([quiet]), "a": pack(utterances(1, 90, 3)), "background": pack([quiet])}, run)
+    task = ListenerTask(run)
+    for step in range(3):
+        batch = mixture(step)
+        out = task.outputs(batch)
+        terms = task.losses("model", batch, out)
+        assert (batch["n_phones"] == 0).any() and all(bool(term.value.isfinite()) for term in terms.values())
+    alone = Mixture({"noise": pack([quiet])}, run)(0)  # nobody speaks in the whole batch
+    out = task.outputs(alone)
+    blanks = -out.ctc[..., 0].sum() / len(alone["n_phones"])
+    assert float(task.losses("model", alone, out)["ctc"].value.detach()) == pytest.approx(float(blanks.detach()), rel=0.2)
+
+
+def test_packs_are_joined_in_order() -> None:
+    whole = pack([*utterances(2, 50, 3), *utterances(1, 70, 4)])
+    parts = joined([pack(utterances(2, 50, 3)), pack(utterances(1, 70, 4))])
+    for name in whole.__dataclass_fields__:
+        assert torch.equal(getattr(whole, name), getattr(parts, name))
 
 
 def test_packed_utterances_come_back(tmp_path) -> None:

@@ -9,7 +9,19 @@ import torch
 from torch import Tensor, nn
 
 from vivavoce.core.errors import TrainingError
-from vivavoce.train import Checkpoints, Curves, Frozen, JsonLines, Losses, Task, Term, fit, warm_cosine
+from vivavoce.train import (
+    Checkpoints,
+    Curves,
+    Frozen,
+    JsonLines,
+    Losses,
+    Run,
+    Task,
+    Term,
+    clock_cosine,
+    fit,
+    warm_cosine,
+)
 
 
 class Line(Task[dict[str, Tensor], Tensor]):
@@ -50,6 +62,28 @@ def test_resume_is_bit_exact(tmp_path: Path) -> None:
     assert run.step == 12
     for a, b in zip(whole.parameters(), second.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_run_ends_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("vivavoce.train.loop.time.monotonic", lambda: now[0])
+    seen: list[float] = []
+    schedule = clock_cosine(10.0, warmup=2, floor=0.1)
+
+    class Tick:
+        def start(self, run: Run) -> None: ...
+
+        def step(self, run: Run) -> None:
+            seen.append(run.lr)
+            now[0] += 1.0
+
+        def end(self, run: Run) -> None: ...
+
+    task, optimizer = make()
+    run = fit(task, batches, optimizer, steps=1000, schedule=schedule, seconds=10.0, hooks=(Tick(),))
+    assert run.step == 10 and max(seen) == seen[1]
+    assert seen[0] == pytest.approx(0.5e-2) and seen[9] == pytest.approx(1e-2 * schedule(9), rel=0.3)
+    assert seen[2:] == sorted(seen[2:], reverse=True) and seen[9] < 0.2e-2
 
 
 def test_worker_processes_make_the_same_batches_in_order(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ _FLOOR = math.log(FLOOR)
 class AugmentConfig:
     """How strongly; probabilities per utterance, levels in dB.
 
+    ``noise`` is the probability of each kind of noise that may lie under speech; the other voices that make ``babble``,
+    ``clatter``, ``rumble`` and ``recorded`` noise are drawn with their own probabilities times that.
     There are ``masks`` bands of bins, and of frames as many or one for ``mask_period`` frames, whichever is more.
     """
 
@@ -35,7 +37,10 @@ class AugmentConfig:
     noise: float = 0.75
     snr_db: tuple[float, float] = (0.0, 30.0)
     babble: float = 0.4
+    babble_db: tuple[float, float] = (6.0, 36.0)
     clatter: float = 0.3
+    rumble: float = 0.0
+    recorded: float = 0.0
     narrow: float = 0.2
     masks: int = 2
     mask_bins: int = 14
@@ -45,7 +50,7 @@ class AugmentConfig:
 
     def softened(self, strength: float) -> "AugmentConfig":
         """The same at ``strength`` (0 to 1): fewer rooms and noises, weaker ones, smaller masks and changes."""
-        low, high = self.snr_db
+        (low, high), (under, over) = self.snr_db, self.babble_db
         return replace(
             self,
             warp=self.warp * strength,
@@ -55,6 +60,7 @@ class AugmentConfig:
             room=self.room * strength,
             noise=self.noise * strength,
             snr_db=(high - (high - low) * strength, high),
+            babble_db=(over - (over - under) * strength, over),
             narrow=self.narrow * strength,
             mask_bins=round(self.mask_bins * strength),
             mask_frames=round(self.mask_frames * strength),
@@ -145,39 +151,48 @@ def clatter(rows: int, bins: int, length: int, rng: Generator) -> Float[Tensor, 
     )
 
 
+def rumble(rows: int, bins: int, length: int, rng: Generator) -> Float[Tensor, "B M T"]:
+    """Traffic, wind and machines: noise that falls steeply over the bins and swells slowly."""
+    fall = _uniform(rows, 4.0, 12.0, rng)[:, None] * torch.linspace(0, 1, bins, device=rng.device)[None]
+    slow = F.interpolate(
+        torch.randn(rows, 1, max(length // 60, 2), generator=rng, device=rng.device), size=length, mode="linear"
+    )
+    two = torch.rand(2, rows, bins, length, generator=rng, device=rng.device)
+    grain = 0.5 * (-two.clamp(min=1e-6).log()).mean(0).log()
+    return grain - fall[..., None] + 0.4 * slow
+
+
+def excerpts(recorded: Float[Tensor, "N M"], rows: int, length: int, rng: Generator) -> Float[Tensor, "B M T"]:
+    """Pieces of recordings that lie end to end, from anywhere."""
+    begin = _below(0, len(recorded), rows, rng)[:, None]
+    place = (begin + torch.arange(length, device=rng.device)[None]) % len(recorded)
+    return recorded[place].float().transpose(1, 2)
+
+
 def add(mel: Float[Tensor, "B M T"], noise: Float[Tensor, "B M T"]) -> Float[Tensor, "B M T"]:
     """Sum of two sounds in the power domain."""
     return 0.5 * torch.logaddexp(2 * mel, 2 * noise)
 
 
 def augment(
-    mel: Float[Tensor, "B M T"], lengths: Tensor, config: AugmentConfig, rng: Generator
+    mel: Float[Tensor, "B M T"],
+    lengths: Tensor,
+    config: AugmentConfig,
+    rng: Generator,
+    recorded: Float[Tensor, "N M"] | None = None,
 ) -> Float[Tensor, "B M T"]:
     """Another throat, room, microphone and noise for each utterance of the batch; lengths stay.
 
-    All on the device of ``rng``.
+    All on the device of ``rng``. ``recorded`` is noise without speech, end to end.
     """
-    rows, bins, length = mel.shape
+    rows, bins = mel.shape[:2]
     mel = warp_bins(mel, _uniform(rows, 1 - config.warp, 1 + config.warp, rng))
     room = _some(rows, config.room, rng)
     if room.any():
         seconds = _uniform(rows, 0.12, config.room_seconds, rng)
         wet = 10 ** (_uniform(rows, -12.0, 2.0, rng) / 10)
         mel = torch.where(room[:, None, None], reverberate(mel, seconds, wet, config.frame_rate), mel)
-    loud = level(mel, lengths)
-    other = mel.roll(1, 0)
-    for second in (2, 3, 5):
-        other = add(other, mel.roll(second, 0).roll(length // second, 2))
-    everything = torch.full_like(lengths, length)
-    kinds = ((hiss, config.noise), (None, config.noise * config.babble), (clatter, config.noise * config.clatter))
-    noisy = mel
-    for make, probability in kinds:
-        noise = other if make is None else make(rows, bins, length, rng)
-        snr = _uniform(rows, *config.snr_db, rng) + (6.0 if make is None else 0.0)
-        gain = loud - level(noise, everything) - snr * _DB
-        silent = torch.where(_some(rows, probability, rng), 0.0, -50.0)
-        noisy = add(noisy, noise + (gain + silent)[:, None, None])
-    mel = noisy
+    mel = _noisy(mel, lengths, config, rng, recorded)
     axis = torch.linspace(0, math.pi, bins, device=mel.device)[None]
     curve = sum(
         _uniform(rows, -config.tilt_db, config.tilt_db, rng)[:, None] / order * torch.cos(order * axis)
@@ -192,6 +207,43 @@ def augment(
     outside = (place >= top[:, None]) | (place < bottom[:, None])
     mel = torch.where(outside[..., None], mel - 5.0, mel).clamp(min=_FLOOR)
     return mask(mel, config, rng)
+
+
+def _noisy(
+    mel: Float[Tensor, "B M T"],
+    lengths: Tensor,
+    config: AugmentConfig,
+    rng: Generator,
+    recorded: Float[Tensor, "N M"] | None,
+) -> Float[Tensor, "B M T"]:
+    """Kinds of noise under the utterances, each for some of them at a level of its own."""
+    rows, bins, length = mel.shape
+
+    def voices() -> Float[Tensor, "B M T"]:
+        other = mel.roll(1, 0)
+        for second in (2, 3, 5):
+            other = add(other, mel.roll(second, 0).roll(length // second, 2))
+        return other
+
+    kinds = [
+        (config.noise, config.snr_db, lambda: hiss(rows, bins, length, rng)),
+        (config.noise * config.babble, config.babble_db, voices),
+        (config.noise * config.clatter, config.snr_db, lambda: clatter(rows, bins, length, rng)),
+        (config.noise * config.rumble, config.snr_db, lambda: rumble(rows, bins, length, rng)),
+    ]
+    if recorded is not None:
+        there = recorded
+        kinds.append((config.noise * config.recorded, config.snr_db, lambda: excerpts(there, rows, length, rng)))
+    loud, everything = level(mel, lengths), torch.full_like(lengths, length)
+    noisy = mel
+    for probability, snr_db, make in kinds:
+        if not probability:
+            continue
+        noise = make()
+        gain = loud - level(noise, everything) - _uniform(rows, *snr_db, rng) * _DB
+        silent = torch.where(_some(rows, probability, rng), 0.0, -50.0)
+        noisy = add(noisy, noise + (gain + silent)[:, None, None])
+    return noisy
 
 
 def mask(mel: Float[Tensor, "B M T"], config: AugmentConfig, rng: Generator) -> Float[Tensor, "B M T"]:

@@ -68,26 +68,34 @@ def listener(
     ] = None,
     speaker: Annotated[
         Path | None,
-        typer.Option("--speaker", help="What `train speaker` wrote: says orders in the voices of the recordings."),
+        typer.Option(
+            "--speaker", help="A folder with a speaker and a codec: says sentences in the recordings' voices."
+        ),
     ] = None,
+    noise: Annotated[Path | None, typer.Option("--noise", help="Recordings of noise with a manifest.jsonl.")] = None,
     start: Annotated[
-        Path | None, typer.Option("--from", help="Go on from the weights of the listener in this folder.")
+        Path | None,
+        typer.Option("--from", help="Go on from the listener in this folder; it also aligns, without --spans."),
     ] = None,
     out: _Out = Path("runs/listener"),
     device: _Device = "cpu",
     changes: _Set = None,
 ) -> None:
     """Sound to phones; first makes what it learns from, by running the synthesis programs."""
+    from vivavoce.core.parts import load_part
     from vivavoce.recipes.flywheel import turn
     from vivavoce.recipes.listener import ListenerRun, export, train
     from vivavoce.recipes.listener_data import prepare
 
     run, begun = _edited(ListenerRun(), changes), time.monotonic()
-    prepare(speech, out / "data", spans=spans, say=typer.echo)
+    aligner = None if start is None else load_part(start, "listener")
+    prepare(speech, out / "data", spans=spans, aligner=aligner, noise=noise, say=typer.echo)
     own = out / "data" / "train-own.safetensors"
     if speaker is not None and not own.exists():
-        turn(speech, speaker / "cache", speaker, count=8000).save(own)
-        typer.echo("train own: orders in the voices of the recordings")
+        spoken, drawn = turn(speech, speaker / "cache", speaker, count=30000)
+        drawn.save(out / "drawn.safetensors")
+        spoken.save(own)
+        typer.echo("train own: sentences in the voices of the recordings")
     train(run, out / "data", out, start=start, device=device)
     export(run, out, out, {})
     _wrote(out, "listener", run, speech=speech, measured=out / "dev.jsonl", begun=begun)
@@ -141,6 +149,11 @@ def codec(
     teacher: Annotated[
         Path | None, typer.Option("--teacher", help="A folder with a listener, which teaches the first book.")
     ] = None,
+    drawn: Annotated[
+        Path | None,
+        typer.Option("--drawn", help="Second stage: the drawn.safetensors that `train listener --speaker` wrote."),
+    ] = None,
+    device: _Device = "cpu",
     changes: _Set = None,
 ) -> None:
     """Sound to tokens and back."""
@@ -148,9 +161,9 @@ def codec(
 
     run, begun = _edited(recipes.CodecRecipe(), changes), time.monotonic()
     if polish is None:
-        recipes.train(run, speech, out, teacher=teacher)
+        recipes.train(run, speech, out, teacher=teacher, device=device)
     else:
-        recipes.polish(run, speech, out, start=polish, teacher=teacher)
+        recipes.polish(run, speech, out, start=polish, drawn=drawn, device=device)
     _wrote(out, "codec", run, speech=speech, measured=out / "dev.jsonl", begun=begun)
 
 

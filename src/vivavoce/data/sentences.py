@@ -15,6 +15,7 @@ from vivavoce.text.normalise import normalise
 from vivavoce.text.pronounce import dictionary_words
 
 _LETTERS: Final = tuple("abcdefghijklmnopqrstuvwxyz")
+_DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _DIGITS: Final = ("zero", "oh", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
@@ -23,6 +24,13 @@ def _words() -> dict[str, list[str]]:
     """Common words (commonest first), names and sentence frames."""
     data = yaml.safe_load(Path(__file__).with_name("sheets").joinpath("words.yaml").read_text())
     return {"common": data["common"].split(), "names": data["names"].split(), "frames": data["frames"]}
+
+
+@cache
+def _everyday() -> tuple[list[str], list[str]]:
+    """Single words and short phrases, and templates of lines."""
+    data = yaml.safe_load(Path(__file__).with_name("sheets").joinpath("everyday.yaml").read_text())
+    return [word.strip() for word in data["words"].split("|")], data["lines"]
 
 
 @cache
@@ -85,6 +93,29 @@ def sentence(draw: np.random.Generator) -> str:
         ):
             frame = frame.replace(f"{{{name}}}", make(), 1)
     return " ".join(normalise(fill(frame, {}, draw)))
+
+
+def short(draw: np.random.Generator) -> str:
+    """What is said alone: a word that stops or answers somebody, a name, a number."""
+    chance = draw.random()
+    if chance < 0.7:
+        return pick(_everyday()[0], draw)
+    if chance < 0.8:
+        return pick(_words()["names"], draw)
+    return _numbers(draw)
+
+
+def everyday(draw: np.random.Generator) -> str:
+    """A line of a day that has nothing to do with a counter."""
+    line = pick(_everyday()[1], draw)
+    for name, make in (
+        ("name", lambda: pick(_words()["names"], draw)),
+        ("day", lambda: pick(list(_DAYS), draw)),
+        ("number", lambda: " ".join(normalise(str(int(draw.integers(1, 60)))))),
+    ):
+        while f"{{{name}}}" in line:
+            line = line.replace(f"{{{name}}}", make(), 1)
+    return " ".join(normalise(fill(line, {}, draw)))
 
 
 def sentences(count: int, seed: int) -> Iterator[str]:

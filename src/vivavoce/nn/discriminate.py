@@ -1,18 +1,21 @@
-"""Discriminators: small image networks that look at spectra at several resolutions and say how real each patch is.
+"""Discriminators: networks that look at spectra at several resolutions, or at a wave folded by several periods, and say
+how real each patch is.
 
 The multi-scale STFT discriminator of EnCodec (arXiv:2210.13438 §3.4), made for a CPU. Departures: three scales, and
 groups of neighbouring bins enter as channels, which makes the pictures small and the multiplications dense; spectra
-enter with square-root magnitudes, so that quiet parts count; frequencies that a recording cannot be trusted to are
-blanked in both the real and the made sound.
+enter with square-root magnitudes, so that quiet parts count. The multi-period discriminator of HiFi-GAN
+(arXiv:2010.05646 §2.3). In both, frequencies that a recording cannot be trusted to are taken from the real and the made
+sound alike.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple, final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu
+from torch.nn.functional import leaky_relu, pad
 from torch.nn.utils.parametrizations import weight_norm
 
 from vivavoce.audio.stft import hann
@@ -27,12 +30,17 @@ class Judgement(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiscriminatorConfig:
-    """One network per window, hop a quarter of it."""
+    """One network per window, hop a quarter of it, and one per period (samples; none by default).
+
+    ``period_channels`` are the first layer's; every later one has four times as many, up to 32 times.
+    """
 
     sample_rate: int = 24000
     windows: tuple[int, ...] = (1024, 512, 256)
     channels: int = 32
     grouped: int = 8  # neighbouring bins that enter as channels
+    periods: tuple[int, ...] = ()
+    period_channels: int = 16
 
     def build(self) -> "Discriminator":
         """The module."""
@@ -80,16 +88,52 @@ class SpectrumJudge(nn.Module):
             return picture.contiguous(memory_format=torch.channels_last)
 
 
+def below(wave: Float[Tensor, "B N"], highest_hz: Float[Tensor, " B"], sample_rate: int) -> Float[Tensor, "B N"]:
+    """The wave without what lies above a frequency of its own for each row."""
+    with torch.autocast(wave.device.type, enabled=False):
+        spectra = torch.fft.rfft(wave.float())
+        hz = torch.linspace(0, sample_rate / 2, spectra.shape[1], device=wave.device)
+        return torch.fft.irfft(spectra * (hz <= highest_hz[:, None]), n=wave.shape[1])
+
+
+@final
+class PeriodJudge(nn.Module):
+    """The wave as an image, one period a row; convolutions run from period to period."""
+
+    def __init__(self, period: int, channels: int) -> None:
+        """Four strided layers, a last one and a score."""
+        super().__init__()
+        self.period = period
+        widths = [1, *(min(4**i, 32) * channels for i in range(4))]
+        self.layers = nn.ModuleList([weight_norm(nn.Conv2d(a, b, (5, 1), (3, 1), (2, 0))) for a, b in pairwise(widths)])
+        self.layers.append(weight_norm(nn.Conv2d(widths[-1], widths[-1], (5, 1), 1, (2, 0))))
+        self.score = weight_norm(nn.Conv2d(widths[-1], 1, (3, 1), 1, (1, 0)))
+
+    def forward(self, wave: Float[Tensor, "B N"]) -> Judgement:
+        """A score per patch, and what the layers saw."""
+        folded = pad(wave[:, None], (0, -wave.shape[1] % self.period), "reflect")
+        x, features = folded.unflatten(2, (-1, self.period)), []
+        for layer in self.layers:
+            x = leaky_relu(layer(x), 0.1)
+            features.append(x)
+        return Judgement(self.score(x), tuple(features))
+
+
 @final
 class Discriminator(nn.Module):
-    """Judges of several resolutions."""
+    """Judges of several resolutions and periods."""
 
     def __init__(self, config: DiscriminatorConfig) -> None:
-        """One judge per window."""
+        """One judge per window and per period."""
         super().__init__()
         self.config = config
         self.judges = nn.ModuleList([SpectrumJudge(w, config) for w in config.windows])
+        self.folders = nn.ModuleList([PeriodJudge(period, config.period_channels) for period in config.periods])
 
     def forward(self, wave: Float[Tensor, "B N"], highest_hz: Float[Tensor, " B"]) -> list[Judgement]:
         """What each judge says."""
-        return [judge(wave, highest_hz) for judge in self.judges]
+        found = [judge(wave, highest_hz) for judge in self.judges]
+        if self.folders:
+            heard = below(wave, highest_hz, self.config.sample_rate)
+            found += [judge(heard) for judge in self.folders]
+        return found

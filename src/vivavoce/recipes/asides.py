@@ -27,7 +27,7 @@ from vivavoce.data.manifest import read_manifest
 from vivavoce.data.synthesis import readings, speak
 from vivavoce.evals.scenes import Speaker, cough, hum, level, room, trimmed
 from vivavoce.models.listener import AsideHead, Listener, pool
-from vivavoce.recipes.flywheel import fit_translation, people
+from vivavoce.recipes.flywheel import fit_translation, people, some_of_each
 from vivavoce.recipes.flywheel import spoken as imitated
 from vivavoce.recipes.speaker_corpus import features, read_clips
 from vivavoce.runtime.model import FRAME, RATE, Pcm
@@ -125,7 +125,7 @@ def in_real_voices(
 ) -> Iterator[tuple[str, Float[Tensor, " D3"]]]:
     """The words as our own speaker says them in the voices of the training recordings; see `flywheel`."""
     part = load_part(speaker, "speaker")
-    clips = read_clips(speech)
+    clips = some_of_each(read_clips(speech))
     made = features(clips, speaker / "cache", part.config.mel)
     translate, voices = fit_translation(clips, made), people(part, clips, made)
     dice = rng.stream(run.seed, "real voices")

@@ -6,6 +6,7 @@ was.
 """
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,8 +28,29 @@ from vivavoce.models.codec import Codec, CodecConfig, mel_codec
 from vivavoce.nn.convnext import ConvNeXtConfig
 from vivavoce.nn.discriminate import DiscriminatorConfig
 from vivavoce.nn.quantize import entropy
-from vivavoce.recipes.codec_data import CropConfig, Crops, Sample, measuring_clips, read_clips, teacher_features, waves
-from vivavoce.train import Checkpoints, Curves, Export, JsonLines, Progress, Run, Validate, fit, warm_cosine
+from vivavoce.recipes.codec_data import (
+    CropConfig,
+    Crops,
+    DrawnSpectra,
+    Sample,
+    load_drawn,
+    measuring_clips,
+    read_clips,
+    teacher_features,
+    waves,
+)
+from vivavoce.train import (
+    Checkpoints,
+    Curves,
+    Export,
+    JsonLines,
+    Progress,
+    Run,
+    Validate,
+    clock_cosine,
+    fit,
+    warm_cosine,
+)
 from vivavoce.train.tasks.codec import CodecSpectral, CodecWeights
 from vivavoce.train.tasks.codec_gan import CodecGan
 
@@ -45,20 +67,27 @@ _SHARE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodecRecipe:
-    """Numbers of a run; the schedule's end is ``steps``, so a run may be cut short by lowering it."""
+    """Numbers of a run; the schedule's end is ``steps``, so a run may be cut short by lowering it.
+
+    With ``seconds`` it ends by the clock instead.
+    """
 
     codec: CodecConfig = CodecConfig()
     crops: CropConfig = CropConfig(share=_SHARE)
     weights: CodecWeights = CodecWeights()
     judges: DiscriminatorConfig = DiscriminatorConfig()
     steps: int = 12000
+    seconds: float = 0.0
     warmup: int = 300
     lr: float = 1e-3
     ema: float = 0.998
     bypass_steps: int = 300
     polish_steps: int = 4000
     polish_lr: float = 3e-4
-    judges_share: float = 1.0
+    judges_share: tuple[float, float] = (0.3, 0.3)  # at first, and after `judges_over` steps
+    judges_over: int = 4000
+    judges_alone: int = 200
+    judged_every: int = 2
     judged_samples: int = 10240
     seed: int = 1
 
@@ -67,11 +96,12 @@ def measure(codec: Codec, samples: Sequence[Sample]) -> dict[str, float]:
     """STOI, PESQ-WB and bits per code over clips (packages ``pystoi`` and ``pesq``)."""
     rate = codec.config.sample_rate
     clear, opinion, codes = [], [], []
+    device = next(codec.parameters()).device
     for sample in samples:
-        made = codec.resynthesize(sample.wave[None])[0]
+        made = codec.resynthesize(sample.wave[None].to(device))[0].cpu()
         clear.append(quality.stoi(sample.wave, made, rate))
         opinion.append(quality.pesq(sample.wave, made, rate))
-        codes.append(codec.encode(sound(sample.wave, rate)).data[0])
+        codes.append(codec.encode(sound(sample.wave.to(device), rate)).data[0].cpu())
     used = entropy(torch.cat(codes, dim=1)[None], codec.config.size)
     return {
         "stoi": float(np.mean(clear)),
@@ -89,7 +119,9 @@ def train(
     start: Path | None = None,
     teacher: Path | None = None,
     cache: Path | None = None,
+    device: str = "cpu",
     measure_seconds: float = 300.0,
+    checkpoint_seconds: float = 180.0,
 ) -> Run:
     """First stage: spectral distances. Measures on dev clips and writes the part ``codec`` into ``folder``.
 
@@ -101,7 +133,10 @@ def train(
     task = CodecSpectral(recipe.codec, recipe.weights, bypass_steps=recipe.bypass_steps)
     _begin(task.codec, start)
     optimizer = torch.optim.AdamW(task.parameters(), recipe.lr, betas=(0.9, 0.99), weight_decay=0.01)
-    return _fit(task, optimizer, recipe, recipe.steps, speech, folder, teacher, cache, measure_seconds)
+    data = _data(recipe, speech, cache or folder, teacher)
+    return _fit(
+        task, optimizer, recipe, recipe.steps, speech, folder, data, device, measure_seconds, checkpoint_seconds
+    )
 
 
 def polish(
@@ -110,22 +145,38 @@ def polish(
     folder: Path,
     *,
     start: Path,
-    teacher: Path | None = None,
+    drawn: Path | None = None,
     cache: Path | None = None,
+    device: str = "cpu",
     measure_seconds: float = 300.0,
+    checkpoint_seconds: float = 180.0,
 ) -> Run:
-    """Second stage: goes on from the codec in ``start`` with judges."""
-    recipe = _taught(recipe, teacher)
+    """Second stage: goes on from the codec in ``start`` with judges; what makes tokens stays as it is.
+
+    ``drawn`` is a file of spectra that a speaker drew (`codec_data.DrawnSpectra`), for ``recipe.crops.drawn`` rows.
+    """
+    recipe = replace(recipe, codec=load_part(start, "codec").config)
     torch.manual_seed(recipe.seed)
     task = CodecGan(
-        recipe.codec, recipe.judges, recipe.weights, share=recipe.judges_share, seen_samples=recipe.judged_samples
+        recipe.codec,
+        recipe.judges,
+        recipe.weights,
+        share=recipe.judges_share,
+        over=recipe.judges_over,
+        judges_alone=recipe.judges_alone,
+        judged_every=recipe.judged_every,
+        seen_samples=recipe.judged_samples,
     )
     _begin(task.codec, start)
+    rate, betas = recipe.polish_lr, (0.8, 0.99)
     optimizers = {
-        "codec": torch.optim.AdamW(task.codec.parameters(), recipe.polish_lr, betas=(0.8, 0.99), weight_decay=0.01),
-        "judges": torch.optim.AdamW(task.judges.parameters(), 2 * recipe.polish_lr, betas=(0.5, 0.9)),
+        "codec": torch.optim.AdamW(task.parameters_of("codec"), rate, betas=betas, weight_decay=0.01),
+        "judges": torch.optim.AdamW(task.parameters_of("judges"), rate, betas=betas),
     }
-    return _fit(task, optimizers, recipe, recipe.polish_steps, speech, folder, teacher, cache, measure_seconds)
+    data = _data(recipe, speech, cache or folder, None, None if drawn is None else load_drawn(drawn))
+    return _fit(
+        task, optimizers, recipe, recipe.polish_steps, speech, folder, data, device, measure_seconds, checkpoint_seconds
+    )
 
 
 def _taught(recipe: CodecRecipe, teacher: Path | None) -> CodecRecipe:
@@ -143,6 +194,19 @@ def _begin(codec: Codec, start: Path | None) -> None:
         codec.load_state_dict(state | own)
 
 
+def _data(
+    recipe: CodecRecipe, speech: Path, kept: Path, teacher: Path | None, drawn: DrawnSpectra | None = None
+) -> Crops:
+    """Crops of the training recordings, decoded into ``kept``."""
+    clips = read_clips(speech)
+    told = None
+    if teacher is not None:
+        digest = json.loads((teacher / "listener.json").read_text())["weights"]["sha256"]
+        told = teacher_features(load_part(teacher, "listener"), digest, clips, kept)
+    sound = waves(clips, recipe.codec.sample_rate, kept, workers=os.cpu_count() or 1)
+    return Crops(recipe.crops, recipe.codec, clips, sound, told, recipe.seed, drawn)
+
+
 def _fit(
     task: CodecSpectral | CodecGan,
     optimizers: Any,
@@ -150,17 +214,12 @@ def _fit(
     steps: int,
     speech: Path,
     folder: Path,
-    teacher: Path | None,
-    cache: Path | None,
+    crops: Crops,
+    device: str,
     measure_seconds: float,
+    checkpoint_seconds: float,
 ) -> Run:
     rate = recipe.codec.sample_rate
-    clips, kept = read_clips(speech), cache or folder
-    told = None
-    if teacher is not None:
-        digest = json.loads((teacher / "listener.json").read_text())["weights"]["sha256"]
-        told = teacher_features(load_part(teacher, "listener"), digest, clips, kept)
-    crops = Crops(recipe.crops, recipe.codec, clips, waves(clips, rate, kept), told, recipe.seed)
     samples = measuring_clips(speech, rate)
 
     def codec_of(model: nn.Module) -> Codec:
@@ -168,7 +227,7 @@ def _fit(
         return model.codec
 
     def export(run: Run) -> None:
-        save_part(folder, "codec", recipe.codec, codec_of(run.model), _card(recipe, run, clips), torch.float16)
+        save_part(folder, "codec", recipe.codec, codec_of(run.model), _card(recipe, run, crops.clips), torch.float16)
 
     validate = Validate(
         folder / "dev.jsonl", lambda model: measure(codec_of(model), samples), every_seconds=measure_seconds
@@ -178,18 +237,25 @@ def _fit(
         crops,
         optimizers,
         steps=steps,
-        schedule=warm_cosine(steps, recipe.warmup, floor=0.1),
+        schedule=(
+            clock_cosine(recipe.seconds, recipe.warmup, floor=0.05)
+            if recipe.seconds
+            else warm_cosine(steps, recipe.warmup, floor=0.1)
+        ),
         seed=recipe.seed,
         ema=recipe.ema,
         hooks=(
             # first: what others do depends on the step at which a run goes on
-            Checkpoints(folder, every_seconds=180.0, identity=json.dumps(dump(recipe.codec))),
+            Checkpoints(folder, every_seconds=checkpoint_seconds, identity=json.dumps(dump(recipe.codec))),
             Progress("codec"),
             JsonLines(folder / "losses.jsonl", every=max(1, min(20, steps // 100))),
             *((validate,) if samples else ()),
+            Export(export, every_seconds=checkpoint_seconds),
             Curves(folder / "losses.jsonl", folder / "losses.png"),
-            Export(export),
         ),
+        device=device,
+        seconds=recipe.seconds,
+        workers=4 if device != "cpu" else 0,  # a graphics card is faster than one thread that cuts crops
     )
 
 

@@ -1,13 +1,16 @@
 """What the codec learns from: crops of recordings, how far up each can be trusted, what a listener makes of them."""
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vivavoce.audio.files import read_audio
@@ -43,6 +46,7 @@ class CropConfig:
     speeds: tuple[float, float] = (0.82, 1.2)
     gains_db: tuple[float, float] = (-14.0, 4.0)
     narrowed: float = 0.4  # share of wide-band crops that the encoder gets as narrow-band
+    drawn: int = 0  # crops of a speaker's spectra beside them, where there are any
 
 
 def read_clips(speech: Path, split: str = "train") -> list[Record]:
@@ -57,15 +61,19 @@ def highest_hz(clip: Record) -> float:
     return min(clip.native_sample_rate or clip.sample_rate, clip.sample_rate) / 2 * _TRUSTED
 
 
-def waves(clips: Sequence[Record], rate: int, folder: Path, say: Log = print) -> Cache:
+def waves(clips: Sequence[Record], rate: int, folder: Path, say: Log = print, workers: int = 1) -> Cache:
     """All clips decoded once, 16-bit at one rate."""
 
+    def one(clip: Record) -> dict[str, np.ndarray]:
+        wave = read_audio(clip.file, rate, allow_silent=True)[0]
+        return {"wave": (wave.clamp(-1, 1) * _FULL_SCALE).round().to(torch.int16).numpy()}
+
     def make() -> Iterator[dict[str, np.ndarray]]:
-        for number, clip in enumerate(clips):
-            wave = read_audio(clip.file, rate, allow_silent=True)[0]
-            yield {"wave": (wave.clamp(-1, 1) * _FULL_SCALE).round().to(torch.int16).numpy()}
-            if (number + 1) % 500 == 0:
-                say(f"decoded {number + 1} of {len(clips)} clips")
+        with ThreadPoolExecutor(workers) as pool:  # decoding is C code that lets other threads run
+            for number, decoded in enumerate(pool.map(one, clips)):
+                yield decoded
+                if (number + 1) % 500 == 0:
+                    say(f"decoded {number + 1} of {len(clips)} clips")
 
     return Cache.of(folder / "waves", {"sample_rate": rate}, [clip.file for clip in clips], make)
 
@@ -86,6 +94,27 @@ def teacher_features(listener: Listener, digest: str, clips: Sequence[Record], f
     return Cache.of(folder / "teacher", config, [clip.file for clip in clips], make)
 
 
+@dataclass(frozen=True, slots=True)
+class DrawnSpectra:
+    """Sentences that a speaker drew, end to end: spectra, and the tokens that the codec's encoder gives for them."""
+
+    mel: Float[Tensor, "S M"]
+    codes: Int[Tensor, "T K"]
+    begins: Int[Tensor, " I"]  # on the token clock
+
+    def save(self, path: Path) -> None:
+        """Writes one file."""
+        save_file({"mel": self.mel, "codes": self.codes, "begins": self.begins}, path)
+
+
+def load_drawn(path: Path) -> DrawnSpectra:
+    """Reads what `DrawnSpectra.save` wrote; ManifestError when it is not such a file."""
+    try:
+        return DrawnSpectra(**load_file(path))
+    except (SafetensorError, TypeError, OSError) as error:
+        raise ManifestError(f"{path} is not a file of drawn spectra ({error}); make it again") from error
+
+
 @final
 class Crops:
     """Batches as a function of the step: sources by their share, then clips by length."""
@@ -98,9 +127,11 @@ class Crops:
         sound: Cache,
         teacher: Cache | None = None,
         seed: int = 1,
+        drawn: DrawnSpectra | None = None,
     ) -> None:
         """``sound`` and ``teacher`` are caches of just these clips."""
         self.config, self.codec, self.clips, self.seed = config, codec, clips, seed
+        self.drawn = drawn if config.drawn else None
         self.sound, self.teacher = sound, teacher
         lengths = sound.lengths("wave").astype(np.float64)
         self.members = {
@@ -140,7 +171,24 @@ class Crops:
                 known[row, : len(told)] = True
         taught = (None, None) if self.teacher is None else (features, known)
         seconds = config.batch * size / rate
-        return SoundBatch(wave.clamp(-1, 1), torch.tensor(bins), torch.tensor(highest), seconds, *taught)
+        beside = (None, None) if self.drawn is None else self._drawn(self.drawn, draw)
+        return SoundBatch(wave.clamp(-1, 1), torch.tensor(bins), torch.tensor(highest), seconds, *taught, *beside)
+
+    def _drawn(
+        self, drawn: DrawnSpectra, draw: np.random.Generator
+    ) -> tuple[Int[Tensor, "R K T"], Float[Tensor, "R M S"]]:
+        """Crops of drawn sentences that are long enough."""
+        size = self.config.frames
+        stride = len(drawn.mel) // len(drawn.codes)
+        begins = drawn.begins[:-1][drawn.begins.diff() >= size]
+        lengths = drawn.begins.diff()[drawn.begins.diff() >= size]
+        codes, mels = [], []
+        for _ in range(self.config.drawn):
+            one = int(draw.integers(len(begins)))
+            at = int(begins[one]) + int(draw.integers(int(lengths[one]) - size + 1))
+            codes.append(drawn.codes[at : at + size].T)
+            mels.append(drawn.mel[at * stride : (at + size) * stride].T.float())
+        return torch.stack(codes), torch.stack(mels)
 
     def _crop(self, clip: int, size: int, speed: float, draw: np.random.Generator) -> tuple[int, Float[Tensor, " N"]]:
         """Begins on the token clock, so that a teacher's frames fit."""

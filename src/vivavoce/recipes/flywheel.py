@@ -12,21 +12,24 @@ from typing import Final
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from vivavoce.audio.files import read_audio
 from vivavoce.audio.loudness import at_level
+from vivavoce.audio.resample import resample
 from vivavoce.core import rng
 from vivavoce.core.errors import TextError
 from vivavoce.core.parts import load_part
 from vivavoce.data.packed import Packed, Utterance, pack
+from vivavoce.models.codec import Codec
 from vivavoce.models.listener import MEL
 from vivavoce.models.manner import Manner
 from vivavoce.models.script import script_of
-from vivavoce.models.speak import Speaker
+from vivavoce.models.speak import Plan, Speaker
 from vivavoce.nn.style import VoicePrint
-from vivavoce.recipes.listener_data import LEVEL_DB, labels_of, texts_of_orders
+from vivavoce.recipes.codec_data import DrawnSpectra
+from vivavoce.recipes.listener_data import LEVEL_DB, labels_of, texts_of_a_day, texts_of_anything, texts_of_orders
 from vivavoce.recipes.speaker_corpus import Clip, Features, features, read_clips
 from vivavoce.recipes.speaker_data import bin_of_hz
 
@@ -70,15 +73,28 @@ def fit_translation(clips: Sequence[Clip], made: Features, count: int = 60, seed
     return Translation(torch.linalg.solve(gram, x.T @ y))
 
 
+def some_of_each(clips: Sequence[Clip], each: int = 3, nameless: int = 400, seed: int = 0) -> list[Clip]:
+    """So many recordings of every person, and so many by people whose names nobody knows."""
+    left: dict[str, int] = {}
+    chosen = []
+    for number in rng.stream(seed, "some of each").permutation(len(clips)).tolist():
+        who = clips[number].speaker
+        left[who] = left.get(who, nameless if who.endswith(":unknown") else each) - 1
+        if left[who] >= 0:
+            chosen.append(number)
+    return [clips[number] for number in sorted(chosen)]
+
+
 def people(speaker: Speaker, clips: Sequence[Clip], made: Features, limit: int = 12) -> dict[str, list[VoicePrint]]:
-    """Prints of every person, one for each of some clips that are long enough."""
+    """Prints of every person, one for each of some clips that are long enough; a clip without a name is a person."""
     found: dict[str, list[VoicePrint]] = {}
     for number, clip in enumerate(clips):
         mel = made.mel_of(number)
-        if len(mel) < _LEAST_FRAMES or len(found.get(clip.speaker, ())) >= limit:
+        who = clip.id if clip.speaker.endswith(":unknown") else clip.speaker
+        if len(mel) < _LEAST_FRAMES or len(found.get(who, ())) >= limit:
             continue
         top = bin_of_hz(clip.top_hz, mel.shape[1])
-        found.setdefault(clip.speaker, []).append(speaker.listen(mel, made.hz_of(number), top))
+        found.setdefault(who, []).append(speaker.listen(mel, made.hz_of(number), top))
     return found
 
 
@@ -87,11 +103,41 @@ def spoken(
     speaker: Speaker, translate: Translation, voices: dict[str, list[VoicePrint]], texts: Sequence[str], seed: int
 ) -> Iterator[Utterance]:
     """Each text in somebody's voice, at a rate and pitch near theirs."""
+    for mel, plan in drawn(speaker, voices, texts, seed):
+        yield _utterance(translate(mel.T), plan)
+
+
+@torch.inference_mode()
+def heard(
+    speaker: Speaker, codec: Codec, voices: dict[str, list[VoicePrint]], texts: Sequence[str], seed: int
+) -> Iterator[tuple[Utterance, Float[Tensor, "S M"], Int[Tensor, "T K"]]]:
+    """The same as the codec makes it sound; with the spectra and the tokens, whole token frames of them."""
+    front = MEL.build()
+    for mel, plan in drawn(speaker, voices, texts, seed):
+        stride = codec.mel_front.config.stride
+        whole = mel[:, : mel.shape[1] // stride * stride]
+        codes = codec.quantizer.encode(codec.mel_front.of_mel(whole[None]))
+        late = torch.cat((codes, codes[:, :, -1:]), dim=2)  # what sounds after the last frame would be cut
+        wave = codec.back(codec.quantizer.decode(late))[0, 0, codec.delay :]
+        low = at_level(resample(wave, codec.config.sample_rate, MEL.sample_rate), MEL.sample_rate, LEVEL_DB)
+        yield _utterance(front(low[None])[0], plan), whole.T, codes[0].T
+
+
+def drawn(
+    speaker: Speaker, voices: dict[str, list[VoicePrint]], texts: Sequence[str], seed: int
+) -> Iterator[tuple[Float[Tensor, "M T"], Plan]]:
+    """Spectra of texts in voices of people, every third between two of them, and their plans."""
     draw = rng.stream(seed, "flywheel")
     names = sorted(voices)
-    for text in texts:
+
+    def somebody() -> VoicePrint:
         own = voices[names[int(draw.integers(len(names)))]]
-        who = own[int(draw.integers(len(own)))]
+        return own[int(draw.integers(len(own)))]
+
+    for text in texts:
+        who = somebody()
+        if draw.random() < 1 / 3:
+            who = who.towards(somebody(), float(draw.uniform(0, 0.6)))
         manner = Manner(
             octaves=float(draw.normal(0, 0.06)),
             rate=float(np.exp(draw.uniform(-0.25, 0.3))),
@@ -101,19 +147,40 @@ def spoken(
             plan = speaker.plan(script_of(text), who, manner)
         except TextError:
             continue
-        mel = translate(speaker.speak(plan).T)
-        ends = plan.frames.cumsum(0)
-        spans = zip(plan.script.phone.tolist(), (ends - plan.frames).tolist(), ends.tolist(), strict=True)
-        labels = labels_of([(phone, (a - 1) / 100, (b - 1) / 100) for phone, a, b in spans], mel.shape[1])
-        yield Utterance(mel, [p for p in plan.script.phone.tolist() if p], labels)
+        yield speaker.speak(plan), plan
 
 
-def turn(speech: Path, cache: Path, part: Path, count: int, seed: int = 21) -> Packed:
-    """Orders in the voices of the training recordings of ``speech``, spoken by the part ``speaker`` in a folder."""
+def _utterance(mel: Float[Tensor, "M T"], plan: Plan) -> Utterance:
+    ends = plan.frames.cumsum(0)
+    spans = zip(plan.script.phone.tolist(), (ends - plan.frames).tolist(), ends.tolist(), strict=True)
+    labels = labels_of([(phone, (a - 1) / 100, (b - 1) / 100) for phone, a, b in spans], mel.shape[1])
+    return Utterance(mel, [p for p in plan.script.phone.tolist() if p], labels)
+
+
+def turn(speech: Path, cache: Path, part: Path, count: int, seed: int = 21) -> tuple[Packed, DrawnSpectra]:
+    """Sentences in the voices of the training recordings of ``speech``, spoken by the part ``speaker`` in a folder.
+
+    Nearly half are orders and talk of customers, the others are of any kind. A third goes through the part ``codec``
+    of that folder; their spectra and tokens come along, for the codec's second stage.
+    """
     speaker: Speaker = load_part(part, "speaker")
-    clips = read_clips(speech)
+    codec: Codec = load_part(part, "codec")
+    everyone = read_clips(speech)
+    clips = some_of_each(everyone, 12)
     made = features(clips, cache, speaker.config.mel)
     translate = fit_translation(clips, made)
     with torch.inference_mode():
         voices = people(speaker, clips, made)
-    return pack(spoken(speaker, translate, voices, texts_of_orders(count, seed), seed))
+    read = [clip.text for clip in everyone if clip.text and len(clip.text) > 20]
+    texts = texts_of_orders(round(count * 0.45), seed) + texts_of_a_day(round(count * 0.28), seed)
+    texts += texts_of_anything(count - len(texts), seed, read)
+    texts = [texts[index] for index in rng.stream(seed, "order of sentences").permutation(len(texts))]
+    sounded = len(texts) // 3
+    utterances, mels, codes = [], [], []
+    for one, mel, tokens in heard(speaker, codec, voices, texts[:sounded], seed):
+        utterances.append(one)
+        mels.append(mel.half())
+        codes.append(tokens.short())
+    utterances += spoken(speaker, translate, voices, texts[sounded:], seed + 1)
+    begins = torch.tensor([0, *(len(own) for own in codes)]).cumsum(0)
+    return pack(utterances), DrawnSpectra(torch.cat(mels), torch.cat(codes), begins)

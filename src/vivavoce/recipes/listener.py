@@ -29,6 +29,7 @@ from vivavoce.recipes.listener_data import synthetic, texts_of_orders
 from vivavoce.train import (
     Checkpoints,
     Curves,
+    Export,
     JsonLines,
     Losses,
     Progress,
@@ -36,6 +37,7 @@ from vivavoce.train import (
     Task,
     Term,
     Validate,
+    clock_cosine,
     fit,
     warm_cosine,
 )
@@ -50,26 +52,42 @@ _CHUNKS = (0, 0, 4, 8)
 class ListenerRun:
     """Numbers of a training run; shares are parts of the audio time that groups take.
 
+    With ``seconds`` the run ends by the clock, learning rate and all, and ``steps`` is only its limit.
     Augmentation begins at the strength ``soft`` and is whole after ``harden`` steps: what is learnt first is what the
     phones are.
     """
 
     model: ListenerConfig = ListenerConfig()
-    augment: AugmentConfig = AugmentConfig(room=0.33, noise=0.55, snr_db=(3.0, 30.0), narrow=0.15)
+    augment: AugmentConfig = AugmentConfig(
+        room=0.4,
+        noise=0.6,
+        snr_db=(0.0, 30.0),
+        babble=0.5,
+        babble_db=(2.0, 30.0),
+        rumble=0.4,
+        recorded=0.5,
+        narrow=0.15,
+        mask_bins=16,
+        mask_frames=20,
+        mask_period=70,
+    )
     shares: tuple[tuple[str, float], ...] = (
-        ("librispeech-mp3", 0.17),
-        ("librispeech", 0.15),
-        ("own", 0.12),
-        ("kathleen", 0.12),
-        ("orders", 0.10),
-        ("anything", 0.10),
-        ("an4", 0.09),
-        ("picovoice-wakewords", 0.06),
-        ("talk", 0.05),
-        ("ljspeech", 0.04),
+        ("commonvoice", 0.17),
+        ("librispeech", 0.14),
+        ("librispeech-mp3", 0.10),
+        ("speechocean762", 0.05),
+        ("an4", 0.05),
+        ("kathleen", 0.03),
+        ("ljspeech", 0.03),
+        ("own", 0.24),
+        ("orders", 0.05),
+        ("anything", 0.04),
+        ("short", 0.03),
+        ("noise", 0.07),
     )
     frames: int = 9600
     steps: int = 12000
+    seconds: float = 0.0
     warmup: int = 400
     lr: float = 1.5e-3
     decay: float = 0.02
@@ -119,7 +137,7 @@ def _ctc(log_probs: Tensor, lengths: Tensor, batch: dict[str, Tensor]) -> Tensor
         reduction="none",
         zero_infinity=True,
     )
-    return losses.sum() / batch["n_phones"].sum()
+    return losses.sum() / batch["n_phones"].sum().clamp(min=len(losses))
 
 
 class Mixture:
@@ -139,7 +157,7 @@ class Mixture:
         chance, begins, sizes = [], [], []
         for place, (packed, share) in enumerate(known):
             size = packed.lengths()
-            usable = (size >= 40) & (size <= _EDGES[-1]) & (packed.phone_begins.diff() > 0)
+            usable = (size >= 40) & (size <= _EDGES[-1])
             chance.append(usable * (share / float(size[usable].sum())))
             offsets = (sum(frames[: place + 1]), sum(labels[: place + 1]), sum(phones[: place + 1]))
             each = (packed.begins, packed.label_begins, packed.phone_begins)
@@ -147,7 +165,10 @@ class Mixture:
             sizes.append(torch.stack([own.diff() for own in each], dim=1))
         self.frames = torch.cat([packed.frames for packed, _ in known]).to(self.device)
         self.labels = torch.cat([packed.labels for packed, _ in known]).to(self.device)
-        self.phones = torch.cat([packed.phones for packed, _ in known]).to(self.device)
+        end = torch.zeros(1, dtype=torch.uint8)  # for batches in which nobody says anything
+        self.phones = torch.cat([*(packed.phones for packed, _ in known), end]).to(self.device)
+        background = packs.get("background")
+        self.background = None if background is None else background.frames.to(self.device)
         self.begins, self.sizes = torch.cat(begins), torch.cat(sizes)
         every = torch.cat(chance).double()
         place = torch.bucketize(self.sizes[:, 0].contiguous(), torch.tensor(_EDGES[1:]))
@@ -177,10 +198,10 @@ class Mixture:
         halves = (-(-sizes // 2))[:, None]
         at = torch.minimum((place * labels[:, None]) // halves, labels[:, None] - 1)
         label = self.labels[begins[:, 1:2] + at].masked_fill(place >= halves, UNKNOWN)
-        place = torch.arange(int(phones.max()), device=self.device)[None]
+        place = torch.arange(max(int(phones.max()), 1), device=self.device)[None]
         said = self.phones[(begins[:, 2:] + place).clamp(max=len(self.phones) - 1)]
         return {
-            "mel": augment(mel, sizes, harsh, there),
+            "mel": augment(mel, sizes, harsh, there, self.background),
             "lengths": sizes,
             "labels": label,
             "phones": said.long().masked_fill(place >= counts[:, None], 0),
@@ -222,7 +243,8 @@ def train(
 ) -> Run:
     """Trains on ``data/train-*.safetensors``, measures phone errors on ``data/dev-*.safetensors``; resumes in ``out``.
 
-    ``start`` is a folder with a listener whose weights are gone on from.
+    With every checkpoint the averaged weights are written there as the part ``listener``. ``start`` is a folder with a
+    listener whose weights are gone on from.
     """
     packs = {path.stem.removeprefix("train-"): load_packed(path) for path in sorted(data.glob("train-*.safetensors"))}
     dev = {path.stem.removeprefix("dev-"): load_packed(path) for path in sorted(data.glob("dev-*.safetensors"))}
@@ -242,14 +264,19 @@ def train(
         listener: Listener = model.listener  # type: ignore[assignment]  # the averaged copy of this task
         return {f"phone_errors_{name}": phone_errors(listener, packed) for name, packed in dev.items()}
 
+    def write(now: Run) -> None:
+        listener: Listener = now.model.listener  # type: ignore[assignment]
+        save_part(out, "listener", run.model, listener.state_dict(), {}, torch.int8)
+
     hooks = (
         Checkpoints(out, every_seconds=checkpoint_seconds, identity=json.dumps(configs.dump(run.model))),
+        Export(write, every_seconds=checkpoint_seconds),
         Progress("listener"),
         JsonLines(out / "losses.jsonl"),
         Validate(out / "dev.jsonl", measure, every_seconds=measure_seconds),
         Curves(out / "losses.jsonl", out / "curves.png"),
     )
-    schedule = warm_cosine(run.steps, run.warmup)
+    schedule = clock_cosine(run.seconds, run.warmup) if run.seconds else warm_cosine(run.steps, run.warmup)
     return fit(
         task,
         Mixture(packs, run, device),
@@ -261,6 +288,7 @@ def train(
         clip=2.0,
         ema=run.ema,
         device=device,
+        seconds=run.seconds,
     )
 
 

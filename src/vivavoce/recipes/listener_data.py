@@ -5,10 +5,12 @@ was really used is known. Synthetic speech brings its timings where the engine t
 there already is not made again.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -18,11 +20,12 @@ from vivavoce.audio.loudness import at_level
 from vivavoce.core import rng
 from vivavoce.core.errors import TextError, VivavoceError
 from vivavoce.data.character import Character
+from vivavoce.data.noises import scene
 from vivavoce.data.packed import UNKNOWN, Utterance, load_packed, pack
-from vivavoce.data.sentences import sentences
+from vivavoce.data.sentences import everyday, sentences, short
 from vivavoce.data.synthesis import TEACHERS, Reading, Spoken, readings, speak
-from vivavoce.models.listener import MEL, SPLIT
-from vivavoce.nn.align import Span
+from vivavoce.models.listener import MEL, SPLIT, Listener
+from vivavoce.nn.align import Span, align, lattice
 from vivavoce.recipes.speaker_align import load_spans
 from vivavoce.recipes.speaker_corpus import Clip, read_clips
 from vivavoce.text.normalise import normalise
@@ -31,7 +34,9 @@ from vivavoce.text.pronounce import pronunciations
 
 LEVEL_DB: Final = -23.0
 _LEAST_SCORE: Final = -8.0
+_LEAST_RATIO: Final = -1.5
 _SKIPPED: Final = frozenset({"kerstin"})
+_PRIOR: Final = 0.3
 _HALF: Final = 2
 """Mel frames per label."""
 
@@ -55,9 +60,13 @@ def _usable(one: Utterance) -> bool:
 
 
 def recordings(
-    clips: list[Clip], spans: list[list[Span]] | None, scores: list[float] | None
+    clips: list[Clip], spans: list[list[Span]] | None, scores: list[float] | None, aligner: Listener | None = None
 ) -> Iterator[tuple[str, Utterance]]:
-    """The recordings that have a text, with the name of their source; those whose text does not fit are left out."""
+    """The recordings that have a text, with the name of their source; those whose text does not fit are left out.
+
+    Phones and times come from ``spans``, else from ``aligner``, else there are none and each word is said in the first
+    way that is listed.
+    """
     for number, clip in enumerate(clips):
         if not clip.text or clip.source in _SKIPPED:
             continue
@@ -65,6 +74,11 @@ def recordings(
             continue
         try:
             wave, _ = read_audio(clip.path, MEL.sample_rate)
+            if spans is None and aligner is not None:
+                one, score = aligned(aligner, wave, clip.text)
+                if score > _LEAST_RATIO and _usable(one):
+                    yield clip.source, one
+                continue
             mel = _mel(wave)
             if spans is not None and spans[number]:
                 timed = [(s.phone, (s.begin - 1) / 100, (s.end - 1) / 100) for s in spans[number]]
@@ -77,6 +91,43 @@ def recordings(
             continue
         if _usable(one):
             yield clip.source, one
+
+
+@torch.inference_mode()
+def aligned(listener: Listener, wave: Float[Tensor, " N"], text: str) -> tuple[Utterance, float]:
+    """A recording at 16 kHz with the phones and times that an earlier listener finds for its text, and how they fit.
+
+    The score is the mean log-likelihood ratio of a frame, about 0 where the text fits, under -1.5 where it does not.
+    Raises TextError for a text that cannot be read and SpecError for one that is too long.
+    """
+    mel = _mel(wave)
+    scores = listener(mel[None], None, 0).frame[0].float()
+    prior = scores.exp().mean(0).clamp(min=1e-3).log()
+    forms = [[ids(form) for form in pronunciations(word)] for word in normalise(text)]
+    spans, score = align((scores - _PRIOR * prior).repeat_interleave(_HALF, 0), lattice(forms))
+    rate = float(MEL.rate)
+    labels = labels_of([(s.phone, s.begin / rate, s.end / rate) for s in spans], mel.shape[1])
+    return Utterance(mel, [s.phone for s in spans if s.phone], labels), score
+
+
+def nobody(count: int, seed: int) -> Iterator[Utterance]:
+    """Noise without speech, 0.4 to 10 s long: nothing is to be heard in it."""
+    draw = rng.stream(seed, "nobody")
+    front = MEL.build()
+    for _ in range(count):
+        wave = scene(float(np.exp(draw.uniform(np.log(0.4), np.log(10.0)))), MEL.sample_rate, draw)
+        mel = front(torch.from_numpy(wave.astype(np.float32))[None])[0]
+        yield Utterance(mel, [], labels_of([], mel.shape[1]))
+
+
+def background(waves: Iterable[Float[Tensor, " N"]], seconds: float = 8.0) -> Iterator[Utterance]:
+    """Recorded noise at 16 kHz, in pieces."""
+    front = MEL.build()
+    for wave in waves:
+        for piece in at_level(wave, MEL.sample_rate, LEVEL_DB).split(int(seconds * MEL.sample_rate)):
+            if len(piece) > MEL.sample_rate:
+                mel = front(piece[None])[0]
+                yield Utterance(mel, [], labels_of([], mel.shape[1]))
 
 
 def utterance(spoken: Spoken) -> Utterance:
@@ -113,6 +164,12 @@ def texts_of_anything(count: int, seed: int, transcripts: list[str]) -> list[str
     return texts
 
 
+def texts_of_a_day(count: int, seed: int) -> list[str]:
+    """What people say alone or in a day, half and half."""
+    draw = rng.stream(seed, "day")
+    return [(short if draw.random() < 0.5 else everyday)(draw) for _ in range(count)]
+
+
 def synthetic(wanted: list[Reading]) -> Iterator[Utterance]:
     """Readings spoken and packed; what cannot be used is left out."""
     for spoken in speak(wanted):
@@ -130,15 +187,20 @@ def prepare(
     *,
     orders: int = 6000,
     anything: int = 5000,
-    talk: int = 3000,
+    day: int = 5000,
+    scenes: int = 4500,
     seed: int = 11,
     spans: Path | None = None,
+    aligner: Listener | None = None,
+    noise: Path | None = None,
     say: Callable[[str], None] = print,
 ) -> None:
     """Writes the packed groups into ``out``: ``train-SOURCE``, ``dev-SOURCE``, ``train-orders``, ``train-anything``,
-    ``train-talk``.
+    ``train-short`` (what people say alone and in a day), ``train-noise`` and, with recordings of ``noise``,
+    ``train-background``.
 
-    ``spans`` is the file of alignments that the speaker's preparation wrote for the training recordings of ``speech``.
+    ``spans`` is the file of alignments that the speaker's preparation wrote for the training recordings of ``speech``;
+    without it an earlier listener may align them.
     """
     transcripts: list[str] = []
     if speech is not None:
@@ -150,7 +212,7 @@ def prepare(
             if list(out.glob(f"{split}-*.safetensors")) and split == "dev":
                 continue
             groups: dict[str, list[Utterance]] = {}
-            for source, one in recordings(clips, *known):
+            for source, one in recordings(clips, *known, aligner if split == "train" else None):
                 groups.setdefault(source, []).append(one)
             for source, group in groups.items():
                 pack(group).save(out / f"{split}-{source}.safetensors")
@@ -158,10 +220,24 @@ def prepare(
     jobs = (
         ("orders", texts_of_orders(orders, seed)),
         ("anything", texts_of_anything(anything, seed + 1, transcripts)),
-        ("talk", [turn.user for turn in Character().talk(talk, seed + 2)]),
+        ("short", texts_of_a_day(day, seed + 2)),
     )
     for name, texts in jobs:
         path = out / f"train-{name}.safetensors"
         if not path.exists():
             pack(synthetic(readings(texts, seed, engines=TEACHERS))).save(path)
             say(f"train {name}: {len(load_packed(path))} sentences")
+    if not (out / "train-noise.safetensors").exists():
+        recorded = list(background(_recorded(noise))) if noise is not None else []
+        if recorded:
+            pack(recorded).save(out / "train-background.safetensors")
+        pack([*nobody(scenes, seed), *recorded]).save(out / "train-noise.safetensors")
+        say(f"train noise: {scenes} scenes and {len(recorded)} pieces of recordings")
+
+
+def _recorded(noise: Path) -> Iterator[Float[Tensor, " N"]]:
+    """Noise for training from a folder with a ``manifest.jsonl``."""
+    for line in (noise / "manifest.jsonl").read_text().splitlines():
+        about = json.loads(line)
+        if about["kind"] == "noise" and about["split"] == "train":
+            yield read_audio(noise / about["path"], MEL.sample_rate)[0]

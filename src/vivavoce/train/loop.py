@@ -79,6 +79,19 @@ def warm_cosine(steps: int, warmup: int, floor: float = 0.02) -> Schedule:
     return factor
 
 
+def clock_cosine(seconds: float, warmup: int, floor: float = 0.0) -> Schedule:
+    """Like `warm_cosine`, but down by the clock: at ``floor`` when ``seconds`` have gone by since the first step."""
+    begun: list[float] = []
+
+    def factor(step: int) -> float:
+        if not begun:
+            begun.append(time.monotonic())
+        done = min((time.monotonic() - begun[0]) / seconds, 1.0)
+        return min((step + 1) / warmup, 1.0) * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * done)))
+
+    return factor
+
+
 def moved(value: Any, device: torch.device) -> Any:
     """A batch on a device: the tensors in dataclasses, named tuples, dictionaries, tuples and lists."""
     if isinstance(value, Tensor):
@@ -115,14 +128,16 @@ def fit(
     prefetch: int = 1,
     workers: int = 0,
     accumulate: int = 1,
+    seconds: float = 0.0,
 ) -> Run:
     """Trains ``task`` up to step ``steps`` and gives the finished `Run`.
 
     ``batches(step)`` makes the batch of a step; it runs ahead in ``prefetch`` threads or ``workers`` processes, unless
     the task is synchronous. With ``accumulate`` > 1 a step takes the mean of the gradients of so many batches, those of
     the numbers ``step * accumulate`` and following. A batch may carry ``seconds``, the audio in it. ``ema`` > 0 keeps
-    averaged weights with that decay. Raises TrainingError when losses or gradients are not finite for 20 steps in a
-    row; single such steps are left out.
+    averaged weights with that decay. With ``seconds`` > 0 the run ends when so many have gone by, whatever the step,
+    for a machine that is lent by the minute. Raises TrainingError when losses or gradients are not finite for 20 steps
+    in a row; single such steps are left out.
     """
     if isinstance(optimizers, Optimizer):
         optimizers = {task.phases[0]: optimizers}
@@ -168,6 +183,8 @@ def fit(
             run.step += 1
             for hook in hooks:
                 hook.step(run)
+            if seconds and time.monotonic() - run.started >= seconds:
+                break
     finally:
         coming.close()
         for hook in hooks:

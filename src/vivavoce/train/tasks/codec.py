@@ -29,6 +29,8 @@ class SoundBatch(NamedTuple):
     seconds: float
     teacher: Float[Tensor, "B D T"] | None = None
     teacher_known: Bool[Tensor, "B T"] | None = None
+    codes: Int[Tensor, "R K T"] | None = None  # tokens of spectra that a speaker drew
+    drawn: Float[Tensor, "R M S"] | None = None  # those spectra
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,19 +41,31 @@ class CodecWeights:
     linear: float = 0.5
     commitment: float = 0.02
     teacher: float = 0.5
+    drawn: float = 0.3
 
 
-def heard(codec: Codec, batch: SoundBatch) -> Resynthesis:
-    """The forward of all codec tasks: a mel front gets the bins it may see."""
+def latents(codec: Codec, batch: SoundBatch) -> Float[Tensor, "B D T"]:
+    """What the front makes of a batch; a mel front gets the bins it may see."""
+    mel = visible(codec, batch)
+    return codec.front(batch.wave[:, None]) if mel is None else codec.mel_front.of_mel(mel)
+
+
+def visible(codec: Codec, batch: SoundBatch) -> Float[Tensor, "B M S"] | None:
+    """Mel frames of the batch as far as a mel front may see them; None for other fronts."""
     if not isinstance(codec.front, MelFront):
-        return codec(batch.wave)
+        return None
     with torch.no_grad():
         mel = codec.front.mel(batch.wave)
         for bins in batch.mel_bins.unique().tolist():
             if bins < mel.shape[1]:
                 rows = batch.mel_bins == bins
                 mel[rows] = without_highs(mel[rows], bins)
-    return codec(batch.wave, mel)
+    return mel
+
+
+def heard(codec: Codec, batch: SoundBatch) -> Resynthesis:
+    """The forward of the first stage: the encoder gets the mel bins it may see."""
+    return codec(batch.wave, visible(codec, batch))
 
 
 def quantizer_terms(batch: SoundBatch, out: Resynthesis, weights: CodecWeights) -> dict[str, Term]:
