@@ -158,7 +158,9 @@ def test_noise_is_learnt_as_nothing() -> None:
     alone = Mixture({"noise": pack([quiet])}, run)(0)  # nobody speaks in the whole batch
     out = task.outputs(alone)
     blanks = -out.ctc[..., 0].sum() / len(alone["n_phones"])
-    assert float(task.losses("model", alone, out)["ctc"].value.detach()) == pytest.approx(float(blanks.detach()), rel=0.2)
+    assert float(task.losses("model", alone, out)["ctc"].value.detach()) == pytest.approx(
+        float(blanks.detach()), rel=0.2
+    )
 
 
 def test_packs_are_joined_in_order() -> None:
