@@ -73,7 +73,7 @@ check: lint
 	$(BIN)/pytest -q -m "not slow and not network"
 
 test: lint .venv/.system clients
-	$(BIN)/pytest -q -m "not network"
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "not network"
 
 bench: .venv/.dev
 	@for question in bench/[!_]*.py; do echo "== $$question"; $(BIN)/python $$question || exit 1; done
