@@ -26,8 +26,8 @@ SPLIT = 2
 """Distributions per frame of the trunk."""
 
 
-LONG_FRAMES = 12
-"""0.48 s: more than a single short word."""
+LONG_FRAMES = 20
+"""0.8 s: more than a single short word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
