@@ -147,9 +147,9 @@ function truncate(id, played) {
 
 /** As `interrupt`, and nothing more of this answer is to be made. */
 async function hush() {
-  const active = response;
+  // first, since truncating what is being spoken ends it as well
+  if (response) connection.send({ type: "response.cancel", event_id: OURS });
   await interrupt();
-  if (active && active === response) connection.send({ type: "response.cancel", event_id: OURS });
 }
 
 function played({ type, id, at }) {
