@@ -28,6 +28,7 @@ from vivavoce.recipes.speaker_corpus import Clip, Features
 from vivavoce.text.normalise import normalise
 from vivavoce.text.phones import PHONE_IDS, PHONES, ids
 from vivavoce.text.pronounce import pronunciations
+from vivavoce.train.precision import bf16_pays
 
 FLITE_VOICES = ("rms", "slt", "awb", "kal16", "kal")
 _FROM_FLITE = {"ax": "AH", "pau": "SIL", "axr": "ER", "ssil": "SIL"}
@@ -96,7 +97,7 @@ def train_classifier(
             short = frames - len(piece)
             mels.append(torch.nn.functional.pad(piece, (0, 0, 0, short), value=float(piece.min())))
             labels.append(np.pad(phones[start : start + frames], (0, short), constant_values=-1))
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16_pays("cpu")):
             logits = model(torch.stack(mels))
         loss = cross_entropy(
             logits.float().flatten(0, 1),
@@ -117,7 +118,7 @@ def train_classifier(
 
 def scores_of(model: FrameClassifier, mel: Float[Tensor, "T M"], prior: Float[Tensor, " V"]) -> Float[Tensor, "T V"]:
     """Log-likelihoods up to a constant: the classifier's log-probabilities less those of the phones as such."""
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bf16_pays("cpu")):
         logits = model(mel[None])[0]
     return logits.float().log_softmax(dim=-1) - prior
 

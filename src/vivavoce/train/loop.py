@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 
 from vivavoce.core.errors import TrainingError
 from vivavoce.train.ahead import ahead
+from vivavoce.train.precision import bf16_pays
 from vivavoce.train.task import Task
 
 log = logging.getLogger(__name__)
@@ -205,7 +206,7 @@ def _one_step(
 ) -> bool:
     """A forward per batch, then one update per phase; False when something was not finite and a phase was left out."""
     task = run.task
-    autocast = torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext()
+    autocast = torch.autocast(device.type, torch.bfloat16) if bf16 and bf16_pays(device.type) else nullcontext()
     phases = [phase for phase in task.phases if not task.skip(phase, run.step)]
     gradients: dict[str, list[Tensor | None]] = {phase: [None] * len(task.parameters_of(phase)) for phase in phases}
     finite = dict.fromkeys(phases, True)
