@@ -45,3 +45,9 @@ def test_no_file_is_a_drawer():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ClassDef):
                 assert not node.name.endswith(("Manager", "Helper", "Utils", "Base", "Impl")), f"{path}: {node.name}"
+
+
+def test_no_two_files_of_tests_have_one_name():
+    """Tests are in no packages, so that two modules of one name cannot be collected together."""
+    names = [path.name for path in Path(__file__).parents[1].rglob("test_*.py")]
+    assert len(names) == len(set(names)), sorted(name for name in names if names.count(name) > 1)
