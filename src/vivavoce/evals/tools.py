@@ -308,5 +308,5 @@ def said(value: Any, text: str) -> bool:
     }  # fmt: skip
     if any(amount in text for amount, level in _LEVELS.items() if level == value):
         return True
-    parts = back.get(value, value).lower().replace("_", " ").split()
+    parts = str(back.get(value) or value).lower().replace("_", " ").split()
     return set(parts) <= words | {"a", "and", "with"}
