@@ -34,7 +34,7 @@ help:
 
 .venv/.dev: .venv/.talk
 	@echo "installing what the tests need into .venv"
-	@$(PIP) -e '.[serve,train,eval,dev,hf]'
+	@$(PIP) -e '.[serve,train,eval,dev,hf,open]'
 	@touch $@
 
 # Speech synthesis programs and a browser, for the tests that use them; those tests skip themselves where they are missing.
