@@ -10,7 +10,7 @@ import pytest
 
 from vivavoce.data.sheet import load_sheet
 from vivavoce.evals.orders import DRINKS, orders
-from vivavoce.systems.foreign import Form, name_words, words_of
+from vivavoce.systems.mini.foreign import Form, name_words, words_of
 from vivavoce.text.json_schema import written
 from vivavoce.text.numbers import cardinal
 

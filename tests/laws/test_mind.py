@@ -17,7 +17,7 @@ from vivavoce.generate.samplers import Sample
 from vivavoce.generate.writer import Line, Writer
 from vivavoce.models.mind import MARKS, Call, Exchange, MindConfig, MindModel
 from vivavoce.nn.transformer import TransformerConfig
-from vivavoce.systems.mind import Mind, MindContext, MindEvent, Say, Tool
+from vivavoce.systems.mini.mind import Mind, MindContext, MindEvent, Say, Tool
 from vivavoce.text.bpe import learn
 
 TEXTS = ["can i get a large latte with soy milk", "I'd like a latte, please."] * 3

@@ -3,7 +3,7 @@
 import pytest
 
 from vivavoce.data.sheet import load_sheet
-from vivavoce.systems.grounding import Evidence
+from vivavoce.systems.mini.grounding import Evidence
 from vivavoce.text.json_schema import arguments_place
 
 LIGHT = {

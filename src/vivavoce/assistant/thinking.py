@@ -20,10 +20,10 @@ from vivavoce.models.mind import Call as Called
 from vivavoce.models.mind import Exchange, MindModel
 from vivavoce.runtime.history import Entry, as_known
 from vivavoce.runtime.model import Call, Context, Restyle, Say, Tool
-from vivavoce.systems.declared import Declared
-from vivavoce.systems.mind import Mind, MindContext, MindEvent, Style
-from vivavoce.systems.mind import Say as Said
-from vivavoce.systems.mind import Tool as MindTool
+from vivavoce.systems.mini.declared import Declared
+from vivavoce.systems.mini.mind import Mind, MindContext, MindEvent, Style
+from vivavoce.systems.mini.mind import Say as Said
+from vivavoce.systems.mini.mind import Tool as MindTool
 
 _SURE, _UNDERSTOOD = 0.22, 0.06
 """Geometric means of the words' confidence: below the first no tool is called, below the second the clerk asks again.

@@ -27,8 +27,8 @@ from vivavoce.models.mind import Call, Exchange, MindConfig, MindModel, plain_wo
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.recipes.mind_data import Lines
 from vivavoce.recipes.words import transcripts_of
-from vivavoce.systems.declared import Declared
-from vivavoce.systems.mind import Mind, MindContext, MindEvent, Say, Style, Tool
+from vivavoce.systems.mini.declared import Declared
+from vivavoce.systems.mini.mind import Mind, MindContext, MindEvent, Say, Style, Tool
 from vivavoce.text.bpe import BpeConfig, learn
 from vivavoce.train import Run, fit, warm_cosine
 from vivavoce.train.recipe import LOSSES, Given, Recipe, hooks

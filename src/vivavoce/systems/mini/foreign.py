@@ -18,7 +18,7 @@ import yaml
 from vivavoce.data import sheet as sheets
 from vivavoce.data.sheet import Sheet, Slot
 from vivavoce.models.mind import plain_words
-from vivavoce.systems.grounding import numbers_in
+from vivavoce.systems.mini.grounding import numbers_in
 from vivavoce.text.json_schema import arguments_place, written
 
 Path_ = tuple[str, ...]

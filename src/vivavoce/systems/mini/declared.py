@@ -2,7 +2,7 @@
 
 The mind understands an order in the terms of the character's own tool, whatever the client calls it. `Declared` offers
 it that tool, reads the calls of earlier turns back into its terms, and writes what was understood into the client's
-schema (`systems.foreign`). A required place for which nothing was said is asked for; the answer completes the order.
+schema (`foreign`). A required place for which nothing was said is asked for; the answer completes the order.
 Tools that have nothing to do with the character's are called when the user's words leave no doubt. Nothing is kept
 between replies: a question that is still open is found again from the dialogue.
 """
@@ -19,8 +19,8 @@ from vivavoce.data.orders import Counter
 from vivavoce.data.orders import Order as Ordered
 from vivavoce.data.sheet import Sheet
 from vivavoce.models.mind import Call, Exchange, plain_words
-from vivavoce.systems.foreign import EACH, Filled, Form, Order, Path_, Spot, words_of
-from vivavoce.systems.mind import Mind, MindContext, MindEvent, Say, Tool, grammar_of
+from vivavoce.systems.mini.foreign import EACH, Filled, Form, Order, Path_, Spot, words_of
+from vivavoce.systems.mini.mind import Mind, MindContext, MindEvent, Say, Tool, grammar_of
 from vivavoce.text.json_schema import written
 
 _CLEAR: Final = 2.0

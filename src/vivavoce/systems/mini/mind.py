@@ -2,7 +2,7 @@
 
 The line of text that it reads and writes is described in `models.mind`. Calls come first (some 20 ms), written under
 the JSON schema of their tool: what can only go one way is read at once, listed values are scored together, and what the
-user said weighs in (`systems.grounding`). Calls are always the likeliest; only the reply is sampled.
+user said weighs in (`systems.mini.grounding`). Calls are always the likeliest; only the reply is sampled.
 """
 
 import codecs
@@ -22,7 +22,7 @@ from vivavoce.generate.constrained import choose, write
 from vivavoce.generate.samplers import GREEDY, Sampler
 from vivavoce.generate.writer import Draw, Line, Writer
 from vivavoce.models.mind import Call, Exchange, MindModel, plain_words
-from vivavoce.systems.grounding import Evidence
+from vivavoce.systems.mini.grounding import Evidence
 from vivavoce.text.grammar import Place
 from vivavoce.text.json_schema import arguments_place
 
