@@ -9,7 +9,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install -q -c constraints.txt
 TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 SYSTEM := espeak-ng flite festival festvox-kallpc16k festvox-kdlpc16k festvox-us-slt-hts chromium
 
-.PHONY: help demo talk test check lint clients bench golden format clean
+.PHONY: help demo talk test check lint clients models bench golden format clean
 
 help:
 	@echo "make demo    hold a spoken conversation with the bundled model and write it to ./demo-out"
@@ -17,6 +17,7 @@ help:
 	@echo "make test    the whole test suite, with everything that 'make check' runs"
 	@echo "make check   format, lint, types, import layers, fast tests, generated tables"
 	@echo "make clients environments of the clients that the tests drive (make test makes them too)"
+	@echo "make models  other people's models that the tests use where they are there (330 MB, into .venv/data)"
 	@echo "make bench   the measurements behind the README's tables"
 	@echo "make golden  write the golden files again (give the reason in the commit)"
 
@@ -55,6 +56,13 @@ help:
 # Clients of OpenAI's interface, each in an environment of its own under .venv/clients; what is there and as pinned costs nothing.
 clients: .venv/.dev
 	@$(BIN)/python tests/contract/clients/build.py
+
+# Other people's models for the tests, fetched once; whoever names a data folder of their own keeps them there.
+MODELS := whisper-base smollm2-135m-instruct kokoro-ja
+models: export VIVAVOCE_DATA := $(or $(VIVAVOCE_DATA),$(CURDIR)/.venv/data)
+models: export VIVAVOCE_MIRRORS := $(or $(VIVAVOCE_MIRRORS),$(CURDIR)/tests/mirrors.json)
+models: .venv/.dev
+	@$(BIN)/vivavoce models get $(MODELS)
 
 demo: .venv/.base
 	@$(BIN)/vivavoce demo

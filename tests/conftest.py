@@ -1,6 +1,7 @@
-"""What every test gets: seeds, one thread, and a way to write golden files again."""
+"""What every test gets: seeds, one thread, a way to write golden files again, and other people's models."""
 
 import json
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,13 @@ import numpy as np
 import pytest
 import torch
 
+from vivavoce.core.errors import PartError
+from vivavoce.hub.catalogue import find
+from vivavoce.hub.fetch import place
+
 ROOT = Path(__file__).resolve().parent.parent
+FETCHED = Path(os.environ.get("VIVAVOCE_DATA") or ROOT / ".venv" / "data")
+"""Where `make models` puts what the tests use; looked up before any test chooses a data folder of its own."""
 
 torch.set_num_threads(1)  # the tensors are tiny; more threads only wait for each other
 
@@ -44,3 +51,23 @@ def snapshot(rewrite: bool) -> Callable[[str, Any], None]:
         assert value == json.loads(path.read_text()), f"{name} changed; if that is meant, `make golden` writes it again"
 
     return compare
+
+
+@pytest.fixture(scope="session")
+def fetched() -> Callable[[str], Path]:
+    """Gives the folder of a model of the catalogue; the test is skipped where it was not fetched.
+
+    With VIVAVOCE_REQUIRE_MODELS=1 it fails instead. The folder lies in a data folder that VIVAVOCE_DATA can name.
+    """
+
+    def folder(name: str) -> Path:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("VIVAVOCE_DATA", str(FETCHED))
+            try:
+                return place(find(name))
+            except PartError as error:
+                if os.environ.get("VIVAVOCE_REQUIRE_MODELS") == "1":
+                    pytest.fail(str(error))
+                pytest.skip(f"{error} (`make models` fetches what the tests use)")
+
+    return folder
