@@ -134,7 +134,11 @@ def test_the_mind_answers_and_calls_the_same(rewrite: bool):
     assert told("dialogues", told_of, rewrite) == told_of
 
 
-@pytest.mark.parametrize("path", sorted(WEIGHTS.parent.rglob("*.json")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    sorted(path for path in WEIGHTS.parent.rglob("*.json") if path.name != "model.json"),
+    ids=lambda path: path.stem,
+)
 def test_every_card_still_loads(path: Path):
     described = json.loads(path.read_text())
     config = configs.load(described["config"])

@@ -6,21 +6,23 @@ from copy import copy
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
 
 from vivavoce.assistant.conversation import Conversation
+from vivavoce.assistant.described import WEIGHTS, ModelFile, read_model
 from vivavoce.assistant.endpoint import EndpointMind, endpoint_of
 from vivavoce.assistant.hearing import Ears
 from vivavoce.assistant.speaking import Mouth
 from vivavoce.assistant.thinking import Clerk
 from vivavoce.assistant.turn import Finished, Transcript, Turn
 from vivavoce.audio.files import Recording, read_recording
-from vivavoce.core.errors import AudioError, ConfigError, PartError, TextError
-from vivavoce.core.parts import check_part, load_part
+from vivavoce.core.errors import AudioError, ConfigError, TextError
+from vivavoce.core.parts import load_part
 from vivavoce.core.voice import Voice
+from vivavoce.data.sheet import Sheet
 from vivavoce.models.codec import Codec
 from vivavoce.models.listener import Listener
 from vivavoce.runtime.activity import Loudness, SileroActivity
@@ -30,13 +32,12 @@ from vivavoce.runtime.model import RATE, Tool
 from vivavoce.runtime.model import Model as Abilities
 from vivavoce.text.normalise import phrases
 
-BUNDLED = Path(__file__).parent.parent / "weights" / "mini"
-PARTS = ("listener", "words", "mind", "speaker", "codec")
+BUNDLED: Final = WEIGHTS / "mini"
 _ON = torch.ones(1, dtype=torch.bool)
 
 
-def load(folder: str | Path = BUNDLED, *, mind: str = "", threads: int = 1) -> "Model":
-    """The bundled model, or the one in a folder of parts.
+def load(model: str | Path = BUNDLED, *, mind: str = "", threads: int = 1) -> "Model":
+    """The default model, a bundled one by its name, or the one in a folder (`assistant.described`).
 
     ``mind`` replaces the part that decides what is said: ``http://HOST/v1#MODEL`` is any server of chat completions.
 
@@ -46,12 +47,9 @@ def load(folder: str | Path = BUNDLED, *, mind: str = "", threads: int = 1) -> "
     """
     if threads:
         torch.set_num_threads(threads)
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise PartError(f"there is no model in {folder}; give a folder of parts, or nothing for the bundled model")
-    for part in PARTS:
-        check_part(folder, part)
-    return Model(folder, mind_of(mind))
+    described = read_model(model)
+    described.check()
+    return Model(described, mind_of(mind or described.mind))
 
 
 def mind_of(choice: str) -> EndpointMind | None:
@@ -89,47 +87,63 @@ def question_of(file: Path) -> tuple[np.ndarray | str, str]:
 
 
 class Model:
-    """Parts of one folder and what they can do together. Parts are read when they are first needed."""
+    """Parts of a model and what they can do together. Parts are read when they are first needed."""
 
-    def __init__(self, folder: Path, mind: EndpointMind | None = None) -> None:
-        """Reads nothing yet; ``mind`` takes the place of the folder's own."""
-        self.folder = folder
+    def __init__(self, described: ModelFile, mind: EndpointMind | None = None) -> None:
+        """Reads nothing yet; ``mind`` takes the place of the model's own."""
+        self.described = described
         self._mind = mind
+
+    @property
+    def folder(self) -> Path:
+        """Where the model's file lies."""
+        return self.described.folder
+
+    def part(self, name: str) -> Any:
+        """A part, read from where it lies."""
+        return load_part(self.described.at(name), name)
+
+    @cached_property
+    def character(self) -> Sheet:
+        """Who speaks: its sheet."""
+        return self.described.sheet
 
     @cached_property
     def listener(self) -> Listener:
         """Sound to phones."""
-        return load_part(self.folder, "listener")
+        return self.part("listener")
 
     @cached_property
     def codec(self) -> Codec:
         """Sound to tokens and back."""
-        return load_part(self.folder, "codec")
+        return self.part("codec")
 
     @cached_property
     def ears(self) -> Ears:
         """Sound to words."""
-        return Ears(self.listener, load_part(self.folder, "words"))
+        return Ears(self.listener, self.part("words"))
 
     def ungated(self) -> "Model":
         """The same model that takes every sound for speech; to measure with."""
         other = copy(self)
-        other.__dict__["ears"] = Ears(self.listener, load_part(self.folder, "words"), gated=False)
+        other.__dict__["ears"] = Ears(self.listener, self.part("words"), gated=False)
         return other
 
     @cached_property
     def mind(self) -> Clerk | EndpointMind:
         """Words to calls and replies."""
-        return self._mind or Clerk(load_part(self.folder, "mind"))
+        return self._mind or Clerk(self.part("mind"), self.character)
 
     @cached_property
     def mouth(self) -> Mouth:
         """Text to sound."""
-        return Mouth(load_part(self.folder, "speaker"), self.codec)
+        return Mouth(self.part("speaker"), self.codec)
 
     @cached_property
     def tools(self) -> tuple[Tool, ...]:
-        """The tools that the model was trained to call; none with another mind."""
+        """The tools of the model's file, else those that its mind was trained to call; another mind has none."""
+        if self.described.tools is not None:
+            return tuple(Tool(**tool) for tool in self.described.tools)
         return self.mind.tools
 
     @cached_property
@@ -140,7 +154,7 @@ class Model:
             hearing=self.ears,
             thinking=self.mind,
             speaking=self.mouth,
-            name=self.folder.name,
+            name=self.described.name,
             thinks_elsewhere=self._mind is not None,
         )
 

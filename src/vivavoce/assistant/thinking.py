@@ -13,7 +13,7 @@ from vivavoce.assistant.outcome import Outcome, outcome
 from vivavoce.core.rng import stream
 from vivavoce.core.voice import Voice
 from vivavoce.data.character import sentence_case
-from vivavoce.data.sheet import load_sheet
+from vivavoce.data.sheet import Sheet, load_sheet
 from vivavoce.data.templates import fill, pick
 from vivavoce.generate.samplers import GREEDY, Sampler
 from vivavoce.models.mind import Call as Called
@@ -33,13 +33,14 @@ _SOUND = frozenset("sound sounds voice hear heard".split())
 
 
 class Clerk:
-    """The mind of the default character."""
+    """The mind of a character."""
 
-    def __init__(self, model: MindModel, sampler: Sampler = GREEDY) -> None:
-        """Keeps nothing between replies."""
+    def __init__(self, model: MindModel, sheet: Sheet | None = None, sampler: Sampler = GREEDY) -> None:
+        """``sheet`` is the character's that the mind was trained for, the default one's where left out. Keeps nothing
+        between replies."""
         self.mind = Mind(model)
         self.sampler = sampler
-        self.sheet = load_sheet()
+        self.sheet = sheet or load_sheet()
         self.declared = Declared(self.mind, self.sheet)
         tool = self.sheet.tool
         self.tools = (Tool(name=tool.name, description=tool.description, parameters=tool.schema()),)

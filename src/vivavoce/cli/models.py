@@ -111,10 +111,21 @@ def export(
     out: Annotated[Path, typer.Argument(help="The folder of the model to write them to.")],
     part: Annotated[list[str] | None, typer.Option("--part", help="Only this part; all if left out.")] = None,
     bits: Annotated[int, typer.Option("--bits", min=8, max=32, help="8, 16 or 32 per weight.")] = 16,
+    character: Annotated[str, typer.Option("--character", help="Whose model it is: a name or a sheet.")] = "",
+    ears: Annotated[str, typer.Option("--ears", help="Who hears, by name; mini: its own parts.")] = "",
+    mind: Annotated[str, typer.Option("--mind", help="Who decides what is said.")] = "",
+    speaker: Annotated[str, typer.Option("--speaker", help="Who speaks.")] = "",
+    voice: Annotated[str, typer.Option("--voice", help="How it sounds, in words.")] = "",
 ) -> None:
-    """Writes parts into a model's folder at another precision."""
+    """Writes parts into a model's folder at another precision, and the model.json that says what the model is made of.
+
+    Parts that are not there are taken from the default model.
+    """
+    from dataclasses import replace
+
     import torch
 
+    from vivavoce.assistant.described import SYSTEMS, read_model
     from vivavoce.core.errors import ConfigError, PartError
     from vivavoce.core.parts import load_weights, read_card, save_part
 
@@ -128,3 +139,9 @@ def export(
         config, state = load_weights(source, name)
         written = save_part(out, name, config, state, read_card(source, name), kinds[bits])
         typer.echo(f"{written}: {written.with_suffix('.safetensors').stat().st_size / 2**20:.2f} MiB")
+    described = read_model(out)
+    given = {"character": character, "ears": ears, "mind": mind, "speaker": speaker, "voice": voice}
+    own = SYSTEMS[described.system]
+    elsewhere = {name: described.parts.get(name, "mini") for name in own if not (out / f"{name}.json").exists()}
+    changed = replace(described, parts=elsewhere, **{key: value for key, value in given.items() if value})
+    typer.echo(changed.write())

@@ -11,7 +11,9 @@ import yaml
 from vivavoce.core.errors import ManifestError
 from vivavoce.data.templates import check
 
-DEFAULT: Final = Path(__file__).with_name("characters") / "innkeeper.yaml"
+CHARACTERS: Final = Path(__file__).parent.parent / "characters"
+SHEET: Final = "sheet.yaml"
+DEFAULT: Final = CHARACTERS / "innkeeper" / SHEET
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,22 @@ class Sheet:
         for key in path:
             place = place[key]
         return list(cast("Sequence[str]", place))
+
+
+def find_sheet(character: str | Path, beside: Path | None = None) -> Path:
+    """The sheet of a character: the name of one that comes with the package, a folder with a sheet.yaml, or the sheet.
+
+    A path may be meant from the folder ``beside``. Raises ManifestError that lists the names.
+    """
+    own = CHARACTERS / character / SHEET
+    if len(Path(character).parts) == 1 and own.is_file():
+        return own
+    for path in (Path(character), *([beside / character] if beside else [])):
+        for sheet in (path / SHEET, path):
+            if sheet.is_file():
+                return sheet
+    names = ", ".join(sorted(path.parent.name for path in CHARACTERS.glob(f"*/{SHEET}")))
+    raise ManifestError(f"there is no character {str(character)!r}; give {names}, a sheet (YAML) or a folder with one")
 
 
 _SECTIONS: Final = (
