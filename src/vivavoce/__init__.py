@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from vivavoce.assistant.model import Model, load
     from vivavoce.assistant.turn import Turn
     from vivavoce.core.errors import VivavoceError
+    from vivavoce.core.talk import Tool
     from vivavoce.core.voice import Consent, Voice
-    from vivavoce.runtime.model import Tool
 
 __version__ = "0.1.0"
 
@@ -24,7 +24,7 @@ _HOMES = {
     "load": "vivavoce.assistant.model",
     "Model": "vivavoce.assistant.model",
     "Turn": "vivavoce.assistant.turn",
-    "Tool": "vivavoce.runtime.model",
+    "Tool": "vivavoce.core.talk",
     "Voice": "vivavoce.core.voice",
     "Consent": "vivavoce.core.voice",
     "VivavoceError": "vivavoce.core.errors",

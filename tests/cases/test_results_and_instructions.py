@@ -9,8 +9,8 @@ import pytest
 from vivavoce.assistant.model import BUNDLED
 from vivavoce.assistant.thinking import Clerk
 from vivavoce.core.parts import load_part
-from vivavoce.runtime.history import Entry
-from vivavoce.runtime.model import Call, Context, Say
+from vivavoce.core.talk import Call, Entry, Say
+from vivavoce.runtime.model import Context
 
 ASSISTANT = "You are a helpful assistant. Be brief and polite."
 ORDER = {"coffeeDrink": "latte", "size": "large"}

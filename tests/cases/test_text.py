@@ -8,8 +8,9 @@ import pytest
 from vivavoce.assistant.conversation import Conversation
 from vivavoce.assistant.model import BUNDLED, Model, finished, load
 from vivavoce.core.errors import TextError
+from vivavoce.core.talk import Say, Thought
 from vivavoce.runtime.fake import Script
-from vivavoce.runtime.model import Context, Say, Thought
+from vivavoce.runtime.model import Context
 from vivavoce.text.normalise import normalise, phrases
 
 

@@ -20,8 +20,9 @@ from openai.types.realtime import (
 )
 from pydantic import BaseModel, TypeAdapter
 
+from vivavoce.core.talk import Say
 from vivavoce.runtime.fake import Beeping, fake_model, silence, utter
-from vivavoce.runtime.model import Say, Spoken
+from vivavoce.runtime.model import Spoken
 from vivavoce.server.names import VOICES
 from vivavoce.server.sound_files import whole_file
 from vivavoce.server.voices import VoiceStore

@@ -13,9 +13,9 @@ from openai import AsyncOpenAI
 from vivavoce.assistant.conversation import Conversation
 from vivavoce.assistant.endpoint import KEY, KEY_FILE, SPOKEN, EndpointMind, endpoint_of, messages_of
 from vivavoce.core.errors import ConfigError, MindError
+from vivavoce.core.talk import Call, Entry, Say, Thought, Tool, Trouble
 from vivavoce.runtime.fake import fake_model
-from vivavoce.runtime.history import Entry
-from vivavoce.runtime.model import Call, Context, Model, Say, Thought, Tool, Trouble
+from vivavoce.runtime.model import Context, Model
 
 WEATHER = Tool(name="weather", parameters={"type": "object", "properties": {"city": {"type": "string"}}})
 

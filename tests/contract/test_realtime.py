@@ -10,8 +10,8 @@ from openai import AsyncOpenAI
 from openai.types.realtime import RealtimeServerEvent
 from pydantic import TypeAdapter
 
+from vivavoce.core.talk import Call, Say
 from vivavoce.runtime.fake import decode, fake_model, silence, utter
-from vivavoce.runtime.model import Call, Say
 from vivavoce.server.formats import Decoder, Encoder
 
 SERVER_EVENT = TypeAdapter(RealtimeServerEvent)

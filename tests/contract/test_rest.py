@@ -14,9 +14,9 @@ import soundfile
 from live_server import serving
 
 from vivavoce.core.errors import TextError, VoiceError
+from vivavoce.core.talk import Say
 from vivavoce.runtime.engine import LiveEngine
 from vivavoce.runtime.fake import Beeping, decode, fake_model, utter
-from vivavoce.runtime.model import Say
 from vivavoce.server.names import VOICES
 from vivavoce.server.service import Service
 from vivavoce.server.settings import Settings

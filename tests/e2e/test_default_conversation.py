@@ -10,7 +10,8 @@ import soundfile
 from vivavoce.assistant.demo import LINES, demonstrate
 from vivavoce.assistant.model import Model, load
 from vivavoce.assistant.turn import Turn
-from vivavoce.runtime.model import RATE, Word
+from vivavoce.core.talk import Word
+from vivavoce.runtime.model import RATE
 from vivavoce.text.normalise import normalise
 
 

@@ -7,9 +7,9 @@ import pytest
 from vivavoce.assistant.model import BUNDLED
 from vivavoce.assistant.thinking import Clerk
 from vivavoce.core.parts import load_part
+from vivavoce.core.talk import Call, Entry, Say, Tool
 from vivavoce.recipes.mind import measure
-from vivavoce.runtime.history import Entry
-from vivavoce.runtime.model import Call, Context, Say, Tool
+from vivavoce.runtime.model import Context
 
 LIGHT = Tool(
     name="set_light",

@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vivavoce.core.errors import ToolError
+from vivavoce.core.talk import Call, Say, Tool
 from vivavoce.generate.constrained import choose
 from vivavoce.generate.samplers import Sample
 from vivavoce.generate.writer import Line, Writer
-from vivavoce.models.mind import MARKS, Call, Exchange, MindConfig, MindModel
+from vivavoce.models.mind import MARKS, Exchange, MindConfig, MindModel
 from vivavoce.nn.transformer import TransformerConfig
-from vivavoce.systems.mini.mind import Mind, MindContext, MindEvent, Say, Tool
+from vivavoce.systems.mini.mind import Mind, MindContext, MindEvent
 from vivavoce.text.bpe import learn
 
 TEXTS = ["can i get a large latte with soy milk", "I'd like a latte, please."] * 3

@@ -13,12 +13,12 @@ import jaxtyping
 import numpy as np
 import pytest
 
+from vivavoce.core.talk import Call, Entry, Say, Thought, Tool
 from vivavoce.runtime import api
 from vivavoce.runtime.api import ReplyOptions, Session, SessionConfig, TurnConfig
 from vivavoce.runtime.engine import LiveEngine
 from vivavoce.runtime.fake import SYMBOL, fake_model, silence, utter
-from vivavoce.runtime.history import Entry
-from vivavoce.runtime.model import Call, Context, Say, Thought, Tool
+from vivavoce.runtime.model import Context
 
 KINDS = ("server_vad", "none", "semantic_vad")
 SPEECH = utter("a.")

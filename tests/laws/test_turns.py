@@ -7,11 +7,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vivavoce.core.talk import Entry
 from vivavoce.runtime import api, turns
 from vivavoce.runtime.api import SessionConfig, TurnConfig
 from vivavoce.runtime.engine import LiveEngine, Seat
 from vivavoce.runtime.fake import fake_model, silence, utter
-from vivavoce.runtime.history import Entry
 from vivavoce.runtime.model import FRAME
 
 KINDS = st.sampled_from(["server_vad", "semantic_vad", "none"])

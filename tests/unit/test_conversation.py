@@ -7,11 +7,11 @@ from vivavoce.assistant.conversation import Conversation
 from vivavoce.assistant.thinking import exchanges, restyled
 from vivavoce.assistant.turn import Called, Finished, Happening, Partial, Saying, Sound, Turn, Understood
 from vivavoce.core.errors import AudioError, TextError
+from vivavoce.core.talk import Entry, Tool
 from vivavoce.core.voice import Voice
 from vivavoce.runtime.activity import Loudness
 from vivavoce.runtime.fake import Beeping, Script, ToneHearing, decode, utter
-from vivavoce.runtime.history import Entry
-from vivavoce.runtime.model import RATE, Model, Tool
+from vivavoce.runtime.model import RATE, Model
 
 ORDER = Tool(name="order_drink", parameters={"type": "object", "properties": {"coffeeDrink": {"type": "string"}}})
 

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 
 from vivavoce.core.errors import TextError, VoiceError
+from vivavoce.core.talk import Entry
 from vivavoce.core.voice import Voice
 from vivavoce.runtime import api
 from vivavoce.runtime.engine import LiveEngine, Seat
 from vivavoce.runtime.fake import Beeping, BeepState, ToneHearing, decode, fake_model, utter
-from vivavoce.runtime.history import Entry
 from vivavoce.runtime.model import Spoken
 
 

@@ -5,11 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vivavoce.assistant.gate import Following, Voice, averaged, silenced
+from vivavoce.core.talk import Heard, Word
 from vivavoce.evals.words import distance, matched
 from vivavoce.models.listener import SpeechConfig
 from vivavoce.runtime import turns as t
 from vivavoce.runtime.api import TurnConfig
-from vivavoce.runtime.model import FRAME, Heard, Word
+from vivavoce.runtime.model import FRAME
 
 CONFIG = SpeechConfig(frames=5, begins=2.0, holds=-1.0, slope=1.5)
 ODDS = st.lists(st.integers(-80, 80), max_size=60).map(lambda quarters: np.array(quarters, float) / 4)

@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vivavoce.core.errors import TextError
-from vivavoce.runtime.history import Entry
-from vivavoce.runtime.model import Word
+from vivavoce.core.talk import Entry, Word
 from vivavoce.text.normalise import Reader, normalise
 
 SECOND = 24_000

@@ -4,13 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from vivavoce.core.talk import Entry, Say
 from vivavoce.core.voice import Voice
 from vivavoce.runtime import api
 from vivavoce.runtime.api import ReplyOptions, SessionConfig, TurnConfig
 from vivavoce.runtime.engine import LiveEngine, Seat
 from vivavoce.runtime.fake import fake_model, silence, utter
-from vivavoce.runtime.history import Entry
-from vivavoce.runtime.model import Say
 
 LONG = silence(4000)
 STORY = ReplyOptions(recite="a long story of dragons and of gold that nobody ever found.")

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from vivavoce.core.errors import CapacityError
+from vivavoce.core.talk import Say, Tool
 from vivavoce.recipes.echoes import EchoesRun, frames
 from vivavoce.runtime import api
 from vivavoce.runtime.activity import SileroActivity, packaged_weights
@@ -13,7 +14,7 @@ from vivavoce.runtime.api import SessionConfig, TurnConfig
 from vivavoce.runtime.echo import Echo
 from vivavoce.runtime.engine import MOST_WAITING_AUDIO, LiveEngine
 from vivavoce.runtime.fake import Beeping, Script, ToneHearing, fake_model, silence, utter
-from vivavoce.runtime.model import FRAME, Context, Model, Say, Tool
+from vivavoce.runtime.model import FRAME, Context, Model
 
 
 def settle(engine, seat):

@@ -15,9 +15,9 @@ import torch
 
 from vivavoce.assistant.turn import Called, Finished, Happening, Partial, Saying, Sound, Transcript, Turn, Understood
 from vivavoce.core.errors import AudioError, MindError, TextError
+from vivavoce.core.talk import Call, Entry, Restyle, Say, Tool, Trouble, Word
 from vivavoce.core.voice import Voice
-from vivavoce.runtime.history import Entry
-from vivavoce.runtime.model import FRAME, RATE, Call, Context, Model, Restyle, Say, Tool, Trouble, Word
+from vivavoce.runtime.model import FRAME, RATE, Context, Model
 from vivavoce.text.normalise import normalise
 
 LONGEST_QUESTION_SECONDS = 120

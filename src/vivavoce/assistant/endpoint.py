@@ -19,8 +19,8 @@ from threading import Thread
 from typing import Any
 
 from vivavoce.core.errors import ConfigError, MindError
-from vivavoce.runtime.history import Entry, as_known
-from vivavoce.runtime.model import Call, Context, Say, Thought, Trouble
+from vivavoce.core.talk import Call, Entry, Say, Thought, Trouble, as_known
+from vivavoce.runtime.model import Context
 
 KEY, KEY_FILE = "VIVAVOCE_MIND_KEY", "VIVAVOCE_MIND_KEY_FILE"
 SPOKEN = "You are heard, not read: answer in one to three short sentences, without lists, headings, Markdown or emoji."

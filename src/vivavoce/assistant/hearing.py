@@ -23,11 +23,12 @@ from vivavoce.assistant.gate import Following, Gate, Voice, silenced
 from vivavoce.audio.loudness import between_levels
 from vivavoce.audio.polyphase import Rational, RationalConfig, RationalState
 from vivavoce.core.streaming import State
+from vivavoce.core.talk import Heard, Word, within
 from vivavoce.generate.search import HeardWord, Search, SearchConfig, SearchState
 from vivavoce.models.listener import Heard as Posteriors
 from vivavoce.models.listener import Listener, ListenerState, pool
 from vivavoce.models.words import Model, Tree, Words
-from vivavoce.runtime.model import RATE, Heard, Word, within
+from vivavoce.runtime.model import RATE
 
 _TICK = RATE // 50
 """Samples of the conversation's clock per distribution of the listener."""

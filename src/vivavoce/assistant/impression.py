@@ -5,7 +5,8 @@ import torch
 
 from vivavoce.audio.loudness import active_level_db
 from vivavoce.audio.pitch import track_pitch
-from vivavoce.runtime.model import RATE, Word
+from vivavoce.core.talk import Word
+from vivavoce.runtime.model import RATE
 from vivavoce.text.pronounce import pronunciations
 
 _RATE = (9.0, 14.0)

@@ -21,6 +21,7 @@ from vivavoce.assistant.turn import Finished, Transcript, Turn
 from vivavoce.audio.files import Recording, read_recording
 from vivavoce.core.errors import AudioError, ConfigError, TextError
 from vivavoce.core.parts import load_part
+from vivavoce.core.talk import Tool
 from vivavoce.core.voice import Voice
 from vivavoce.data.sheet import Sheet
 from vivavoce.models.codec import Codec
@@ -28,7 +29,7 @@ from vivavoce.models.listener import Listener
 from vivavoce.runtime.activity import Loudness, SileroActivity
 from vivavoce.runtime.api import SessionConfig, TurnConfig
 from vivavoce.runtime.engine import LiveEngine, LiveSession
-from vivavoce.runtime.model import RATE, Tool
+from vivavoce.runtime.model import RATE
 from vivavoce.runtime.model import Model as Abilities
 from vivavoce.text.normalise import phrases
 

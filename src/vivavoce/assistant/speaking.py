@@ -20,6 +20,7 @@ from vivavoce.audio.pitch import track_pitch
 from vivavoce.core.description import understood
 from vivavoce.core.errors import AudioError, TextError, VoiceError
 from vivavoce.core.streaming import State
+from vivavoce.core.talk import Word
 from vivavoce.core.voice import Voice
 from vivavoce.models.codec import Codec
 from vivavoce.models.manner import Manner, manner_of
@@ -27,7 +28,7 @@ from vivavoce.models.script import script_from
 from vivavoce.models.speak import FIRST_PAUSE, LAST_PAUSE, STACK, Plan, Speaker, SpeakerState
 from vivavoce.models.voices import cast
 from vivavoce.nn.style import VoicePrint
-from vivavoce.runtime.model import RATE, Spoken, Word
+from vivavoce.runtime.model import RATE, Spoken
 from vivavoce.text.normalise import Phrase, Reader
 from vivavoce.text.phrases import LONGEST
 

@@ -11,19 +11,16 @@ from vivavoce.assistant.impression import impression
 from vivavoce.assistant.instructions import Directive, asked_of_us, asks_for_name, directives, persona_name, reads_aloud
 from vivavoce.assistant.outcome import Outcome, outcome
 from vivavoce.core.rng import stream
+from vivavoce.core.talk import Call, Entry, Restyle, Say, Tool, as_known
 from vivavoce.core.voice import Voice
 from vivavoce.data.character import sentence_case
 from vivavoce.data.sheet import Sheet, load_sheet
 from vivavoce.data.templates import fill, pick
 from vivavoce.generate.samplers import GREEDY, Sampler
-from vivavoce.models.mind import Call as Called
 from vivavoce.models.mind import Exchange, MindModel
-from vivavoce.runtime.history import Entry, as_known
-from vivavoce.runtime.model import Call, Context, Restyle, Say, Tool
+from vivavoce.runtime.model import Context
 from vivavoce.systems.mini.declared import Declared
 from vivavoce.systems.mini.mind import Mind, MindContext, MindEvent, Style
-from vivavoce.systems.mini.mind import Say as Said
-from vivavoce.systems.mini.mind import Tool as MindTool
 
 _SURE, _UNDERSTOOD = 0.22, 0.06
 """Geometric means of the words' confidence: below the first no tool is called, below the second the clerk asks again.
@@ -71,9 +68,7 @@ class Clerk:
         asked = MindContext(
             history=tuple(_readable(past)),
             user=now.user or f"tell me {topic}",
-            tools=tuple(
-                MindTool(name=t.name, description=t.description, parameters=t.parameters) for t in context.tools
-            ),
+            tools=context.tools,
             tool_choice="none" if sure < _SURE and context.tool_choice == "auto" else context.tool_choice,
             heard=heard,
         )
@@ -86,12 +81,7 @@ class Clerk:
         if past and past[-1].cut and not past[-1].reply:
             events = self._honest(events, draw)
         for event in events:
-            if isinstance(event, Said):
-                yield Say(event.text)
-            elif isinstance(event, Style):
-                yield Restyle(restyled(context.voice, event.words))
-            else:
-                yield Call(event.name, event.arguments)
+            yield Restyle(restyled(context.voice, event.words)) if isinstance(event, Style) else event
 
     # ---- what needs no understanding of the user's words ----
 
@@ -163,11 +153,11 @@ class Clerk:
         begun = ""
         quotes = tuple(template.partition("{")[0].strip() for template in self.sheet.texts("replies", "i_said"))
         for event in events:
-            if not isinstance(event, Said):
+            if not isinstance(event, Say):
                 yield event
                 continue
             if not begun and event.text.strip().startswith(quotes):
-                yield Said(self._drawn(("replies", "i_said_unheard"), draw))
+                yield Say(self._drawn(("replies", "i_said_unheard"), draw))
                 return
             begun += event.text
             yield event
@@ -226,7 +216,7 @@ def exchanges(entries: Sequence[Entry]) -> list[Exchange]:
             continue
         now = found[-1]
         if entry.kind == "call":
-            found[-1] = replace(now, calls=(*now.calls, Called(entry.name, entry.arguments)))
+            found[-1] = replace(now, calls=(*now.calls, Call(entry.name, entry.arguments)))
             answered = True
         elif entry.kind == "message" and entry.role == "assistant":
             joined = f"{now.reply} {entry.text}".strip()

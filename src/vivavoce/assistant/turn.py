@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from vivavoce.runtime.model import RATE, Heard, Word
+from vivavoce.core.talk import Heard, Word
+from vivavoce.runtime.model import RATE
 
 
 @dataclass(frozen=True, slots=True)

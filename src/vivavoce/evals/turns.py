@@ -19,12 +19,13 @@ from torch import Tensor
 from vivavoce.core import rng
 from vivavoce.core.atomic import atomic_write
 from vivavoce.core.streaming import State
+from vivavoce.core.talk import Say, Thought
 from vivavoce.core.voice import Voice
 from vivavoce.evals.scenes import HARMLESS, PAUSES, REAL, Kind, Scene, Speaker, click
 from vivavoce.runtime import api
 from vivavoce.runtime.api import SessionConfig, TurnConfig
 from vivavoce.runtime.engine import LiveEngine, Seat
-from vivavoce.runtime.model import FRAME, RATE, Activity, Context, Hearing, Model, Pcm, Say, Thought
+from vivavoce.runtime.model import FRAME, RATE, Activity, Context, Hearing, Model, Pcm
 from vivavoce.runtime.model import Spoken as Played
 
 CHUNK = 5 * FRAME

@@ -21,6 +21,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from vivavoce.core.errors import TextError
+from vivavoce.core.talk import Call
 from vivavoce.core.vocab import Vocab
 from vivavoce.models.lm import StreamLMConfig
 from vivavoce.nn.transformer import TransformerConfig
@@ -33,14 +34,6 @@ MARKS = (
 _LONGEST = 1200
 _WORDS = 80
 _AFTER_QUOTE = re.compile(r'"(?=\w)')
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A tool to be called; ``arguments`` is JSON that the tool's schema accepts."""
-
-    name: str
-    arguments: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

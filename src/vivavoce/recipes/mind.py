@@ -19,16 +19,17 @@ import torch
 from vivavoce.core import rng
 from vivavoce.core.config import dump
 from vivavoce.core.parts import load_part, save_part
+from vivavoce.core.talk import Call, Say, Tool
 from vivavoce.data.character import Character, Turn
 from vivavoce.data.sentences import sentences, word
 from vivavoce.data.templates import fill
 from vivavoce.evals import tools
-from vivavoce.models.mind import Call, Exchange, MindConfig, MindModel, plain_words
+from vivavoce.models.mind import Exchange, MindConfig, MindModel, plain_words
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.recipes.mind_data import Lines
 from vivavoce.recipes.words import transcripts_of
 from vivavoce.systems.mini.declared import Declared
-from vivavoce.systems.mini.mind import Mind, MindContext, MindEvent, Say, Style, Tool
+from vivavoce.systems.mini.mind import Mind, MindContext, MindEvent, Style
 from vivavoce.text.bpe import BpeConfig, learn
 from vivavoce.train import Run, fit, warm_cosine
 from vivavoce.train.recipe import LOSSES, Given, Recipe, hooks

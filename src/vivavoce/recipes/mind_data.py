@@ -11,11 +11,12 @@ import numpy as np
 import torch
 
 from vivavoce.core import rng
+from vivavoce.core.talk import Call
 from vivavoce.data.character import HEARD, Character, Dialogue, Turn, sentence_case
 from vivavoce.data.misheard import misheard
 from vivavoce.data.sentences import sentences, word
 from vivavoce.data.templates import fill, pick
-from vivavoce.models.mind import Call, Exchange, MindModel
+from vivavoce.models.mind import Exchange, MindModel
 from vivavoce.text.numbers import cardinal
 from vivavoce.train.tasks.grid import GridBatch
 

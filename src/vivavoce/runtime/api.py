@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from vivavoce.core.talk import Entry, Tool, Word
 from vivavoce.core.voice import Voice
-from vivavoce.runtime.history import Entry
-from vivavoce.runtime.model import Pcm, Tool, Word
+from vivavoce.runtime.model import Pcm
 
 Why = Literal["completed", "turn_detected", "client_cancelled", "max_output_tokens", "failed"]
 

@@ -17,6 +17,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from vivavoce.core.errors import ProtocolError
+from vivavoce.core.talk import Entry, Heard
 from vivavoce.runtime import turns as t
 from vivavoce.runtime.api import (
     Add,
@@ -56,9 +57,9 @@ from vivavoce.runtime.api import (
     Window,
 )
 from vivavoce.runtime.echo import Echo
-from vivavoce.runtime.history import NO_ITEM, Entry, History
+from vivavoce.runtime.history import NO_ITEM, History
 from vivavoce.runtime.listening import CHUNK, Microphone, StableWords, hums, meant
-from vivavoce.runtime.model import FRAME, Context, Heard, Pcm, Spoken
+from vivavoce.runtime.model import FRAME, Context, Pcm, Spoken
 from vivavoce.runtime.replying import SILENT, Mouth, Reply, Thoughts, tokens_of, told
 
 LONGEST_INPUT = 300 * 24_000

@@ -22,11 +22,12 @@ import torch
 from torch import Tensor
 
 from vivavoce.core.errors import CapacityError
+from vivavoce.core.talk import Heard, Say, Thought
 from vivavoce.runtime.api import AudioOut, Input, Output, SessionConfig
 from vivavoce.runtime.beside import Beside
 from vivavoce.runtime.conversation import Conversation, weight
 from vivavoce.runtime.listening import CHUNK
-from vivavoce.runtime.model import FRAME, Context, Heard, Hearing, Model, Pcm, Say, Spoken, Thinking, Thought
+from vivavoce.runtime.model import FRAME, Context, Hearing, Model, Pcm, Spoken, Thinking
 from vivavoce.runtime.replying import SILENT, InlineThoughts, Mouth, Reply, Thoughts, ThreadThoughts, told
 
 MOST_WAITING_AUDIO = 10 * 24_000

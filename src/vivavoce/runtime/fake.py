@@ -18,9 +18,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vivavoce.core.streaming import State
+from vivavoce.core.talk import Call, Heard, Restyle, Say, Thought, Word
 from vivavoce.core.voice import Voice
 from vivavoce.runtime.activity import Loudness
-from vivavoce.runtime.model import FRAME, RATE, Call, Context, Heard, Model, Pcm, Restyle, Say, Spoken, Thought, Word
+from vivavoce.runtime.model import FRAME, RATE, Context, Model, Pcm, Spoken
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789 .,?!'-:"
 TONE, REST = 1440, 480

@@ -1,106 +1,13 @@
-"""What was said so far, kept as exactly what was heard.
+"""What was said so far, kept as exactly what was heard."""
 
-An `Entry` is a message, a call or a call's result. A spoken entry carries its words with their times, so that it can
-be cut at any sample: text and sound always end at the same moment.
-"""
-
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
-
-import numpy as np
+from dataclasses import replace
 
 from vivavoce.core.errors import ProtocolError
+from vivavoce.core.talk import Entry
 
 KEPT_AUDIO_SECONDS = 300
 NO_ITEM = "item_not_found"
 """Code of the error that an id is of no entry; whoever knows what was to be done with it says it more exactly."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Entry:
-    """One item of a conversation; ``words`` and ``audio`` (24 kHz, 16 bit) only where it was spoken."""
-
-    id: str
-    kind: Literal["message", "call", "result"] = "message"
-    role: Literal["system", "user", "assistant"] = "user"
-    text: str = ""
-    written: str = ""
-    """The beginning of ``text`` that was written beside the sound; the rest was said."""
-    spoken: bool = False
-    audio: np.ndarray | None = None
-    samples: int = 0
-    words: tuple[Any, ...] = ()
-    """`Word`s with times from the beginning of this entry."""
-    status: Literal["completed", "incomplete", "in_progress"] = "completed"
-    call: str = ""
-    name: str = ""
-    arguments: str = ""
-    output: str = ""
-    reply: int = 0
-    """The turn of ours that it is part of; 0 for what is not ours or was made by the client."""
-    trimmed: bool = False
-
-    @property
-    def said(self) -> str:
-        """What of the text was said."""
-        return self.text[len(self.written) :].lstrip()
-
-    @property
-    def characters(self) -> int:
-        """Length of all that is written in it."""
-        return len(self.text) + len(self.arguments) + len(self.output)
-
-    def cut(self, samples: int) -> "Entry":
-        """The entry as somebody knows it who heard only so many samples.
-
-        A word counts as heard once half of it was played. Words carry their place in the text; where only some of those
-        that are written as one were heard ("four dollars" of "$4.50"), these stand there as they were said.
-        """
-        heard = [word for word in self.words if (word.start + word.end) / 2 <= samples]
-        text = self.text
-        if len(heard) < len(self.words):
-            text = _heard_text(self.text, self.words, len(heard))
-        elif not self.words and self.samples:
-            text = self.text[: len(self.text) * samples // self.samples]
-        audio = None if self.audio is None else self.audio[:samples].copy()
-        return replace(
-            self, text=text, words=tuple(heard), audio=audio, samples=min(samples, self.samples), trimmed=True
-        )
-
-
-def as_known(entries: Sequence[Entry]) -> list[Entry]:
-    """Entries in the order in which we knew of them.
-
-    What came while we answered, a call's result above all, stands behind the whole answer: it was said without it.
-    """
-    found: list[Entry] = []
-    for entry in entries:
-        place = len(found)
-        if entry.reply:
-            place = next((n for n in range(len(found), 0, -1) if found[n - 1].reply == entry.reply), place)
-        found.insert(place, entry)
-    return found
-
-
-def _heard_text(text: str, words: Sequence[Any], count: int) -> str:
-    """The beginning of a text that the first ``count`` of its words make, and the full stop if a sentence does."""
-    if not count:
-        return ""
-    span = words[count - 1].span
-    if span is None:
-        return " ".join(word.text for word in words[:count])
-    begin, end = span
-    first = next(place for place, word in enumerate(words) if word.span == span)
-    if words[count].span == span:
-        return text[:begin] + " ".join(word.text for word in words[first:count])
-    after = words[count].span
-    closed = _CLOSING.match(text, end, after[0] if after else len(text))
-    return text[: closed.end() if closed else end]
-
-
-_CLOSING = re.compile(r"[.!?…]*[\"'”’)\]*_`~]*(?=\s|\Z)")
 
 
 class History:

@@ -4,7 +4,8 @@ from collections import deque
 
 import numpy as np
 
-from vivavoce.runtime.model import FRAME, Heard, Pcm, Word
+from vivavoce.core.talk import Heard, Word
+from vivavoce.runtime.model import FRAME, Pcm
 
 BACKCHANNELS = frozenset(
     (

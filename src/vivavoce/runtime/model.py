@@ -6,7 +6,7 @@ at once. All times are samples at 24 kHz.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -14,8 +14,8 @@ from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
 from vivavoce.core.streaming import State
+from vivavoce.core.talk import Entry, Heard, Thought, Tool, Word
 from vivavoce.core.voice import Voice
-from vivavoce.runtime.history import Entry
 
 RATE = 24_000
 FRAME = 960
@@ -23,88 +23,6 @@ FRAME = 960
 
 Pcm = Float32[np.ndarray, " _"]
 """Sound between -1 and 1 at 24 kHz, one channel."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tool:
-    """A function that the model may call; ``parameters`` is a JSON schema of an object."""
-
-    name: str
-    description: str = ""
-    parameters: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A word and when it is said, in samples from the beginning of its turn; how likely it is the right one, and how
-    likely it is that somebody speaks there at all, 0 to 1.
-
-    ``span``: the characters [begin, end) of the reply's text that it was read from. Words of one number share theirs;
-    words that were heard have none.
-    """
-
-    text: str
-    start: int
-    end: int
-    confidence: float = 1.0
-    speech: float = 1.0
-    span: tuple[int, int] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """What a turn sounds like so far: all its words, and how likely it is that the speaker is done.
-
-    ``aside``: how likely it is that so short a sound is not meant for us (a sign of listening, a cough); None where the
-    words have to tell.
-    """
-
-    words: tuple[Word, ...] = ()
-    done: float = 0.0
-    aside: float | None = None
-    speech: float = 1.0
-    """How likely it is that anybody speaks at all."""
-
-    def until(self, samples: int) -> "Heard":
-        """The same for a turn of so many samples: no word begins or ends behind it."""
-        return replace(self, words=within(self.words, samples))
-
-
-def within(words: tuple[Word, ...], samples: int) -> tuple[Word, ...]:
-    """The words with their times inside a sound of so many samples."""
-    return tuple(replace(word, start=min(word.start, samples), end=min(word.end, samples)) for word in words)
-
-
-@dataclass(frozen=True, slots=True)
-class Say:
-    """Text to be said next, best a phrase or a sentence at a time; pieces join without a separator."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A tool to be called; ``arguments`` is JSON that its schema accepts."""
-
-    name: str
-    arguments: str
-
-
-@dataclass(frozen=True, slots=True)
-class Restyle:
-    """From here on speak in this voice."""
-
-    voice: Voice
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """The mind could not answer as it should; what was said stands, and whoever runs the conversation is told why."""
-
-    reason: str
-
-
-Thought = Say | Call | Restyle | Trouble
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from vivavoce.core.errors import VivavoceError
+from vivavoce.core.talk import Call, Entry, Restyle, Say, Thought, Trouble, Word
 from vivavoce.core.voice import Voice
 from vivavoce.runtime.api import (
     AudioOut,
@@ -28,8 +29,7 @@ from vivavoce.runtime.api import (
     Usage,
     Why,
 )
-from vivavoce.runtime.history import Entry
-from vivavoce.runtime.model import FRAME, Call, Context, Pcm, Restyle, Say, Spoken, Thinking, Thought, Trouble, Word
+from vivavoce.runtime.model import FRAME, Context, Pcm, Spoken, Thinking
 
 log = logging.getLogger(__name__)
 AHEAD_WHILE_PREPARING = 12_000

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from vivavoce.core.errors import VivavoceError
+from vivavoce.core.talk import Entry
 from vivavoce.runtime.api import (
     Add,
     AudioOut,
@@ -29,7 +30,6 @@ from vivavoce.runtime.api import (
     TurnEnded,
     Usage,
 )
-from vivavoce.runtime.history import Entry
 from vivavoce.server.formats import to_int16
 from vivavoce.server.items import base64_bytes, user_entry
 from vivavoce.server.names import check_model

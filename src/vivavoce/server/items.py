@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from vivavoce.runtime.history import Entry
-from vivavoce.runtime.model import Word
+from vivavoce.core.talk import Entry, Word
 from vivavoce.server.formats import Decoder, Encoder, to_float, to_int16
 from vivavoce.server.wire import (
     AssistantMessage,

@@ -15,9 +15,9 @@ import numpy as np
 from pydantic import ValidationError
 
 from vivavoce.core.errors import ProtocolError
+from vivavoce.core.talk import Entry
 from vivavoce.runtime import api
 from vivavoce.runtime.api import Input, Output, ReplyOptions, SessionConfig
-from vivavoce.runtime.history import Entry
 from vivavoce.server import wire as w
 from vivavoce.server.beta import modernise
 from vivavoce.server.formats import Decoder, Encoder

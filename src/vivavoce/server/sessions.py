@@ -7,9 +7,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from vivavoce.core.errors import ToolError, VoiceError
+from vivavoce.core.talk import Tool
 from vivavoce.core.voice import Voice
 from vivavoce.runtime.api import ReplyOptions, SessionConfig, TurnConfig, Window
-from vivavoce.runtime.model import Tool
 from vivavoce.server.names import MODELS, UnknownModel, check_model
 from vivavoce.server.wire import (
     FunctionTool,

@@ -11,8 +11,9 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response, Streami
 from starlette.concurrency import run_in_threadpool
 
 from vivavoce.core.errors import VivavoceError
+from vivavoce.core.talk import Word
 from vivavoce.runtime.api import AudioIn, Commit, Refused, SessionConfig, TurnConfig, UserText
-from vivavoce.runtime.model import RATE, Pcm, Word
+from vivavoce.runtime.model import RATE, Pcm
 from vivavoce.server.items import logprobs_of
 from vivavoce.server.names import check_model
 from vivavoce.server.replies import ERRORS, broken, sse, upload_bytes, warned

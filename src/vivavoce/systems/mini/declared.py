@@ -15,12 +15,13 @@ from functools import cache, lru_cache
 from itertools import chain
 from typing import Any, Final
 
+from vivavoce.core.talk import Call, Say, Tool
 from vivavoce.data.orders import Counter
 from vivavoce.data.orders import Order as Ordered
 from vivavoce.data.sheet import Sheet
-from vivavoce.models.mind import Call, Exchange, plain_words
+from vivavoce.models.mind import Exchange, plain_words
 from vivavoce.systems.mini.foreign import EACH, Filled, Form, Order, Path_, Spot, words_of
-from vivavoce.systems.mini.mind import Mind, MindContext, MindEvent, Say, Tool, grammar_of
+from vivavoce.systems.mini.mind import Mind, MindContext, MindEvent, grammar_of
 from vivavoce.text.json_schema import written
 
 _CLEAR: Final = 2.0

@@ -9,7 +9,7 @@ import codecs
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from typing import Any, Protocol, final, runtime_checkable
@@ -18,10 +18,11 @@ import torch
 from torch import Tensor
 
 from vivavoce.core.errors import ToolError
+from vivavoce.core.talk import Call, Say, Tool
 from vivavoce.generate.constrained import choose, write
 from vivavoce.generate.samplers import GREEDY, Sampler
 from vivavoce.generate.writer import Draw, Line, Writer
-from vivavoce.models.mind import Call, Exchange, MindModel, plain_words
+from vivavoce.models.mind import Exchange, MindModel, plain_words
 from vivavoce.systems.mini.grounding import Evidence
 from vivavoce.text.grammar import Place
 from vivavoce.text.json_schema import arguments_place
@@ -31,15 +32,6 @@ _REPLY = 160
 _STYLE = 16
 _PHRASE_ENDS = frozenset(".,!?;:")
 _I = re.compile(r"(?<![\w'])i(?=(?:'(?:m|ll|d|ve))?(?![\w']))")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tool:
-    """A function that may be called; ``parameters`` is the JSON schema of its arguments."""
-
-    name: str
-    description: str = ""
-    parameters: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,13 +51,6 @@ class MindContext:
     """How we speak at present, in words; empty: as usual."""
     limit: int = _REPLY
     """The reply's most ids; it breaks off there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Say:
-    """Text of the reply, a phrase at a time; pieces join without a separator."""
-
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
