@@ -11,7 +11,8 @@ from live_server import serving, talking
 from openai import AsyncOpenAI
 
 from vivavoce.assistant.conversation import Conversation
-from vivavoce.assistant.endpoint import KEY, KEY_FILE, SPOKEN, EndpointMind, endpoint_of, messages_of
+from vivavoce.assistant.endpoint import SPOKEN, EndpointMind, messages_of
+from vivavoce.assistant.remote import endpoint_of
 from vivavoce.core.errors import ConfigError, MindError
 from vivavoce.core.talk import Call, Entry, Say, Thought, Tool, Trouble
 from vivavoce.runtime.fake import fake_model
@@ -188,12 +189,12 @@ def test_the_connection_is_closed_when_nobody_listens_any_more(endpoint: Callabl
 def test_the_key_is_sent_and_never_shown(
     endpoint: Callable[..., EndpointMind], monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
-    monkeypatch.setenv(KEY, "geheim")
+    monkeypatch.setenv("VIVAVOCE_MIND_KEY", "geheim")
     mind = endpoint(text("Yes."))
     list(mind.respond(asked("hello")))
     assert Endpoint.keys == ["Bearer geheim"] and "geheim" not in repr(mind.config)
     (tmp_path / "key").write_text("aus der Datei\n")
-    monkeypatch.setenv(KEY_FILE, str(tmp_path / "key"))
+    monkeypatch.setenv("VIVAVOCE_MIND_KEY_FILE", str(tmp_path / "key"))
     list(endpoint(text("Yes.")).respond(asked("hello")))
     assert Endpoint.keys[-1] == "Bearer aus der Datei"
 

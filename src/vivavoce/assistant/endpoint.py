@@ -5,89 +5,24 @@ closes the connection, so that an answer that nobody waits for any more is not c
 """
 
 import json
-import os
 import time
 import urllib.error
-import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from http.client import HTTPException
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
 
-from vivavoce.core.errors import ConfigError, MindError
+from vivavoce.assistant.remote import PASSING, EndpointConfig, refused, request_of, why
+from vivavoce.core.errors import MindError
 from vivavoce.core.talk import Call, Entry, Say, Thought, Trouble, as_known
 from vivavoce.runtime.model import Context
 
-KEY, KEY_FILE = "VIVAVOCE_MIND_KEY", "VIVAVOCE_MIND_KEY_FILE"
 SPOKEN = "You are heard, not read: answer in one to three short sentences, without lists, headings, Markdown or emoji."
 _APOLOGY = "Sorry, I cannot think of an answer just now."
 _POLL_SECONDS = 0.1
 _ATTEMPTS = 2
-_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Answers after which a second attempt is worth it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndpointConfig:
-    """Where the mind is, what it is called there, and how long it is waited for."""
-
-    url: str
-    """Up to and with ``/v1``."""
-    model: str
-    key: str = ""
-    patience_seconds: float = 30.0
-    """For the connection, for the first piece, and between two pieces."""
-
-    def __repr__(self) -> str:
-        """Without the key."""
-        return f"EndpointConfig({self.url}#{self.model})"
-
-
-def endpoint_of(place: str, patience_seconds: float = 30.0) -> EndpointConfig:
-    """``http://HOST/v1#MODEL``; unnamed, the endpoint's only model. Raises ConfigError for what is no such place."""
-    url, _, model = place.partition("#")
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"{place} is no address of a mind; wanted http://HOST:PORT/v1#MODEL")
-    config = EndpointConfig(url=url.rstrip("/"), model=model, key=_key(), patience_seconds=patience_seconds)
-    if model:
-        return config
-    try:
-        with urllib.request.urlopen(_request(config, "models"), timeout=patience_seconds) as answer:
-            known = [str(entry["id"]) for entry in json.loads(answer.read())["data"]]
-    except (OSError, HTTPException, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{url} does not say which models it has ({_why(error)}); give one: {url}#MODEL") from error
-    if len(known) != 1:
-        raise ConfigError(f"{url} has {len(known)} models ({', '.join(known[:8])}); give one: {url}#MODEL")
-    return EndpointConfig(url=config.url, model=known[0], key=config.key, patience_seconds=patience_seconds)
-
-
-def _key() -> str:
-    """The key from the environment, or from the file that it names."""
-    path = os.environ.get(KEY_FILE)
-    if not path:
-        return os.environ.get(KEY, "")
-    try:
-        return Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the key file {path} ({KEY_FILE}) cannot be read: {_why(error)}") from error
-
-
-def _why(error: BaseException) -> str:
-    return str(getattr(error, "reason", None) or error or type(error).__name__)
-
-
-def _request(config: EndpointConfig, path: str, body: Any = None) -> urllib.request.Request:
-    headers = {"User-Agent": "vivavoce", "Content-Type": "application/json"}
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"{config.url}/{path}", data=data, headers=headers)
-    if config.key:
-        request.add_unredirected_header("Authorization", f"Bearer {config.key}")
-    return request
 
 
 def messages_of(context: Context) -> list[dict[str, Any]]:
@@ -275,7 +210,7 @@ class _Reader:
         """Asks, once more if that was refused for the moment and nothing was said yet."""
         for attempt in range(_ATTEMPTS):
             try:
-                request = _request(self._config, "chat/completions", self._body)
+                request = request_of(self._config, "chat/completions", self._body)
                 with urllib.request.urlopen(request, timeout=self._config.patience_seconds) as self._answer:
                     if self._stopped:
                         return
@@ -285,10 +220,10 @@ class _Reader:
                 self._box.put(None)
                 return
             except urllib.error.HTTPError as error:
-                if error.code in _PASSING and attempt + 1 < _ATTEMPTS and not self._stopped:
+                if error.code in PASSING and attempt + 1 < _ATTEMPTS and not self._stopped:
                     time.sleep(0.3)
                     continue
-                self._box.put(self._refused(error))
+                self._box.put(MindError(refused(self._config, error)))
                 return
             except (OSError, HTTPException, ValueError, AttributeError) as error:
                 if self._stopped:
@@ -297,17 +232,8 @@ class _Reader:
                     time.sleep(0.3)
                     continue
                 what = "is not reached" if self._answer is None else "broke off in the middle of an answer"
-                self._box.put(MindError(f"{self._config.url} {what} ({_why(error)})"))
+                self._box.put(MindError(f"{self._config.url} {what} ({why(error)})"))
                 return
-
-    def _refused(self, error: urllib.error.HTTPError) -> MindError:
-        try:
-            said = json.loads(error.read(10_000))
-            why = said["error"]["message"] if isinstance(said["error"], dict) else said["error"]
-        except (OSError, ValueError, KeyError, TypeError):
-            why = error.reason
-        advice = f"; set {KEY}" if error.code in (401, 403) else ""
-        return MindError(f"{self._config.url} refused ({error.code}: {str(why)[:200]}){advice}")
 
 
 class _Thoughtless:

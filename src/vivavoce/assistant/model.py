@@ -13,8 +13,9 @@ import torch
 
 from vivavoce.assistant.conversation import Conversation
 from vivavoce.assistant.described import WEIGHTS, ModelFile, read_model
-from vivavoce.assistant.endpoint import EndpointMind, endpoint_of
+from vivavoce.assistant.endpoint import EndpointMind
 from vivavoce.assistant.hearing import Ears
+from vivavoce.assistant.remote import endpoint_of, is_address
 from vivavoce.assistant.speaking import Mouth
 from vivavoce.assistant.thinking import Clerk
 from vivavoce.assistant.turn import Finished, Transcript, Turn
@@ -57,7 +58,7 @@ def mind_of(choice: str) -> EndpointMind | None:
     """The mind of a choice; None for the model's own. ConfigError says what can be chosen."""
     if choice in ("", "mini"):
         return None
-    if choice.startswith(("http://", "https://")):
+    if is_address(choice):
         return EndpointMind(endpoint_of(choice))
     raise ConfigError(f"there is no mind {choice!r}; give mini, or the address of one: http://HOST:PORT/v1#MODEL")
 

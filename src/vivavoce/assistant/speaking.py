@@ -15,10 +15,11 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from vivavoce.assistant.reading import Reading
 from vivavoce.audio.files import read_recording
 from vivavoce.audio.pitch import track_pitch
 from vivavoce.core.description import understood
-from vivavoce.core.errors import AudioError, TextError, VoiceError
+from vivavoce.core.errors import AudioError, VoiceError
 from vivavoce.core.streaming import State
 from vivavoce.core.talk import Word
 from vivavoce.core.voice import Voice
@@ -29,7 +30,7 @@ from vivavoce.models.speak import FIRST_PAUSE, LAST_PAUSE, STACK, Plan, Speaker,
 from vivavoce.models.voices import cast
 from vivavoce.nn.style import VoicePrint
 from vivavoce.runtime.model import RATE, Spoken
-from vivavoce.text.normalise import Phrase, Reader
+from vivavoce.text.normalise import Phrase
 from vivavoce.text.phrases import LONGEST
 
 log = logging.getLogger(__name__)
@@ -49,18 +50,11 @@ class Quiet:
 
 
 @dataclass
-class Utterance:
+class Utterance(Reading):
     """What one row is saying: phrases that are not planned yet, plans, and how far the first of them has come."""
 
-    who: VoicePrint
-    manner: Manner
-    reader: Reader = field(default_factory=Reader)
-    phrases: deque[Phrase] = field(default_factory=deque)
-    written: bool = False
-    """Whether there was anything but space in the text."""
-    last: bool = False
-    unsaid: list[str] = field(default_factory=list)
-    """Why parts of the text cannot be said; not given out yet."""
+    who: VoicePrint = field(kw_only=True)
+    manner: Manner = field(kw_only=True)
     plans: deque[Plan | Quiet] = field(default_factory=deque)
     step: int = 0
     samples: int = 0
@@ -133,16 +127,14 @@ class Mouth:
         who, manner = self.cast(voice)
         chosen = torch.arange(len(state.rows_)) == row
         state.reset(chosen)
-        state.rows_[row] = Utterance(who, manner)
+        state.rows_[row] = Utterance(who=who, manner=manner)
 
     def feed(self, state: MouthState, row: int, text: str, last: bool) -> None:
         """More text; whole sentences are planned at once, the rest when it is whole or nothing else is left to say."""
         saying = state.rows_[row]
         if saying is None or saying.last:
             return
-        saying.written |= not text.isspace() and bool(text)
-        saying.last |= last
-        saying.phrases.extend(saying.reader.feed(text, last))
+        saying.read(text, last)
 
     def stop(self, state: MouthState, row: int) -> None:
         """Drops the rest of the reply."""
@@ -199,9 +191,7 @@ class Mouth:
         if saying.last and not saying.begun:
             saying.ended = True
             if saying.written:
-                raise TextError(
-                    saying.unsaid[0] if saying.unsaid else "the text has nothing to say in it; give some words"
-                )
+                raise saying.nothing()
         return saying.last and not saying.ended
 
     def _quiet(self, saying: Utterance, seconds: float) -> Quiet:
@@ -246,8 +236,7 @@ class Mouth:
         else:
             saying.ended = True
         saying.samples += len(pcm)
-        unsaid, saying.unsaid = tuple(saying.unsaid), []
-        return Spoken(np.ascontiguousarray(pcm, dtype=np.float32), tuple(words), saying.ended, unsaid)
+        return Spoken(np.ascontiguousarray(pcm, dtype=np.float32), tuple(words), saying.ended, saying.told())
 
     # ---- who speaks ----
 

@@ -22,10 +22,36 @@ LONGEST: Final = 509
 """Phones of one piece."""
 _IDS: Final = {
     **dict(zip(";:,.!?—…", (1, 2, 3, 4, 5, 6, 9, 10), strict=True)),
-    **{" ": 16, "A": 24, "I": 25, "O": 31, "T": 36, "W": 39, "Y": 41, "ᵊ": 42},
+    " ": 16,
+    "A": 24,
+    "I": 25,
+    "O": 31,
+    "T": 36,
+    "W": 39,
+    "Y": 41,
+    "ᵊ": 42,
     **dict(zip("abcdefhijklmnopqrstuvwxyz", (*range(43, 49), *range(50, 69)), strict=True)),
-    **{"ɑ": 69, "ɐ": 70, "æ": 72, "ɔ": 76, "ð": 81, "ʤ": 82, "ə": 83, "ɛ": 86, "ɜ": 87, "ɡ": 92, "ɪ": 102},
-    **{"ŋ": 112, "θ": 119, "ɹ": 123, "ʃ": 131, "ʧ": 133, "ʊ": 135, "ʌ": 138, "ʒ": 147, "ˈ": 156, "ˌ": 157},
+    "ɑ": 69,
+    "ɐ": 70,
+    "æ": 72,
+    "ɔ": 76,
+    "ð": 81,
+    "ʤ": 82,
+    "ə": 83,
+    "ɛ": 86,
+    "ɜ": 87,
+    "ɡ": 92,
+    "ɪ": 102,
+    "ŋ": 112,
+    "θ": 119,
+    "ɹ": 123,
+    "ʃ": 131,
+    "ʧ": 133,
+    "ʊ": 135,
+    "ʌ": 138,
+    "ʒ": 147,
+    "ˈ": 156,
+    "ˌ": 157,
 }
 """The numbers of the symbols that English takes."""
 _PAD: Final = 0
@@ -56,7 +82,9 @@ class Kokoro:
         try:
             import onnxruntime
         except ImportError as error:
-            raise MissingExtra("Kokoro is run by onnxruntime; install it with: pip install 'vivavoce[voice]'") from error
+            raise MissingExtra(
+                "Kokoro is run by onnxruntime; install it with: pip install 'vivavoce[voice]'"
+            ) from error
         self.styles = _styles(folder / "voices.npz")
         graphs = sorted(folder.glob("*.onnx"))
         if len(graphs) != 1:

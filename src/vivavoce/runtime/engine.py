@@ -27,7 +27,7 @@ from vivavoce.runtime.api import AudioOut, Input, Output, SessionConfig
 from vivavoce.runtime.beside import Beside
 from vivavoce.runtime.conversation import Conversation, weight
 from vivavoce.runtime.listening import CHUNK
-from vivavoce.runtime.model import FRAME, Context, Hearing, Model, Pcm, Spoken, Thinking
+from vivavoce.runtime.model import FRAME, Context, Hearing, Model, Pcm, Spoken, Thinking, Waking
 from vivavoce.runtime.replying import SILENT, InlineThoughts, Mouth, Reply, Thoughts, ThreadThoughts, told
 
 MOST_WAITING_AUDIO = 10 * 24_000
@@ -314,6 +314,8 @@ class LiveEngine:
             model.hearing.init_state(rows),
             model.speaking.init_state(mouths),
         )
+        if threads and isinstance(self.states[2], Waking):
+            self.states[2].wake = self.wake
         self._mouths = mouths
         self._spare = deque(range(rows, mouths))
         self._clock = clock if threads else None

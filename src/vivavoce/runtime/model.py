@@ -43,13 +43,15 @@ class Context:
 class Spoken:
     """Sound that became ready, the words in it (times from the beginning of the reply), and whether that was all.
 
-    ``unsaid`` says what of the text since then could not be said, and why, a sentence each.
+    ``unsaid`` says what of the text since then could not be said, and why, a sentence each. ``trouble`` says why there
+    is no more sound although there was more to say: the text stands, and whoever runs the conversation is told.
     """
 
     pcm: Pcm
     words: tuple[Word, ...] = ()
     done: bool = False
     unsaid: tuple[str, ...] = ()
+    trouble: str = ""
 
 
 StateT = TypeVar("StateT", bound=State)
@@ -124,6 +126,30 @@ class Speaking(Protocol[StateT]):
 
     def stop(self, state: StateT, row: int) -> None:
         """Drops the rest of the reply."""
+        ...
+
+
+@runtime_checkable
+class Waking(Protocol):
+    """A state of something that works beside the clock: ``wake`` is called, from any thread, when there is more of it.
+
+    Where nobody has set it nothing works beside, and a step waits for what it needs.
+    """
+
+    wake: Callable[[], None] | None
+
+
+@runtime_checkable
+class FixedVoices(Protocol):
+    """A `Speaking` that has a few voices and can be given no others."""
+
+    @property
+    def voices(self) -> tuple[str, ...]:
+        """Their names."""
+        ...
+
+    def check(self, voice: Voice) -> None:
+        """Raises VoiceError, which says what there is, for a voice that it does not have."""
         ...
 
 

@@ -310,6 +310,9 @@ class Reply:
         for why in spoken.unsaid:
             refused = Refused("unspeakable_text", why)
             self._do(lambda refused=refused: self._emit_now(refused))
+        if spoken.trouble:
+            log.warning("%s", spoken.trouble)
+            self._do(lambda: self._emit_now(Refused("speaking_failed", spoken.trouble)))
         if spoken.done:
             self._spoke_all = True
 
