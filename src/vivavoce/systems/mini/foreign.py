@@ -7,7 +7,7 @@ evidence in the user's words (`Words`). What nobody said is left out; `Filled.mi
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -721,25 +721,34 @@ def words_of(value: str) -> tuple[str, ...]:
     return tuple(plain_words(text or value))
 
 
+@cache
+def _forms(words: tuple[str, ...]) -> frozenset[str]:
+    """The words with and without the ending of the plural."""
+    stems = {stem for word in words for stem in (word, word.removesuffix("s"), word.removesuffix("es"))}
+    return frozenset(stems | {word + ending for word in words for ending in ("s", "es")})
+
+
 def _alike(word: str | None, part: str) -> bool:
     """Whether two words are one but for the ending of the plural."""
-    return word is not None and (word == part or word in (f"{part}s", f"{part}es") or part in (f"{word}s", f"{word}es"))
+    return word in _forms((part,))
+
+
+@cache
+def _bare(words: tuple[str, ...], neutral: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Words without the ending of the plural, and without those that say nothing here."""
+    return tuple(word.removesuffix("s") for word in words if word not in _forms(neutral))
 
 
 def _matches(option: Any, value: str, slot: Slot, spot: Spot) -> bool:
     """Whether a listed value is another spelling of one of a slot's."""
+    alike = slot.alike.get(value, ())
     parts, said = words_of(str(option)), words_of(value)
-    others = [words_of(other) for other in slot.alike.get(value, ())]
-    neutral = {*spot.words, *slot.means, *name_words(slot.name)}
-
-    def bare(words: Iterable[str]) -> tuple[str, ...]:
-        return tuple(word.removesuffix("s") for word in words if not any(_alike(word, n) for n in neutral))
-
-    if parts == said or parts in others or str(option).lower() in slot.alike.get(value, ()):
+    others = [words_of(other) for other in alike]
+    if parts == said or parts in others or str(option).lower() in alike:
         return True
-    if bare(parts) and bare(parts) in [tuple(w.removesuffix("s") for w in other) for other in others]:
-        return True
-    return bool(bare(parts)) and bare(parts) == bare(said)
+    neutral = (*spot.words, *slot.means, *name_words(slot.name))
+    bare = _bare(parts, neutral)
+    return bool(bare) and (bare == _bare(said, neutral) or bare in [_bare(other) for other in others])
 
 
 @cache
