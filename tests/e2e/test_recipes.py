@@ -5,14 +5,15 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
 
+from vivavoce.assistant.model import BUNDLED
 from vivavoce.cli.main import app
 from vivavoce.core.parts import load_part, read_card
 from vivavoce.models.words import Model
+from vivavoce.recipes.card import complete
 
 pytestmark = pytest.mark.slow
 
@@ -33,51 +34,31 @@ def test_a_training_command_ends_in_a_part_with_a_whole_card(tmp_path: Path):
     assert card["recipe"] == "vivavoce.recipes.words:WordsRun" and card["commit"]
 
 
-def test_a_head_for_asides_leaves_the_rest_of_the_listener_as_it_is(tmp_path: Path):
+@pytest.mark.parametrize("name", ["asides", "gate"])
+def test_a_head_leaves_the_rest_of_the_listener_as_it_is(name: str, tmp_path: Path):
     if not all(map(shutil.which, ("flite", "espeak-ng", "festival"))):
         pytest.skip("a synthesis program is not installed")
-    from vivavoce.assistant.model import BUNDLED
-    from vivavoce.recipes.asides import AsidesRun, make
-
-    lines = []
-    for number, path in enumerate(sorted((Path(BUNDLED).parents[1] / "assistant" / "recordings").glob("*.ogg"))):
-        shutil.copy(path, tmp_path / path.name)
-        line = {"id": str(number), "path": path.name, "split": "train", "speaker": "x:1", "seconds": 3.0}
-        line |= {"sample_rate": 24000, "licence": "CC0", "source": "somebody", "quality": "lossless"}
-        lines.append(json.dumps(line))
-    (tmp_path / "manifest.jsonl").write_text("\n".join(lines) + "\n")
-    run = AsidesRun(times=1, others=10, copies=2, width=16, steps=150, size=64)
-    found = make(run, tmp_path, Path(BUNDLED), tmp_path / "out")
-    assert found["hum"]["above 0.5"] >= 0.8 > 0.4 >= found["sentence"]["above 0.5"], found
-    before, after = load_part(Path(BUNDLED), "listener"), load_part(tmp_path / "out", "listener")
-    assert after.config.aside == 16
+    recipe = importlib.import_module(f"vivavoce.recipes.{name}").RECIPE
+    found = recipe.debug(tmp_path)
+    assert found["after"] < found["before"], found
+    if name == "asides":
+        assert found["hum above half"] >= 0.8 > 0.4 >= found["sentence above half"], found
+    else:
+        assert found["taken"] <= 0.5 and found["lost"] <= 0.5, found
+    before, after = load_part(BUNDLED, "listener"), load_part(tmp_path, "listener")
+    widths = {"asides": (16, before.config.speech.width), "gate": (before.config.aside, 16)}
+    assert (after.config.aside, after.config.speech.width) == widths[name]
     with torch.inference_mode():
         wave = torch.randn(1, 16_000, generator=torch.Generator().manual_seed(1))
         assert torch.equal(before.listen(wave).ctc, after.listen(wave).ctc)
-
-
-def test_a_head_for_speech_leaves_the_rest_of_the_listener_as_it_is(tmp_path: Path):
-    if not all(map(shutil.which, ("flite", "espeak-ng", "festival"))):
-        pytest.skip("a synthesis program is not installed")
-    from vivavoce.assistant.model import BUNDLED
-    from vivavoce.recipes.gate import GateRun, make
-
-    lines = []
-    for number, path in enumerate(sorted((Path(BUNDLED).parents[1] / "assistant" / "recordings").glob("*.ogg"))):
-        shutil.copy(path, tmp_path / path.name)
-        line = {"id": str(number), "path": path.name, "split": "dev" if number % 2 else "train", "speaker": "x:1"}
-        line |= {"seconds": 3.0, "sample_rate": 24000, "licence": "CC0", "source": "somebody", "quality": "lossless"}
-        lines.append(json.dumps(line))
-    (tmp_path / "manifest.jsonl").write_text("\n".join(lines) + "\n")
-    run = GateRun(speech=9, noises=24, kept=6, width=16, steps=80, size=500, folds=2)
-    found = make(run, tmp_path, Path(BUNDLED), tmp_path / "out")
-    assert found["sounds"] == 6 and found["taken for speech"] <= 0.5, found
-    assert np.mean(list(found["lost"].values())) <= 0.5, found
-    before, after = load_part(Path(BUNDLED), "listener"), load_part(tmp_path / "out", "listener")
-    assert after.config.speech.width == 16 and after.config.aside == before.config.aside
-    with torch.inference_mode():
-        wave = torch.randn(1, 16_000, generator=torch.Generator().manual_seed(1))
-        assert torch.equal(before.listen(wave).ctc, after.listen(wave).ctc)
+    path = complete(tmp_path, "listener", recipe.settings, begun=0.0, entry=recipe.entry)
+    bundled, card = read_card(BUNDLED, "listener"), json.loads(path.read_text())["card"]
+    assert {key: value for key, value in card.items() if key != recipe.entry} == {
+        key: value for key, value in bundled.items() if key != recipe.entry
+    }
+    assert card[recipe.entry]["metrics"] and card[recipe.entry]["settings"]["class"].startswith(
+        f"vivavoce.recipes.{name}:"
+    )
 
 
 @pytest.mark.parametrize("part", ["listener", "mind", "speaker", "codec", "words"])

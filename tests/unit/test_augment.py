@@ -17,10 +17,12 @@ from vivavoce.audio.augment import (
     stretched,
     warp_bins,
 )
+from vivavoce.data.mixture import Mixture
 from vivavoce.data.packed import UNKNOWN, Utterance, joined, load_packed, pack
 from vivavoce.models.listener import ListenerConfig
 from vivavoce.nn.conformer import ConformerConfig
-from vivavoce.recipes.listener import ListenerRun, ListenerTask, Mixture, collapse
+from vivavoce.recipes.listener import collapse
+from vivavoce.train.tasks.listener import ListenerTask
 
 
 def speech(rows: int = 4, frames: int = 120) -> torch.Tensor:
@@ -117,11 +119,11 @@ def utterances(count: int, frames: int, phone: int) -> list[Utterance]:
 
 def test_batches_keep_to_the_shares_of_their_groups() -> None:
     packs = {"few": pack(utterances(3, 210, 1)), "many": pack(utterances(60, 240, 2))}
-    mixture = Mixture(packs, ListenerRun(shares=(("few", 0.75), ("many", 0.25)), frames=4000))
-    phones = torch.cat([mixture(step)["phones"] for step in range(30)])
+    mixture = Mixture(packs, {"few": 0.75, "many": 0.25}, AugmentConfig(), frames=4000)
+    phones = torch.cat([mixture(step).phones for step in range(30)])
     share = float((phones == 1).float().mean())
     assert share == pytest.approx(0.75 / 210 / (0.75 / 210 + 0.25 / 240), abs=0.06)
-    assert torch.equal(mixture(7)["mel"], mixture(7)["mel"])
+    assert torch.equal(mixture(7).mel, mixture(7).mel)
 
 
 def test_a_batch_holds_what_its_utterances_were() -> None:
@@ -130,34 +132,30 @@ def test_a_batch_holds_what_its_utterances_were() -> None:
     other = Utterance(torch.full((80, 100), -4.0), [4, 5], torch.full((50,), 9, dtype=torch.uint8))
     quiet = {"warp": 0.0, "tempo": 0.0, "gain_db": 0.0, "tilt_db": 0.0, "room": 0.0, "noise": 0.0, "narrow": 0.0}
     still = AugmentConfig(**quiet, masks=0, mask_period=10**6)
-    run = ListenerRun(shares=(("a", 0.5), ("b", 0.5)), frames=1500, augment=still, soft=1.0)
-    batch = Mixture({"a": pack([one]), "b": pack([other])}, run)(3)
-    for row, count in enumerate(batch["n_phones"].tolist()):
+    batch = Mixture({"a": pack([one]), "b": pack([other])}, {"a": 0.5, "b": 0.5}, still, frames=1500)(3)
+    for row, count in enumerate(batch.n_phones.tolist()):
         whole = one if count == 3 else other
         length = whole.mel.shape[1]
-        assert batch["lengths"][row] == length
-        assert batch["phones"][row, :count].tolist() == whole.phones
-        assert torch.equal(batch["labels"][row, : length // 2], whole.labels)
-        assert torch.allclose(batch["mel"][row, :, :length], whole.mel, atol=0.05)
+        assert batch.lengths[row] == length
+        assert batch.phones[row, :count].tolist() == whole.phones
+        assert torch.equal(batch.labels[row, : length // 2], whole.labels)
+        assert torch.allclose(batch.mel[row, :, :length], whole.mel, atol=0.05)
 
 
 def test_noise_is_learnt_as_nothing() -> None:
     quiet = Utterance(torch.full((80, 90), -6.0), [], torch.zeros(45, dtype=torch.uint8))
-    run = ListenerRun(
-        model=ListenerConfig(trunk=ConformerConfig(dim=32, layers=1, heads=2)),
-        shares=(("noise", 0.9), ("a", 0.1)),
-        frames=600,
-    )
-    mixture = Mixture({"noise": pack([quiet]), "a": pack(utterances(1, 90, 3)), "background": pack([quiet])}, run)
-    task = ListenerTask(run)
+    packs = {"noise": pack([quiet]), "a": pack(utterances(1, 90, 3)), "background": pack([quiet])}
+    shares, config = {"noise": 0.9, "a": 0.1}, AugmentConfig()
+    mixture = Mixture(packs, shares, config, frames=600)
+    task = ListenerTask(ListenerConfig(trunk=ConformerConfig(dim=32, layers=1, heads=2)))
     for step in range(3):
         batch = mixture(step)
         out = task.outputs(batch)
         terms = task.losses("model", batch, out)
-        assert (batch["n_phones"] == 0).any() and all(bool(term.value.isfinite()) for term in terms.values())
-    alone = Mixture({"noise": pack([quiet])}, run)(0)  # nobody speaks in the whole batch
+        assert (batch.n_phones == 0).any() and all(bool(term.value.isfinite()) for term in terms.values())
+    alone = Mixture({"noise": pack([quiet])}, shares, config, frames=600)(0)  # nobody speaks in the whole batch
     out = task.outputs(alone)
-    blanks = -out.ctc[..., 0].sum() / len(alone["n_phones"])
+    blanks = -out.ctc[..., 0].sum() / len(alone.n_phones)
     assert float(task.losses("model", alone, out)["ctc"].value.detach()) == pytest.approx(
         float(blanks.detach()), rel=0.2
     )

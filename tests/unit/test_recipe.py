@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 from typer.testing import CliRunner
 
 from vivavoce.cli.main import app
 from vivavoce.core.errors import TrainingError
-from vivavoce.train.recipe import Given, Recipe
+from vivavoce.train.recipe import Given, Recipe, begin_from
 
 
 def test_what_is_missing_or_not_taken_is_said(tmp_path: Path) -> None:
@@ -23,16 +25,27 @@ def test_what_is_missing_or_not_taken_is_said(tmp_path: Path) -> None:
     whole = Given(out=tmp_path, speech=tmp_path, others={"codec": tmp_path})
     recipe.run(3, whole)
     assert ran == [whole]
-    with pytest.raises(TrainingError, match="needs --with codec=FOLDER: what made the tokens"):
+    with pytest.raises(TrainingError, match="needs --with codec=PATH: what made the tokens"):
         recipe.run(3, Given(out=tmp_path, speech=tmp_path))
-    with pytest.raises(TrainingError, match=r"does not take --with colour=FOLDER; it takes --speech.*--from"):
+    with pytest.raises(TrainingError, match=r"does not take --with colour=PATH; it takes --speech.*--from"):
         recipe.run(3, Given(out=tmp_path, speech=tmp_path, others={"codec": tmp_path, "colour": tmp_path}))
 
 
 def test_commands_are_found_by_their_files(tmp_path: Path) -> None:
     refused = CliRunner().invoke(app, ["train", "valle", "--out", str(tmp_path)])
-    assert refused.exit_code == 2 and "needs --with codec=FOLDER" in refused.output
+    assert refused.exit_code == 2 and "needs --with codec=PATH" in refused.output
     refused = CliRunner().invoke(app, ["train", "valle", "--with", "codec"])
-    assert refused.exit_code == 2 and "write it as name=FOLDER" in refused.output
+    assert refused.exit_code == 2 and "write it as name=PATH" in refused.output
     refused = CliRunner().invoke(app, ["train", "tiny", "nothing"])
-    assert refused.exit_code == 2 and "valle" in refused.output
+    assert refused.exit_code == 2 and "valle" in refused.output and "codec-gan" in refused.output
+    refused = CliRunner().invoke(app, ["train", "gate", "--speech", str(tmp_path)])
+    assert refused.exit_code == 2 and "needs --from: the listener" in refused.output
+
+
+def test_weights_are_gone_on_from_where_the_forms_agree() -> None:
+    known, module = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 4)), nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 5))
+    with pytest.raises(TrainingError, match="another form"):
+        begin_from(module, known)
+    begin_from(module, known, fresh=("1.",))
+    assert torch.equal(module[0].weight, known[0].weight) and module[1].weight.shape == (5, 3)
+    begin_from(module, nn.Sequential(nn.Linear(2, 3)), fresh=("1.",))  # what is missing may be missing

@@ -3,12 +3,13 @@
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
 from vivavoce.audio.files import length_of
+from vivavoce.core.atomic import atomic_write
 from vivavoce.core.errors import AudioError, ManifestError, MissingExtra, TextError
 from vivavoce.text.normalise import normalise
 
@@ -85,6 +86,16 @@ def read_manifest(path: str | Path) -> list[Record]:
     if not records:
         raise ManifestError(f"{path} lists no recordings; each line is one JSON object with {', '.join(_REQUIRED)}")
     return records
+
+
+def write_manifest(folder: Path, records: Iterable[Record]) -> Path:
+    """Writes ``manifest.jsonl`` into ``folder``, whose files the records name, and gives its path."""
+    names = [item.name for item in fields(Record) if item.name != "folder"]
+    rows = [{name: getattr(record, name) for name in names} for record in records]
+    lines = [json.dumps({name: value for name, value in row.items() if value is not None}) for row in rows]
+    with atomic_write(folder / "manifest.jsonl") as path:
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return folder / "manifest.jsonl"
 
 
 def check(path: str | Path, *, limit: int = 20) -> Report:

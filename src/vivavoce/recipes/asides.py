@@ -1,4 +1,4 @@
-"""How the listener learns what is not meant for us: a head that tells "mhm", "okay" and coughs from "stop" and talk.
+"""How the listener learns what is not meant for us: a head that tells "mhm" and coughs from "stop" and talk.
 
 Words are spoken by the synthesis programs' training voices and, where a speaker is given, in the voices of people who
 were recorded; people's sentences (training speakers) are cut after 0.3 to 0.6 s, and so is half of everything else, as
@@ -7,10 +7,10 @@ comes back until we pause. The trunk stays as it is. ``make`` measures with voic
 some minutes.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from vivavoce.assistant.model import BUNDLED
 from vivavoce.audio.files import read_audio
 from vivavoce.audio.mel import FLOOR
 from vivavoce.audio.resample import resample
@@ -26,12 +27,15 @@ from vivavoce.core.parts import load_part, read_card, save_part
 from vivavoce.data.manifest import read_manifest
 from vivavoce.data.synthesis import readings, speak
 from vivavoce.evals.scenes import Speaker, cough, hum, level, room, trimmed
-from vivavoce.models.listener import AsideHead, Listener, pool
+from vivavoce.models.listener import Listener, pool
 from vivavoce.recipes.flywheel import fit_translation, people, some_of_each
 from vivavoce.recipes.flywheel import spoken as imitated
+from vivavoce.recipes.miniature import recordings
 from vivavoce.recipes.speaker_corpus import features, read_clips
 from vivavoce.runtime.model import FRAME, RATE, Pcm
-from vivavoce.train import Losses, Task, Term, fit, warm_cosine
+from vivavoce.train import fit, warm_cosine
+from vivavoce.train.recipe import LOSSES, Given, Recipe, hooks
+from vivavoce.train.tasks.binary import BinaryBatch, BinaryTask
 
 SIGNS = "okay|yeah|yep|yes|right|sure|uh-huh|hm|hmm|i see|oh|cool|well|ah|uh|um|aha".split("|")
 INTERRUPTIONS = (
@@ -137,38 +141,20 @@ def in_real_voices(
             yield kind, pool(listener(0.5 * torch.logaddexp(2 * mel, 2 * floor)[None], None, 0).features)[0]
 
 
-class AsideTask(Task[dict[str, Tensor], Tensor]):
-    """Logistic regression through one hidden layer; what it sees is blurred, as there are few voices."""
-
-    def __init__(self, head: AsideHead, blur: float) -> None:
-        """Trains this head."""
-        super().__init__()
-        self.head, self.blur = head, blur
-
-    def outputs(self, batch: dict[str, Tensor]) -> Tensor:
-        """Log-odds."""
-        pooled = batch["pooled"]
-        return self.head(pooled + self.blur * torch.randn_like(pooled))
-
-    def losses(self, phase: str, batch: dict[str, Tensor], out: Tensor) -> Losses:
-        """Cross-entropy."""
-        return {"aside": Term(F.binary_cross_entropy_with_logits(out.float(), batch["aside"]))}
-
-
 class _Draws:
     """Batches with each kind in its share; a function of the step."""
 
     def __init__(self, known: Mapping[str, Tensor], run: AsidesRun) -> None:
         self.known, self.run = known, run
 
-    def __call__(self, step: int) -> dict[str, Tensor]:
+    def __call__(self, step: int) -> BinaryBatch:
         draw = rng.torch_stream(self.run.seed, "asides", step)
         kinds = list(self.known)
         chance = torch.tensor([SHARES[kind] for kind in kinds])
         chosen = torch.multinomial(chance, self.run.size, replacement=True, generator=draw).tolist()
         rows = [self.known[kinds[k]] for k in chosen]
         pooled = torch.stack([own[int(torch.randint(len(own), (), generator=draw))] for own in rows])
-        return {"pooled": pooled, "aside": torch.tensor([float(kinds[k] in ASIDES) for k in chosen])}
+        return BinaryBatch(pooled, torch.tensor([float(kinds[k] in ASIDES) for k in chosen]))
 
 
 def _by_kind(seen: Sequence[tuple[str, Tensor]]) -> dict[str, Tensor]:
@@ -182,8 +168,9 @@ def make(
     out: Path,
     *,
     speaker: Path | None = None,
+    device: str = "cpu",
     say: Callable[[str], None] = print,
-) -> dict[str, Any]:
+) -> dict[str, dict[str, float]]:
     """Gives the listener in ``start`` a head and writes it into ``out``; gives what share of each kind it takes for an
     aside, in voices that were kept for testing.
 
@@ -209,13 +196,22 @@ def make(
     if speaker is not None:
         seen += in_real_voices(listener, run, speech, speaker)
     say(f"{len(seen)} sounds to learn from")
-    task = AsideTask(listener.aside, run.blur)
-    optimizer = torch.optim.AdamW(task.parameters(), lr=run.lr, weight_decay=0.3)
-    schedule = warm_cosine(run.steps, run.steps // 20)
-    fit(task, _Draws(_by_kind(seen), run), optimizer, steps=run.steps, schedule=schedule, seed=run.seed, bf16=False)
+    task = BinaryTask(listener.aside, run.blur)
+    fit(
+        task,
+        _Draws(_by_kind(seen), run),
+        torch.optim.AdamW(task.parameters(), lr=run.lr, weight_decay=0.3),
+        steps=run.steps,
+        hooks=hooks(out / "asides", "asides", None),
+        schedule=warm_cosine(run.steps, run.steps // 20),
+        seed=run.seed,
+        bf16=False,
+        device=device,
+    )
+    listener.cpu()
     fewer = replace(run, times=max(1, run.times // 3), others=max(1, run.others // 5))
     kept = list(sounds(fewer, speech, unseen=True))
-    found: dict[str, Any] = {}
+    found: dict[str, dict[str, float]] = {}
     for where, share in (("", 0.0), (" over an echo", 1.0)):
         for kind, inputs in _by_kind([(kind, see(kind, wave, share)) for kind, wave in kept]).items():
             with torch.inference_mode():
@@ -223,6 +219,32 @@ def make(
             shares = {f"above {p}": round(float((scores > p).float().mean()), 3) for p in (0.25, 0.4, 0.5, 0.75)}
             found[kind + where] = shares
             say(f"{kind}{where}, {len(inputs)} by voices that were kept: {shares}")
-    card = {"aside": {"recipe": "recipes/asides.py, AsidesRun()", "seed": run.seed, "taken for an aside": found}}
-    save_part(out, "listener", config, listener.state_dict(), read_card(start, "listener") | card, torch.int8)
+    card = read_card(start, "listener") | {"aside": {"metrics": {"taken for an aside": found}}}
+    save_part(out, "listener", config, listener, card, torch.int8)
     return found
+
+
+def debug(folder: Path) -> dict[str, float]:
+    """In seconds, on the package's own listener and recordings: the loss before and after training."""
+    run = AsidesRun(times=1, others=10, copies=2, width=16, steps=150, size=64)
+    found = make(run, recordings(folder / "speech"), BUNDLED, folder)
+    lines = [json.loads(line) for line in (folder / "asides" / LOSSES).read_text().splitlines()]
+    shares = {f"{kind} above half": found[kind]["above 0.5"] for kind in ("hum", "sentence")}
+    return {"before": lines[0]["binary"], "after": lines[-1]["binary"], **shares}
+
+
+def _run(run: AsidesRun, given: Given) -> None:
+    assert given.speech is not None and given.start is not None
+    speaker = given.others.get("speaker")
+    make(run, given.speech, given.start, given.out, speaker=speaker, device=given.device, say=given.say)
+
+
+RECIPE = Recipe(
+    part="listener",
+    settings=AsidesRun(),
+    train=_run,
+    debug=debug,
+    entry="aside",
+    needs={"speech": "people reading", "from": "the listener that gets the head"},
+    takes={"speaker": "what `train speaker` wrote; it says the words in the voices of the recordings"},
+)

@@ -25,8 +25,11 @@ def complete(
     speech: Path | None = None,
     measured: Path | None = None,
     begun: float | None = None,
+    entry: str = "",
 ) -> Path:
     """Adds to the card of a part in ``folder`` what its recipe did not write there; gives the path of its JSON file.
+
+    With ``entry`` the part is another recipe's, and all of it goes into that entry of the card.
 
     ``settings`` is the recipe's configuration, ``speech`` the folder of recordings, ``measured`` the JSON-lines file
     whose last line holds the metrics, ``begun`` a ``time.monotonic()`` (of this process: a run that was resumed took
@@ -41,11 +44,13 @@ def complete(
         "seed": settings.seed,
         "data": [*(recordings(speech) if speech else ()), {"source": MADE, "licence": "Apache-2.0"}],
         "hardware": f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}",
-        "metrics": _last(measured) if measured is not None else {},
     }
+    if measured is not None:
+        found["metrics"] = _last(measured)
     if begun is not None:
         found["minutes"] = round((time.monotonic() - begun) / 60, 1)
-    return write_card(folder, part, found | read_card(folder, part))
+    card = read_card(folder, part)
+    return write_card(folder, part, card | {entry: found | card.get(entry, {})} if entry else found | card)
 
 
 def recordings(speech: Path) -> list[dict[str, Any]]:

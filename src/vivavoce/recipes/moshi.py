@@ -20,6 +20,7 @@ from vivavoce.assistant.model import BUNDLED, load
 from vivavoce.audio.files import read_audio
 from vivavoce.core import rng
 from vivavoce.core.config import dump
+from vivavoce.core.errors import SpecError
 from vivavoce.core.layout import Grid
 from vivavoce.core.parts import load_part, save_part
 from vivavoce.core.streams import sound
@@ -28,10 +29,10 @@ from vivavoce.evals.scenes import REAL, Kind, Scene, hum
 from vivavoce.models.codec import Codec
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.runtime.model import RATE
-from vivavoce.systems.moshi import MoshiConfig, letters
+from vivavoce.systems.moshi import MoshiConfig, MoshiModel, letters
 from vivavoce.text.bpe import BpeConfig, learn
 from vivavoce.train import Run, fit, warm_cosine
-from vivavoce.train.recipe import LOSSES, Given, Recipe, hooks
+from vivavoce.train.recipe import LOSSES, Given, Recipe, begin_from, hooks
 from vivavoce.train.tasks.grid import GridBatch, GridTask, collate
 
 TRUNK = TransformerConfig(dim=512, layers=8, heads=8, kv_heads=4, hidden=1408, window=3000)
@@ -97,13 +98,28 @@ def grid(config: MoshiConfig, codec: Codec, conversation: Conversation) -> Grid:
 
 
 def train(
-    run: MoshiRun, conversations: Sequence[Conversation], bpe: BpeConfig, codec: Path, out: Path, *, device: str = "cpu"
+    run: MoshiRun,
+    conversations: Sequence[Conversation],
+    bpe: BpeConfig,
+    codec: Path,
+    out: Path,
+    *,
+    start: MoshiModel | None = None,
+    device: str = "cpu",
 ) -> Run:
-    """Trains on these conversations and writes the parts ``moshi`` and ``codec`` into ``out``."""
+    """Trains on these conversations and writes the parts ``moshi`` and ``codec`` into ``out``.
+
+    ``start`` is a model of the same ``bpe`` whose weights are gone on from. Raises SpecError when its tokens are
+    another codec's.
+    """
     sounds: Codec = load_part(codec, "codec")
     config = MoshiConfig(codes=sounds.tokens, bpe=bpe, trunk=run.trunk, depth=run.depth, delay=run.delay)
     torch.manual_seed(run.seed)
     model = config.build()
+    if start is not None:
+        if start.config.codes != config.codes:
+            raise SpecError(f"the part reads {start.config.codes}, the codec gives {config.codes}; use its own codec")
+        begin_from(model, start)
     task = GridTask(model)
     grids = [grid(config, sounds, one) for one in conversations]
     seconds = [len(one.own) / sounds.config.sample_rate for one in conversations]
@@ -146,8 +162,10 @@ def _run(run: MoshiRun, given: Given) -> None:
     assert given.speech is not None
     records = [record for record in read_manifest(given.speech / "manifest.jsonl") if record.split == "train"]
     said = conversations([record.file for record in records], run.seed)
-    bpe = learn([f" {word}" for one in said for word, _ in one.words], run.vocabulary)
-    train(run, said, bpe, given.others["codec"], given.out, device=given.device)
+    start: MoshiModel | None = None if given.start is None else load_part(given.start, "moshi")
+    words = [f" {word}" for one in said for word, _ in one.words]
+    bpe = learn(words, run.vocabulary) if start is None else start.config.bpe
+    train(run, said, bpe, given.others["codec"], given.out, start=start, device=given.device)
 
 
 # ---- the whole recipe, small ----
@@ -188,4 +206,5 @@ RECIPE = Recipe(
     train=_run,
     debug=debug,
     needs={"speech": "recordings that ask and answer", "codec": "the codec whose tokens are learnt"},
+    takes={"from": "a Moshi to go on from; it keeps its vocabulary"},
 )

@@ -1,7 +1,6 @@
 """Trains the speaker on real readers, and writes it out with the voices that it brings along."""
 
 import itertools
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from vivavoce.audio.formants import warp
 from vivavoce.core.errors import VoiceError
 from vivavoce.core.parts import load_part, save_part
 from vivavoce.core.rng import stream
+from vivavoce.data.manifest import Record, write_manifest
 from vivavoce.models.script import script_of
 from vivavoce.models.speak import Speaker, SpeakerConfig
 from vivavoce.nn.prosody import LENGTH_CENTRE, FrameTable
@@ -27,7 +27,7 @@ from vivavoce.recipes.speaker_corpus import Clip, Features, features, read_clips
 from vivavoce.recipes.speaker_data import Batches, SpeakerBatch, bin_of_hz
 from vivavoce.train import Losses, Run, Task, Term, fit, warm_cosine
 from vivavoce.train.loop import moved
-from vivavoce.train.recipe import Given, Recipe, hooks
+from vivavoce.train.recipe import Given, Recipe, begin_from, hooks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,10 +128,15 @@ def prepare(speech: Path, cache: Path, run: SpeakerRun, say: Callable[[str], Non
     return Batches(clips, made, spans, scores, size=run.size, seed=run.seed)
 
 
-def train(run: SpeakerRun, batches: Batches, folder: Path, device: str = "cpu") -> Run:
-    """Trains (or goes on training) in ``folder``: checkpoint, curves and measurements."""
+def train(run: SpeakerRun, batches: Batches, folder: Path, device: str = "cpu", start: Path | None = None) -> Run:
+    """Trains (or goes on training) in ``folder``: checkpoint, curves and measurements.
+
+    ``start`` is a folder with a speaker whose weights are gone on from.
+    """
     torch.manual_seed(run.seed)
     speaker = run.model.build()
+    if start is not None:
+        begin_from(speaker, load_part(start, "speaker"), fresh=("voices_",))
     speaker.typical_mean.copy_(batches.typical[0])
     speaker.typical_spread.copy_(batches.typical[1])
     task = SpeakTask(speaker, len(batches.speakers))
@@ -149,10 +154,17 @@ def train(run: SpeakerRun, batches: Batches, folder: Path, device: str = "cpu") 
     )
 
 
-def make(run: SpeakerRun, speech: Path, folder: Path, say: Callable[[str], None] = print, device: str = "cpu") -> Run:
+def make(
+    run: SpeakerRun,
+    speech: Path,
+    folder: Path,
+    say: Callable[[str], None] = print,
+    device: str = "cpu",
+    start: Path | None = None,
+) -> Run:
     """The whole recipe: prepares in ``folder/cache``, trains in ``folder`` and writes the part there."""
     batches = prepare(speech, folder / "cache", run, say)
-    done = train(run, batches, folder, device)
+    done = train(run, batches, folder, device, start)
     done.model.cpu()
     assert isinstance(done.model, SpeakTask)
     clips = read_clips(speech)
@@ -224,22 +236,25 @@ def debug(folder: Path, say: Callable[[str], None] = print) -> dict[str, float]:
     """The whole recipe in under a minute, on speech of flite: gives the error of the mel before and after training."""
     speech = folder / "speech"
     speech.mkdir(parents=True, exist_ok=True)
-    rows = []
+    records = []
     for number, (text, voice) in enumerate(itertools.product(_DEBUG_TEXTS, ("rms", "slt", "kal16"))):
         path = speech / f"{number}.wav"
         run_flite(text, voice, path)
-        row = {"id": f"{number}", "path": path.name, "split": "train", "speaker": f"flite:{voice}", "source": "flite"}
-        row |= {
-            "lang": "en",
-            "text": text,
-            "text_style": "cased, punctuated",
-            "sample_rate": 16000,
-            "quality": "lossless",
-            "seconds": length_of(path)[0],
-            "licence": "synthetic speech, free of rights",
-        }
-        rows.append(json.dumps(row))
-    (speech / "manifest.jsonl").write_text("\n".join(rows) + "\n")
+        records.append(
+            Record(
+                id=f"{number}",
+                path=path.name,
+                split="train",
+                speaker=f"flite:{voice}",
+                source="flite",
+                text=text,
+                text_style="cased, punctuated",
+                sample_rate=16000,
+                seconds=length_of(path)[0],
+                licence="synthetic speech, free of rights",
+            )
+        )
+    write_manifest(speech, records)
     model = SpeakerConfig(text_width=32, text_blocks=1, width=64, blocks=2, voice=16)
     run = SpeakerRun(model=model, size=4, steps=60, lr=4e-3, ema=0.9, voices=(("default", "flite:slt", 1.0),))
     clips = read_clips(speech)
@@ -260,9 +275,14 @@ def debug(folder: Path, say: Callable[[str], None] = print) -> dict[str, float]:
 
 def _run(run: SpeakerRun, given: Given) -> None:
     assert given.speech is not None
-    make(run, given.speech, given.out, given.say, given.device)
+    make(run, given.speech, given.out, given.say, given.device, given.start)
 
 
 RECIPE = Recipe(
-    part="speaker", settings=SpeakerRun(), train=_run, debug=debug, needs={"speech": "people reading, with their texts"}
+    part="speaker",
+    settings=SpeakerRun(),
+    train=_run,
+    debug=debug,
+    needs={"speech": "people reading, with their texts"},
+    takes={"from": "a speaker to go on from"},
 )

@@ -13,18 +13,18 @@ import numpy as np
 import torch
 from torch import nn
 
-from vivavoce.assistant.demo import LINES, RECORDINGS
+from vivavoce.assistant.demo import LINES
 from vivavoce.assistant.model import BUNDLED
 from vivavoce.assistant.tokens import corpus as make_corpus
-from vivavoce.audio.files import read_audio
 from vivavoce.core.config import dump
 from vivavoce.core.errors import SpecError
 from vivavoce.core.parts import load_part, save_part
 from vivavoce.data.tokens import Batches, TokenCorpus
 from vivavoce.nn.transformer import TransformerConfig
+from vivavoce.recipes.miniature import recordings
 from vivavoce.systems.valle import ValleConfig
 from vivavoce.train import Run, Task, fit, warm_cosine
-from vivavoce.train.recipe import LOSSES, Given, Recipe, hooks
+from vivavoce.train.recipe import LOSSES, Given, Recipe, begin_from, hooks
 from vivavoce.train.tasks.book import BookBatch, BookTask
 from vivavoce.train.tasks.grid import GridBatch, GridTask, collate
 
@@ -54,10 +54,13 @@ class ValleRun:
     seed: int = 1
 
 
-def train(run: ValleRun, corpus: Path, codec: Path, out: Path, *, device: str = "cpu") -> dict[str, float]:
+def train(
+    run: ValleRun, corpus: Path, codec: Path, out: Path, *, start: Path | None = None, device: str = "cpu"
+) -> dict[str, float]:
     """Trains both models and writes the parts ``valle`` and ``codec`` into ``out``; gives what they learnt at the end.
 
-    Raises SpecError when the corpus was not made by this codec.
+    ``start`` is a folder with a VALL-E whose weights are gone on from. Raises SpecError when the corpus, or that part,
+    was not made by this codec.
     """
     tokens = TokenCorpus(corpus)
     phones, codes = tokens.spec("phones"), tokens.spec("codes")
@@ -67,6 +70,13 @@ def train(run: ValleRun, corpus: Path, codec: Path, out: Path, *, device: str = 
     config = ValleConfig(phones=phones, codes=codes, first=run.first, rest=run.rest)
     torch.manual_seed(run.seed)
     model = config.build()
+    if start is not None:
+        known = load_part(start, "valle")
+        if (known.config.phones, known.config.codes) != (phones, codes):
+            raise SpecError(
+                f"the part in {start} reads {known.config.codes}, the corpus has {codes}; use its own codec"
+            )
+        begin_from(model, known)
     layout, rate = config.layout, float(codes.rate or 1)
 
     def seconds(indices: list[int]) -> float:
@@ -134,14 +144,7 @@ SMALL = ValleRun(
 
 def debug(folder: Path) -> dict[str, float]:
     """Under a minute on a CPU: two recordings are learnt by heart; the loss of the first book before and after."""
-    speech, lines = folder / "speech", []
-    speech.mkdir(parents=True)
-    for name, text in SAID:
-        shutil.copy(RECORDINGS / name, speech / name)
-        wave, rate = read_audio(speech / name)
-        line = {"path": name, "split": "train", "speaker": "x", "seconds": len(wave) / rate, "sample_rate": rate}
-        lines += [json.dumps(line | {"id": f"{name} {n}", "licence": "CC0", "text": text}) for n in range(COPIES)]
-    (speech / "manifest.jsonl").write_text("\n".join(lines) + "\n")
+    speech = recordings(folder / "speech", SAID, copies=COPIES)
     make_corpus(speech, ["phones", str(BUNDLED)], folder / "corpus")
     found = train(SMALL, folder / "corpus", BUNDLED, folder / "run")
     before = json.loads((folder / "run" / "first" / LOSSES).read_text().splitlines()[0])["tokens"]
@@ -149,7 +152,7 @@ def debug(folder: Path) -> dict[str, float]:
 
 
 def _run(run: ValleRun, given: Given) -> None:
-    train(run, given.others["corpus"], given.others["codec"], given.out, device=given.device)
+    train(run, given.others["corpus"], given.others["codec"], given.out, start=given.start, device=given.device)
 
 
 RECIPE = Recipe(
@@ -158,4 +161,5 @@ RECIPE = Recipe(
     train=_run,
     debug=debug,
     needs={"corpus": "a token corpus with phones and codes", "codec": "the codec that it was made with"},
+    takes={"from": "a VALL-E to go on from"},
 )

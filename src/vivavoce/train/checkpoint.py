@@ -113,11 +113,3 @@ def restore(path: Path, run: Run, identity: str = "") -> None:
     except (RuntimeError, KeyError, ValueError) as error:
         raise TrainingError(f"the checkpoint {path} does not fit this model ({error}); {advice}") from error
     run.step, run.audio_seconds = plain["step"], plain["audio_seconds"]
-
-
-def with_ema(path: str | Path) -> dict[str, Tensor]:
-    """Weights of the task in a checkpoint: the averaged ones where there are any."""
-    with safe_open(path, framework="pt") as file:
-        keys = list(file.keys())
-        chosen = "ema." if any(key.startswith("ema.") for key in keys) else "task."
-        return {key.removeprefix(chosen): file.get_tensor(key) for key in keys if key.startswith(chosen)}

@@ -50,21 +50,41 @@ class Recipe(Generic[SettingsT]):
     debug: Callable[[Path], dict[str, float]]
     needs: Mapping[str, str] = field(default_factory=dict)
     takes: Mapping[str, str] = field(default_factory=dict)
+    entry: str = ""
+    """Where it only adds to a part that another recipe made: the entry of the part's card that is its own."""
 
     def run(self, settings: SettingsT, given: Given) -> None:
         """Trains; TrainingError when something that it needs is missing or that it does not take is given."""
-        there = {"speech": given.speech, "from": given.start, **given.others}
-        told = {name for name, path in there.items() if path is not None}
-        if missing := sorted(self.needs.keys() - told):
+        paths = {"speech": given.speech, "from": given.start, **given.others}
+        present = {name for name, path in paths.items() if path is not None}
+        if missing := sorted(self.needs.keys() - present):
             raise TrainingError(f"this recipe needs {_flag(missing[0])}: {self.needs[missing[0]]}")
-        if foreign := sorted(told - self.needs.keys() - self.takes.keys()):
+        if foreign := sorted(present - self.needs.keys() - self.takes.keys()):
             known = ", ".join(_flag(name) for name in (*self.needs, *self.takes)) or "nothing of the kind"
             raise TrainingError(f"this recipe does not take {_flag(foreign[0])}; it takes {known}")
         self.train(settings, given)
 
 
 def _flag(name: str) -> str:
-    return f"--{name}" if name in ("speech", "from") else f"--with {name}=FOLDER"
+    return f"--{name}" if name in ("speech", "from") else f"--with {name}=PATH"
+
+
+def begin_from(module: nn.Module, known: nn.Module, fresh: tuple[str, ...] = ()) -> None:
+    """Gives a module the weights of a known one; names that begin like one of ``fresh`` may differ or be missing.
+
+    Raises TrainingError when the two have different forms.
+    """
+    own = module.state_dict()
+    state = {
+        key: value
+        for key, value in known.state_dict().items()
+        if not key.startswith(fresh) or (key in own and own[key].shape == value.shape)
+    }
+    state |= {key: value for key, value in own.items() if key.startswith(fresh) and key not in state}
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        raise TrainingError(f"cannot go on from weights of another form, change the settings: {error}") from error
 
 
 def hooks(
@@ -80,13 +100,15 @@ def hooks(
 ) -> tuple[Hook, ...]:
     """What every run is seen by; ``identity`` is the configuration that a checkpoint belongs to.
 
-    Checkpoints come first: what the others do depends on the step at which a run goes on.
+    Without one nothing is kept, and the run begins anew each time: for runs of seconds. Checkpoints come first: what
+    the others do depends on the step at which a run goes on.
     """
+    kept = Checkpoints(folder, every_seconds=checkpoint_seconds, identity=json.dumps(dump(identity)))
     return (
-        Checkpoints(folder, every_seconds=checkpoint_seconds, identity=json.dumps(dump(identity))),
+        *((kept,) if identity is not None else ()),
         Progress(title),
         JsonLines(folder / LOSSES, every=every),
         *((Validate(folder / MEASURED, measure, every_seconds=measure_seconds),) if measure is not None else ()),
         Curves(folder / LOSSES, folder / "curves.png"),
-        *((Export(export),) if export is not None else ()),
+        *((Export(export, every_seconds=checkpoint_seconds),) if export is not None else ()),
     )
