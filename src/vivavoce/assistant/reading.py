@@ -28,7 +28,7 @@ class Reading:
         self.last |= last
         self.phrases.extend(self.reader.feed(text, last))
 
-    def told(self) -> tuple[str, ...]:
+    def refusals(self) -> tuple[str, ...]:
         """Takes what cannot be said."""
         unsaid, self.unsaid = tuple(self.unsaid), []
         return unsaid

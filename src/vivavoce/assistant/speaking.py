@@ -236,7 +236,7 @@ class Mouth:
         else:
             saying.ended = True
         saying.samples += len(pcm)
-        return Spoken(np.ascontiguousarray(pcm, dtype=np.float32), tuple(words), saying.ended, saying.told())
+        return Spoken(np.ascontiguousarray(pcm, dtype=np.float32), tuple(words), saying.ended, saying.refusals())
 
     # ---- who speaks ----
 
