@@ -20,9 +20,10 @@ from openai.types.realtime import (
 from test_realtime import ORDER
 from test_webrtc import Peer
 
+from vivavoce.core.voice import STOCK
 from vivavoce.runtime.fake import silence, utter
 from vivavoce.server import wire
-from vivavoce.server.names import MODELS, VOICES
+from vivavoce.server.names import MODELS
 
 DOC = Path(__file__).parents[2] / "docs" / "realtime.md"
 NO_MCP = "no: MCP tools are not supported; declare functions"
@@ -70,7 +71,7 @@ def aliases() -> str:
     rows = ["| for | names that mean `vivavoce-mini` |", "|---|---|"]
     rows += [f"| {kind} | {', '.join(f'`{name}`' for name in known)} |" for kind, known in MODELS.items()]
     rows += ["", "| voice | described as |", "|---|---|"]
-    rows += [f"| `{name}` | {words or 'the innkeeper as he is'} |" for name, words in VOICES.items()]
+    rows += [f"| `{name}` | {words or 'the innkeeper as he is'} |" for name, words in STOCK.items()]
     return "\n".join(rows) + "\n"
 
 
@@ -144,7 +145,7 @@ def test_every_stock_name_of_the_client_means_something_here():
     assert literals(AudioModel) - {"gpt-4o-transcribe-diarize"} <= set(MODELS["transcription"])
     assert {name for name in literals(ChatModel) if "audio" in name} <= set(MODELS["chat"])
     voices = literals(RealtimeAudioConfigOutput.model_fields["voice"].annotation)
-    assert voices and voices | literals(SpeechVoice) <= set(VOICES)
+    assert voices and voices | literals(SpeechVoice) <= set(STOCK)
 
 
 def test_every_field_of_a_session_is_known():

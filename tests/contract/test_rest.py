@@ -15,9 +15,9 @@ from live_server import serving
 
 from vivavoce.core.errors import TextError, VoiceError
 from vivavoce.core.talk import Say
+from vivavoce.core.voice import STOCK
 from vivavoce.runtime.engine import LiveEngine
 from vivavoce.runtime.fake import Beeping, decode, fake_model, utter
-from vivavoce.server.names import VOICES
 from vivavoce.server.service import Service
 from vivavoce.server.settings import Settings
 from vivavoce.server.sound_files import whole_file
@@ -293,7 +293,7 @@ async def test_what_is_missing_or_cannot_be_written_down_is_named(address):
 async def test_instructions_are_added_to_a_voice():
     service = Service.make(LiveEngine(fake_model(), rows=1, threads=0), Settings(port=0))
     voice = wanted_voice(service, "coral", "slow and quiet", 1.0)
-    assert voice.description == f"{VOICES['coral']}, slow and quiet"
+    assert voice.description == f"{STOCK['coral']}, slow and quiet"
 
 
 class Choosy(Beeping):

@@ -106,7 +106,7 @@ class Conversation:
         def sound() -> Iterator[Happening]:
             while state is not None and (spoken := mouth.step(state, _ON)[0]) is not None:
                 words.extend(spoken.words)
-                turn.unsaid += spoken.unsaid
+                turn.unsaid += (*spoken.unsaid, *([spoken.trouble] if spoken.trouble else []))
                 if len(spoken.pcm):
                     pieces.append(spoken.pcm)
                     if turn.first_audio_ms is None and float(np.abs(spoken.pcm).max()) > _SILENT:

@@ -16,11 +16,13 @@ from vivavoce.assistant.described import WEIGHTS, ModelFile, read_model
 from vivavoce.assistant.endpoint import EndpointMind
 from vivavoce.assistant.hearing import Ears
 from vivavoce.assistant.remote import endpoint_of, is_address
+from vivavoce.assistant.speakers import MINI, speaker_of
 from vivavoce.assistant.speaking import Mouth
+from vivavoce.assistant.synthesis import PhraseMouth
 from vivavoce.assistant.thinking import Clerk
 from vivavoce.assistant.turn import Finished, Transcript, Turn
 from vivavoce.audio.files import Recording, read_recording
-from vivavoce.core.errors import AudioError, ConfigError, TextError
+from vivavoce.core.errors import AudioError, ConfigError, SpeakerError, TextError
 from vivavoce.core.parts import load_part
 from vivavoce.core.talk import Tool
 from vivavoce.core.voice import Voice
@@ -38,10 +40,11 @@ BUNDLED: Final = WEIGHTS / "mini"
 _ON = torch.ones(1, dtype=torch.bool)
 
 
-def load(model: str | Path = BUNDLED, *, mind: str = "", threads: int = 1) -> "Model":
+def load(model: str | Path = BUNDLED, *, mind: str = "", speaker: str | Path = "", threads: int = 1) -> "Model":
     """The default model, a bundled one by its name, or the one in a folder (`assistant.described`).
 
     ``mind`` replaces the part that decides what is said: ``http://HOST/v1#MODEL`` is any server of chat completions.
+    ``speaker`` replaces the voice: a name of the catalogue, a folder, or the address of any server of speech.
 
     ``threads`` is how many cores torch may take in this process: the steps of these models are too small to share, and
     on a machine that is busy with other things sharing them is many times slower. 0 leaves torch as it is.
@@ -51,7 +54,7 @@ def load(model: str | Path = BUNDLED, *, mind: str = "", threads: int = 1) -> "M
         torch.set_num_threads(threads)
     described = read_model(model)
     described.check()
-    return Model(described, mind_of(mind or described.mind))
+    return Model(described, mind_of(mind or described.mind), speaker or described.speaker)
 
 
 def mind_of(choice: str) -> EndpointMind | None:
@@ -91,10 +94,11 @@ def question_of(file: Path) -> tuple[np.ndarray | str, str]:
 class Model:
     """Parts of a model and what they can do together. Parts are read when they are first needed."""
 
-    def __init__(self, described: ModelFile, mind: EndpointMind | None = None) -> None:
-        """Reads nothing yet; ``mind`` takes the place of the model's own."""
+    def __init__(self, described: ModelFile, mind: EndpointMind | None = None, speaker: str | Path = MINI) -> None:
+        """Reads nothing yet but the ``speaker``; it and the ``mind`` take the places of the model's own."""
         self.described = described
         self._mind = mind
+        self._speaker = speaker_of(speaker, lambda: self.listener)
 
     @property
     def folder(self) -> Path:
@@ -138,8 +142,13 @@ class Model:
 
     @cached_property
     def mouth(self) -> Mouth:
-        """Text to sound."""
+        """Text to sound, by the model's own speaker."""
         return Mouth(self.part("speaker"), self.codec)
+
+    @property
+    def speaking(self) -> Mouth | PhraseMouth:
+        """Text to sound, by whoever was chosen."""
+        return self._speaker or self.mouth
 
     @cached_property
     def tools(self) -> tuple[Tool, ...]:
@@ -155,7 +164,7 @@ class Model:
             activity=Loudness(),
             hearing=self.ears,
             thinking=self.mind,
-            speaking=self.mouth,
+            speaking=self.speaking,
             name=self.described.name,
             thinks_elsewhere=self._mind is not None,
         )
@@ -169,13 +178,15 @@ class Model:
         if not text.strip():
             raise TextError("there is no text to say; give at least one word")
         phrases(text)  # says what cannot be read before a part of it has been said
-        mouth = self.mouth
+        mouth: Any = self.speaking
         state = mouth.init_state(1)
         mouth.begin(state, 0, voice or Voice(), seed)
         mouth.feed(state, 0, text, last=True)
         while (spoken := mouth.step(state, _ON)[0]) is not None:
             if len(spoken.pcm):
                 yield spoken.pcm
+            if spoken.trouble:
+                raise SpeakerError(spoken.trouble)
             if spoken.done:
                 return
 

@@ -61,6 +61,10 @@ class TrainingError(VivavoceError):
     """A training run that cannot go on."""
 
 
+class SpeakerError(VivavoceError):
+    """A voice behind an address gave no sound, or not all of it."""
+
+
 class MindError(VivavoceError):
     """A mind elsewhere that cannot be reached or does not answer as it should."""
 

@@ -1,9 +1,29 @@
 """How something should sound: a preset, a description in words, somebody's clip, or a clip and a description."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from vivavoce.core.errors import ConsentError, VoiceError
+
+STOCK: Final[Mapping[str, str]] = {
+    "alloy": "a calm voice of medium pitch",
+    "ash": "a low, clear voice of a man",
+    "ballad": "a soft, slow voice of a man",
+    "coral": "a bright, high voice of a woman",
+    "echo": "a low, calm voice of a man",
+    "sage": "a calm, low voice of a woman",
+    "shimmer": "a soft, high voice of a woman",
+    "verse": "a lively voice of a man",
+    "marin": "a friendly voice of a woman",
+    "cedar": "a warm, low voice of a man",
+    "fable": "a lively, high voice",
+    "onyx": "a very low voice of a man",
+    "nova": "a bright, fast voice of a woman",
+    "default": "",
+}
+"""Names of voices that OpenAI's clients use, and how each sounds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,6 @@ class Kokoro:
         self._options: Callable[[], Any] = onnxruntime.RunOptions
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads, settings.inter_op_num_threads = threads, 1
-        settings.enable_cpu_mem_arena = False  # phrases differ in length; what the longest took is given back
         settings.log_severity_level = 3
         try:
             graph = graphs[0].read_bytes()

@@ -1,7 +1,7 @@
 """Names that OpenAI's clients use, and which of our models and voices answer to them."""
 
 from vivavoce.core.errors import VoiceError
-from vivavoce.core.voice import Voice
+from vivavoce.core.voice import STOCK, Voice
 
 OURS = "vivavoce-mini"
 MODELS: dict[str, tuple[str, ...]] = {
@@ -28,22 +28,6 @@ MODELS: dict[str, tuple[str, ...]] = {
         "gpt-4o-mini-audio-preview-2024-12-17",
     ),
 }
-VOICES: dict[str, str] = {
-    "alloy": "a calm voice of medium pitch",
-    "ash": "a low, clear voice of a man",
-    "ballad": "a soft, slow voice of a man",
-    "coral": "a bright, high voice of a woman",
-    "echo": "a low, calm voice of a man",
-    "sage": "a calm, low voice of a woman",
-    "shimmer": "a soft, high voice of a woman",
-    "verse": "a lively voice of a man",
-    "marin": "a friendly voice of a woman",
-    "cedar": "a warm, low voice of a man",
-    "fable": "a lively, high voice",
-    "onyx": "a very low voice of a man",
-    "nova": "a bright, fast voice of a woman",
-    "default": "",
-}
 
 
 class UnknownModel(Exception):
@@ -63,13 +47,13 @@ def check_model(name: str, kind: str) -> str:
 
 def stock_voice(name: str) -> Voice | None:
     """A voice of ours that answers to this name, or that these words describe."""
-    if name in VOICES:
-        return Voice(name=name, description=VOICES[name])
+    if name in STOCK:
+        return Voice(name=name, description=STOCK[name])
     return Voice.described(name) if " " in name.strip() else None
 
 
 def unknown_voice(name: str) -> VoiceError:
     """What to say when nobody sounds like that."""
     return VoiceError(
-        f"There is no voice '{name}'; use one of {', '.join(VOICES)}, an id of yours, or a description in words."
+        f"There is no voice '{name}'; use one of {', '.join(STOCK)}, an id of yours, or a description in words."
     )

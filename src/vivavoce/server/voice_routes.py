@@ -8,9 +8,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile as Upload
 
 from vivavoce.core.errors import ConsentError
-from vivavoce.core.voice import Consent, Voice
+from vivavoce.core.voice import STOCK, Consent, Voice
 from vivavoce.runtime.model import RATE
-from vivavoce.server.names import VOICES
 from vivavoce.server.replies import ERRORS, upload_bytes, warned
 from vivavoce.server.service import Service
 from vivavoce.server.sound_files import read_upload
@@ -187,8 +186,8 @@ def router(service: Service) -> APIRouter:
     async def voices() -> VoiceList:
         """Voices of one's own, and the presets."""
         own = [_voice(record) for record in store.voices()]
-        named = [VoiceName(id=name, name=name) for name in VOICES] + [VoiceName(id=v.id, name=v.name) for v in own]
-        return VoiceList(data=own, presets=list(VOICES), voices=named)
+        named = [VoiceName(id=name, name=name) for name in STOCK] + [VoiceName(id=v.id, name=v.name) for v in own]
+        return VoiceList(data=own, presets=list(STOCK), voices=named)
 
     @routes.get("/voices/{voice_id}", summary="One voice", response_model_exclude_none=True)
     async def voice(voice_id: str) -> VoiceObject:

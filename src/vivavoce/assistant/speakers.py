@@ -1,0 +1,63 @@
+"""Whose voice it is: what ``--speaker`` may say, and what each choice becomes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from vivavoce.assistant.kokoro import KokoroVoice
+from vivavoce.assistant.remote import endpoint_of, is_address
+from vivavoce.assistant.speaking import Mouth
+from vivavoce.assistant.synthesis import PhraseMouth
+from vivavoce.assistant.timing import Timing
+from vivavoce.assistant.voice_endpoint import EndpointVoice
+from vivavoce.core.errors import ConfigError
+from vivavoce.core.parts import load_part
+from vivavoce.models.listener import Listener
+
+MINI: Final = "mini"
+
+
+def speaker_of(choice: str | Path, listener: Callable[[], Listener]) -> Mouth | PhraseMouth | None:
+    """The speaker of a choice; None for the model's own. ``listener`` finds words in sound whose maker does not tell.
+
+    A choice is ``mini``, a speaker of the catalogue that was fetched (``kokoro``), a folder with a Kokoro or with the
+    parts ``speaker`` and ``codec``, or ``http://HOST/v1#MODEL``. Raises ConfigError for anything else, PartError for a
+    model that is not here.
+    """
+    name = str(choice)
+    if name in ("", MINI):
+        return None
+    if is_address(name):
+        return PhraseMouth(EndpointVoice(endpoint_of(name, what="speaker"), Timing(listener)))
+    folder = Path(choice)
+    if not folder.is_dir():
+        folder = _fetched(name)
+    elif not list(folder.glob("*.onnx")):
+        return _of_parts(folder)
+    return PhraseMouth(KokoroVoice(folder, Timing(listener), folder.name))
+
+
+def _fetched(name: str) -> Path:
+    from vivavoce.hub.catalogue import catalogue
+    from vivavoce.hub.fetch import place
+
+    speakers = {model.name: model for model in catalogue() if model.kind == "speaker"}
+    if name not in speakers:
+        raise ConfigError(
+            f"there is no speaker {name!r}; give mini, {', '.join(speakers)}, a folder, "
+            "or the address of one: http://HOST:PORT/v1#MODEL"
+        )
+    return place(speakers[name])
+
+
+def _of_parts(folder: Path) -> Mouth:
+    if is_token_speaker(folder):
+        raise ConfigError(
+            f"the speaker in {folder} makes whole sentences of tokens and cannot talk live; use it with say"
+        )
+    return Mouth(load_part(folder, "speaker"), load_part(folder, "codec"))
+
+
+def is_token_speaker(choice: str | Path) -> bool:
+    """Whether a choice is a folder with a speaker that was trained on tokens (`assistant.cloning`)."""
+    return Path(choice).is_dir() and (Path(choice) / "valle.json").exists()
