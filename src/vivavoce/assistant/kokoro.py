@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vivavoce.assistant.reading import Breath
-from vivavoce.assistant.synthesis import Sound, no_voice
+from vivavoce.assistant.synthesis import Sound, manner, no_voice
 from vivavoce.assistant.timing import Timing
 from vivavoce.core.description import understood
 from vivavoce.core.errors import VoiceError
@@ -15,6 +15,7 @@ from vivavoce.core.stop import Stop
 from vivavoce.core.talk import Word
 from vivavoce.core.voice import STOCK, Voice
 from vivavoce.hub.kokoro import LONGEST, RATE, TICK, Kokoro
+from vivavoce.models.manner import manner_of
 from vivavoce.runtime.model import Pcm
 from vivavoce.text.ipa import ipa
 from vivavoce.text.normalise import SpokenWord
@@ -90,12 +91,16 @@ class KokoroVoice:
         wanted += [voice for voice in self.voices if voice[1:3] == kind]
         return next((voice for voice in wanted if voice in self.voices), self.voices[0])
 
-    def sound(self, text: str, breath: Breath, style: str, speed: float, stop: Stop) -> Iterator[Sound]:
-        """The sound of a breath without the silence before it; where no mark ends it, without the one after it too."""
+    def sound(self, text: str, breath: Breath, voice: Voice, stop: Stop) -> Iterator[Sound]:
+        """The sound of a breath without the silence before it; where no mark ends it, without the one after it too.
+
+        Of what is asked of a voice in words it can do one thing: be faster or slower.
+        """
         said = written(breath.words)
         if len(said.symbols) > LONGEST:
             raise VoiceError(f"{self.name} says at most {LONGEST} phones in one breath, {text[:40]!r} has more")
-        made = self._kokoro.utter(said.symbols, style, speed, stop)
+        speed = manner_of(understood(manner(voice).replace("|", ",")), voice.speed).rate
+        made = self._kokoro.utter(said.symbols, self.style(voice), speed, stop)
         if not len(made.pcm):
             return
         loud = np.flatnonzero(np.abs(made.pcm) > _SILENT)

@@ -15,6 +15,8 @@ from vivavoce.core.parts import load_part
 from vivavoce.models.listener import Listener
 
 MINI: Final = "mini"
+_PATIENCE_SECONDS: Final = 10.0
+"""A listener waits no longer for a voice that has begun to speak."""
 
 
 def speaker_of(choice: str | Path, listener: Callable[[], Listener]) -> Mouth | PhraseMouth | None:
@@ -28,7 +30,7 @@ def speaker_of(choice: str | Path, listener: Callable[[], Listener]) -> Mouth | 
     if name in ("", MINI):
         return None
     if is_address(name):
-        return PhraseMouth(EndpointVoice(endpoint_of(name, what="speaker"), Timing(listener)))
+        return PhraseMouth(EndpointVoice(endpoint_of(name, _PATIENCE_SECONDS, what="speaker"), Timing(listener)))
     folder = Path(choice)
     if not folder.is_dir():
         folder = _fetched(name)

@@ -20,7 +20,7 @@ from vivavoce.core.errors import VivavoceError, VoiceError
 from vivavoce.core.stop import Stop
 from vivavoce.core.streaming import State
 from vivavoce.core.talk import Word
-from vivavoce.core.voice import Voice
+from vivavoce.core.voice import STOCK, Voice
 from vivavoce.runtime.model import RATE, Pcm, Spoken
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class Synthesiser(Protocol):
         """Which of its voices is meant; VoiceError says which there are."""
         ...
 
-    def sound(self, text: str, breath: Breath, style: str, speed: float, stop: Stop) -> Iterator[Sound]:
+    def sound(self, text: str, breath: Breath, voice: Voice, stop: Stop) -> Iterator[Sound]:
         """The sound of a breath, which stands as ``text`` in the reply; called on a thread of its own.
 
         Raises VivavoceError where it fails.
@@ -103,7 +103,6 @@ class Saying(Breathing):
     """What one row is saying."""
 
     voice: Voice = field(kw_only=True)
-    style: str = field(kw_only=True)
     text: str = ""
     breaths: int = 0
     job: _Job | None = None
@@ -197,7 +196,8 @@ class PhraseMouth:
         """A new reply on this row. Raises VoiceError for a voice that there is not."""
         del seed  # nothing is drawn
         self.stop(state, row)
-        state.rows_[row] = Saying(voice=voice, style=self.synthesiser.style(voice))
+        self.synthesiser.style(voice)
+        state.rows_[row] = Saying(voice=voice)
 
     def feed(self, state: SayingState, row: int, text: str, last: bool) -> None:
         """More text."""
@@ -253,8 +253,8 @@ class PhraseMouth:
             return True
         saying.base, saying.pause = saying.total, breath.pause
         saying.breaths += 1
-        speak, style, speed = self.synthesiser.sound, saying.style, saying.voice.speed
-        saying.job = _Job(lambda stop: speak(text, breath, style, speed, stop), state.wake)
+        speak, voice = self.synthesiser.sound, saying.voice
+        saying.job = _Job(lambda stop: speak(text, breath, voice, stop), state.wake)
         if state.wake is None:
             saying.job.run()
             return True
@@ -283,6 +283,11 @@ class PhraseMouth:
 
 def _silence(seconds: float) -> Pcm:
     return np.zeros(round(seconds * RATE), np.float32)
+
+
+def manner(voice: Voice) -> str:
+    """What is asked of a voice in words beyond who it is."""
+    return voice.description.removeprefix(STOCK.get(voice.name, "")).strip(" |,")
 
 
 def no_voice(name: str, asked: Voice, voices: tuple[str, ...]) -> VoiceError:

@@ -12,7 +12,7 @@ import numpy as np
 
 from vivavoce.assistant.reading import Breath
 from vivavoce.assistant.remote import PASSING, EndpointConfig, refused, request_of, why
-from vivavoce.assistant.synthesis import Sound, no_voice
+from vivavoce.assistant.synthesis import Sound, manner, no_voice
 from vivavoce.assistant.timing import Timing, spread
 from vivavoce.core.errors import SpeakerError
 from vivavoce.core.stop import Stop
@@ -53,15 +53,12 @@ class EndpointVoice:
             raise no_voice(self.name, voice, self.voices)
         return _DEFAULT if wanted == "default" and wanted not in self.voices else wanted
 
-    def sound(self, text: str, breath: Breath, style: str, speed: float, stop: Stop) -> Iterator[Sound]:
+    def sound(self, text: str, breath: Breath, voice: Voice, stop: Stop) -> Iterator[Sound]:
         """The sound as it comes, the words as far as they are certain. Raises SpeakerError when it fails."""
-        body = {
-            "model": self.config.model,
-            "input": text.strip(),
-            "voice": style,
-            "response_format": "pcm",
-            "speed": speed,
-        }
+        body: dict[str, Any] = {"model": self.config.model, "input": text.strip(), "voice": self.style(voice)}
+        body |= {"response_format": "pcm", "speed": voice.speed}
+        if asked := manner(voice):
+            body["instructions"] = asked
         came: list[Pcm] = []
         given = told = 0
         for pcm in self._stream(body, stop):
@@ -92,10 +89,11 @@ class EndpointVoice:
                     kind = answer.headers.get_content_type()
                     if kind not in _KINDS:
                         raise SpeakerError(f"{self.name} answers with {kind} instead of sound")
-                    with stop.by(answer.close):
-                        for pcm in _samples(answer):
-                            begun = True
-                            yield pcm
+                    for pcm in _samples(answer):
+                        if stop:
+                            return
+                        begun = True
+                        yield pcm
                 return
             except urllib.error.HTTPError as error:
                 if error.code not in PASSING or attempt + 1 == _ATTEMPTS or stop:

@@ -16,6 +16,12 @@ _Model = Annotated[Path | None, typer.Option("--model", help="A folder of parts;
 _Mind = Annotated[
     str, typer.Option("--mind", help="Who decides what is said: mini, or http://HOST:PORT/v1#MODEL (Ollama, vLLM …).")
 ]
+_Speaker = Annotated[
+    str,
+    typer.Option(
+        "--speaker", help="Whose voice: mini, kokoro, a folder, or http://HOST:PORT/v1#MODEL, any server of speech."
+    ),
+]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per file.")]
 
 
@@ -86,6 +92,7 @@ def ask(
     seed: _Seed = 0,
     model: _Model = None,
     mind: _Mind = "",
+    speaker: _Speaker = "",
 ) -> None:
     """Answers recordings (or texts): one independent spoken turn per file."""
     import json as formats
@@ -98,7 +105,7 @@ def ask(
     from vivavoce.runtime.model import RATE
 
     sounding = _voice(voice, like, consent)
-    loaded = load(model or BUNDLED, mind=mind)
+    loaded = load(model or BUNDLED, mind=mind, speaker=speaker)
     talk = loaded.conversation(voice=sounding, seed=seed)
     failed = False
     written: set[Path] = set()
@@ -166,10 +173,7 @@ def say(
     like: _Like = None,
     consent: _Consent = "",
     seed: _Seed = 0,
-    speaker: Annotated[
-        Path | None,
-        typer.Option("--speaker", help="A folder with a speaker that imitates clips, as trained on tokens."),
-    ] = None,
+    speaker: _Speaker = "",
     model: _Model = None,
 ) -> None:
     """Speaks a text in a described or imitated voice."""
@@ -177,16 +181,18 @@ def say(
     import torch
 
     from vivavoce.assistant.model import BUNDLED, load
+    from vivavoce.assistant.speakers import is_token_speaker
     from vivavoce.audio.files import write_audio
     from vivavoce.runtime.model import RATE
 
     sounding = _voice(voice, like, consent)
-    if speaker is not None:
+    if is_token_speaker(speaker):
         from vivavoce.assistant.cloning import say_as
 
-        wave, rate = say_as(speaker, text, sounding, seed=seed)
+        wave, rate = say_as(Path(speaker), text, sounding, seed=seed)
     else:
-        wave = torch.from_numpy(np.concatenate(list(load(model or BUNDLED).say(text, voice=sounding, seed=seed))))
+        loaded = load(model or BUNDLED, speaker=speaker)
+        wave = torch.from_numpy(np.concatenate(list(loaded.say(text, voice=sounding, seed=seed))))
         rate = RATE
     write_audio(out, wave, rate)
     typer.echo(f"wrote {out}: {len(wave) / rate:.1f} s")

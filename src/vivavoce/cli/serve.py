@@ -9,6 +9,9 @@ Model = Annotated[str, typer.Option(help="A model's folder; the bundled one if l
 Mind = Annotated[
     str, typer.Option(help="Who decides what is said: mini, or http://HOST:PORT/v1#MODEL (Ollama, vLLM, llama.cpp …).")
 ]
+Speaker = Annotated[
+    str, typer.Option(help="Whose voice: mini, kokoro, a folder, or http://HOST:PORT/v1#MODEL, any server of speech.")
+]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")]
 Rows = Annotated[int, typer.Option(min=1, max=64, help="Conversations at once.")]
 Data = Annotated[Path | None, typer.Option(envvar="VIVAVOCE_DATA", help="Where voices and consents are kept.")]
@@ -26,6 +29,7 @@ def serve(
     rows: Rows = 4,
     model: Model = "",
     mind: Mind = "",
+    speaker: Speaker = "",
     data: Data = None,
     tls_cert: Cert = None,
     tls_key: Key = None,
@@ -34,7 +38,7 @@ def serve(
     _run(
         rows,
         model,
-        mind,
+        {"mind": mind, "speaker": speaker},
         data,
         open_page=False,
         host=host,
@@ -51,15 +55,20 @@ def talk(
     rows: Rows = 2,
     model: Model = "",
     mind: Mind = "",
+    speaker: Speaker = "",
     data: Data = None,
     tls_cert: Cert = None,
     tls_key: Key = None,
 ) -> None:
     """Opens a web page in which you speak with the model."""
-    _run(rows, model, mind, data, open_page=True, port=port, tls_cert=tls_cert, tls_key=tls_key)
+    chosen = {"mind": mind, "speaker": speaker}
+    _run(rows, model, chosen, data, open_page=True, port=port, tls_cert=tls_cert, tls_key=tls_key)
 
 
-def _run(rows: int, model: str, mind: str, data: Path | None, *, open_page: bool, **settings_given: Any) -> None:
+def _run(
+    rows: int, model: str, chosen: dict[str, str], data: Path | None, *, open_page: bool, **settings_given: Any
+) -> None:
+    """``chosen`` are the parts that are replaced, by what `vivavoce.load` calls them."""
     import logging
     import os
     import sys
@@ -82,7 +91,7 @@ def _run(rows: int, model: str, mind: str, data: Path | None, *, open_page: bool
     else:
         import vivavoce
 
-        loaded = vivavoce.load(model, mind=mind) if model else vivavoce.load(mind=mind)
+        loaded = vivavoce.load(model, **chosen) if model else vivavoce.load(**chosen)
         engine = loaded.engine(rows, apart=sys.platform == "linux")  # elsewhere a fork is no safe copy
 
     def ready(address: str) -> None:

@@ -158,7 +158,7 @@ def make_wire(service: Service, settings: dict[str, Any], model: str, **more: An
         session = updated(session, {"model": chosen})
         check_model(chosen, "realtime")
     expires = int(time.time() + service.settings.session_seconds)
-    return Wire(session, name=service.name(), voices=service.voices.find, expires_at=expires, **more)
+    return Wire(session, name=service.name(), voices=service.voice, expires_at=expires, **more)
 
 
 def router(service: Service) -> APIRouter:

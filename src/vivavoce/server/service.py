@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from vivavoce.core.errors import CapacityError
+from vivavoce.core.errors import CapacityError, VoiceError
+from vivavoce.core.voice import STOCK, Voice
 from vivavoce.runtime.api import Input, Output, SessionConfig, TurnEnded
 from vivavoce.runtime.engine import LiveEngine, LiveSession
+from vivavoce.runtime.model import FixedVoices
 from vivavoce.server.metrics import Metrics
 from vivavoce.server.security import Gate
 from vivavoce.server.settings import Settings
@@ -41,6 +43,23 @@ class Service:
     def name(self) -> str:
         """A short unique name for a connection."""
         return f"{next(self._numbers):x}{secrets.token_hex(4)}"
+
+    def voice(self, name: str) -> Voice:
+        """The voice that a request means, if the speaker in use has it; VoiceError says what there is otherwise."""
+        speaking = self.engine.model.speaking
+        if not isinstance(speaking, FixedVoices):
+            return self.voices.find(name)
+        try:
+            found = self.voices.find(name)
+        except VoiceError:
+            found = Voice.preset(name)
+        speaking.check(found)
+        return found
+
+    def voice_names(self) -> tuple[str, ...]:
+        """Names of the voices that are always there."""
+        speaking = self.engine.model.speaking
+        return speaking.voices if isinstance(speaking, FixedVoices) and speaking.voices else tuple(STOCK)
 
     @asynccontextmanager
     async def session(self, config: SessionConfig) -> AsyncIterator[LiveSession]:

@@ -45,7 +45,7 @@ class SpeechRequest(BaseModel):
 def wanted_voice(service: Service, voice: str | VoiceId, instructions: str | None, speed: float) -> Voice:
     """The voice of a request; instructions describe it further, they do not make it somebody else."""
     try:
-        found = service.voices.find(voice.id if isinstance(voice, VoiceId) else voice)
+        found = service.voice(voice.id if isinstance(voice, VoiceId) else voice)
     except VoiceError as error:
         raise Problem(str(error), "invalid_value", "voice") from error
     return replace(found, description=", ".join(filter(None, (found.description, instructions))), speed=speed)

@@ -8,8 +8,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile as Upload
 
 from vivavoce.core.errors import ConsentError
-from vivavoce.core.voice import STOCK, Consent, Voice
-from vivavoce.runtime.model import RATE
+from vivavoce.core.voice import Consent, Voice
+from vivavoce.runtime.model import RATE, FixedVoices
 from vivavoce.server.replies import ERRORS, upload_bytes, warned
 from vivavoce.server.service import Service
 from vivavoce.server.sound_files import read_upload
@@ -140,6 +140,12 @@ def router(service: Service) -> APIRouter:
         speaking = service.engine.model.speaking
         speaking.begin(speaking.init_state(1), 0, Voice.like(recording, consent=Consent(consent)), 0)
 
+    def check(voice: Voice) -> None:
+        """Raises VoiceError where the speaker in use has voices of its own only."""
+        speaking = service.engine.model.speaking
+        if isinstance(speaking, FixedVoices):
+            speaking.check(voice)
+
     body = {
         "required": True,
         "content": {
@@ -165,6 +171,7 @@ def router(service: Service) -> APIRouter:
                 wanted = PromptVoice.model_validate(data)
             except ValidationError as error:
                 raise problem_of(error.errors(), data) from error
+            check(Voice.described(wanted.prompt))
             return _voice(await run_in_threadpool(store.add_voice, wanted.name, prompt=wanted.prompt))
         if not isinstance(data, dict) or data.get("type", "audio_sample") != "audio_sample":
             raise Problem("'type' is 'prompt' or 'audio_sample'.", "invalid_value", "type")
@@ -186,8 +193,11 @@ def router(service: Service) -> APIRouter:
     async def voices() -> VoiceList:
         """Voices of one's own, and the presets."""
         own = [_voice(record) for record in store.voices()]
-        named = [VoiceName(id=name, name=name) for name in STOCK] + [VoiceName(id=v.id, name=v.name) for v in own]
-        return VoiceList(data=own, presets=list(STOCK), voices=named)
+        presets = service.voice_names()
+        named = [VoiceName(id=name, name=name) for name in presets]
+        if not isinstance(service.engine.model.speaking, FixedVoices):  # else nobody can speak in them
+            named += [VoiceName(id=voice.id, name=voice.name) for voice in own]
+        return VoiceList(data=own, presets=list(presets), voices=named)
 
     @routes.get("/voices/{voice_id}", summary="One voice", response_model_exclude_none=True)
     async def voice(voice_id: str) -> VoiceObject:
