@@ -14,6 +14,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
 
+from vivavoce.assistant.plain import Thoughtless
 from vivavoce.assistant.remote import PASSING, EndpointConfig, refused, request_of, why
 from vivavoce.core.errors import MindError
 from vivavoce.core.talk import Call, Entry, Say, Thought, Trouble, as_known
@@ -25,14 +26,14 @@ _POLL_SECONDS = 0.1
 _ATTEMPTS = 2
 
 
-def messages_of(context: Context) -> list[dict[str, Any]]:
+def messages_of(context: Context, spoken: str = SPOKEN) -> list[dict[str, Any]]:
     """The conversation in the form of chat completions.
 
     A reply and its calls are one message, results stand right behind their calls whenever they came, as servers want
-    it; a call without a result gets one that says so.
+    it; a call without a result gets one that says so. ``spoken`` says how to answer somebody who listens.
     """
     results = {entry.call: entry.output for entry in context.entries if entry.kind == "result"}
-    told = {"role": "system", "content": "\n\n".join(text for text in (context.instructions, SPOKEN) if text)}
+    told = {"role": "system", "content": "\n\n".join(text for text in (context.instructions, spoken) if text)}
     messages = [told]
     owed: list[dict[str, Any]] = []
     for entry in as_known(context.entries):
@@ -98,7 +99,7 @@ class EndpointMind:
     def _answer(self, context: Context) -> Iterator[Say | Call]:
         lines = self._lines(self._body(context))
         calls: dict[int, dict[str, str]] = {}
-        text = _Thoughtless()
+        text = Thoughtless()
         for line in lines:
             if line is None:
                 yield Say("")
@@ -234,43 +235,3 @@ class _Reader:
                 what = "is not reached" if self._answer is None else "broke off in the middle of an answer"
                 self._box.put(MindError(f"{self._config.url} {what} ({why(error)})"))
                 return
-
-
-class _Thoughtless:
-    """Text without what models write between ``<think>`` and ``</think>``, given out up to the last whole word."""
-
-    _BEGIN, _END = "<think>", "</think>"
-
-    def __init__(self) -> None:
-        self._waiting = ""
-        self._thinks = False
-        self._begun = False
-
-    def more(self, text: str) -> str:
-        """What can be said now."""
-        self._waiting += text
-        given = ""
-        while True:
-            mark = self._END if self._thinks else self._BEGIN
-            before, found, after = self._waiting.partition(mark)
-            if not found:
-                break
-            given += "" if self._thinks else before
-            self._waiting, self._thinks = after, not self._thinks
-        if self._thinks:
-            self._waiting = self._waiting[-len(self._END) :]
-            return self._trimmed(given)
-        cut = max(self._waiting.rfind(" "), self._waiting.rfind("\n")) + 1
-        given += self._waiting[:cut]
-        self._waiting = self._waiting[cut:]
-        return self._trimmed(given)
-
-    def rest(self) -> str:
-        """The last word."""
-        rest, self._waiting = "" if self._thinks else self._waiting, ""
-        return self._trimmed(rest)
-
-    def _trimmed(self, text: str) -> str:
-        text = text if self._begun else text.lstrip()
-        self._begun = self._begun or bool(text)
-        return text

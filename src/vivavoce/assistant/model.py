@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
+from vivavoce.assistant.chat import ChatMind
 from vivavoce.assistant.conversation import Conversation
 from vivavoce.assistant.described import WEIGHTS, ModelFile, read_model
 from vivavoce.assistant.endpoint import EndpointMind
@@ -22,7 +23,7 @@ from vivavoce.assistant.synthesis import PhraseMouth
 from vivavoce.assistant.thinking import Clerk
 from vivavoce.assistant.turn import Finished, Transcript, Turn
 from vivavoce.audio.files import Recording, read_recording
-from vivavoce.core.errors import AudioError, ConfigError, SpeakerError, TextError
+from vivavoce.core.errors import AudioError, SpeakerError, TextError
 from vivavoce.core.parts import load_part
 from vivavoce.core.talk import Tool
 from vivavoce.core.voice import Voice
@@ -43,7 +44,8 @@ _ON = torch.ones(1, dtype=torch.bool)
 def load(model: str | Path = BUNDLED, *, mind: str = "", speaker: str | Path = "", threads: int = 1) -> "Model":
     """The default model, a bundled one by its name, or the one in a folder (`assistant.described`).
 
-    ``mind`` replaces the part that decides what is said: ``http://HOST/v1#MODEL`` is any server of chat completions.
+    ``mind`` replaces the part that decides what is said: a name that ``vivavoce models`` lists, a folder, a ``.gguf``
+    file or ``hf:OWNER/NAME`` is a chat model, ``http://HOST/v1#MODEL`` any server of chat completions.
     ``speaker`` replaces the voice: a name of the catalogue, a folder, or the address of any server of speech.
 
     ``threads`` is how many cores torch may take in this process: the steps of these models are too small to share, and
@@ -57,13 +59,15 @@ def load(model: str | Path = BUNDLED, *, mind: str = "", speaker: str | Path = "
     return Model(described, mind_of(mind or described.mind), speaker or described.speaker)
 
 
-def mind_of(choice: str) -> EndpointMind | None:
-    """The mind of a choice; None for the model's own. ConfigError says what can be chosen."""
+def mind_of(choice: str) -> ChatMind | EndpointMind | None:
+    """The mind of a choice; None for the model's own. ConfigError and PartError say what can be chosen."""
     if choice in ("", "mini"):
         return None
     if is_address(choice):
         return EndpointMind(endpoint_of(choice))
-    raise ConfigError(f"there is no mind {choice!r}; give mini, or the address of one: http://HOST:PORT/v1#MODEL")
+    from vivavoce.hub.chat_model import load_chat
+
+    return ChatMind(load_chat(choice))
 
 
 def recording_of(recording: str | Path | np.ndarray | torch.Tensor) -> Recording:
@@ -94,7 +98,9 @@ def question_of(file: Path) -> tuple[np.ndarray | str, str]:
 class Model:
     """Parts of a model and what they can do together. Parts are read when they are first needed."""
 
-    def __init__(self, described: ModelFile, mind: EndpointMind | None = None, speaker: str | Path = MINI) -> None:
+    def __init__(
+        self, described: ModelFile, mind: ChatMind | EndpointMind | None = None, speaker: str | Path = MINI
+    ) -> None:
         """Reads nothing yet but the ``speaker``; it and the ``mind`` take the places of the model's own."""
         self.described = described
         self._mind = mind
@@ -136,7 +142,7 @@ class Model:
         return other
 
     @cached_property
-    def mind(self) -> Clerk | EndpointMind:
+    def mind(self) -> Clerk | ChatMind | EndpointMind:
         """Words to calls and replies."""
         return self._mind or Clerk(self.part("mind"), self.character)
 
@@ -166,7 +172,7 @@ class Model:
             thinking=self.mind,
             speaking=self.speaking,
             name=self.described.name,
-            thinks_elsewhere=self._mind is not None,
+            thinks_elsewhere=isinstance(self._mind, EndpointMind),
         )
 
     def say(self, text: str, *, voice: Voice | None = None, seed: int = 0) -> Iterator[np.ndarray]:

@@ -14,7 +14,11 @@ _Consent = Annotated[str, typer.Option("--consent", help="Who agreed that the cl
 _Seed = Annotated[int, typer.Option("--seed", help="For what is drawn at random.")]
 _Model = Annotated[Path | None, typer.Option("--model", help="A folder of parts; the bundled model if left out.")]
 _Mind = Annotated[
-    str, typer.Option("--mind", help="Who decides what is said: mini, or http://HOST:PORT/v1#MODEL (Ollama, vLLM …).")
+    str,
+    typer.Option(
+        "--mind",
+        help="Who decides what is said: mini, a chat model's name, folder, FILE.gguf or hf:OWNER/NAME, or http://HOST:PORT/v1#MODEL.",
+    ),
 ]
 _Speaker = Annotated[
     str,

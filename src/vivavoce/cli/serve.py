@@ -7,7 +7,10 @@ import typer
 
 Model = Annotated[str, typer.Option(help="A model's folder; the bundled one if left out; 'fake' speaks in tones.")]
 Mind = Annotated[
-    str, typer.Option(help="Who decides what is said: mini, or http://HOST:PORT/v1#MODEL (Ollama, vLLM, llama.cpp …).")
+    str,
+    typer.Option(
+        help="Who decides what is said: mini, a chat model's name, folder, FILE.gguf or hf:OWNER/NAME, or http://HOST:PORT/v1#MODEL."
+    ),
 ]
 Speaker = Annotated[
     str, typer.Option(help="Whose voice: mini, kokoro, a folder, or http://HOST:PORT/v1#MODEL, any server of speech.")

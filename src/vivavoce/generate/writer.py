@@ -83,7 +83,9 @@ class Writer:
     def init_state(self, rows: int) -> WriterState:
         """Empty rows."""
         lm = self.model.init_state(rows)
-        return WriterState(lm, torch.zeros(rows, self.model.config.trunk.dim).to(self.model.embed), [None] * rows)
+        return WriterState(
+            lm, torch.zeros(rows, self.model.config.trunk.dim).to(self.model.trunk.norm.weight), [None] * rows
+        )
 
     @torch.inference_mode()
     def begin(self, state: WriterState, row: int, writes: Row) -> None:
@@ -236,6 +238,17 @@ class Line:
     def copy(self) -> "Line":
         """An independent line that goes on from here."""
         return Line(self.writer, self.state.clone(), self.number)
+
+    @torch.inference_mode()
+    def back(self, count: int) -> None:
+        """Takes back all but the first ``count`` ids; something has to be pushed before the next question is asked.
+
+        Only for windows that have not been full yet.
+        """
+        row = self.row
+        read = len(row.written) - len(row.waiting)
+        row.written, row.waiting, row.scores = row.written[:count], row.waiting[: max(count - read, 0)], None
+        self.state.lm.position[self.number] = min(read, count)
 
     def push(self, ids: Iterable[int]) -> None:
         """Appends these ids."""

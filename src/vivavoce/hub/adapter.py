@@ -52,17 +52,24 @@ def _literal(pattern: str, found: re.Match[str]) -> str:
     return re.sub(r"\((?:[^()]*)\)", lambda _: f"\\{next(groups)}", pattern).replace(r"\.", ".")
 
 
+def renamed(state: Mapping[str, Tensor], rules: Sequence[Rule]) -> dict[str, Tensor]:
+    """The tensors of a checkpoint under their new names; PartError for those that no rule takes."""
+    left: dict[str, Tensor] = dict(state)
+    made: dict[str, Tensor] = {}
+    for rule in rules:
+        rule.apply(left, made)
+    if left:
+        raise PartError(f"nothing is known of {sorted(left)[0]!r} in the checkpoint; add a rule that takes or drops it")
+    return made
+
+
 def adapt(state: Mapping[str, Tensor], rules: Sequence[Rule], module: nn.Module) -> nn.Module:
     """Gives a module the weights of a checkpoint, in the module's precision.
 
     Raises PartError for tensors that no rule takes, and for weights that none gives.
     """
-    left, made = dict(state), {}
-    for rule in rules:
-        rule.apply(left, made)
+    made = renamed(state, rules)
     own = module.state_dict()
-    if left:
-        raise PartError(f"nothing is known of {sorted(left)[0]!r} in the checkpoint; add a rule that takes or drops it")
     if missing := sorted(own.keys() - made.keys()):
         raise PartError(f"the checkpoint gives no {missing[0]!r}; add a rule that makes it")
     if foreign := sorted(made.keys() - own.keys()):

@@ -32,8 +32,9 @@ def config_of(published: Mapping[str, Any], window: int | None = None) -> Stream
     return StreamLMConfig(trunk=trunk, lanes=(published["vocab_size"],), tied=bool(published["tie_word_embeddings"]))
 
 
-def rules(tied: bool) -> tuple[Rule, ...]:
-    """How its tensors become a `StreamLM`'s."""
+def rules(tied: bool, biased: bool = False) -> tuple[Rule, ...]:
+    """How its tensors become a `StreamLM`'s; ``biased``: queries, keys and values have biases (Qwen2)."""
+    biases = tuple(rf"{_LAYER}self_attn\.{name}_proj\.bias" for name in "qkv")
     projections = tuple(rf"{_LAYER}self_attn\.{name}_proj\.weight" for name in "qkv")
     return (
         Rule((r"model\.embed_tokens\.weight",), ("embed",)),
@@ -45,4 +46,5 @@ def rules(tied: bool) -> tuple[Rule, ...]:
         Rule((rf"{_LAYER}post_attention_layernorm\.weight",), (r"trunk.layers.\1.between.weight",)),
         Rule((r"model\.norm\.weight",), ("trunk.norm.weight",)),
         Rule((r"lm_head\.weight",), () if tied else ("out",)),
+        *((Rule(biases, (r"trunk.layers.\1.qkv.bias",)),) if biased else ()),
     )

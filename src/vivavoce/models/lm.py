@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from vivavoce.core.errors import ConfigError
 from vivavoce.core.streaming import Timing
+from vivavoce.nn.int8 import Int8Linear
 from vivavoce.nn.transformer import TransformerConfig, TransformerState
 
 
@@ -53,12 +54,12 @@ class StreamLM(nn.Module):
         super().__init__()
         self.config = config
         width = config.trunk.dim
-        self.embed = nn.Parameter(torch.randn(sum(config.lanes), width) * 0.02)
+        self.embed = _table(config, sum(config.lanes))
         self.trunk = config.trunk.build()
         self.depth = _Depth(config.depth, width, config.scored) if config.depth is not None else None
         scores = sum(config.scored)
         untied = not config.tied and self.depth is None
-        self.out = nn.Parameter(torch.randn(scores, width) * 0.02) if untied else None
+        self.out = _table(config, scores) if untied else None
         starts = [sum(config.lanes[:lane]) for lane in range(len(config.lanes))]
         self.register_buffer("starts", torch.tensor(starts), persistent=False)
 
@@ -69,7 +70,9 @@ class StreamLM(nn.Module):
 
     def embedded(self, ids: Int[Tensor, "B R S"]) -> Float[Tensor, "B S D"]:
         """The sum of the lanes' embeddings."""
-        return F.embedding(ids + self.starts[:, None], self.embed).sum(1)
+        places = ids + self.starts[:, None]
+        made = self.embed.rows(places) if isinstance(self.embed, Int8Linear) else F.embedding(places, self.embed)
+        return made.sum(1)
 
     def forward(self, ids: Int[Tensor, "B R S"]) -> list[Float[Tensor, "B S _"]]:
         """Per predicted lane, scores of column s + 1 at column s, for whole grids padded at the end.
@@ -83,9 +86,9 @@ class StreamLM(nn.Module):
         found = self.depth(hidden.flatten(0, 1), after.flatten(0, 1))
         return [lane.float().unflatten(0, hidden.shape[:2]) for lane in found]
 
-    def init_state(self, rows: int) -> TransformerState:
-        """Empty windows."""
-        return self.trunk.init_state(rows)
+    def init_state(self, rows: int, room: int | None = None) -> TransformerState:
+        """Empty windows; ``room`` as in `Transformer.init_state`."""
+        return self.trunk.init_state(rows, room)
 
     def read(
         self, ids: Int[Tensor, "B R S"], state: TransformerState, active: Bool[Tensor, " B"] | None = None
@@ -99,6 +102,8 @@ class StreamLM(nn.Module):
             return self.depth(hidden, before)[-1].float()
         start = sum(self.config.scored[:lane])
         weight = self.embed if self.out is None else self.out
+        if isinstance(weight, Int8Linear):
+            return weight(hidden)[:, start : start + self.config.scored[lane]].float()
         return F.linear(hidden, weight[start : start + self.config.scored[lane]]).float()
 
     def look(
@@ -108,8 +113,14 @@ class StreamLM(nn.Module):
         return self._scores(self.trunk.look(self.embedded(ids), state, depth, among))
 
     def _scores(self, hidden: Float[Tensor, "B S D"]) -> list[Float[Tensor, "B S _"]]:
-        weight = (self.embed if self.out is None else self.out)[: sum(self.config.scored)]
-        return list(F.linear(hidden, weight).float().split(self.config.scored, dim=-1))
+        weight, size = self.embed if self.out is None else self.out, sum(self.config.scored)
+        scores = weight(hidden)[..., :size] if isinstance(weight, Int8Linear) else F.linear(hidden, weight[:size])
+        return list(scores.float().split(self.config.scored, dim=-1))
+
+
+def _table(config: StreamLMConfig, rows: int) -> nn.Parameter | Int8Linear:
+    width = config.trunk.dim
+    return Int8Linear(width, rows) if config.trunk.bits == 8 else nn.Parameter(torch.randn(rows, width) * 0.02)
 
 
 class _Depth(nn.Module):

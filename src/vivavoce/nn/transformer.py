@@ -21,6 +21,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from vivavoce.core.errors import ConfigError
 from vivavoce.core.streaming import State, Timing, zeros
+from vivavoce.nn.int8 import Int8Linear
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,8 @@ class TransformerConfig:
     bias: bool = False
     rotary: bool = True
     condition: int = 0
+    bits: Literal[8, 32] = 32
+    """8: matrices of whole numbers (`nn.int8`), for a model that is loaded and not trained."""
 
     def __post_init__(self) -> None:
         """Refuses numbers that do not divide."""
@@ -75,6 +78,13 @@ class TransformerState(State):
     position: Int[Tensor, " B"]
     keys: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
+
+    def make_room(self, positions: int) -> None:
+        """Lets windows that were begun small hold at least so many positions; none of them has to be full before."""
+        more = positions - self.keys[0].shape[2]
+        if more > 0:
+            self.keys = tuple(F.pad(leaf, (0, 0, 0, more)) for leaf in self.keys)
+            self.values = tuple(F.pad(leaf, (0, 0, 0, more)) for leaf in self.values)
 
 
 class Norm(nn.Module):
@@ -131,11 +141,12 @@ class Layer(nn.Module):
         self.config = config
         kv = config.kv_heads * config.head_dim
         self.before = Norm(config, config.condition)
-        self.qkv = nn.Linear(config.dim, config.dim + 2 * kv, bias=config.bias)
-        self.out = nn.Linear(config.dim, config.dim, bias=config.bias)
+        linear = Int8Linear if config.bits == 8 else nn.Linear
+        self.qkv = linear(config.dim, config.dim + 2 * kv, bias=config.bias)
+        self.out = linear(config.dim, config.dim, bias=config.bias)
         self.between = Norm(config, config.condition)
-        self.up = nn.Linear(config.dim, (1 + config.gated) * config.hidden, bias=config.bias)
-        self.down = nn.Linear(config.hidden, config.dim, bias=config.bias)
+        self.up = linear(config.dim, (1 + config.gated) * config.hidden, bias=config.bias)
+        self.down = linear(config.hidden, config.dim, bias=config.bias)
         self.drop = nn.Dropout(config.dropout)
 
     def heads(
@@ -181,7 +192,7 @@ class Transformer(nn.Module):
         half = config.head_dim // 2
         speeds = config.rope_base ** (-torch.arange(half, dtype=torch.float32) / half)
         self.register_buffer("speeds", speeds, persistent=False)
-        for layer in self.layers:
+        for layer in self.layers if config.bits == 32 else ():
             for weight in (layer.out.weight, layer.down.weight):
                 nn.init.normal_(weight, std=0.02 / (2 * config.layers) ** 0.5)
             for weight in (layer.qkv.weight, layer.up.weight):
@@ -233,14 +244,14 @@ class Transformer(nn.Module):
             x = layer.rest(x, attended, condition)
         return x if c.post else self.norm(x)
 
-    def init_state(self, rows: int) -> TransformerState:
-        """Empty windows."""
+    def init_state(self, rows: int, room: int | None = None) -> TransformerState:
+        """Empty windows; with ``room`` for so many positions at first (see `TransformerState.make_room`)."""
         c = self.config
-        weight = self.layers[0].qkv.weight
+        weight = self.norm.weight
         position = torch.zeros(rows, dtype=torch.long, device=weight.device)
 
         def leaf() -> Tensor:
-            return zeros(rows, c.kv_heads, c.window, c.head_dim, like=weight)
+            return zeros(rows, c.kv_heads, c.window if room is None else min(room, c.window), c.head_dim, like=weight)
 
         return TransformerState(position, tuple(leaf() for _ in self.layers), tuple(leaf() for _ in self.layers))
 

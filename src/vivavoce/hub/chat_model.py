@@ -1,0 +1,154 @@
+"""Chat models of other people, ready to read and write: converted once into 8 bits, kept in the data folder."""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vivavoce.core.atomic import atomic_write
+from vivavoce.core.errors import PartError
+from vivavoce.core.parts import load_part, save_part
+from vivavoce.core.places import data_folder
+from vivavoce.hub.adapter import renamed
+from vivavoce.hub.catalogue import catalogue, find
+from vivavoce.hub.chat_folder import read_folder
+from vivavoce.hub.fetch import folder_of, place
+from vivavoce.hub.gguf import read_gguf
+from vivavoce.hub.llama import config_of, rules
+from vivavoce.hub.published import Published
+from vivavoce.hub.template import ChatTemplate
+from vivavoce.hub.tokens import ChatTokenizer
+from vivavoce.models.lm import StreamLM
+from vivavoce.nn.int8 import rounded
+
+WINDOW = 4096
+"""Positions that are kept of a conversation; models that know fewer have theirs."""
+_FORM = 1
+"""Of what is kept; another number makes everything anew."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatModel:
+    """A language model with its tokens and its template."""
+
+    name: str
+    lm: StreamLM
+    tokenizer: ChatTokenizer
+    template: ChatTemplate
+    ends: frozenset[int]
+
+
+def names() -> tuple[str, ...]:
+    """Those of the catalogue."""
+    return tuple(model.name for model in catalogue() if model.kind == "mind")
+
+
+def source_of(choice: str) -> Path:
+    """The file or folder of ``NAME``, ``FOLDER``, ``FILE.gguf`` or ``hf:OWNER/NAME``; PartError says what there is."""
+    if choice in names():
+        return place(find(choice))
+    if choice.startswith("hf:"):
+        folder = folder_of(choice)
+        if not folder.is_dir():
+            raise PartError(f"{choice} is not on this machine; fetch it: vivavoce models get {choice}")
+        return folder
+    path = Path(choice)
+    if not path.exists():
+        raise PartError(
+            f"there is no mind {choice!r}; give mini, one of {', '.join(names())}, a folder, a .gguf file, "
+            "hf:OWNER/NAME, or an address: http://HOST:PORT/v1#MODEL"
+        )
+    return path
+
+
+def load_chat(choice: str) -> ChatModel:
+    """The chat model of a choice (see `source_of`), converted first if that was not done yet.
+
+    Raises PartError when there is none or it is of a kind that cannot be taken, StorageError when there is no room.
+    """
+    path = source_of(choice)
+    if path.is_dir():
+        inside = sorted(path.glob("*.gguf"))
+        if len(inside) > 1 and not (path / "config.json").exists():
+            raise PartError(f"{path} holds {len(inside)} GGUF files; give one of them")
+        path = inside[0] if inside and not (path / "config.json").exists() else path
+    elif path.suffix.lower() != ".gguf":
+        raise PartError(f"{path} is no GGUF file; give one, or the folder of a model")
+    kept = data_folder() / "converted" / _digest(path)
+    if not (kept / "chat.json").exists():
+        _convert(read_folder(path) if path.is_dir() else read_gguf(path), path, kept)
+    try:
+        told = json.loads((kept / "chat.json").read_text(encoding="utf-8"))
+        tokenizer = ChatTokenizer((kept / "tokenizer.json").read_text(encoding="utf-8"))
+        template = ChatTemplate(told["template"], told["bos"], told["eos"])
+        ends = frozenset(told["ends"])
+    except (OSError, ValueError, KeyError) as error:
+        raise PartError(f"{kept} is damaged ({error}); delete it, and it is made again") from error
+    name = choice if choice in names() or choice.startswith("hf:") else path.stem
+    return ChatModel(name=name, lm=load_part(kept, "lm"), tokenizer=tokenizer, template=template, ends=ends)
+
+
+def _digest(path: Path) -> str:
+    """Of all that a model is read from."""
+    whole = hashlib.sha256(f"{_FORM} {WINDOW}".encode())
+    parts = sorted(path.glob("*.json")) + sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
+    parts += sorted(path.glob("*.jinja")) if path.is_dir() else []
+    try:
+        for part in parts:
+            with open(part, "rb") as file:
+                whole.update(part.name.encode() + hashlib.file_digest(file, "sha256").digest())
+    except OSError as error:
+        raise PartError(f"{path} cannot be read ({error.strerror or error})") from error
+    return whole.hexdigest()[:32]
+
+
+def _convert(published: Published, path: Path, kept: Path) -> None:
+    """Writes a model in 8 bits; ``chat.json`` is written last and is what makes the folder whole."""
+    if not published.template.strip():
+        raise PartError(f"{path.name} brings no chat template; choose a model that was made to chat (…-Instruct)")
+    tokenizer = ChatTokenizer(published.tokenizer)
+    ChatTemplate(published.template, published.bos, published.eos)
+    config = config_of(published.config)
+    config = replace(
+        config, trunk=replace(config.trunk, window=min(config.trunk.window, WINDOW), bits=8, bias=_biased(published))
+    )
+    whole: dict[str, Tensor] = {}
+    scales: dict[str, Tensor] = {}
+    for name in published.names:
+        tensor = published.tensor(name)
+        if tensor.ndim == 2:
+            whole[name], scales[name] = rounded(tensor)
+        else:
+            whole[name] = tensor
+    table = rules(config.tied, biased=config.trunk.bias)
+    state = {_place(name, value): value for name, value in renamed(whole, table).items()}
+    scale_of = renamed(scales, [rule for rule in table if rule.of[0].endswith("weight") and _matrix(rule.of[0])])
+    state |= {name.removesuffix(".weight") + ".scale": value for name, value in scale_of.items()}
+    model = config.build()
+    for name, value in model.state_dict().items():
+        if name.endswith(".bias"):  # some have them beside the queries only
+            state.setdefault(name, torch.zeros_like(value))
+    ends = set(published.ends)
+    ends |= {id for token in (published.eos, "<|im_end|>", "<|eot_id|>") if token and (id := tokenizer.id(token))}
+    save_part(kept, "lm", config, state, {"made of": path.name})
+    with atomic_write(kept / "tokenizer.json") as file:
+        file.write_text(published.tokenizer, encoding="utf-8")
+    told = {"template": published.template, "bos": published.bos, "eos": published.eos, "ends": sorted(ends)}
+    with atomic_write(kept / "chat.json") as file:
+        file.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _biased(published: Published) -> bool:
+    return any(name.endswith("q_proj.bias") for name in published.names)
+
+
+def _matrix(pattern: str) -> bool:
+    return "norm" not in pattern
+
+
+def _place(name: str, value: Tensor) -> str:
+    """Where a tensor stands in a model of 8 bits."""
+    return f"{name.removesuffix('.weight')}.whole" if value.ndim == 2 else name
