@@ -61,7 +61,7 @@ class Utterance(Reading):
     """Samples given out so far."""
     planned: int = 0
     """Samples given out before the first plan began."""
-    told: int = 0
+    reported: int = 0
     """Words of the first plan that were given out."""
     begun: bool = False
     ended: bool = False
@@ -224,15 +224,15 @@ class Mouth:
             plan = saying.plans[0]
             saying.step += steps
             times = plan.word_times() if isinstance(plan, Plan) else ()
-            while saying.told < len(times) and times[saying.told].begin < saying.step * STACK:
-                word = times[saying.told]
+            while saying.reported < len(times) and times[saying.reported].begin < saying.step * STACK:
+                word = times[saying.reported]
                 begin, end = saying.planned + word.begin * hop, saying.planned + word.end * hop
                 words.append(Word(word.word, begin, end, span=word.span))
-                saying.told += 1
+                saying.reported += 1
             if saying.step >= plan.steps:
                 saying.plans.popleft()
                 saying.planned += saying.step * STACK * hop
-                saying.step = saying.told = 0
+                saying.step = saying.reported = 0
         else:
             saying.ended = True
         saying.samples += len(pcm)
