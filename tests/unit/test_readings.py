@@ -213,7 +213,7 @@ def test_a_lone_bracket_is_read():
 def test_work_grows_with_the_text_and_no_faster(unit: str, monkeypatch: pytest.MonkeyPatch):
     """A place is looked at once, a cut is looked for once per piece and phrase, and no phrase is long."""
     places, searches = 0, 0
-    rules_for, next_cut = tokens._rules_for, written.next_cut
+    rules_for, next_cut = tokens.rules_for, written.next_cut
 
     def counted_rules(char: str) -> object:
         nonlocal places
@@ -226,7 +226,7 @@ def test_work_grows_with_the_text_and_no_faster(unit: str, monkeypatch: pytest.M
         assert len(text) <= 2000, "what has been read is forgotten"
         return next_cut(text, begin, last)
 
-    monkeypatch.setattr(tokens, "_rules_for", counted_rules)
+    monkeypatch.setattr(tokens, "rules_for", counted_rules)
     monkeypatch.setattr(written, "next_cut", counted_cut)
     text, reader, found = unit * (20_000 // len(unit)), Reader(), []
     for at in range(0, len(text), 500):

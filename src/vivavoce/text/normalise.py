@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 from vivavoce.core.errors import TextError
 from vivavoce.text.folding import fold
 from vivavoce.text.phrases import next_cut
-from vivavoce.text.tokens import MARKS, Around, Scan, Token
+from vivavoce.text.scan import MARKS, Around, Token
+from vivavoce.text.tokens import tokens_of
 
 __all__ = ["LONGEST", "MARKS", "Phrase", "Reader", "SpokenWord", "normalise", "phrases", "read"]
 
@@ -98,7 +99,7 @@ class Reader:
         begin, gone = self._at, self._gone
         refusal, tokens = "", []
         try:
-            tokens = Scan(self._text, begin, end, self._around, sentence).run()
+            tokens = tokens_of(self._text, begin, end, self._around, sentence)
         except TextError as error:
             refusal = str(error)
         self._around.opening = sentence

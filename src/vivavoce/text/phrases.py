@@ -8,7 +8,7 @@ import re
 from typing import Final, NamedTuple
 
 from vivavoce.text import markup
-from vivavoce.text.tokens import street
+from vivavoce.text.rules.short import street
 from vivavoce.text.written import (
     BEFORE_NUMBERS,
     EXCLAIMED,
