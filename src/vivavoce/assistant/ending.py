@@ -23,6 +23,19 @@ LIKELIEST = 0.7
 """More than this is not believed of a sentence's end: a rare word that was seen only there would be certain."""
 DOUBTFUL, UNDECIDED = 0.5, 0.45
 """With less trust in the words than this, nobody is called done with more than this probability."""
+MARKED, HANGING, OPEN_FALL, OPEN_BIAS = 1.6, -1.6, -1.654, -0.3
+"""The same for words of open speech that are written with punctuation: of a mark that ends a sentence, of a last word
+after which something must come, of the fall, and the constant."""
+UNFINISHED = frozenset(
+    (
+        *("a an the my your his her its our their this these some any every no".split()),
+        *("and or but because if when while although so that than as like".split()),
+        *("of to for from with without in into on onto at by about between under over".split()),
+        *("is are was were am be been will would can could should i'm i'd i'll we'd you're it's".split()),
+        *("i we they he she who which what um uh er very really".split()),
+    )
+)
+"""Words that hardly anybody ends with."""
 LAST_WORDS = 4
 HEARD_SECONDS, TAIL_SECONDS = 3.0, 0.4
 
@@ -62,3 +75,13 @@ def done(confidences: Sequence[float], text: float, over: float, fallen: float =
     trust, words, tail = evidence(confidences, text, over, fallen)
     found = 1 / (1 + math.exp(-(BIAS + TRUST * trust + WORDS * words + FALL * tail)))
     return found if trust >= DOUBTFUL else min(found, UNDECIDED)
+
+
+def open_done(texts: Sequence[str], fallen: float = 0.0) -> float:
+    """Probability that somebody who is silent now has said everything, by words of open speech with punctuation."""
+    if not texts:
+        return 0.0
+    last = texts[-1]
+    marked = last[-1] in ".?!。？！" and not last.endswith("...")
+    hanging = last.strip(".,?!…-").lower() in UNFINISHED
+    return 1 / (1 + math.exp(-(OPEN_BIAS + MARKED * marked + HANGING * hanging + OPEN_FALL * fallen)))

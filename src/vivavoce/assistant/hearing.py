@@ -22,13 +22,14 @@ from vivavoce.assistant.ending import done, fall
 from vivavoce.assistant.gate import Following, Gate, Voice, silenced
 from vivavoce.audio.loudness import between_levels
 from vivavoce.audio.polyphase import Rational, RationalConfig, RationalState
+from vivavoce.core.errors import ConfigError
 from vivavoce.core.streaming import State
 from vivavoce.core.talk import Heard, Word, within
 from vivavoce.generate.search import HeardWord, Search, SearchConfig, SearchState
 from vivavoce.models.listener import Heard as Posteriors
 from vivavoce.models.listener import Listener, ListenerState, pool
 from vivavoce.models.words import Model, Tree, Words
-from vivavoce.runtime.model import RATE
+from vivavoce.runtime.model import RATE, EarsInfo, HearingOptions
 
 _TICK = RATE // 50
 """Samples of the conversation's clock per distribution of the listener."""
@@ -82,13 +83,18 @@ class HearingState(State):
 
 
 @dataclass(frozen=True, slots=True)
-class _Sound:
+class Listened:
     """A whole sound as the listener hears it, and its length in samples of the conversation's clock."""
 
     ctc: Float[np.ndarray, "T V"]
     features: Float[Tensor, "1 U D"]
     voice: Voice | None
     samples: int
+
+    @property
+    def speech(self) -> float:
+        """How likely it is that anybody speaks."""
+        return 1.0 if self.voice is None else self.voice.chance()
 
 
 class Ears:
@@ -121,6 +127,21 @@ class Ears:
     def init_state(self, rows: int) -> HearingState:
         """Ears that have heard nothing."""
         return HearingState(self.resample.init_state(rows), self.listener.init_state(rows), [None] * rows)
+
+    @property
+    def info(self) -> tuple[EarsInfo, ...]:
+        """What can be chosen: these alone."""
+        return (EarsInfo(name="mini"),)
+
+    def check(self, options: HearingOptions) -> None:
+        """ConfigError when other ears or another language are wanted."""
+        if options.ears not in ("", "mini"):
+            raise ConfigError(f"there are no ears {options.ears!r}; loaded is mini")
+        if options.language not in ("", "auto", "en") or options.translate:
+            raise ConfigError("mini knows English alone; load ears that know more, such as --ears whisper-base")
+
+    def begin(self, state: HearingState, row: int, options: HearingOptions) -> None:
+        """It knows one language and one way to hear it."""
 
     @torch.inference_mode()
     def step(self, pcm: Float[Tensor, "B N"], state: HearingState, active: Bool[Tensor, " B"]) -> list[Heard | None]:
@@ -175,33 +196,39 @@ class Ears:
 
     def later(self, state: HearingState, row: int) -> Callable[[], Heard]:
         """`finish` as of now, to be called on any thread."""
+        wave = self.sound(state, row)
+        return Heard if wave is None else partial(self.whole, wave)
+
+    def sound(self, state: HearingState, row: int) -> Float[Tensor, "1 N"] | None:
+        """The row's turn so far, at 16 kHz; None before it began."""
         turn = state.turns[row]
         if turn is None or not turn.sound:
-            return Heard
+            return None
         wave = torch.cat(turn.sound, dim=1)
         turn.sound = [wave]
-        return partial(self.whole, wave)
+        return wave
 
-    def whole(self, wave: Float[Tensor, "1 N"]) -> Heard:
+    def sooner(self, state: HearingState, row: int) -> None:
+        """Nothing is quicker than `later`."""
+
+    def whole(self, wave: Float[Tensor, "1 N"], options: HearingOptions | None = None) -> Heard:
         """Words of a whole turn, 16 kHz, whether it is over, whether anybody speaks, and if it is short, whether it is
-        meant for us."""
-        sound, rate = self._sound(wave), self.listener.config.mel.sample_rate
+        meant for us. It knows one way to hear, whatever the options."""
+        sound, rate = self.listened(wave), self.listener.config.mel.sample_rate
         words = self._searched(sound)
         fallen = fall(wave[0], rate) if words else 0.0
-        short = wave.shape[1] <= _SHORT_SECONDS * rate
-        speech = 1.0 if sound.voice is None else sound.voice.chance()
-        aside = self._aside(sound.features) if short else 0.0
-        return Heard(self.weighed(words), self._done(words, fallen), aside, speech)
+        return Heard(self.weighed(words), self._done(words, fallen), self.aside(sound), sound.speech)
 
     def found(self, wave: Float[Tensor, "1 N"]) -> tuple[Word, ...]:
         """Words of a whole turn, 16 kHz, with how well each fits the sound.
 
         Long turns are heard in windows that the trunk can take.
         """
-        return self._searched(self._sound(wave))
+        return self._searched(self.listened(wave))
 
     @torch.inference_mode()
-    def _sound(self, wave: Float[Tensor, "1 N"]) -> "_Sound":
+    def listened(self, wave: Float[Tensor, "1 N"]) -> Listened:
+        """What the listener makes of a whole sound at 16 kHz, before any words are looked for."""
         rate = self.listener.config.mel.sample_rate
         samples = wave.shape[1] * RATE // rate
         wave = between_levels(wave[0], rate, *USUAL_DB)[None]
@@ -210,9 +237,9 @@ class Ears:
         speech = None if heard[0].speech is None else torch.cat([p.speech for p in heard if p.speech is not None], 1)
         ctc, features = torch.cat([p.ctc for p in heard], 1), torch.cat([p.features for p in heard], 1)
         voice = None if speech is None else self.gate.of(speech[0].numpy())
-        return _Sound(ctc[0].numpy(), features, voice, samples)
+        return Listened(ctc[0].numpy(), features, voice, samples)
 
-    def _searched(self, sound: "_Sound") -> tuple[Word, ...]:
+    def _searched(self, sound: Listened) -> tuple[Word, ...]:
         frames, voice = sound.ctc, sound.voice
         if voice is not None:
             spoken = voice.spoken
@@ -227,10 +254,13 @@ class Ears:
         return within(words, sound.samples)
 
     @torch.inference_mode()
-    def _aside(self, features: Float[Tensor, "1 U D"]) -> float | None:
-        """How likely a short sound is a sign of listening or a cough; None where the listener has no head for that."""
+    def aside(self, sound: Listened) -> float | None:
+        """How likely a sound is no more than a sign of listening or a cough, which are short; None where the listener
+        has no head for that."""
+        if sound.samples > _SHORT_SECONDS * RATE:
+            return 0.0
         head = self.listener.aside
-        return None if head is None else float(head(pool(features)).sigmoid())
+        return None if head is None else float(head(pool(sound.features)).sigmoid())
 
     def weighed(self, words: Sequence[Word]) -> tuple[Word, ...]:
         """The words of a turn, less sure where they are no likely sentence: the best fit to any speech fits well."""

@@ -1,6 +1,6 @@
 """The user's model: load it, let it say something, ask it, let it transcribe, converse with it."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import replace
@@ -22,18 +22,20 @@ from vivavoce.assistant.speaking import Mouth
 from vivavoce.assistant.synthesis import PhraseMouth
 from vivavoce.assistant.thinking import Clerk
 from vivavoce.assistant.turn import Finished, Transcript, Turn
+from vivavoce.assistant.whisper import WhisperEars, recognisers_of
 from vivavoce.audio.files import Recording, read_recording
 from vivavoce.core.errors import AudioError, SpeakerError, TextError
 from vivavoce.core.parts import load_part
 from vivavoce.core.talk import Tool
 from vivavoce.core.voice import Voice
 from vivavoce.data.sheet import Sheet
+from vivavoce.hub.whisper import Whisper
 from vivavoce.models.codec import Codec
 from vivavoce.models.listener import Listener
 from vivavoce.runtime.activity import Loudness, SileroActivity
 from vivavoce.runtime.api import SessionConfig, TurnConfig
 from vivavoce.runtime.engine import LiveEngine, LiveSession
-from vivavoce.runtime.model import RATE
+from vivavoce.runtime.model import RATE, HearingOptions
 from vivavoce.runtime.model import Model as Abilities
 from vivavoce.text.normalise import phrases
 
@@ -41,9 +43,18 @@ BUNDLED: Final = WEIGHTS / "mini"
 _ON = torch.ones(1, dtype=torch.bool)
 
 
-def load(model: str | Path = BUNDLED, *, mind: str = "", speaker: str | Path = "", threads: int = 1) -> "Model":
+def load(
+    model: str | Path = BUNDLED,
+    *,
+    ears: str | Sequence[str] = "",
+    mind: str = "",
+    speaker: str | Path = "",
+    threads: int = 1,
+) -> "Model":
     """The default model, a bundled one by its name, or the one in a folder (`assistant.described`).
 
+    ``ears`` replaces who finds the words: a name that ``vivavoce models`` lists (``whisper-base``), a folder or
+    ``hf:OWNER/NAME``; of several, ``mini`` among them, the first is used where nothing else is asked for.
     ``mind`` replaces the part that decides what is said: a name that ``vivavoce models`` lists, a folder, a ``.gguf``
     file or ``hf:OWNER/NAME`` is a chat model, ``http://HOST/v1#MODEL`` any server of chat completions.
     ``speaker`` replaces the voice: a name of the catalogue, a folder, or the address of any server of speech.
@@ -56,7 +67,12 @@ def load(model: str | Path = BUNDLED, *, mind: str = "", speaker: str | Path = "
         torch.set_num_threads(threads)
     described = read_model(model)
     described.check()
-    return Model(described, mind_of(mind or described.mind), speaker or described.speaker)
+    return Model(
+        described,
+        mind_of(mind or described.mind),
+        speaker or described.speaker,
+        recognisers_of(ears or described.ears),
+    )
 
 
 def mind_of(choice: str) -> ChatMind | EndpointMind | None:
@@ -99,12 +115,18 @@ class Model:
     """Parts of a model and what they can do together. Parts are read when they are first needed."""
 
     def __init__(
-        self, described: ModelFile, mind: ChatMind | EndpointMind | None = None, speaker: str | Path = MINI
+        self,
+        described: ModelFile,
+        mind: ChatMind | EndpointMind | None = None,
+        speaker: str | Path = MINI,
+        recognisers: Mapping[str, Whisper | None] | None = None,
     ) -> None:
-        """Reads nothing yet but the ``speaker``; it and the ``mind`` take the places of the model's own."""
+        """Reads nothing yet but the ``speaker``; it, the ``mind`` and the ``recognisers`` take the places of the
+        model's own."""
         self.described = described
         self._mind = mind
         self._speaker = speaker_of(speaker, lambda: self.listener)
+        self._recognisers = recognisers or {}
 
     @property
     def folder(self) -> Path:
@@ -131,14 +153,16 @@ class Model:
         return self.part("codec")
 
     @cached_property
-    def ears(self) -> Ears:
+    def ears(self) -> Ears | WhisperEars:
         """Sound to words."""
-        return Ears(self.listener, self.part("words"))
+        mini = Ears(self.listener, self.part("words"))
+        return WhisperEars(mini, self._recognisers) if self._recognisers else mini
 
     def ungated(self) -> "Model":
         """The same model that takes every sound for speech; to measure with."""
         other = copy(self)
-        other.__dict__["ears"] = Ears(self.listener, self.part("words"), gated=False)
+        mini = Ears(self.listener, self.part("words"), gated=False)
+        other.__dict__["ears"] = WhisperEars(mini, self._recognisers) if self._recognisers else mini
         return other
 
     @cached_property
@@ -173,6 +197,7 @@ class Model:
             speaking=self.speaking,
             name=self.described.name,
             thinks_elsewhere=isinstance(self._mind, EndpointMind),
+            ears=self.ears.info,
         )
 
     def say(self, text: str, *, voice: Voice | None = None, seed: int = 0) -> Iterator[np.ndarray]:
@@ -196,12 +221,19 @@ class Model:
             if spoken.done:
                 return
 
-    def transcribe(self, recording: str | Path | np.ndarray | torch.Tensor) -> Transcript:
-        """The words of a recording with their times; any length."""
+    def transcribe(
+        self, recording: str | Path | np.ndarray | torch.Tensor, *, options: HearingOptions | None = None
+    ) -> Transcript:
+        """The words of a recording with their times; any length. ``options`` are for ears that can be told.
+
+        Raises ConfigError when the ears or the language are not there.
+        """
         from vivavoce.audio.resample import resample
 
+        options = options or HearingOptions()
+        self.ears.check(options)
         read = recording_of(recording)
-        heard = self.ears.whole(resample(read.wave[None], RATE, self.listener.config.mel.sample_rate))
+        heard = self.ears.whole(resample(read.wave[None], RATE, self.listener.config.mel.sample_rate), options)
         return replace(Transcript.of(heard.until(len(read.wave))), warning=read.warning)
 
     def ask(
@@ -233,7 +265,12 @@ class Model:
 
     def engine(self, rows: int = 4, *, apart: bool = False) -> LiveEngine:
         """A new engine for live conversations, ``rows`` at once; ``apart`` as in `LiveEngine`."""
-        return LiveEngine(replace(self.abilities, activity=SileroActivity()), rows=rows, apart=apart)
+        abilities = replace(self.abilities, activity=SileroActivity())
+        if not isinstance(self.ears, WhisperEars):
+            return LiveEngine(abilities, rows=rows, apart=apart)
+        ears = self.ears.beside(apart)
+        abilities = replace(abilities, hearing=ears, hears_elsewhere=True)
+        return LiveEngine(abilities, rows=rows, apart=apart, closing=ears.stop)
 
     @cached_property
     def _engine(self) -> LiveEngine:

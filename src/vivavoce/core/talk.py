@@ -53,6 +53,10 @@ class Heard:
     aside: float | None = None
     speech: float = 1.0
     """How likely it is that anybody speaks at all."""
+    certain: int | None = None
+    """How many of the words will not change any more; None where the ears cannot tell while somebody speaks."""
+    language: str = ""
+    """The code of the language that was spoken, where the ears know more than one."""
 
     def until(self, samples: int) -> "Heard":
         """The same for a turn of so many samples: no word begins or ends behind it."""

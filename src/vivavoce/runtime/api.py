@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from vivavoce.core.talk import Entry, Tool, Word
 from vivavoce.core.voice import Voice
-from vivavoce.runtime.model import Pcm
+from vivavoce.runtime.model import HearingOptions, Pcm
 
 Why = Literal["completed", "turn_detected", "client_cancelled", "max_output_tokens", "failed"]
 
@@ -59,6 +59,8 @@ class SessionConfig:
     window: Window | None = None
     """None: as much as the mind can read."""
     seed: int = 0
+    hearing: HearingOptions = HearingOptions()
+    """How the user is to be heard, from the next turn on."""
     only_listen: bool = False
     """A transcription session: turns are heard, never answered."""
     plays_here: bool = False
@@ -243,6 +245,7 @@ class UserText:
     words: tuple[Word, ...] = ()
     samples: int = 0
     speech: float = 1.0
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)

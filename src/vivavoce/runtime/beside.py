@@ -10,6 +10,8 @@ import multiprocessing
 import pickle
 import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any, Literal, TypeVar
@@ -111,6 +113,36 @@ class Beside:
                 while _received(connection)[0] == "piece":
                     pass
             self._idle.put(connection)
+
+
+class Lane:
+    """One piece of work after the other, on a thread, or in a process of its own where ``apart``.
+
+    What is to be done must then be picklable apart from ``shared``.
+    """
+
+    def __init__(self, shared: object, apart: bool) -> None:
+        """Forks where it has to."""
+        self._beside = Beside((shared,), 1) if apart else None
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="vivavoce-lane")
+        self._last: Future[Any] | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being done and nothing waits."""
+        return self._last is None or self._last.done()
+
+    def submit(self, work: Callable[[], ResultT]) -> Future[ResultT]:
+        """What ``work`` gives, once its turn has come."""
+        found = self._pool.submit(work if self._beside is None else partial(self._beside.call, work))
+        self._last = found
+        return found
+
+    def stop(self) -> None:
+        """Ends what it runs on; what waits is not done any more."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._beside is not None:
+            self._beside.stop()
 
 
 def _received(connection: Connection) -> _Message:

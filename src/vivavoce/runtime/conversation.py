@@ -59,7 +59,7 @@ from vivavoce.runtime.api import (
 from vivavoce.runtime.echo import Echo
 from vivavoce.runtime.history import NO_ITEM, History
 from vivavoce.runtime.listening import CHUNK, Microphone, StableWords, hums, meant
-from vivavoce.runtime.model import FRAME, Context, Pcm, Spoken
+from vivavoce.runtime.model import FRAME, Context, HearingOptions, Pcm, Spoken
 from vivavoce.runtime.replying import SILENT, Mouth, Reply, Thoughts, tokens_of, told
 
 LONGEST_INPUT = 300 * 24_000
@@ -87,8 +87,13 @@ TAGGED = (Stop, Commit, Add, Delete, Truncate, Retrieve)
 class Row(Mouth, Protocol):
     """What the engine lends a conversation: its row of the model's states."""
 
-    def hear_anew(self) -> None:
-        """Makes the hearing row fresh."""
+    @property
+    def patient(self) -> bool:
+        """Whether the ends of turns wait for the words, as these take longer than a silence."""
+        ...
+
+    def hear_anew(self, options: HearingOptions) -> None:
+        """Makes the hearing row fresh, to hear like this."""
         ...
 
     def hear_more(self, pcm: Pcm) -> None:
@@ -107,7 +112,11 @@ class Row(Mouth, Protocol):
         """The final words if nothing more comes; they are found while the steps go on."""
         ...
 
-    def hear_sound(self, sound: np.ndarray) -> Future[Heard]:
+    def hear_sooner(self) -> Future[Heard] | None:
+        """`hear_whole` at once and right in all but the words; None where that is as quick."""
+        ...
+
+    def hear_sound(self, sound: np.ndarray, options: HearingOptions) -> Future[Heard]:
         """The words of a recording (Int16[N]); they are found while the steps go on."""
         ...
 
@@ -139,21 +148,21 @@ class _Cancelled:
 class _Unheard:
     """An input that waits until the recordings in it were heard; what comes after it waits too."""
 
-    entries: tuple[Entry | str, ...]
-    heard: dict[int, Future[Heard]]
-    then: Callable[[tuple[Entry | str, ...]], None]
+    heard: tuple[Future[Heard], ...]
+    then: Callable[[], None]
     event: Input
 
-    def with_words(self) -> tuple[Entry | str, ...]:
-        """The entries, with the words of their sound."""
-        found = list(self.entries)
-        for place, words in self.heard.items():
-            entry = self.entries[place]
-            assert isinstance(entry, Entry)
-            heard = words.result().until(entry.samples)
-            text = " ".join([entry.written, *(word.text for word in heard.words)]).strip()
-            found[place] = replace(entry, text=text, words=heard.words)
-        return tuple(found)
+
+def _with_words(entries: tuple[Entry | str, ...], heard: dict[int, Future[Heard]]) -> tuple[Entry | str, ...]:
+    """The entries, those at the given places with the words of their sound."""
+    found = list(entries)
+    for place, words in heard.items():
+        entry = entries[place]
+        assert isinstance(entry, Entry)
+        known = words.result().until(entry.samples)
+        text = " ".join([entry.written, *(word.text for word in known.words)]).strip()
+        found[place] = replace(entry, text=text, words=known.words)
+    return tuple(found)
 
 
 class Conversation:
@@ -165,11 +174,12 @@ class Conversation:
         self._set_voice = config.voice
         self.history = History()
         self.microphone = Microphone()
-        self._turns = t.Turns(config.turns)
+        self._turns = t.Turns(config.turns, patient=row.patient)
         self._echo = Echo()
         self._words = StableWords()
         self._whole: Future[Heard] | None = None
         self._whole_is_new = False
+        self._sooner: Future[Heard] | None = None
         self._inputs: deque[Input | _Cancelled] = deque()
         self._numbers = count(1)
         self._reply: Reply | None = None
@@ -242,7 +252,7 @@ class Conversation:
                     self._forget_turn()
                     self._emit(Cleared())
                 case Commit():
-                    self._commit_by_hand(tag)
+                    self._commit_by_hand(event, tag)
                 case Add(entry, after):
                     self._once_heard((entry,), lambda heard: self._add(heard[0], after, entry), event)
                 case TextIn(text):
@@ -299,23 +309,23 @@ class Conversation:
     ) -> None:
         """Goes on with the entries once those that came as sound alone have words."""
         heard = {
-            place: self._row.hear_sound(entry.audio)
+            place: self._row.hear_sound(entry.audio, self.config.hearing)
             for place, entry in enumerate(entries)
             if isinstance(entry, Entry) and entry.role == "user" and entry.audio is not None and not entry.said
         }
         if heard:
-            self._unheard = _Unheard(entries, heard, then, event)
+            self._unheard = _Unheard(tuple(heard.values()), lambda: then(_with_words(entries, heard)), event)
         else:
             then(entries)
 
     def _heard_recordings(self) -> bool:
         """Goes on where the recordings of an input were heard meanwhile; says whether they were."""
         unheard = self._unheard
-        if unheard is None or not all(words.done() for words in unheard.heard.values()):
+        if unheard is None or not all(words.done() for words in unheard.heard):
             return False
         self._unheard = None
         try:
-            unheard.then(unheard.with_words())
+            unheard.then()
         except ProtocolError as error:
             self._refuse_input(unheard.event, error)
         return True
@@ -398,34 +408,57 @@ class Conversation:
         self._turn(judged(heard))
 
     def _heard_whole(self) -> bool:
-        """Takes the words of the whole turn once they are there; says whether they came."""
+        """Takes what is made of the whole turn once it is there, and then its words; says whether they came."""
+        came = self._judged_sooner()
         whole = self._whole
         if whole is None or not whole.done() or not self._whole_is_new:
-            return False
+            return came
         self._whole_is_new = False
+        self._sooner = None
         if error := whole.exception():
             self._whole = None
+            if self._row.patient:  # or the turn would wait for its words for ever
+                self._whole = Future()
+                self._whole.set_result(Heard())
+                self._turn(t.Judged(1.0, 0, whole=True, speech=0.0))
             self.broke(told(error))
             return True
-        heard = whole.result()
-        self._turn(judged(heard, whole=True))
+        self._turn(judged(whole.result(), whole=True))
         return True
+
+    def _judged_sooner(self) -> bool:
+        """Takes what is known of the whole turn before its words; says whether that came."""
+        sooner = self._sooner
+        if sooner is None or not sooner.done():
+            return False
+        self._sooner = None
+        if not sooner.exception():  # else the words will say so
+            self._turn(replace(judged(sooner.result(), whole=True), early=True))
+        return True
+
+    def _drop_heard(self) -> None:
+        """What was heard as a whole is out of date; what has not begun to be heard need not be."""
+        for found in (self._whole, self._sooner):
+            if found is not None:
+                found.cancel()
+        self._whole = self._sooner = None
 
     def _final_words(self) -> Heard:
         """What was heard as a whole since the last voice, or is heard so now."""
         return self._row.hear_rest() if self._whole is None else self._whole.result()
 
     def _begin_hearing(self) -> None:
-        self._row.hear_anew()
-        self._words, self._whole, self._joined = StableWords(), None, False
+        self._row.hear_anew(self.config.hearing)
+        self._drop_heard()
+        self._words, self._joined = StableWords(), False
 
     def _forget_turn(self) -> None:
         self.microphone.forget()
-        self._whole = None
+        self._drop_heard()
         self._user_entry, self._floor = None, False
         self._turn(t.InputTaken())
 
-    def _commit_by_hand(self, tag: object) -> None:
+    def _commit_by_hand(self, event: Input, tag: object) -> None:
         mic = self.microphone
         if mic.waiting:
             mic.take(mic.waiting)
@@ -441,8 +474,16 @@ class Conversation:
             self._row.hear_more(pcm)
         if (rest := mic.rest()) is not None:
             self._row.hear_more(rest)
-        self._commit_input(self._row.hear_rest())
-        self._turn(t.InputTaken())
+        whole = self._row.hear_whole()
+
+        def commit() -> None:
+            self._commit_input(whole.result())
+            self._turn(t.InputTaken())
+
+        if whole.done() or not self._row.patient:
+            commit()
+        else:
+            self._unheard = _Unheard((whole,), commit, event)
 
     def _commit_input(self, heard: Heard) -> Entry:
         entry_id = self._user_entry or self._new_id("item")
@@ -457,9 +498,9 @@ class Conversation:
         self._emit(EntryAdded(entry, previous))
         self._emit(EntryDone(entry, previous))
         rest = self._words.rest(text)
-        self._emit(UserText(entry_id, rest, True, text, heard.words, len(sound), heard.speech))
+        self._emit(UserText(entry_id, rest, True, text, heard.words, len(sound), heard.speech, heard.language))
         self.microphone.forget()
-        self._user_entry, self._floor, self._whole = None, False, None
+        self._user_entry, self._floor, self._whole, self._sooner = None, False, None, None
         self._before = entry_id
         return entry
 
@@ -478,13 +519,14 @@ class Conversation:
                     self._emit(UserSpeech(False, at, self._user_entry or ""))
                 case t.Forget():
                     self.microphone.forget()
-                    self._whole = None
+                    self._drop_heard()
                 case t.Judge():
                     self._whole, self._whole_is_new = self._row.hear_whole(), True
+                    self._sooner = self._row.hear_sooner()
                 case t.Prepare():
                     self._prepare()
                 case t.Discard():
-                    self._whole = None
+                    self._drop_heard()
                     self._drop_prepared()
                 case t.CommitInput():
                     self._commit_input(self._final_words())
@@ -817,7 +859,7 @@ class Conversation:
         unheard = self._unheard
         if unheard and isinstance(unheard.event, Respond) and not unheard.event.options.apart:
             options = unheard.event.options
-            self._unheard, found = replace(unheard, heard={}, then=lambda _: self._respond_in_vain(options)), True
+            self._unheard, found = replace(unheard, heard=(), then=lambda: self._respond_in_vain(options)), True
         return found
 
     def _end_reply(self, why: Why, heard: int | None = None, plays_on: bool = False) -> None:

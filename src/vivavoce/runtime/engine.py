@@ -26,8 +26,7 @@ from vivavoce.core.talk import Heard, Say, Thought
 from vivavoce.runtime.api import AudioOut, Input, Output, SessionConfig
 from vivavoce.runtime.beside import Beside
 from vivavoce.runtime.conversation import Conversation, weight
-from vivavoce.runtime.listening import CHUNK
-from vivavoce.runtime.model import FRAME, Context, Hearing, Model, Pcm, Spoken, Thinking, Waking
+from vivavoce.runtime.model import FRAME, Context, Hearing, HearingOptions, Model, Pcm, Spoken, Thinking, Waking
 from vivavoce.runtime.replying import SILENT, InlineThoughts, Mouth, Reply, Thoughts, ThreadThoughts, told
 
 MOST_WAITING_AUDIO = 10 * 24_000
@@ -89,12 +88,11 @@ class _Apart:
 
 
 @torch.inference_mode()
-def _words_of(hearing: Hearing[Any], sound: np.ndarray) -> Heard:
+def _words_of(hearing: Hearing[Any], sound: np.ndarray, options: HearingOptions) -> Heard:
     """The words of a recording (Int16[N]), with a state of its own."""
-    state, active = hearing.init_state(1), torch.ones(1, dtype=torch.bool)
-    for begin in range(0, len(sound), CHUNK):
-        piece = sound[begin : begin + CHUNK].astype(np.float32) / 32767
-        hearing.step(torch.from_numpy(np.pad(piece, (0, -len(piece) % FRAME)))[None], state, active)
+    state = hearing.init_state(1)
+    hearing.begin(state, 0, options)
+    hearing.precede(state, 0, np.pad(sound.astype(np.float32) / 32767, (0, -len(sound) % FRAME)))
     return hearing.finish(state, 0)
 
 
@@ -123,8 +121,13 @@ class _EngineRow(_EngineMouth):
         self._mask = torch.zeros(engine.rows, dtype=torch.bool)
         self._mask[index] = True
 
-    def hear_anew(self) -> None:
+    @property
+    def patient(self) -> bool:
+        return self._engine.patient
+
+    def hear_anew(self, options: HearingOptions) -> None:
         self._engine.states[1].reset(self._mask)
+        self._engine.model.hearing.begin(self._engine.states[1], self._index, options)
 
     def hear_more(self, pcm: Pcm) -> None:
         engine = self._engine
@@ -139,8 +142,11 @@ class _EngineRow(_EngineMouth):
     def hear_whole(self) -> Future[Heard]:
         return self._engine.hear_whole(self._index)
 
-    def hear_sound(self, sound: np.ndarray) -> Future[Heard]:
-        return self._engine.hear_sound(sound)
+    def hear_sooner(self) -> Future[Heard] | None:
+        return self._engine.hear_sooner(self._index)
+
+    def hear_sound(self, sound: np.ndarray, options: HearingOptions) -> Future[Heard]:
+        return self._engine.hear_sound(sound, options)
 
     def spare_mouth(self) -> Mouth | None:
         return self._engine.spare_mouth()
@@ -302,11 +308,14 @@ class LiveEngine:
         threads: int = 2,
         apart: bool = False,
         clock: Callable[[], float] | None = time.monotonic,
+        closing: Callable[[], None] = lambda: None,
     ) -> None:
         """Allocates the states; with ``threads=0`` nothing runs by itself and `step` has to be called.
 
-        ``apart``: replies are thought of and turns heard as a whole in processes of their own, forked now.
+        ``apart``: replies are thought of and turns heard as a whole in processes of their own, forked now. ``closing``
+        is called when the engine was stopped.
         """
+        self._closing = closing
         self.model, self.rows, self.stats = model, rows, Stats()
         mouths = rows + max(1, rows // 2)
         self.states: tuple[Any, Any, Any] = (
@@ -328,6 +337,7 @@ class LiveEngine:
         self._numbers = itertools.count(1)
         self._pool: Executor | None = None
         self._ears: Executor | None = None
+        self._words: Executor | None = None
         self._thread: threading.Thread | None = None
         self._stopping = False
         self._beside = Beside((model.hearing, model.thinking), threads + 1) if apart and threads else None
@@ -335,6 +345,7 @@ class LiveEngine:
             sys.setswitchinterval(SWITCH_SECONDS)
             self._pool = ThreadPoolExecutor(threads, thread_name_prefix="vivavoce-think")
             self._ears = ThreadPoolExecutor(1, thread_name_prefix="vivavoce-hear")
+            self._words = ThreadPoolExecutor(1, thread_name_prefix="vivavoce-words") if self.patient else self._ears
             self._thread = threading.Thread(target=self._run, name="vivavoce-step", daemon=True)
             self._thread.start()
 
@@ -383,11 +394,12 @@ class LiveEngine:
         self.wake()
         if self._thread:
             self._thread.join()
-        for pool in (self._pool, self._ears):
+        for pool in (self._pool, self._ears, self._words):
             if pool:
                 pool.shutdown(wait=False, cancel_futures=True)
         if self._beside is not None:
             self._beside.stop()
+        self._closing()
 
     def wake(self) -> None:
         """There is something to do."""
@@ -402,18 +414,34 @@ class LiveEngine:
             return InlineThoughts(thinking, context)
         return ThreadThoughts(thinking, context, self._pool, self.wake)
 
+    @property
+    def patient(self) -> bool:
+        """Whether the ends of turns wait for the words."""
+        return self.model.hears_elsewhere
+
     def hear_whole(self, row: int) -> Future[Heard]:
         """The final words of a row's turn, if nothing more comes."""
-        return self._found(self.model.hearing.later(self.states[1], row), self._ears)
+        work = self.model.hearing.later(self.states[1], row)
+        return self._found(work, self._words, here=self.model.hears_elsewhere)
 
-    def hear_sound(self, sound: np.ndarray) -> Future[Heard]:
+    def hear_sooner(self, row: int) -> Future[Heard] | None:
+        """What a row's turn is but for its words, where these take longer."""
+        work = self.model.hearing.sooner(self.states[1], row)
+        return None if work is None else self._found(work, self._ears)
+
+    def hear_sound(self, sound: np.ndarray, options: HearingOptions) -> Future[Heard]:
         """The words of a recording (Int16[N]), with a state of its own; nobody's turn waits for it."""
-        return self._found(partial(_words_of, self.model.hearing, sound), self._pool)
+        work = partial(_words_of, self.model.hearing, sound, options)
+        return self._found(work, self._pool, here=self.model.hears_elsewhere)
 
-    def _found(self, work: Callable[[], Heard], pool: Executor | None) -> Future[Heard]:
-        """What is found beside the steps, which are woken for it; at once where there are no threads."""
+    def _found(self, work: Callable[[], Heard], pool: Executor | None, here: bool = False) -> Future[Heard]:
+        """What is found beside the steps, which are woken for it; at once where there are no threads.
+
+        ``here``: on a thread even where there are processes, as the work has its own.
+        """
         if pool is not None:
-            found = pool.submit(work) if self._beside is None else pool.submit(self._beside.call, work)
+            beside = None if here else self._beside
+            found = pool.submit(work) if beside is None else pool.submit(beside.call, work)
             found.add_done_callback(lambda _: self.wake())
             return found
         given: Future[Heard] = Future()

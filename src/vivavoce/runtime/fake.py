@@ -21,7 +21,7 @@ from vivavoce.core.streaming import State
 from vivavoce.core.talk import Call, Heard, Restyle, Say, Thought, Word
 from vivavoce.core.voice import Voice
 from vivavoce.runtime.activity import Loudness
-from vivavoce.runtime.model import FRAME, RATE, Context, Model, Pcm, Spoken
+from vivavoce.runtime.model import FRAME, RATE, Context, HearingOptions, Model, Pcm, Spoken
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789 .,?!'-:"
 TONE, REST = 1440, 480
@@ -125,6 +125,9 @@ class ToneHearing:
         nothing = [np.zeros(0, np.float32) for _ in range(rows)]
         return ToneState(torch.zeros(rows), [[] for _ in range(rows)], nothing, [0] * rows)
 
+    def begin(self, state: ToneState, row: int, options: HearingOptions) -> None:
+        """Tones are the same in all languages."""
+
     def step(self, pcm: Float[Tensor, "B N"], state: ToneState, active: Bool[Tensor, " B"]) -> list[Heard | None]:
         """The words so far."""
         return [self._listen(state, row, pcm[row].numpy()) if on else None for row, on in enumerate(active.tolist())]
@@ -156,6 +159,9 @@ class ToneHearing:
         """The same, on another thread."""
         found = state.found[row] + self._open(state, row)
         return partial(self._told, found)
+
+    def sooner(self, state: ToneState, row: int) -> None:
+        """Nothing is quicker."""
 
     def _told(self, found: list[tuple[str, int, int]]) -> Heard:
         words = words_of(found)

@@ -162,14 +162,7 @@ class StableWords:
     def more(self, heard: Heard) -> str:
         """The text that became certain with this hypothesis."""
         self._last.append(tuple(word.text for word in heard.words))
-        if len(self._last) < AGREED:
-            return ""
-        same = 0
-        for texts in zip(*self._last, strict=False):
-            if len(set(texts)) > 1:
-                break
-            same += 1
-        certain = min(same, len(heard.words) - 1)
+        certain = self._agreed(heard) if heard.certain is None else heard.certain
         if certain <= self.count:
             return ""
         fresh = " ".join(self._last[-1][self.count : certain])
@@ -177,6 +170,17 @@ class StableWords:
         self.count = certain
         self.shown += delta
         return delta
+
+    def _agreed(self, heard: Heard) -> int:
+        """How many words the last hypotheses have in common, with another word after them."""
+        if len(self._last) < AGREED:
+            return 0
+        same = 0
+        for texts in zip(*self._last, strict=False):
+            if len(set(texts)) > 1:
+                break
+            same += 1
+        return min(same, len(heard.words) - 1)
 
     def rest(self, text: str) -> str:
         """What is missing of the final text; nothing if the final text disagrees with what was shown."""

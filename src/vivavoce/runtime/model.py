@@ -26,6 +26,31 @@ Pcm = Float32[np.ndarray, " _"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HearingOptions:
+    """How somebody is to be heard, for ears that can be told.
+
+    ``ears`` chooses among those that are there, by name, the first if empty; ``language`` is a code, empty to find out;
+    ``translate``: the words are wanted in English; ``prompt`` shows the style and spelling of what may be said,
+    ``keywords`` are words that are likely.
+    """
+
+    ears: str = ""
+    language: str = ""
+    translate: bool = False
+    prompt: str = ""
+    keywords: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarsInfo:
+    """Ears that can be chosen: their name, the codes of their languages, and whether they translate into English."""
+
+    name: str
+    languages: tuple[str, ...] = ("en",)
+    translates: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """All that a reply may depend on."""
 
@@ -78,6 +103,10 @@ class Hearing(Protocol[StateT]):
         """A fresh state; ``state.reset(rows)`` begins a new turn on those rows."""
         ...
 
+    def begin(self, state: StateT, row: int, options: HearingOptions) -> None:
+        """The row's turn is to be heard like this; called before anything of it is."""
+        ...
+
     def step(self, pcm: Float[Tensor, "B N"], state: StateT, active: Bool[Tensor, " B"]) -> list[Heard | None]:
         """Takes N samples (a multiple of FRAME) of every active row; gives what each row's turn sounds like now."""
         ...
@@ -92,6 +121,10 @@ class Hearing(Protocol[StateT]):
 
     def later(self, state: StateT, row: int) -> Callable[[], Heard]:
         """`finish` as of now, to be called on any thread while the steps go on."""
+        ...
+
+    def sooner(self, state: StateT, row: int) -> Callable[[], Heard] | None:
+        """As `later`, but at once there and right in all but the words; None where `later` is as quick."""
         ...
 
 
@@ -164,3 +197,8 @@ class Model:
     name: str = "model"
     thinks_elsewhere: bool = False
     """The mind waits for another machine and computes nothing here, so it needs no process of its own."""
+    ears: tuple[EarsInfo, ...] = (EarsInfo(name="mini"),)
+    """What `HearingOptions` can choose among; the first is heard with where nothing is chosen."""
+    hears_elsewhere: bool = False
+    """The words of a whole turn take longer than the silence after it and are found on a thread or process of the
+    ears' own: the ends of turns wait for them, the clock does not."""

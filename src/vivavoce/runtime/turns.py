@@ -92,7 +92,7 @@ class Judged:
     """What the model makes of the user's turn: is the speaker done, how many words mean something, how likely is it
     no more than a sign of listening, how likely is it that anybody speaks at all.
 
-    ``whole``: it was asked for by Judge, and is as good as it gets.
+    ``whole``: it was asked for by Judge, and is as good as it gets; ``early``: but for the words, which come later.
     """
 
     done: float
@@ -100,6 +100,7 @@ class Judged:
     aside: float = 0.5
     whole: bool = False
     speech: float = 1.0
+    early: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,9 +315,9 @@ class _Playing:
 class Turns:
     """The turn-taking of one conversation."""
 
-    def __init__(self, config: TurnConfig) -> None:
-        """Nobody speaks yet."""
-        self.config = config
+    def __init__(self, config: TurnConfig, *, patient: bool = False) -> None:
+        """Nobody speaks yet. ``patient``: a turn ends only once its words are there, as they take a while."""
+        self.config, self._patient = config, patient
         self._talk: _Talk | None = None
         self._replies: list[_Playing] = []
         self._idle: int | None = None
@@ -522,7 +523,7 @@ class Turns:
             yield from self._unpause(talk)
 
     def _judged(self, talk: _Talk, judged: Judged) -> Iterator[Action]:
-        if talk.whole and not judged.whole:
+        if talk.whole and (judged.early or not judged.whole):
             return
         talk.done, talk.meant, talk.aside = judged.done, judged.meant, judged.aside
         talk.noise = judged.speech < SPOKEN and (judged.whole or talk.noise)
@@ -531,7 +532,7 @@ class Turns:
             yield from self._take_floor(talk)
         if not judged.whole or not talk.asked:
             return
-        talk.whole = True
+        talk.whole = not judged.early
         if talk.phase == "floor":
             yield from self._prepare(talk)
         elif talk.phase == "suspect" and talk.silence >= SPECULATE:
@@ -541,7 +542,7 @@ class Turns:
         """The user has the floor: are they done?"""
         if not talk.silence:
             return
-        if talk.silence >= self._wait(talk):
+        if talk.silence >= self._wait(talk) and (talk.whole or not self._patient):
             self._talk = None
             yield SpeechStopped(now - talk.silence)
             yield CommitInput()
@@ -550,7 +551,7 @@ class Turns:
                 yield Reply()
         elif talk.asked:
             yield from self._prepare(talk)
-        elif talk.silence >= SPECULATE:
+        elif talk.silence >= min(SPECULATE, self._wait(talk)):
             talk.asked = True
             yield Judge()
 

@@ -1,0 +1,200 @@
+"""Whisper (arXiv:2212.04356) in CTranslate2's format, as converted for and run by faster-whisper.
+
+A folder is checked when it is named; its weights are read when they are first needed, in every process by itself, as
+the threads of CTranslate2 do not outlive a fork.
+"""
+
+import json
+import re
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+
+from vivavoce.core.errors import PartError
+from vivavoce.hub.catalogue import find
+from vivavoce.hub.fetch import DESCRIPTION, folder_of, place
+
+FAMILY = "whisper-ct2"
+RATE = 16_000
+WINDOW_SECONDS = 30
+"""What the model was taught to hear at once."""
+_SPEC = b"WhisperSpec\0"
+_RUN = 4
+_FILES = ("config.json", "model.bin", "tokenizer.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Spelled:
+    """A word as Whisper writes it, with its times in seconds and its mean token probability.
+
+    ``glued``: nothing stands between it and the word before.
+    """
+
+    text: str
+    start: float
+    end: float
+    confidence: float
+    glued: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Transcribed:
+    """What was heard, and the code of the language."""
+
+    words: tuple[Spelled, ...] = ()
+    language: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """How a sound is to be heard.
+
+    ``language`` is a code, empty to find out; ``before`` is text that the sound continues, or that shows how names are
+    spelled; ``clips`` are the places (seconds) that are listened to, all if empty. ``window`` shortens the model's 30
+    seconds for sounds that need less; ``careful``: what looks wrong is tried again, several times if it has to be.
+    """
+
+    language: str = ""
+    translate: bool = False
+    before: str = ""
+    keywords: Sequence[str] = ()
+    clips: Sequence[tuple[float, float]] = ()
+    window: float = WINDOW_SECONDS
+    beam: int = 5
+    careful: bool = True
+
+
+class Whisper:
+    """A model in a folder: its name, and the codes of the languages that it understands.
+
+    Where these are several it also translates into English.
+    """
+
+    def __init__(self, folder: Path, name: str, languages: tuple[str, ...], threads: int = 1) -> None:
+        """Reads nothing yet."""
+        self.folder, self.name, self.languages, self._threads = folder, name, languages, threads
+        self._lock = Lock()
+        self._loaded: Any = None
+
+    @property
+    def multilingual(self) -> bool:
+        """Whether it knows more than English."""
+        return len(self.languages) > 1
+
+    @property
+    def model(self) -> Any:
+        """The weights, as int8. PartError when they cannot be read."""
+        if self._loaded is None:
+            from vivavoce.hub.shortened import ShortenedWhisper
+
+            try:
+                self._loaded = ShortenedWhisper(
+                    str(self.folder), device="cpu", compute_type="int8", cpu_threads=self._threads
+                )
+            except Exception as error:  # the libraries below raise whatever they come across
+                raise PartError(f"{self.folder} cannot be read as Whisper ({error}); fetch it again") from error
+        return self._loaded
+
+    def transcribe(self, wave: Float32[np.ndarray, " N"], wanted: Wanted) -> Transcribed:
+        """The words of a sound at 16 kHz; any length."""
+        with self._lock:
+            found = self._heard(wave, wanted, wanted.window)
+            if wanted.window < WINDOW_SECONDS and _repeats(found.words):
+                found = self._heard(wave, wanted, WINDOW_SECONDS)
+        return found
+
+    def _heard(self, wave: Float32[np.ndarray, " N"], wanted: Wanted, window: float) -> Transcribed:
+        model = self.model
+        model.frames = round(100 * max(1.0, min(window, WINDOW_SECONDS)))
+        segments, info = model.transcribe(
+            wave,
+            language=wanted.language or None,
+            task="translate" if wanted.translate else "transcribe",
+            beam_size=wanted.beam,
+            initial_prompt=wanted.before.strip() or None,
+            hotwords=", ".join(wanted.keywords) or None,
+            clip_timestamps=[place for clip in wanted.clips for place in clip] or "0",
+            word_timestamps=True,
+            temperature=[0.0, 0.2, 0.4, 0.6, 0.8, 1.0] if wanted.careful else 0.0,
+        )
+        words = [word for segment in segments for word in _spelled(segment.words or ())]
+        return Transcribed(tuple(words), info.language)
+
+
+def _repeats(words: Sequence[Spelled]) -> bool:
+    """Whether some words in a row come twice, as they do where a shortened window begins again."""
+    texts = [word.text.lower().strip(".,!?") for word in words]
+    runs = [tuple(texts[at : at + _RUN]) for at in range(len(texts) - _RUN + 1)]
+    return len(set(runs)) < len(runs)
+
+
+def _spelled(words: Sequence[Any]) -> list[Spelled]:
+    found = []
+    for word in words:
+        text = word.word.strip()
+        if text:
+            glued = not word.word[0].isspace()
+            found.append(Spelled(text, float(word.start), float(word.end), float(word.probability), glued))
+    return found
+
+
+def whisper_of(choice: str, threads: int = 1) -> Whisper:
+    """The Whisper of a catalogue's name, ``hf:OWNER/NAME`` or a folder.
+
+    Raises PartError where it was not fetched, is damaged, or is another kind of model.
+    """
+    if choice.startswith("hf:"):
+        folder = folder_of(choice)
+        if not (folder / DESCRIPTION).is_file():
+            raise PartError(f"{choice} is not on this machine; fetch it: vivavoce models get {choice}")
+        return _checked(folder, choice.removeprefix("hf:"), threads)
+    if "/" in choice or Path(choice).is_dir():
+        folder = Path(choice).expanduser()
+        if not folder.is_dir():
+            raise PartError(f"there is no folder {choice}; give a folder with {', '.join(_FILES)}, or a name")
+        return _checked(folder, folder.resolve().name, threads)
+    known = find(choice)
+    if known.family != FAMILY:
+        raise PartError(f"{choice} is no ears but {known.kind} ({known.title}); `vivavoce models` lists what is what")
+    return _checked(place(known), choice, threads)
+
+
+def _checked(folder: Path, name: str, threads: int) -> Whisper:
+    for file in _FILES:
+        if not (folder / file).is_file():
+            raise PartError(f"{folder} has no {file}; a Whisper for CTranslate2 has {', '.join(_FILES)}")
+    try:
+        with open(folder / "model.bin", "rb") as weights:
+            (_, length) = struct.unpack("<IH", weights.read(6))
+            spec = weights.read(length)
+    except (OSError, struct.error) as error:
+        raise PartError(f"{folder / 'model.bin'} cannot be read ({error}); fetch the model again") from error
+    if spec != _SPEC:
+        what = spec.rstrip(b"\0").decode("ascii", "replace") if 0 < length < 100 else "damaged or something else"
+        raise PartError(f"{folder / 'model.bin'} holds no Whisper for CTranslate2 (it is {what})")
+    config, tokenizer = _read(folder / "config.json"), _read(folder / "tokenizer.json")
+    return Whisper(folder, name, _languages(config, tokenizer), threads)
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PartError(f"{file} cannot be read ({error}); fetch the model again") from error
+    if not isinstance(found, dict):
+        raise PartError(f"{file} holds no JSON object; fetch the model again")
+    return found
+
+
+def _languages(config: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> tuple[str, ...]:
+    """The codes of the languages, English alone where the model knows no other."""
+    wanted = set(config.get("lang_ids") or ())
+    tokens = (t for t in tokenizer.get("added_tokens") or () if t.get("id") in wanted)
+    found = [match[1] for t in tokens if (match := re.fullmatch(r"<\|([a-z]{2,3})\|>", str(t.get("content"))))]
+    return tuple(found) if len(found) > 1 else ("en",)
