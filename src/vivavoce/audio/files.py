@@ -223,7 +223,8 @@ def _source(recording: str | Path | bytes, name: str) -> Iterator[Source]:
         if stat.S_ISREG(mode):
             source = Source(file, name)
         else:
-            piped = io.BufferedReader(file).read(_MOST_PIPED + 1)
+            with io.BufferedReader(file) as reader:
+                piped = reader.read(_MOST_PIPED + 1)
             if len(piped) > _MOST_PIPED:
                 raise AudioError(f"{name} gives more than {_MOST_PIPED >> 30} GiB; cut it up")
             source = Source(io.BytesIO(piped), name)
