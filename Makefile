@@ -18,7 +18,7 @@ help:
 	@echo "make check   format, lint, types, import layers, fast tests, generated tables"
 	@echo "make clients environments of the clients that the tests drive (make test makes them too)"
 	@echo "make models  other people's models that the tests use where they are there (330 MB, into .venv/data)"
-	@echo "make bench   the measurements behind the README's tables"
+	@echo "make bench   the measurements behind docs/measured.md"
 	@echo "make golden  write the golden files again (give the reason in the commit)"
 
 .venv/.base: constraints.txt pyproject.toml
@@ -75,7 +75,7 @@ lint: .venv/.dev
 	$(BIN)/ruff check
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	$(BIN)/cog --check README.md
+	$(BIN)/cog --check README.md docs/measured.md
 
 check: lint
 	$(BIN)/pytest -q -m "not slow and not network"

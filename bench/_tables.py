@@ -1,4 +1,4 @@
-"""The README's tables, made by ``cog`` from what is kept in bench/results; nothing is typed in by hand."""
+"""Tables of the documents, made by ``cog`` from what is kept in bench/results; nothing is typed in by hand."""
 
 import json
 from typing import Any
@@ -18,6 +18,33 @@ def evaluation() -> str:
         for row in rows:
             value = row["value"]
             lines.append(f"| {row['name']} | {_shown(row)} | {row['floor']} | {value['n'] if value else ''} |")
+    return "\n".join([*lines, "", ""])
+
+
+SUMMARY = (
+    ("mini", "unseen voices of known engines, clean", "spoken orders, every slot right"),
+    ("mini", "unseen voices of known engines, 6 dB", "... in as much noise as 6 dB leaves"),
+    ("mini", "calls from noise", "orders heard in noise where nobody speaks"),
+    ("mini", "ours / flite's", "word errors of what it says, against flite's"),
+    ("mini", "first audio after the last input sample", "first sound after a recording's end"),
+    ("turns", "onset to pause, interruption", "an interruption's beginning to our pause, median and 95 %"),
+    ("turns", "missed interruptions", "interruptions missed"),
+    ("turns", "cut-ins on pauses of people who read", "pauses of readers that it cuts into"),
+    ("mini", "memory", "memory"),
+)
+"""What the README shows: the table, its row, and how it is called for somebody who reads nothing else."""
+
+
+def summary() -> str:
+    """The rows that a newcomer wants to see."""
+    lines = ["", "| what | measured | at most or at least |", "|---|---|---|"]
+    mini = json.loads((RESULTS / "mini.json").read_text())["tables"]
+    shown = {("mini", row["name"]): (_shown(row), row["floor"]) for rows in mini.values() for row in rows}
+    played = json.loads((RESULTS / "turns.json").read_text())["rows"]
+    shown |= {("turns", name): (measured, target) for name, measured, target in played}
+    for table, name, told in SUMMARY:
+        if (table, name) in shown:
+            lines.append(f"| {told} | {' | '.join(shown[table, name])} |")
     return "\n".join([*lines, "", ""])
 
 
