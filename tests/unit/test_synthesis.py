@@ -1,115 +1,169 @@
-"""Synthesis programs read aloud what they are given, in voices drawn by seed; held-out voices never teach."""
+"""Speaking in whole phrases beside the clock: nothing is lost, nothing waits, and what is not wanted is ended."""
 
-import shutil
+import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-from vivavoce.core.errors import MissingExtra, VoiceError
-from vivavoce.data.synthesis import LISTENING_RATE, SPEAKING_RATE, Reading, readings, sayable, speak
-from vivavoce.data.voices import ENGINES, SynthesisVoice, held_out, training_voices, unseen_voices
-from vivavoce.text.normalise import normalise
-from vivavoce.text.phones import PHONE_IDS, SIL
-from vivavoce.text.pronounce import pronunciations
+from vivavoce.assistant.reading import Breathing
+from vivavoce.assistant.synthesis import PhraseMouth, Sound, no_voice
+from vivavoce.core.errors import SpeakerError, TextError, VoiceError
+from vivavoce.core.talk import Word
+from vivavoce.core.voice import Consent, Voice
+from vivavoce.runtime import api
+from vivavoce.runtime.engine import LiveEngine, Seat
+from vivavoce.runtime.fake import decode, fake_model, utter
 
-TEXT = "can I get a sixteen ounce latte with almond milk"
-
-
-def _needs(engine: str) -> None:
-    if shutil.which(engine) is None:
-        pytest.skip(f"the program {engine} is not installed")
+ON = torch.ones(1, dtype=torch.bool)
+TEXT = "Yes, of course. The quick brown fox jumps over the lazy dog and goes home to sleep, as foxes do."
 
 
-def test_festival_is_wholly_held_out_and_others_in_part():
-    assert training_voices("festival") == [] and len(unseen_voices("festival")) >= 3
-    for engine in ("espeak-ng", "flite"):
-        teaching, testing = set(training_voices(engine)), set(unseen_voices(engine))
-        assert teaching and testing and not teaching & testing
-        assert len(testing) < len(teaching)
-    assert held_out("festival", "kal_diphone") and held_out("flite", "awb") and not held_out("flite", "slt")
-    assert (
-        held_out("espeak-ng", "en-us+m4")
-        and held_out("espeak-ng", "en-gb-x-gbclan")
-        and not held_out("espeak-ng", "en-us+m1")
+class Tones:
+    """Says words in tones; waits for ``go`` where it is cleared."""
+
+    name, lengths, at_once, reads, voices = "tones", (20, 60), 1, True, ("one", "two")
+
+    def __init__(self) -> None:
+        self.go, self.said, self.ended = threading.Event(), [], threading.Event()
+        self.go.set()
+
+    def style(self, voice):
+        if voice.name not in (*self.voices, "default"):
+            raise no_voice(self.name, voice, self.voices)
+        return voice.name
+
+    def sound(self, text, breath, voice, stop):
+        self.said.append(text)
+        with stop.by(self.ended.set):
+            assert self.go.wait(20) or stop
+        if stop:
+            return
+        if "broken" in text:
+            raise SpeakerError("the wire is cut")
+        for word in breath.words:
+            pcm = utter(f"{word.text} ")
+            yield Sound(pcm, (Word(word.text, 0, len(pcm), span=(word.begin, word.end)),))
+
+
+def spoken(mouth, *pieces):
+    state = mouth.init_state(1)
+    mouth.begin(state, 0, Voice(), 0)
+    given = []
+    for number, piece in enumerate(pieces):
+        mouth.feed(state, 0, piece, number == len(pieces) - 1)
+        while (step := mouth.step(state, ON)[0]) is not None:
+            given.append(step)
+            if step.done:
+                return given
+    return given
+
+
+@pytest.mark.parametrize("size", (1, 7, 1000))
+def test_every_word_is_said_once_with_its_place_however_the_text_arrives(size):
+    given = spoken(PhraseMouth(Tones()), *(TEXT[at : at + size] for at in range(0, len(TEXT), size)))
+    words = [word for step in given for word in step.words]
+    assert [TEXT[slice(*word.span)].lower() for word in words] == TEXT.replace(",", "").replace(".", "").lower().split()
+    assert given[-1].done and sum(step.done for step in given) == 1
+    assert decode(np.concatenate([step.pcm for step in given])).replace(".", "") == " ".join(
+        word.text for word in words
     )
-    assert SynthesisVoice("espeak-ng", "en-us+f2").sex == "F" and SynthesisVoice("flite", "rms").sex == "M"
 
 
-def test_readings_are_drawn_by_seed_and_keep_to_their_side():
-    texts = [f"number {n}" for n in range(300)]
-    drawn = readings(texts, 1)
-    assert drawn == readings(texts, 1) != readings(texts, 2)
-    assert [reading.text for reading in drawn] == texts
-    assert not any(held_out(reading.engine, reading.voice) for reading in drawn)
-    assert {reading.engine for reading in drawn} == {"espeak-ng", "flite"}
-    assert all(held_out(r.engine, r.voice) for r in readings(texts, 1, unseen=True))
-    assert len({reading.voice for reading in drawn}) > 100
-    with pytest.raises(VoiceError, match="held out"):
-        readings(texts, 1, engines={"festival": 1.0})
-    with pytest.raises(VoiceError, match="no synthesis engine"):
-        readings(texts, 1, engines={"siri": 1.0})
+def test_the_first_breath_is_short_and_numbers_stay_whole():
+    reading = Breathing()
+    reading.read("The population of the whole city is about 2102650 people in this very year.", last=True)
+    first = reading.breath(30, hungry=True)
+    assert first is not None and first.end - first.begin <= 34
+    rest = reading.breath(200, hungry=True)
+    assert rest is not None and reading.breath(200, hungry=True) is None
+    for breath in (first, rest):
+        assert all(breath.begin <= word.begin and word.end <= breath.end for word in breath.words)
+    number = [word for word in rest.words if (word.begin, word.end) == (42, 49)]
+    assert len(number) > 5, "the digits were torn apart"
 
 
-@pytest.mark.parametrize(
-    ("engine", "voice", "rate"),
-    [("espeak-ng", "en-us+f2", 16_000), ("espeak-ng", "en-gb-scotland+Mr serious", 24_000), ("flite", "slt", 16_000),
-     ("flite", "kal16", 24_000), ("festival", "kal_diphone", 16_000), ("festival", "cmu_us_slt_arctic_hts", 24_000)],
-)  # fmt: skip
-def test_it_speaks(engine: str, voice: str, rate: int):
-    _needs(engine)
-    reading = Reading(text=TEXT, engine=engine, voice=voice)
-    (spoken,) = speak([reading], sample_rate=rate, workers=1)
-    assert spoken.sample_rate == rate and spoken.wave.dtype == np.float32 and spoken.wave.ndim == 1
-    assert 1.0 < spoken.seconds < 8.0 and np.abs(spoken.wave).max() <= 1.5
-    assert (spoken.phones is None) == (engine == "espeak-ng")
-    if spoken.phones:
-        assert spoken.phones[0].start == 0.0 and abs(spoken.phones[-1].end - spoken.seconds) < 0.3
-        for one, then in zip(spoken.phones, spoken.phones[1:], strict=False):
-            assert one.start < one.end == then.start
-        said = [timed.phone.symbol for timed in spoken.phones if timed.phone.symbol != SIL]
-        assert all(symbol in PHONE_IDS for symbol in said)
-        place = 0
-        for word in normalise(TEXT):  # in one of our dictionary's ways, word by word
-            forms = [[phone.symbol for phone in form] for form in pronunciations(word)]
-            fits = [form for form in forms if said[place : place + len(form)] == form]
-            assert fits, (word, said[place : place + 6])
-            place += max(map(len, fits))
-        assert place == len(said)
+def outputs(seat: Seat) -> list[api.Output]:
+    return [seat.read() for _ in range(len(seat.outputs))]
 
 
-def test_speech_is_the_same_each_time_and_changes_with_rate_and_pitch():
-    _needs("espeak-ng")
-    plain = Reading(text=TEXT, engine="espeak-ng", voice="en-us")
-    fast = Reading(text=TEXT, engine="espeak-ng", voice="en-us", rate=1.4)
-    high = Reading(text=TEXT, engine="espeak-ng", voice="en-us", pitch=1.4)
-    one, again, quick, bright = speak([plain, plain, fast, high], sample_rate=LISTENING_RATE)
-    np.testing.assert_array_equal(one.wave, again.wave)
-    assert quick.seconds < 0.85 * one.seconds
-    assert not np.array_equal(bright.wave[: len(one.wave)], one.wave[: len(bright.wave)])
+def until(seat: Seat, kind: type) -> list[api.Output]:
+    """What comes up to the first of a kind; the clock is woken by the voice, nobody asks it."""
+    came, ready = [], threading.Event()
+    seat.notify = ready.set
+    while not any(isinstance(output, kind) for output in came):
+        assert ready.wait(20)
+        ready.clear()
+        came += outputs(seat)
+    return came
 
 
-def test_many_come_in_their_order():
-    _needs("espeak-ng")
-    _needs("flite")
-    drawn = readings(["one", "two lattes", "three", "four and twenty mugs of mocha"] * 2, 3)
-    made = list(speak(drawn, sample_rate=SPEAKING_RATE, batch=3))
-    assert [spoken.reading for spoken in made] == drawn
+@pytest.fixture
+def live():
+    tones = Tones()
+    engine = LiveEngine(replace(fake_model(), speaking=PhraseMouth(tones)), rows=2)
+    yield tones, engine
+    tones.go.set()
+    engine.stop()
 
 
-def test_numbers_and_symbols_are_written_out_for_every_program():
-    assert sayable("Pay $3.50, 'friend' — A B?") == "pay three dollars and fifty cents, friend, a b?"
-    assert sayable("A B C") == "A b c"
-    assert sayable('say "hi" (now)') == "say hi now"
+def quiet(voice: str = "default") -> api.SessionConfig:
+    return api.SessionConfig(turns=api.TurnConfig(kind="none"), voice=Voice.preset(voice))
 
 
-def test_a_missing_program_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("PATH", "")
-    for engine in ENGINES:
-        with pytest.raises(MissingExtra, match="apt-get install"):
-            next(speak([Reading(text=TEXT, engine=engine, voice="x")]))
+def test_the_clock_does_not_wait_for_a_voice(live):
+    tones, engine = live
+    tones.go.clear()
+    slow, other = engine.sit(quiet()), engine.sit(replace(quiet(), audio_out=False))
+    slow.push(api.Respond(api.ReplyOptions(recite="This takes long.")))
+    engine.wake()
+    other.push(api.Respond(api.ReplyOptions(recite="This does not.")))
+    engine.wake()
+    assert [o.why for o in until(other, api.TurnEnded) if isinstance(o, api.TurnEnded)] == ["completed"]
+    tones.go.set()
+    came = until(slow, api.TurnEnded)
+    assert decode(np.concatenate([o.pcm for o in came if isinstance(o, api.AudioOut)])) == "this takes long"
 
 
-def test_text_that_starts_like_an_option_is_text():
-    _needs("espeak-ng")
-    (spoken,) = speak([Reading(text="-v is five", engine="espeak-ng", voice="en-us")])
-    assert spoken.seconds > 0.5
+def test_what_is_not_wanted_any_more_is_ended_while_it_is_made(live):
+    tones, engine = live
+    tones.go.clear()
+    seat = engine.sit(quiet())
+    seat.push(api.Respond(api.ReplyOptions(recite="Never mind.")))
+    engine.wake()
+    until(seat, api.TextOut)
+    while not tones.said:
+        tones.ended.wait(0.01)
+    engine.leave(seat)
+    assert tones.ended.wait(20)
+
+
+def test_where_the_voice_fails_the_text_stands_and_whoever_runs_it_is_told(live):
+    _, engine = live
+    seat = engine.sit(quiet())
+    seat.push(api.Respond(api.ReplyOptions(recite="Well. This is broken. And more.")))
+    engine.wake()
+    came = until(seat, api.TurnEnded)
+    refused = [o for o in came if isinstance(o, api.Refused)]
+    assert [(o.code, o.message) for o in refused] == [("speaking_failed", "the wire is cut")]
+    assert decode(np.concatenate([o.pcm for o in came if isinstance(o, api.AudioOut)])) == "well"
+    ended = next(o for o in came if isinstance(o, api.TurnEnded))
+    done = next(o for o in came if isinstance(o, api.EntryDone) and o.entry.role == "assistant")
+    assert ended.why == "completed" and done.entry.text == "Well. This is broken. And more."
+
+
+def test_a_voice_that_there_is_not_ends_the_answer_with_what_there_is(live):
+    _, engine = live
+    seat = engine.sit(replace(quiet(), voice=Voice.described("an old wizard")))
+    seat.push(api.Respond(api.ReplyOptions(recite="Well.")))
+    engine.wake()
+    ended = next(o for o in until(seat, api.TurnEnded) if isinstance(o, api.TurnEnded))
+    assert ended.why == "failed" and "'an old wizard'; its voices are one, two" in ended.error
+
+
+def test_nothing_to_say_is_refused():
+    with pytest.raises(TextError, match="nothing to say"):
+        spoken(PhraseMouth(Tones()), "...")
+    with pytest.raises(VoiceError, match="cannot imitate a recording"):
+        raise no_voice("tones", Voice.like(b"x", Consent("I")), ())
