@@ -23,6 +23,7 @@ from vivavoce.server import (
     chat,
     models,
     realtime,
+    responses,
     secret_routes,
     speech,
     transcription,
@@ -200,7 +201,7 @@ def create_app(engine: LiveEngine, settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
     )
     app.state.service = service
-    for module in (realtime, models, speech, transcription, chat, voice_routes, secret_routes, webrtc):
+    for module in (realtime, models, speech, transcription, chat, responses, voice_routes, secret_routes, webrtc):
         app.include_router(module.router(service))
     app.include_router(character.router())
     app.add_middleware(BodyLimit, most=service.settings.upload_bytes)  # first, so that it is nearest to what reads

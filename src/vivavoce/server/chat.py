@@ -300,12 +300,16 @@ async def _content(message: Message, where: str, warnings: list[str]) -> tuple[s
         if isinstance(part, TextPart):
             texts.append(part.text)
         else:
-            data = base64_bytes(part.input_audio.data, f"{where}.content[{number}].input_audio.data")
-            name = f"{where}.content[{number}].input_audio"
-            pcm, warning = await run_in_threadpool(read_upload, data, name, limit_seconds=300.0)
-            warnings.append(warning)
-            sounds.append(to_int16(pcm))
+            sounds.append(await sound_in(part, f"{where}.content[{number}].input_audio", warnings))
     return "\n".join(texts), sounds
+
+
+async def sound_in(part: SoundPart, where: str, warnings: list[str]) -> np.ndarray:
+    """What was said, Int16[N] at 24 kHz; what is wrong with a recording that is read all the same is added."""
+    data = base64_bytes(part.input_audio.data, f"{where}.data")
+    pcm, warning = await run_in_threadpool(read_upload, data, where, limit_seconds=300.0)
+    warnings.append(warning)
+    return to_int16(pcm)
 
 
 def config_of(service: Service, request: ChatRequest, instructions: str) -> SessionConfig:
@@ -379,7 +383,7 @@ def router(service: Service) -> APIRouter:
         config = config_of(service, request, instructions)
         enough = (AudioOut,) if config.audio_out else (TextOut, ToolCall)
         inputs: list[Input] = [*(Add(entry) for entry in entries), Respond()]
-        outputs = await first_of(_checked(service.one_turn(config, inputs)), enough)
+        outputs = await first_of(checked(service.one_turn(config, inputs), "messages"), enough)
         head = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": request.model}
         if request.stream:
             chunks = _stream(outputs, head, request, config, answers)
@@ -389,10 +393,11 @@ def router(service: Service) -> APIRouter:
     return routes
 
 
-async def _checked(outputs: AsyncIterator[Output]) -> AsyncIterator[Output]:
+async def checked(outputs: AsyncIterator[Output], param: str) -> AsyncIterator[Output]:
+    """The same outputs; Problem where what ``param`` holds was refused."""
     async for output in outputs:
         if isinstance(output, Refused):
-            raise Problem(output.message, output.code, "messages")
+            raise Problem(output.message, output.code, param)
         yield output
 
 

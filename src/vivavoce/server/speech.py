@@ -10,9 +10,9 @@ from fastapi import APIRouter
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from vivavoce.core.errors import TextError, VivavoceError, VoiceError
+from vivavoce.core.errors import SpeakerError, TextError, VivavoceError, VoiceError
 from vivavoce.core.voice import Voice
-from vivavoce.runtime.api import AudioOut, Output, ReplyOptions, Respond, SessionConfig, TurnConfig, TurnEnded
+from vivavoce.runtime.api import AudioOut, Output, Refused, ReplyOptions, Respond, SessionConfig, TurnConfig, TurnEnded
 from vivavoce.server.names import check_model
 from vivavoce.server.protocol import usage_of
 from vivavoce.server.replies import ERRORS, broken, sse
@@ -82,6 +82,8 @@ async def _audible(outputs: AsyncIterator[Output]) -> AsyncIterator[Output]:
     heard = False
     async for output in outputs:
         heard |= isinstance(output, AudioOut)
+        if isinstance(output, Refused) and output.code == "speaking_failed":
+            raise SpeakerError(output.message)
         if isinstance(output, TurnEnded) and output.why == "completed" and not heard:
             raise Problem("There is nothing in 'input' that can be said aloud; write words.", "invalid_value", "input")
         yield output
