@@ -1,12 +1,18 @@
 """The web page's files: all there, nothing from elsewhere, and the character as its sheet has it."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
+from live_server import serving
 
+from vivavoce.assistant.described import read_model
+from vivavoce.assistant.used import used_by
 from vivavoce.data.sheet import load_sheet
+from vivavoce.runtime.fake import fake_model
+from vivavoce.runtime.model import Used
 from vivavoce.server.app import WEB
 from vivavoce.server.character import character_of
 
@@ -39,7 +45,7 @@ def test_nothing_comes_from_elsewhere(path):
 def test_the_character_is_the_sheets_own(address):
     sheet = load_sheet()
     given = httpx.get(f"{address}/character.json").json()
-    assert given == character_of(sheet).model_dump()
+    assert given == character_of(sheet).model_dump()  # the scripted model says nothing of its parts
     assert (given["name"], given["voice"]) == (sheet.name, sheet.voice)
     (tool,) = given["tools"]
     assert tool["parameters"] == sheet.tool.schema() and tool["name"] == sheet.tool.name
@@ -54,3 +60,30 @@ def test_every_part_that_a_script_asks_for_is_on_the_page():
         for name in re.findall(r'(?:\$|this\.find|this\.say)\("([\w-]+)"', path.read_text())
     }
     assert asked and asked <= present
+
+
+def test_with_another_mind_it_is_an_assistant_and_says_who_hears_thinks_and_speaks():
+    used = (
+        Used(role="ears", name="whisper-base", licence="MIT", credit="OpenAI"),
+        Used(role="mind", name="qwen3 at 127.0.0.1"),
+        Used(role="speaker", name="vivavoce mini", licence="Apache-2.0", own=True),
+    )
+    with serving(model=replace(fake_model(), used=used)) as address:
+        given = httpx.get(f"{address}/character.json").json()
+    assert given["general"] and not given["tools"] and not given["fixed_voices"] and given["voice"] == "default"
+    assert [(part["role"], part["name"], part["licence"]) for part in given["parts"]] == [
+        ("ears", "whisper-base", "MIT"),
+        ("mind", "qwen3 at 127.0.0.1", ""),
+        ("speaker", "vivavoce mini", "Apache-2.0"),
+    ]
+
+
+def test_what_was_chosen_is_named_with_its_licence(monkeypatch, tmp_path):
+    monkeypatch.setenv("VIVAVOCE_DATA", str(tmp_path))
+    folder = tmp_path / "models/kokoro-ja"
+    folder.mkdir(parents=True)
+    (folder / "model.json").write_text('{"name": "kokoro-ja", "licence": "Apache-2.0", "credit": "hexgrad"}')
+    chosen = replace(read_model("mini"), mind="http://example.org/v1#qwen3", speaker="kokoro-ja")
+    ears, mind, speaker = used_by(chosen)
+    assert ears.own and ears.name == "vivavoce mini" and not mind.own and mind.name == "qwen3 at example.org"
+    assert (speaker.name, speaker.licence, speaker.credit) == ("kokoro-ja", "Apache-2.0", "hexgrad")

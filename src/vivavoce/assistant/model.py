@@ -22,6 +22,7 @@ from vivavoce.assistant.speaking import Mouth
 from vivavoce.assistant.synthesis import PhraseMouth
 from vivavoce.assistant.thinking import Clerk
 from vivavoce.assistant.turn import Finished, Transcript, Turn
+from vivavoce.assistant.used import used_by
 from vivavoce.assistant.whisper import WhisperEars, recognisers_of
 from vivavoce.audio.files import Recording, read_recording
 from vivavoce.core.errors import AudioError, SpeakerError, TextError
@@ -67,12 +68,13 @@ def load(
         torch.set_num_threads(threads)
     described = read_model(model)
     described.check()
-    return Model(
+    described = replace(
         described,
-        mind_of(mind or described.mind),
-        speaker or described.speaker,
-        recognisers_of(ears or described.ears),
+        ears=ears or described.ears,
+        mind=mind or described.mind,
+        speaker=str(speaker) or described.speaker,
     )
+    return Model(described, mind_of(described.mind), described.speaker, recognisers_of(described.ears))
 
 
 def mind_of(choice: str) -> ChatMind | EndpointMind | None:
@@ -196,6 +198,7 @@ class Model:
             thinking=self.mind,
             speaking=self.speaking,
             name=self.described.name,
+            used=used_by(self.described),
             thinks_elsewhere=isinstance(self._mind, EndpointMind),
             ears=self.ears.info,
         )

@@ -7,7 +7,7 @@ at once. All times are samples at 24 kHz.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32
@@ -187,6 +187,17 @@ class FixedVoices(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Used:
+    """Who hears, thinks or speaks: its name, licence and makers; ``own``: it is one of our parts."""
+
+    role: Literal["ears", "mind", "speaker"]
+    name: str
+    licence: str = ""
+    credit: str = ""
+    own: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """The abilities of one model, as the engine drives them."""
 
@@ -195,6 +206,8 @@ class Model:
     thinking: Thinking
     speaking: Speaking[Any]
     name: str = "model"
+    used: tuple[Used, ...] = ()
+    """Whose models these are, to be shown."""
     thinks_elsewhere: bool = False
     """The mind waits for another machine and computes nothing here, so it needs no process of its own."""
     ears: tuple[EarsInfo, ...] = (EarsInfo(name="mini"),)

@@ -203,7 +203,7 @@ def create_app(engine: LiveEngine, settings: Settings | None = None) -> FastAPI:
     app.state.service = service
     for module in (realtime, models, speech, transcription, chat, responses, voice_routes, secret_routes, webrtc):
         app.include_router(module.router(service))
-    app.include_router(character.router())
+    app.include_router(character.router(service))
     app.add_middleware(BodyLimit, most=service.settings.upload_bytes)  # first, so that it is nearest to what reads
     app.add_middleware(Breakdowns, service=service)
     app.add_middleware(Heads)

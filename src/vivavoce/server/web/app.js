@@ -8,9 +8,11 @@ import { Slips } from "./slip.js";
 import { RATE, fromBase64 } from "./sound.js";
 import { Transcript } from "./transcript.js";
 import { Voices } from "./voices.js";
+import { credit, wording } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const character = await (await fetch("character.json")).json();
+const words = wording(character);
 const wire = new URL("v1/realtime?model=vivavoce-mini", location.href.replace(/^http/, "ws"));
 
 let voice = character.voice;
@@ -37,7 +39,7 @@ new Meters($("meters"), $("level"), () => [microphone.muted ? null : microphone.
 function hello() {
   const session = {
     type: "realtime",
-    instructions: `You are ${character.persona}.`,
+    instructions: character.persona && `You are ${character.persona}.`,
     output_modalities: ["audio"],
     audio: {
       input: {
@@ -57,16 +59,8 @@ function hello() {
   return [{ type: "session.update", session }, ...before];
 }
 
-const SAID = {
-  opening: "Opening the line …",
-  open: "The house is listening",
-  waiting: "The line broke; trying again …",
-  closed: "The counter is quiet",
-  refused: "The house cannot take you in",
-};
-
 function changed(state, message, code) {
-  $("state").textContent = SAID[state];
+  $("state").textContent = words.states[state];
   $("state").dataset.state = state;
   if (state === "open") microphone.restart();
   else forget();
@@ -182,7 +176,7 @@ function showMicrophone() {
   $("start").textContent = talking ? "Leave" : "Talk";
   $("start").classList.toggle("on", talking);
   $("mute").disabled = !microphone.on;
-  if (connection.state === "open") $("state").textContent = microphone.on ? SAID.open : "The house reads along";
+  if (connection.state === "open") $("state").textContent = microphone.on ? words.states.open : words.states.quiet;
 }
 
 function trouble(message = "") {
@@ -283,6 +277,7 @@ addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !$("hush").disabled) hush();
 });
 
-$("motto").textContent = `The ${character.name} answers aloud.`;
+$("motto").textContent = words.motto(character.name);
+credit($("parts"), character.parts);
 voices.fill(character).catch((error) => trouble(error.message));
 document.documentElement.dataset.ready = "";

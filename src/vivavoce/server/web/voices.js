@@ -43,8 +43,16 @@ export class Voices {
     this.sentence();
   }
 
-  /** The character's own voice is the first preset. */
+  /** The character's own voice is the first preset; a speaker with voices of its own can be given no others. */
   async fill(character) {
+    if (character.fixed_voices) {
+      this.box.querySelector("#describe").hidden = this.box.querySelector("details").hidden = true;
+      this.find("named").hidden = false;
+      this.find("fixed").addEventListener("change", ({ target }) => this.choose(target.value, target.value));
+      const { presets } = await this.request("/v1/audio/voices");
+      const options = presets.map((name) => new Option(name, name));
+      return this.find("fixed").replaceChildren(new Option("as it comes", character.voice), ...options);
+    }
     const presets = this.find("presets");
     for (const [name, words] of [["The house", character.voice], ...PRESETS]) {
       const chip = document.createElement("button");
