@@ -68,13 +68,15 @@ def load(
         torch.set_num_threads(threads)
     described = read_model(model)
     described.check()
+    wanted = ([ears] if isinstance(ears, str) else list(ears)) or [""]
     described = replace(
         described,
-        ears=ears or described.ears,
+        ears=wanted[0] or described.ears,
         mind=mind or described.mind,
         speaker=str(speaker) or described.speaker,
     )
-    return Model(described, mind_of(described.mind), described.speaker, recognisers_of(described.ears))
+    recognisers = recognisers_of([described.ears, *wanted[1:]])
+    return Model(described, mind_of(described.mind), described.speaker, recognisers)
 
 
 def mind_of(choice: str) -> ChatMind | EndpointMind | None:
