@@ -13,7 +13,7 @@ SYSTEM := espeak-ng flite festival festvox-kallpc16k festvox-kdlpc16k festvox-us
 
 help:
 	@echo "make demo    hold a spoken conversation with the bundled model and write it to ./demo-out"
-	@echo "make talk    open the web page and speak to it yourself"
+	@echo "make talk    open the web page and speak to it yourself; MODEL=open: about anything (fetches 240 MB once)"
 	@echo "make test    the whole test suite, with everything that 'make check' runs"
 	@echo "make check   format, lint, types, import layers, fast tests, generated tables"
 	@echo "make clients environments of the clients that the tests drive (make test makes them too)"
@@ -67,8 +67,15 @@ models: .venv/.dev
 demo: .venv/.base
 	@$(BIN)/vivavoce demo
 
+# `make talk MODEL=open` answers anything: other people's ears and mind, fetched once (240 MB), behind our turns and voice.
 talk: .venv/.talk
+ifeq ($(MODEL),)
 	@$(BIN)/vivavoce talk
+else
+	@$(PIP) -e '.[serve,open]'
+	@$(BIN)/vivavoce models get $(MODEL)
+	@$(BIN)/vivavoce talk --model $(MODEL)
+endif
 
 lint: .venv/.dev
 	$(BIN)/ruff format --check

@@ -16,9 +16,9 @@ _OURS: Final = "Apache-2.0"
 def used_by(model: ModelFile) -> tuple[Used, ...]:
     """Who hears, thinks and speaks for a model."""
     return (
-        used_of("ears", model.ears, model.name),
-        used_of("mind", model.mind, model.name),
-        used_of("speaker", model.speaker, model.name),
+        used_of("ears", model.ears, model.parts.get("listener", model.name)),
+        used_of("mind", model.mind, model.parts.get("mind", model.name)),
+        used_of("speaker", model.speaker, model.parts.get("speaker", model.name)),
     )
 
 

@@ -35,7 +35,7 @@ def listed(
     from vivavoce.core.parts import read_card
 
     bundled = Path(vivavoce.__file__).parent / "weights"
-    folders = [folder] if folder else sorted(path for path in bundled.glob("*") if path.is_dir())
+    folders = [folder] if folder else sorted({path.parent for path in bundled.glob("*/*.safetensors")})
     parts = [path for place in folders for path in sorted(place.glob("*.safetensors"))]
     if not parts:
         raise PartError(f"there are no models in {folder or bundled}; give a folder with .safetensors files")
@@ -79,8 +79,20 @@ def _catalogue() -> dict[str, dict[str, Any]]:
     }
 
 
+def _parts_of(name: str) -> list[str]:
+    """The models that a set is made of (``open``), or the one of this name."""
+    from vivavoce.assistant.described import FILE, WEIGHTS, read_model
+
+    if not (WEIGHTS / name / FILE).is_file():
+        return [name]
+    described = read_model(name)
+    return [part for part in (described.ears, described.mind, described.speaker) if part != "mini"]
+
+
 @app.command()
-def get(names: Annotated[list[str], typer.Argument(help="Names that `vivavoce models` lists.")]) -> None:
+def get(
+    names: Annotated[list[str], typer.Argument(help="Names that `vivavoce models` lists, or a set of them: open.")],
+) -> None:
     """Fetches models, verifies every file and keeps them in the data folder (VIVAVOCE_DATA)."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
@@ -88,7 +100,7 @@ def get(names: Annotated[list[str], typer.Argument(help="Names that `vivavoce mo
     from vivavoce.hub.catalogue import find
     from vivavoce.hub.fetch import get as fetch
 
-    wanted = [find(name) for name in names]
+    wanted = [find(part) for name in names for part in _parts_of(name)]
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     for model in wanted:
         with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
