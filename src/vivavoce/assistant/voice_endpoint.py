@@ -73,7 +73,7 @@ class EndpointVoice:
                 given, told = total, max(told, len(words))
         whole = np.concatenate(came) if came else np.zeros(0, np.float32)
         if not len(whole) and not stop:
-            raise SpeakerError(f"{self.name} gave no sound for {text[:60]!r}")
+            raise SpeakerError(f"{self.name} gave no sound for {text.strip()[:60]!r}")
         if breath.words:
             found = self._timing.words(whole, breath.words)
         else:  # nothing that we can read, but perhaps that it can
