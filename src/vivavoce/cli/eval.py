@@ -90,3 +90,29 @@ def turns(
     typer.echo(formats.dumps(asdict(found)) if json else found.text())
     found.write(out, {"each": each, "seed": seed, "turns": config.kind, "only": only})
     typer.echo(f"written to {out}", err=True)
+
+
+@app.command("open")
+def opened(
+    ears: Annotated[str, typer.Option(help="Who hears, as `vivavoce serve --ears` takes it.")] = "",
+    mind: Annotated[str, typer.Option(help="Who thinks, as `vivavoce serve --mind` takes it.")] = "",
+    speaker: Annotated[str, typer.Option(help="Who speaks, as `vivavoce serve --speaker` takes it.")] = "",
+    only: Annotated[str, typer.Option(help="Parts to measure, comma-separated; all if left out.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
+    out: Annotated[Path, typer.Option(help="Where the JSON is written.")] = Path("runs/eval/open.json"),
+    add: Annotated[bool, typer.Option("--add", help="Keep the other tables of the report that is there.")] = False,
+) -> None:
+    """Ears, mind and voice of one's choice, beside our own, on pinned lists of open speech."""
+    import json as formats
+
+    from vivavoce.core.errors import ConfigError
+    from vivavoce.evals import open as suite
+
+    parts = tuple(part.strip() for part in only.split(",") if part.strip()) or tuple(suite.PARTS)
+    if unknown := sorted(set(parts) - set(suite.PARTS)):
+        raise ConfigError(f"the suite open has no part {unknown[0]!r}; its parts are {', '.join(suite.PARTS)}")
+    chosen = suite.Chosen(ears=ears, mind=mind, speaker=speaker)
+    report = suite.run(chosen, parts, lambda line: typer.echo(line, err=True))
+    report.write(out, add=add)
+    typer.echo(formats.dumps(report.json()) if json else report.text())
+    typer.echo(f"written to {out}", err=True)

@@ -5,7 +5,7 @@ What is timed is timed by the clock of the machine, so nothing else should run o
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,14 +53,18 @@ def voice_table(
     name: str,
     speaking: Speaking[Any],
     recogniser: Whisper,
-    memory_mb: float | None = None,
+    memory_mb: Callable[[], float],
     voice: Voice | None = None,
     texts: Sequence[str] = EVERYDAY,
     say: Say = print,
 ) -> Table:
-    """Word errors by a recogniser, real-time factor and first sound of a speaker; ``memory_mb`` is what it takes."""
+    """Word errors by a recogniser, real-time factor and first sound of a speaker.
+
+    ``memory_mb`` tells what it takes, once it has spoken.
+    """
     table = Table(f"The voice {name}")
     spoken(speaking, "One two three.", voice)  # what is read once is not counted
+    memory = memory_mb()
     wrong: list[int] = []
     total: list[int] = []
     busy: list[float] = []
@@ -84,7 +88,7 @@ def voice_table(
         Row(name="first sound of a reply", value=intervals.median(first), unit="ms", remark="after its text is there"),
         Row(
             name="memory it adds",
-            value=None if memory_mb is None else intervals.Estimate(memory_mb, memory_mb, memory_mb, 1),
+            value=intervals.Estimate(memory, memory, memory, 1),
             unit="MB",
         ),
     ]
