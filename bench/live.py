@@ -23,9 +23,10 @@ from _report import publish, spread
 from vivavoce.runtime import api
 from vivavoce.runtime.activity import SileroActivity
 from vivavoce.runtime.api import SessionConfig, TurnConfig
-from vivavoce.runtime.engine import LiveEngine, LiveSession, Seat
+from vivavoce.runtime.engine import LiveEngine, Seat
 from vivavoce.runtime.fake import fake_model, utter
 from vivavoce.runtime.model import FRAME, RATE, Pcm
+from vivavoce.runtime.seats import LiveSession
 
 SILENCE_MS = 500
 SILENT = 1e-3
@@ -238,7 +239,7 @@ def main() -> None:
         model = replace(loaded.abilities, activity=SileroActivity())
         speech = [spoken(wave.numpy()) for wave in waves]
     apart = options.model != "fake" and sys.platform == "linux"  # as `vivavoce serve` does
-    engine = LiveEngine(model, rows=8, threads=0 if options.alone else 2, apart=apart)
+    engine = LiveEngine(model, rows=8, threads=0 if options.alone else 2, forked=apart)
 
     def measured(count: int, turns: int) -> dict[str, object]:
         if options.alone:

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from vivavoce.core.errors import SpecError
 from vivavoce.core.layout import read
+from vivavoce.core.talk import Frame
 from vivavoce.nn.transformer import TransformerConfig
-from vivavoce.systems.moshi import NEXT, PAD, Frame, Moshi, MoshiConfig, MoshiState, letters
+from vivavoce.systems.moshi import NEXT, PAD, Moshi, MoshiConfig, MoshiState, letters
 from vivavoce.text.bpe import learn
 from vivavoce.text.tokenizers import BpeTokenizer
 

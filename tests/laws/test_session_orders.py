@@ -141,7 +141,7 @@ class Client:
         return self._respond(ReplyOptions())
 
     def respond_apart(self) -> api.Input:
-        return self._respond(ReplyOptions(apart=True))
+        return self._respond(ReplyOptions(out_of_band=True))
 
     def respond_to_sound(self) -> api.Input:
         sound = Entry(id=self.new("item"), spoken=True, audio=RECORDING, samples=len(RECORDING))
@@ -190,8 +190,8 @@ class Client:
         match output:
             case api.TurnStarted(turn, options, config):
                 assert turn not in self.answers, "begins twice"
-                assert options.apart or all(a.over or a.apart for a in self.answers.values()), "two at once"
-                self.answers[turn] = Answer(options.apart)
+                assert options.out_of_band or all(a.over or a.apart for a in self.answers.values()), "two at once"
+                self.answers[turn] = Answer(options.out_of_band)
                 if options.tag is not None:
                     self.replied[options.tag] += 1
                     assert config.instructions == config.tag == self.asked[options.tag], (

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vivavoce.core.talk import Entry
-from vivavoce.runtime import api, turns
+from vivavoce.runtime import api, turn_events, turns
 from vivavoce.runtime.api import SessionConfig, TurnConfig
 from vivavoce.runtime.engine import LiveEngine, Seat
 from vivavoce.runtime.fake import fake_model, silence, utter
@@ -32,7 +32,7 @@ DEEDS = st.one_of(
     st.just(api.Stop),
     st.just(api.Hush),
     st.just(api.Respond),
-    st.just(lambda: api.Respond(api.ReplyOptions(apart=True, audio_out=False))),
+    st.just(lambda: api.Respond(api.ReplyOptions(out_of_band=True, audio_out=False))),
     st.integers(0, 4).map(lambda turn: lambda: api.Played(turn, 9000)),
     st.integers(1, 9).map(lambda number: lambda: api.Truncate(f"item_{number:08x}", 9600)),
     st.integers(1, 9).map(lambda number: lambda: api.Delete(f"item_{number:08x}")),
@@ -61,7 +61,7 @@ def test_every_turn_starts_once_ends_once_and_then_is_silent(deeds, kind, plays_
     while engine.step():
         outputs += outcome(seat)
     outputs += outcome(seat)
-    started = {o.turn: o.options.apart for o in outputs if isinstance(o, api.TurnStarted)}
+    started = {o.turn: o.options.out_of_band for o in outputs if isinstance(o, api.TurnStarted)}
     ended = [o.turn for o in outputs if isinstance(o, api.TurnEnded)]
     assert sorted(started) == sorted(ended) and len(set(ended)) == len(ended)
     open_turns: set[int] = set()
@@ -154,25 +154,25 @@ def test_the_surer_the_shorter_the_wait(one, other, eagerness):
 def test_speech_starts_and_stops_in_turn(chances, kind):
     machine, floor = turns.Turns(TurnConfig(kind=kind)), False
     for number, chance in enumerate(chances, 1):
-        for action in machine.on(turns.Frame(chance), number * FRAME):
-            if isinstance(action, turns.SpeechStarted):
+        for action in machine.on(turn_events.Frame(chance), number * FRAME):
+            if isinstance(action, turn_events.SpeechStarted):
                 assert not floor
                 floor = True
-            if isinstance(action, turns.SpeechStopped):
+            if isinstance(action, turn_events.SpeechStopped):
                 assert floor and action.at <= number * FRAME
                 floor = False
     assert kind != "none" or not floor
 
 
-def talked(machine: turns.Turns, chances: list[float], now: int = 0, aside: float = 0.0) -> list[turns.Action]:
+def talked(machine: turns.Turns, chances: list[float], now: int = 0, aside: float = 0.0) -> list[turn_events.Action]:
     """What is done while the microphone gives these; all that is asked for is judged at once."""
-    done: list[turns.Action] = []
+    done: list[turn_events.Action] = []
     for chance in chances:
         now += FRAME
-        for action in machine.on(turns.Frame(chance, level_db=-20.0 if chance > 0.5 else -60.0), now):
+        for action in machine.on(turn_events.Frame(chance, level_db=-20.0 if chance > 0.5 else -60.0), now):
             done.append(action)
-            if isinstance(action, turns.Judge):
-                done += machine.on(turns.Judged(0.9, 2, aside, whole=True), now)
+            if isinstance(action, turn_events.Judge):
+                done += machine.on(turn_events.Judged(0.9, 2, aside, whole=True), now)
     return done
 
 
@@ -181,29 +181,29 @@ def talked(machine: turns.Turns, chances: list[float], now: int = 0, aside: floa
 def test_only_an_answer_to_speech_that_has_hardly_begun_is_withdrawn(frames, kind, asked):
     machine = turns.Turns(TurnConfig(kind=kind))
     if asked:
-        assert turns.Reply() in talked(machine, [0.9] * 20 + [0.0] * 40)
-    machine.on(turns.ReplyBegan(1), 60 * FRAME)
-    machine.on(turns.ReplyGrew(1, 200 * FRAME), 60 * FRAME)
+        assert turn_events.Reply() in talked(machine, [0.9] * 20 + [0.0] * 40)
+    machine.answer_began(1)
+    machine.playback.grew(1, 200 * FRAME)
     quiet = talked(machine, [0.0] * frames, 60 * FRAME)
-    assert not any(isinstance(action, turns.Cut | turns.Withdraw) for action in quiet)
-    dropped = [a for a in talked(machine, [0.9] * 30) if isinstance(a, turns.Cut | turns.Withdraw)]
+    assert not any(isinstance(action, turn_events.Cut | turn_events.Withdraw) for action in quiet)
+    dropped = [a for a in talked(machine, [0.9] * 30) if isinstance(a, turn_events.Cut | turn_events.Withdraw)]
     assert len(dropped) == 1
     early = dropped[0].heard <= turns.HARDLY_BEGUN
-    assert isinstance(dropped[0], turns.Withdraw) == (early and asked and kind == "semantic_vad")
+    assert isinstance(dropped[0], turn_events.Withdraw) == (early and asked and kind == "semantic_vad")
 
 
 @settings(deadline=None)
 @given(st.integers(1, 40), st.floats(0, 1), st.integers(0, 3))
 def test_whoever_pauses_us_stops_us_or_lets_us_go_on(voiced, aside, gap):
     machine = turns.Turns(TurnConfig(kind="semantic_vad"))
-    machine.on(turns.ReplyBegan(1), 0)
-    machine.on(turns.ReplyGrew(1, 500 * FRAME), 0)
+    machine.answer_began(1)
+    machine.playback.grew(1, 500 * FRAME)
     done = talked(machine, [0.0] * 40 + [0.9] * voiced + [0.0] * gap + [0.9] * voiced + [0.0] * 40, 0, aside)
     paused = 0
     for action in done:
-        paused += isinstance(action, turns.Pause) - isinstance(action, turns.Resume)
+        paused += isinstance(action, turn_events.Pause) - isinstance(action, turn_events.Resume)
         assert paused in (0, 1)
-        if isinstance(action, turns.Cut):
+        if isinstance(action, turn_events.Cut):
             return
     assert paused == 0
     # nobody who went on for long was overheard
@@ -214,8 +214,18 @@ def test_whoever_pauses_us_stops_us_or_lets_us_go_on(voiced, aside, gap):
 @given(st.lists(st.floats(0.5, 1), min_size=1, max_size=60))
 def test_our_own_echo_neither_pauses_nor_stops_us(chances):
     machine = turns.Turns(TurnConfig(kind="semantic_vad"))
-    machine.on(turns.ReplyBegan(1), 0)
-    machine.on(turns.ReplyGrew(1, 500 * FRAME), 0)
+    machine.answer_began(1)
+    machine.playback.grew(1, 500 * FRAME)
     for number, chance in enumerate(chances, 1):
-        for action in machine.on(turns.Frame(chance, echo=0.9), number * FRAME):
-            assert not isinstance(action, turns.Pause | turns.Cut | turns.SpeechStarted)
+        for action in machine.on(turn_events.Frame(chance, echo=0.9), number * FRAME):
+            assert not isinstance(action, turn_events.Pause | turn_events.Cut | turn_events.SpeechStarted)
+
+
+def test_who_may_not_interrupt_any_more_lets_us_go_on():
+    machine = turns.Turns(TurnConfig(kind="semantic_vad"))
+    machine.answer_began(1)
+    machine.playback.grew(1, 500 * FRAME)
+    assert turn_events.Pause(1) in talked(machine, [0.0] * 5 + [0.9] * 4)
+    machine.config = TurnConfig(kind="semantic_vad", interrupt_response=False)
+    assert turn_events.Resume(1) in talked(machine, [0.9] * 30, 9 * FRAME)
+    assert machine.playback.sounding

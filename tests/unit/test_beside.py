@@ -84,7 +84,7 @@ def test_a_process_that_dies_is_replaced(beside: tuple[Beside, Heavy]) -> None:
 
 
 async def test_a_conversation_is_heard_and_answered_from_there() -> None:
-    engine = LiveEngine(fake_model(), rows=1, apart=True)
+    engine = LiveEngine(fake_model(), rows=1, forked=True)
     try:
         session = await engine.open(api.SessionConfig(turns=api.TurnConfig(silence_duration_ms=200)))
         sound = utter("hello.")

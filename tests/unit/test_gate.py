@@ -8,9 +8,10 @@ from vivavoce.assistant.gate import Following, Voice, averaged, silenced
 from vivavoce.core.talk import Heard, Word
 from vivavoce.evals.words import distance, matched
 from vivavoce.models.listener import SpeechConfig
-from vivavoce.runtime import turns as t
+from vivavoce.runtime import turn_events as t
 from vivavoce.runtime.api import TurnConfig
 from vivavoce.runtime.model import FRAME
+from vivavoce.runtime.turns import Turns
 
 CONFIG = SpeechConfig(frames=5, begins=2.0, holds=-1.0, slope=1.5)
 ODDS = st.lists(st.integers(-80, 80), max_size=60).map(lambda quarters: np.array(quarters, float) / 4)
@@ -90,7 +91,7 @@ def test_right_words_are_those_that_the_fewest_errors_leave(wanted: list[str], g
 
 def played(speech: float, kind: str = "semantic_vad") -> list[t.Action]:
     """Half a second that the detector takes for speech, then silence; as a whole it is speech with this probability."""
-    turns = t.Turns(TurnConfig(kind=kind))
+    turns = Turns(TurnConfig(kind=kind))
     found: list[t.Action] = []
     for number in range(60):
         loud = number < 12
@@ -115,9 +116,9 @@ def test_a_turn_in_which_nobody_spoke_ends_soon_and_is_not_answered() -> None:
 
 def test_noise_while_we_speak_is_no_interruption() -> None:
     for speech, stops in ((0.99, True), (0.01, False)):
-        turns = t.Turns(TurnConfig(kind="semantic_vad"))
-        turns.on(t.ReplyBegan(1), 0)
-        turns.on(t.ReplyGrew(1, 100 * FRAME), 0)
+        turns = Turns(TurnConfig(kind="semantic_vad"))
+        turns.answer_began(1)
+        turns.playback.grew(1, 100 * FRAME)
         found: list[t.Action] = []
         for number in range(30):
             now = (number + 1) * FRAME

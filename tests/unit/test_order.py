@@ -43,7 +43,7 @@ def test_a_reply_keeps_the_settings_that_it_was_asked_for_with():
     seat.push(api.AudioIn(LONG))
     seat.push(api.Respond())
     seat.push(api.Configure(SessionConfig(instructions="new", audio_out=False, tag=2)))
-    seat.push(api.Respond(ReplyOptions(apart=True)))
+    seat.push(api.Respond(ReplyOptions(out_of_band=True)))
     outputs = settle(engine, seat)
     started = [output for output in outputs if isinstance(output, api.TurnStarted)]
     assert [(o.config.instructions, o.config.audio_out, o.config.tag) for o in started] == [
@@ -57,7 +57,7 @@ def test_a_reply_keeps_the_settings_that_it_was_asked_for_with():
 def test_what_waits_for_a_mouth_keeps_its_settings_too():
     engine, seat = sat(lambda context: iter([Say(f"{context.instructions} {'and on ' * 20}")]), instructions="old")
     for _ in range(3):
-        seat.push(api.Respond(ReplyOptions(apart=True)))
+        seat.push(api.Respond(ReplyOptions(out_of_band=True)))
     seat.push(api.Configure(SessionConfig(instructions="new")))
     outputs = settle(engine, seat)
     assert {o.config.instructions for o in outputs if isinstance(o, api.TurnStarted)} == {"old"}
@@ -97,7 +97,7 @@ def test_stopping_does_not_overtake_what_it_stops():
     for waits in (api.AudioIn(LONG), api.Add(Entry(id="heard", spoken=True, audio=np.zeros(4800, np.int16)))):
         seat.push(waits)
         seat.push(api.Respond(ReplyOptions(recite="no.", tag="first")))
-        seat.push(api.Respond(ReplyOptions(recite="apart.", tag="apart", apart=True)))
+        seat.push(api.Respond(ReplyOptions(recite="apart.", tag="apart", out_of_band=True)))
         seat.push(api.Stop(tag="stop"))
         seat.push(api.Respond(ReplyOptions(recite="yes.", tag="second")))
         outputs = settle(engine, seat)
@@ -206,7 +206,7 @@ def test_words_that_go_on_while_detection_is_switched_keep_their_item():
 
 def test_instructions_reach_the_mind():
     engine, seat = sat(lambda context: iter([Say(context.instructions or "none.")]), instructions="be brief.")
-    asked = [ReplyOptions(), ReplyOptions(instructions="greet."), ReplyOptions(instructions="", apart=True)]
+    asked = [ReplyOptions(), ReplyOptions(instructions="greet."), ReplyOptions(instructions="", out_of_band=True)]
     said = []
     for event in [*map(api.Respond, asked), api.AudioIn(np.concatenate([utter("hello."), silence(900)]))]:
         seat.push(event)
@@ -217,8 +217,8 @@ def test_instructions_reach_the_mind():
 def test_a_mouth_that_another_conversation_gives_back_is_taken():
     engine = LiveEngine(fake_model(), rows=2, threads=0)  # two conversations and one spare mouth
     one, two = engine.sit(SessionConfig()), engine.sit(SessionConfig())
-    one.push(api.Respond(replace(STORY, apart=True)))
+    one.push(api.Respond(replace(STORY, out_of_band=True)))
     engine.step()
-    two.push(api.Respond(ReplyOptions(recite="me too.", apart=True)))
+    two.push(api.Respond(ReplyOptions(recite="me too.", out_of_band=True)))
     settle(engine, one)
     assert kinds(read(two), api.TurnEnded) == ["TurnEnded"]

@@ -12,9 +12,10 @@ from vivavoce.runtime import api
 from vivavoce.runtime.activity import SileroActivity, packaged_weights
 from vivavoce.runtime.api import SessionConfig, TurnConfig
 from vivavoce.runtime.echo import Echo
-from vivavoce.runtime.engine import MOST_WAITING_AUDIO, LiveEngine
+from vivavoce.runtime.engine import LiveEngine
 from vivavoce.runtime.fake import Beeping, Script, ToneHearing, fake_model, silence, utter
 from vivavoce.runtime.model import FRAME, Context, Model
+from vivavoce.runtime.seats import MOST_WAITING_AUDIO
 
 
 def settle(engine, seat):
@@ -252,17 +253,17 @@ def test_answers_out_of_band_have_mouths_of_their_own_and_give_them_back():
     seat = engine.sit(SessionConfig())
     seat.push(api.Respond(api.ReplyOptions(recite="word " * 30)))
     for number in range(3):
-        seat.push(api.Respond(api.ReplyOptions(recite=f"note {number}.", apart=True)))
+        seat.push(api.Respond(api.ReplyOptions(recite=f"note {number}.", out_of_band=True)))
     outputs = settle(engine, seat)
     # two rows have one mouth to spare: one is said beside the answer, the others wait for it
     assert [o.turn for o in outputs if isinstance(o, api.TurnEnded)] == [2, 3, 4, 1]
     assert sum(isinstance(o, api.AudioOut) and o.turn == 2 for o in outputs) > 1
-    seat.push(api.Respond(api.ReplyOptions(recite="word " * 30, apart=True)))
+    seat.push(api.Respond(api.ReplyOptions(recite="word " * 30, out_of_band=True)))
     for _ in range(4):
         engine.step()
     engine.leave(seat)
     engine.step()
-    assert engine.spare_mouth() is not None and engine.spare_mouth() is None
+    assert engine._states.spare_speaker() is not None and engine._states.spare_speaker() is None
 
 
 @pytest.mark.slow

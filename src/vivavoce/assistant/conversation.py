@@ -1,29 +1,42 @@
 """A conversation by turns: recordings or text go in, and what happens comes out while it happens.
 
-It drives the same four abilities as a live session (`runtime.model`), so there is one path from sound to words and from
-words to sound; only the clock differs.
+It drives the same abilities, replies and history as a live session (`runtime`), so there is one path from sound to
+words and from words to sound; only the clock differs.
 """
 
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from itertools import chain, count
 
 import numpy as np
 import torch
 
 from vivavoce.assistant.turn import Called, Finished, Happening, Partial, Saying, Sound, Transcript, Turn, Understood
 from vivavoce.core.errors import AudioError, MindError, TextError
-from vivavoce.core.talk import Call, Entry, Restyle, Say, Tool, Trouble, Word
+from vivavoce.core.talk import Entry, Tool, Word
 from vivavoce.core.voice import Voice
+from vivavoce.runtime.api import AudioOut, EntryDone, Refused, SessionConfig, TextOut, ToolCall
+from vivavoce.runtime.history import History
 from vivavoce.runtime.model import FRAME, RATE, Context, Model
+from vivavoce.runtime.reply import TROUBLE, Over, Reply, Request
+from vivavoce.runtime.rows import SpeakingRow
 from vivavoce.text.normalise import normalise
 
 LONGEST_QUESTION_SECONDS = 120
 _SILENT = 1e-3
 _STEP = 4 * FRAME
 _ON = torch.ones(1, dtype=torch.bool)
+
+
+@dataclass(slots=True)
+class _Answer:
+    """A turn while it is answered: when the question ended, and the sound so far."""
+
+    turn: Turn
+    ended: float
+    sound: list[np.ndarray] = field(default_factory=list)
 
 
 class Conversation:
@@ -37,7 +50,13 @@ class Conversation:
         self.voice = voice or Voice()
         self.tools = tools
         self.seed = seed
-        self.entries: list[Entry] = []
+        self.history = History()
+        self._numbers, self._names = count(1), count()
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """What was said so far."""
+        return self.history.entries
 
     def ask(
         self, question: np.ndarray | str, *, voice: Voice | None = None, speak: bool = True, live: bool = False
@@ -47,14 +66,13 @@ class Conversation:
         Raises AudioError for a question of more than two minutes, TextError for a text that is empty, too long or in
         another script.
         """
-        number = len(self.entries)
         speaking = self.voice = voice or self.voice
         turn = Turn()
         if isinstance(question, str):
             if not question.strip():
                 raise TextError("the question is empty; give some words")
             normalise(question)  # says what cannot be read
-            entry = Entry(id=f"user_{number}", text=question.strip())
+            entry = Entry(id=self._new_id("user"), text=question.strip())
             turn.transcript = entry.text
             ended = time.perf_counter()
         else:
@@ -66,11 +84,11 @@ class Conversation:
             heard, ended = yield from self._listen(question, live)
             turn.transcript, turn.words, turn.speech = heard.transcript, heard.words, heard.speech
             entry = Entry(
-                id=f"user_{number}", text=heard.transcript, spoken=True, audio=(question * 32767).astype(np.int16),
+                id=self._new_id("user"), text=heard.transcript, spoken=True, audio=(question * 32767).astype(np.int16),
                 samples=len(question), words=heard.words,
             )  # fmt: skip
         yield Understood(Transcript(turn.transcript, turn.words, turn.speech))
-        self.entries.append(entry)
+        self.history.add(entry)
         yield from self._answer(turn, speaking, speak, ended)
 
     def _listen(self, question: np.ndarray, live: bool) -> Iterator[Happening]:
@@ -92,80 +110,73 @@ class Conversation:
         return Transcript.of(ears.finish(state, 0).until(len(question))), ended
 
     def _answer(self, turn: Turn, voice: Voice, speak: bool, ended: float) -> Iterator[Happening]:
-        mouth = self.model.speaking
-        state = mouth.init_state(1) if speak else None
-        if state is not None:
-            mouth.begin(state, 0, voice, self.seed)
-        context = Context(
-            entries=tuple(self.entries), tools=self.tools, voice=voice, seed=self.seed + len(self.entries)
-        )
-        pieces: list[np.ndarray] = []
-        words: list[Word] = []
-        calls: list[Entry] = []
-
-        def sound() -> Iterator[Happening]:
-            while state is not None and (spoken := mouth.step(state, _ON)[0]) is not None:
-                words.extend(spoken.words)
-                turn.unsaid += (*spoken.unsaid, *([spoken.trouble] if spoken.trouble else []))
-                if len(spoken.pcm):
-                    pieces.append(spoken.pcm)
-                    if turn.first_audio_ms is None and float(np.abs(spoken.pcm).max()) > _SILENT:
-                        first = int(np.argmax(np.abs(spoken.pcm) > _SILENT))
-                        turn.first_audio_ms = 1000 * (time.perf_counter() - ended + first / RATE)
-                    yield Sound(spoken.pcm)
-                if spoken.done:
-                    break
-
-        for thought in self.model.thinking.respond(context):
-            if isinstance(thought, Call):
-                arguments: dict[str, Any] = json.loads(thought.arguments)
-                turn.calls.append({"name": thought.name, "arguments": arguments})
-                name = f"call_{len(self.entries)}_{len(calls)}"
-                calls.append(
-                    Entry(
-                        id=name,
-                        kind="call",
-                        role="assistant",
-                        call=name,
-                        name=thought.name,
-                        arguments=thought.arguments,
-                    )
-                )
-                yield Called(thought.name, arguments)
-            elif isinstance(thought, Restyle):
-                self.voice = thought.voice
-                if state is not None and not turn.reply:
-                    mouth.begin(state, 0, thought.voice, self.seed)
-            elif isinstance(thought, Trouble):
-                raise MindError(thought.reason)
-            elif isinstance(thought, Say):
-                turn.reply += thought.text
-                yield Saying(thought.text)
-                if state is not None:
-                    mouth.feed(state, 0, thought.text, last=False)
-                    yield from sound()
-        if state is not None:
-            mouth.feed(state, 0, "", last=True)
-            yield from sound()
+        """The reply, driven by a loop: sound is made of each thought before the next one is waited for."""
+        context = Context(entries=self.entries, tools=self.tools, voice=voice, seed=self.seed + len(self.history))
+        config = SessionConfig(voice=voice, audio_out=speak, tools=self.tools, seed=self.seed)
+        reply = Reply(Request(turn=next(self._numbers), config=config, context=context), self._new_id)
+        speaking = self.model.speaking
+        state = speaking.init_state(1) if speak else None
+        speaker, answer = SpeakingRow(speaking, state, 0), _Answer(turn, ended)
+        try:
+            for piece in chain(self.model.thinking.respond(context), (Over(),)):
+                reply.think(piece)
+                yield from self._carry_out(reply, speaker, answer)
+                while reply.wants_to_speak and (spoken := speaking.step(state, _ON)[0]) is not None:
+                    reply.spoke(spoken)
+                    yield from self._carry_out(reply, speaker, answer)
+            reply.end("completed")
+            yield from self._carry_out(reply, speaker, answer)
+        finally:  # whoever stops listening, or a mind that breaks, leaves what was made so far
+            reply.end("client_cancelled")
+            for output in reply.outputs():
+                self.history.keep(output)
         lead = len(turn.reply) - len(turn.reply.lstrip())
         turn.reply = turn.reply.strip()
-        turn.reply_words = tuple(_moved(word, lead) for word in words)
-        turn.audio = np.concatenate(pieces) if pieces else turn.audio
+        turn.reply_words = tuple(_moved(word, lead) for word in turn.reply_words)
+        turn.audio = np.concatenate(answer.sound) if answer.sound else turn.audio
         turn.seconds = time.perf_counter() - ended
         if len(turn.audio):
             turn.rtf = turn.seconds / (len(turn.audio) / RATE)
-        self.entries += calls
-        said = Entry(
-            id=f"reply_{len(self.entries)}", role="assistant", text=turn.reply, spoken=speak, samples=len(turn.audio),
-            words=turn.reply_words,
-        )  # fmt: skip
-        self.entries.append(said)
         yield Finished(turn)
+
+    def _carry_out(self, reply: Reply, speaker: SpeakingRow, answer: "_Answer") -> Iterator[Happening]:
+        """What the reply wants done, and what of it the user sees."""
+        turn = answer.turn
+        self.voice = reply.restyled or self.voice
+        for order in reply.orders():
+            speaker.obey(order, self.seed)
+        for output in reply.outputs():
+            self.history.keep(output)
+            match output:
+                case TextOut(delta=text):
+                    turn.reply += text
+                    yield Saying(text)
+                case AudioOut(pcm=pcm):
+                    loud = np.abs(pcm) > _SILENT
+                    if turn.first_audio_ms is None and loud.any():
+                        turn.first_audio_ms = 1000 * (time.perf_counter() - answer.ended + int(np.argmax(loud)) / RATE)
+                    answer.sound.append(pcm)
+                    yield Sound(pcm)
+                case ToolCall(name=name, arguments=arguments):
+                    turn.calls.append({"name": name, "arguments": json.loads(arguments)})
+                    yield Called(name, json.loads(arguments))
+                case Refused(code, message):
+                    if code == TROUBLE:
+                        raise MindError(message)
+                    turn.unsaid += (message,)
+                case EntryDone(entry) if entry.kind == "message":
+                    turn.reply_words = entry.words
+                case _:
+                    pass
+
+    def _new_id(self, kind: str) -> str:
+        return f"{kind}_{next(self._names)}"
 
     def heard(self, samples: int) -> None:
         """Says that only so many samples of the last answer were played; the rest is forgotten."""
-        if self.entries and self.entries[-1].role == "assistant":
-            self.entries[-1] = replace(self.entries[-1].cut(samples), status="incomplete")
+        last = next((entry for entry in reversed(self.entries) if entry.kind == "message"), None)
+        if last and last.role == "assistant":
+            self.history.put(replace(last.cut(samples), status="incomplete"))
 
 
 def _moved(word: Word, lead: int) -> Word:

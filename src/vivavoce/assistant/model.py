@@ -35,9 +35,10 @@ from vivavoce.models.codec import Codec
 from vivavoce.models.listener import Listener
 from vivavoce.runtime.activity import Loudness, SileroActivity
 from vivavoce.runtime.api import SessionConfig, TurnConfig
-from vivavoce.runtime.engine import LiveEngine, LiveSession
+from vivavoce.runtime.engine import LiveEngine
 from vivavoce.runtime.model import RATE, HearingOptions
 from vivavoce.runtime.model import Model as Abilities
+from vivavoce.runtime.seats import LiveSession
 from vivavoce.text.normalise import phrases
 
 BUNDLED: Final = WEIGHTS / "mini"
@@ -268,14 +269,14 @@ class Model:
         declared = self.tools if tools is None else tuple(tools)
         return Conversation(self.abilities, voice=voice, tools=declared, seed=seed)
 
-    def engine(self, rows: int = 4, *, apart: bool = False) -> LiveEngine:
-        """A new engine for live conversations, ``rows`` at once; ``apart`` as in `LiveEngine`."""
+    def engine(self, rows: int = 4, *, forked: bool = False) -> LiveEngine:
+        """A new engine for live conversations, ``rows`` at once; ``forked`` as in `LiveEngine`."""
         abilities = replace(self.abilities, activity=SileroActivity())
         if not isinstance(self.ears, WhisperEars):
-            return LiveEngine(abilities, rows=rows, apart=apart)
-        ears = self.ears.beside(apart)
+            return LiveEngine(abilities, rows=rows, forked=forked)
+        ears = self.ears.beside(forked)
         abilities = replace(abilities, hearing=ears, hears_elsewhere=True)
-        return LiveEngine(abilities, rows=rows, apart=apart, closing=ears.stop)
+        return LiveEngine(abilities, rows=rows, forked=forked, closing=ears.stop)
 
     @cached_property
     def _engine(self) -> LiveEngine:

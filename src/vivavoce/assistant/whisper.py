@@ -95,10 +95,10 @@ class WhisperEars:
             for name, whisper in self._recognisers.items()
         )
 
-    def beside(self, apart: bool) -> "WhisperEars":
-        """The same ears with a lane, a process where ``apart``; PartError when a recogniser cannot be read there."""
+    def beside(self, forked: bool) -> "WhisperEars":
+        """The same ears with a lane, a process where ``forked``; PartError when a recogniser cannot be read there."""
         other = copy(self)
-        other._lane = Lane(other, apart)
+        other._lane = Lane(other, forked)
         try:
             other._lane.submit(other.warm).result()
         except BaseException:

@@ -95,7 +95,7 @@ def _run(
         import vivavoce
 
         loaded = vivavoce.load(model, **chosen) if model else vivavoce.load(**chosen)
-        engine = loaded.engine(rows, apart=sys.platform == "linux")  # elsewhere a fork is no safe copy
+        engine = loaded.engine(rows, forked=sys.platform == "linux")  # elsewhere a fork is no safe copy
 
     def ready(address: str) -> None:
         typer.echo(f"Talk to it at {address} (OpenAI clients: base_url={address}/v1). Ctrl-C ends it.")

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
+from jaxtyping import Float
+from torch import Tensor
 
 from vivavoce.core.voice import Voice
 
@@ -95,6 +97,19 @@ class Trouble:
     """The mind could not answer as it should; what was said stands, and whoever runs the conversation is told why."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What a duplex model says in a step, on one row: sound, the text that goes with it, and tools that it calls.
+
+    ``marks``: names of what else it tells of this moment.
+    """
+
+    pcm: Float[Tensor, " N"]
+    text: str = ""
+    calls: tuple[Call, ...] = ()
+    marks: tuple[str, ...] = ()
 
 
 Thought = Say | Call | Restyle | Trouble

@@ -82,8 +82,8 @@ class ReplyOptions:
     tool_choice: str | None = None
     one_call: bool | None = None
     max_output_tokens: int | Literal["inf"] | None = None
-    apart: bool = False
-    """Out of band: what is said does not become part of the conversation."""
+    out_of_band: bool = False
+    """What is said does not become part of the conversation."""
     input: tuple[Entry | str, ...] | None = None
     """What to answer instead of the whole history: entries, or the ids of known ones."""
     recite: str | None = None

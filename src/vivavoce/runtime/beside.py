@@ -116,14 +116,14 @@ class Beside:
 
 
 class Lane:
-    """One piece of work after the other, on a thread, or in a process of its own where ``apart``.
+    """One piece of work after the other, on a thread, or in a process of its own where ``forked``.
 
     What is to be done must then be picklable apart from ``shared``.
     """
 
-    def __init__(self, shared: object, apart: bool) -> None:
+    def __init__(self, shared: object, forked: bool) -> None:
         """Forks where it has to."""
-        self._beside = Beside((shared,), 1) if apart else None
+        self._beside = Beside((shared,), 1) if forked else None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="vivavoce-lane")
         self._last: Future[Any] | None = None
 

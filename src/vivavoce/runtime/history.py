@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from vivavoce.core.errors import ProtocolError
 from vivavoce.core.talk import Entry
+from vivavoce.runtime.api import EntryAdded, EntryDone, Output
 
 KEPT_AUDIO_SECONDS = 300
 NO_ITEM = "item_not_found"
@@ -67,6 +68,19 @@ class History:
         if self.knows(entry.id):
             self._entries[self._index(entry.id)] = entry
             self._forget_old_audio()
+
+    def keep(self, output: Output) -> Output:
+        """What a reply makes becomes part of the conversation; gives the output with its place in it."""
+        match output:
+            case EntryAdded(entry):
+                return replace(output, previous=self.add(entry))
+            case EntryDone(entry) if self.knows(entry.id):
+                self.put(entry)
+                return replace(output, previous=self.previous(entry.id))
+            case EntryDone():
+                return replace(output, gone=True)
+            case _:
+                return output
 
     def delete(self, entry: str) -> None:
         """Forgets an entry."""

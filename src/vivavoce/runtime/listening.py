@@ -24,8 +24,8 @@ CLEAR = 0.5
 """Confidence of a word that counts; a hum is heard as a word or two now and then."""
 
 
-def meant(words: tuple[Word, ...]) -> int:
-    """How many of the words are more than a sign of listening; an urgent one counts for two."""
+def content_words(words: tuple[Word, ...]) -> int:
+    """How many of the words are more than backchannels; an urgent one counts for two."""
     count = 0
     for word in words:
         text = word.text.lower().strip(".,!?")
@@ -34,8 +34,8 @@ def meant(words: tuple[Word, ...]) -> int:
     return count
 
 
-def hums(words: tuple[Word, ...]) -> bool:
-    """Whether all that was heard are signs of listening."""
+def only_backchannels(words: tuple[Word, ...]) -> bool:
+    """Whether all that was heard are backchannels."""
     return bool(words) and all(word.text.lower().strip(".,!?") in BACKCHANNELS for word in words)
 
 

@@ -1,8 +1,8 @@
-"""What a model must be able to do to hold live conversations: four synchronous abilities, batched over rows.
+"""What a model must be able to do to hold live conversations, batched over rows: four abilities by turns, or one.
 
 `Activity` tells speech from everything else, `Hearing` gives words while they are said, `Thinking` decides what to
-say, `Speaking` makes it sound. The engine owns their states and calls all but `Thinking` from one thread, all rows
-at once. All times are samples at 24 kHz.
+say, `Speaking` makes it sound. `Duplex` is all of that in one step (`runtime.duplex`). The engine owns their states and
+calls all but `Thinking` from one thread, all rows at once. All times are samples at 24 kHz.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
-from vivavoce.core.streaming import State
-from vivavoce.core.talk import Entry, Heard, Thought, Tool, Word
+from vivavoce.core.streaming import State, Timing
+from vivavoce.core.talk import Entry, Frame, Heard, Thought, Tool, Word
 from vivavoce.core.voice import Voice
 
 RATE = 24_000
@@ -183,6 +183,28 @@ class FixedVoices(Protocol):
 
     def check(self, voice: Voice) -> None:
         """Raises VoiceError, which says what there is, for a voice that it does not have."""
+        ...
+
+
+@runtime_checkable
+class Duplex(Protocol[StateT]):
+    """Hears and speaks at the same time, and decides itself when."""
+
+    @property
+    def timing(self) -> Timing:
+        """``hop`` is the samples of a step at ``rate``."""
+        ...
+
+    def init_state(self, rows: int) -> StateT:
+        """A fresh state for so many rows."""
+        ...
+
+    def begin(self, state: StateT, row: int, seed: int) -> None:
+        """A new conversation on this row."""
+        ...
+
+    def step(self, heard: Float[Tensor, "B N"], state: StateT, active: Bool[Tensor, " B"] | None = None) -> list[Frame]:
+        """What is heard in whole frames in, what is said meanwhile out; rows that are not active keep their state."""
         ...
 
 

@@ -67,7 +67,7 @@ class TurnWatch:
             case api.Committed():
                 self._asked = time.perf_counter()
             case api.TurnStarted(turn, options, _):
-                asked = None if options.apart else self._asked
+                asked = None if options.out_of_band else self._asked
                 self._began[turn] = time.perf_counter() if asked is None else asked
             case api.AudioOut(turn) if turn in self._began and turn not in self._first:
                 self._first[turn] = time.perf_counter() - self._began[turn]

@@ -381,7 +381,7 @@ class Wire:
             object="realtime.response",
             status=status,
             output=[response.output[place] for place in sorted(response.output)],
-            conversation_id=None if response.options.apart else f"conv_{self.name}",
+            conversation_id=None if response.options.out_of_band else f"conv_{self.name}",
             output_modalities=["audio"] if response.config.audio_out else ["text"],
             max_output_tokens="inf" if limit is None else limit,
             audio={"output": {"format": wire_format, "voice": response.voice}},
@@ -401,7 +401,7 @@ class Wire:
         response.output[output.place] = item
         where = {"response_id": response.id, "output_index": output.place}
         events = [self._event("response.output_item.added", item=item, **where)]
-        if not response.options.apart:
+        if not response.options.out_of_band:
             events.append(self._event("conversation.item.added", item=item, previous_item_id=output.previous))
         if output.entry.kind == "message":
             part = {"type": "audio", "transcript": ""} if output.entry.spoken else {"type": "text", "text": ""}
@@ -428,7 +428,7 @@ class Wire:
             events.append(self._in_part(response, "response.content_part.done", entry.id, part=part))
         where = {"response_id": response.id, "output_index": output.place}
         events.append(self._event("response.output_item.done", item=item, **where))
-        if not response.options.apart and not output.gone:
+        if not response.options.out_of_band and not output.gone:
             events.append(self._event("conversation.item.done", item=item, previous_item_id=output.previous))
         return events
 

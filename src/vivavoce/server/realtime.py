@@ -12,7 +12,7 @@ from starlette.websockets import WebSocketState
 
 from vivavoce.core.errors import CapacityError
 from vivavoce.runtime.api import Input, Output, Respond, TurnEnded, TurnStarted
-from vivavoce.runtime.engine import LiveSession
+from vivavoce.runtime.seats import LiveSession
 from vivavoce.server.names import UnknownModel, check_model
 from vivavoce.server.protocol import Events, Wire
 from vivavoce.server.security import Bucket, Denied

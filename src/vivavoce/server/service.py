@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from vivavoce.core.errors import CapacityError, VoiceError
 from vivavoce.core.voice import STOCK, Voice
 from vivavoce.runtime.api import Input, Output, SessionConfig, TurnEnded
-from vivavoce.runtime.engine import LiveEngine, LiveSession
+from vivavoce.runtime.engine import LiveEngine
 from vivavoce.runtime.model import FixedVoices
+from vivavoce.runtime.seats import LiveSession
 from vivavoce.server.metrics import Metrics
 from vivavoce.server.security import Gate
 from vivavoce.server.settings import Settings

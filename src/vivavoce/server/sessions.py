@@ -196,6 +196,6 @@ def options_of(given: ResponseParams, session: RealtimeSession, voices: Voices, 
         tool_choice=choice,
         one_call=None if given.parallel_tool_calls is None else not given.parallel_tool_calls,
         max_output_tokens=given.max_output_tokens,
-        apart=given.conversation == "none",
+        out_of_band=given.conversation == "none",
         tag=tag,
     )

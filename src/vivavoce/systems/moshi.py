@@ -8,8 +8,8 @@ shared by the books (their entrances, embeddings and heads are not).
 
 import codecs
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, final
+from dataclasses import dataclass, replace
+from typing import final
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -20,6 +20,7 @@ from vivavoce.core.layout import Beside, Cursor, Layout, Segment
 from vivavoce.core.rng import Uniforms
 from vivavoce.core.streaming import State, Timing
 from vivavoce.core.streams import Tokens
+from vivavoce.core.talk import Frame
 from vivavoce.generate.samplers import Sample, Sampler
 from vivavoce.generate.writer import Row, Writer, WriterState
 from vivavoce.models.codec import Codec
@@ -78,16 +79,6 @@ class MoshiModel(nn.Module):
     def forward(self, ids: Tensor) -> list[Tensor]:
         """Scores of the next column, lane by lane, for a `train.tasks.grid.GridTask`."""
         return self.lm(ids)
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """What comes out of one row in a step: sound, and the text that goes with it."""
-
-    pcm: Float[Tensor, " N"]
-    text: str = ""
-    calls: tuple[Any, ...] = field(default=())
-    marks: tuple[str, ...] = field(default=())
 
 
 @dataclass
