@@ -13,6 +13,8 @@ from vivavoce.evals.sphinx import Sphinx
 from vivavoce.evals.words import distance, plain
 from vivavoce.generate.samplers import GREEDY
 from vivavoce.recipes.moshi import PAIRS, debug, miniature
+from vivavoce.runtime import api
+from vivavoce.runtime.duplex import DuplexEngine
 from vivavoce.runtime.model import RATE
 from vivavoce.systems.moshi import Moshi
 
@@ -45,3 +47,13 @@ def test_it_hears_waits_and_says_what_it_learnt(tmp_path: Path) -> None:
         wrong += distance(plain(TEXTS[answered]), Sphinx().words(wave, RATE))
         codec_wrong += distance(plain(TEXTS[answered]), Sphinx().words(wanted, RATE))
     assert (wrong - codec_wrong) / words <= 0.05, (wrong, codec_wrong, words)
+    live = DuplexEngine(moshi, rows=len(conversations), threads=0)
+    seats = [live.sit(api.SessionConfig()) for _ in conversations]
+    for seat, sound in zip(seats, heard, strict=True):
+        seat.push(api.AudioIn(sound.numpy()))
+    while live.step():
+        pass
+    for seat, one in zip(seats, conversations, strict=True):
+        outputs = [seat.read() for _ in range(len(seat.outputs))]
+        text = "".join(output.delta for output in outputs if isinstance(output, api.TextOut))
+        assert text.split() == [word for word, _ in one.words]
