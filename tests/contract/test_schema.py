@@ -19,7 +19,8 @@ schema = schemathesis.openapi.from_dict(create_app(LiveEngine(fake_model(), rows
 
 PATHS = """
     /v1/audio/speech /v1/audio/transcriptions /v1/audio/voices /v1/audio/voices/{voice_id} /v1/audio/voice_consents
-    /v1/audio/voice_consents/{consent_id} /v1/chat/completions /v1/models /v1/models/{model} /v1/realtime/calls
+    /v1/audio/voice_consents/{consent_id} /v1/chat/completions /v1/responses
+    /v1/responses/{response_id} /v1/models /v1/models/{model} /v1/realtime/calls
     /v1/realtime/calls/{call_id}/hangup /v1/realtime/client_secrets /healthz /metrics
 """.split()
 

@@ -51,6 +51,10 @@ def written(words: Sequence[SpokenWord]) -> Written:
     return Written(symbols, tuple(places))
 
 
+def _symbols_of(word: str) -> str:
+    return ipa(word, pronunciations(word)[0])
+
+
 class KokoroVoice:
     """Makes the sound of breaths with a Kokoro."""
 
@@ -63,6 +67,7 @@ class KokoroVoice:
         self.name = name
         self._kokoro = Kokoro(folder)
         self._timing = timing
+        self._kokoro.utter(_symbols_of("ready"), self.voices[0])  # so that dictionary and weights are read now
 
     @property
     def voices(self) -> tuple[str, ...]:

@@ -45,7 +45,7 @@ Part = Annotated[WrittenPart | SoundPart | OtherPart, Field(discriminator="type"
 class MessageItem(BaseModel):
     """A message; its type may be left out."""
 
-    type: Literal["message"]
+    type: Literal["message"] = "message"
     role: Literal["user", "assistant", "system", "developer"]
     content: Text | list[Part]
 
@@ -115,6 +115,14 @@ class ResponsesRequest(BaseModel):
         if not isinstance(given, list):
             return given
         return [{"type": "message", **item} if isinstance(item, dict) and "role" in item else item for item in given]
+
+
+class Forgotten(BaseModel):
+    """It is gone."""
+
+    id: str
+    object: Literal["response"] = "response"
+    deleted: Literal[True] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,12 +288,12 @@ def router(service: Service) -> APIRouter:
         """A response of the last hour, unless it was sent with ``store: false``."""
         return JSONResponse(found(response_id).response)
 
-    @routes.delete("/{response_id}", summary="Forget an answer", response_class=Response, responses=described)
-    async def delete(response_id: str) -> Response:
+    @routes.delete("/{response_id}", summary="Forget an answer", responses=ERRORS)
+    async def delete(response_id: str) -> Forgotten:
         """The conversation cannot go on from it any more."""
         found(response_id)
         memory.forget(response_id)
-        return JSONResponse({"id": response_id, "object": "response", "deleted": True})
+        return Forgotten(id=response_id)
 
     return routes
 
