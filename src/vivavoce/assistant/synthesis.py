@@ -41,13 +41,25 @@ class Sound(NamedTuple):
 class Synthesiser(Protocol):
     """Makes the sound of one breath at a time."""
 
-    name: str
-    lengths: tuple[int, ...]
-    """Characters that the first breath of a reply, the second, … and every further one have at most, or about."""
-    at_once: int
-    """How many breaths are made at a time."""
-    reads: bool
-    """Whether it says the words as they were read; else it reads the text itself, in whatever script."""
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Characters that the first breath of a reply, the second, … and every further one have at most, or about."""
+        ...
+
+    @property
+    def at_once(self) -> int:
+        """How many breaths are made at a time."""
+        ...
+
+    @property
+    def reads(self) -> bool:
+        """Whether it says the words as they were read; else it reads the text itself, in whatever script."""
+        ...
 
     @property
     def voices(self) -> tuple[str, ...]:

@@ -69,7 +69,7 @@ def talk(
 
 
 def _run(
-    rows: int, model: str, chosen: dict[str, str], data: Path | None, *, open_page: bool, **settings_given: Any
+    rows: int, model: str, chosen: dict[str, Any], data: Path | None, *, open_page: bool, **settings_given: Any
 ) -> None:
     """``chosen`` are the parts that are replaced, by what `vivavoce.load` calls them."""
     import logging

@@ -133,8 +133,8 @@ class Kokoro:
                 if stop:
                     return Uttered(np.zeros(0, np.float32), None)
                 raise PartError(f"Kokoro failed ({str(error)[:200]})") from error
-        ticks = tuple(int(tick) for tick in np.ravel(made[1])) if len(made) > 1 else None
-        return Uttered(np.ravel(made[0]).astype(np.float32), ticks)
+        ticks = tuple(int(tick) for tick in np.asarray(made[1]).ravel()) if len(made) > 1 else None
+        return Uttered(np.asarray(made[0], np.float32).ravel(), ticks)
 
 
 def _styles(path: Path) -> dict[str, Float32[np.ndarray, "P D"]]:

@@ -9,7 +9,7 @@ from typing import Final
 
 from vivavoce.text.phones import VOWELS, Phone
 
-_VOWELS: Final = dict(
+_VOWELS: Final[dict[str, str]] = dict(
     zip(
         "AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW".split(),
         "ɑ æ ʌ ɔ W I ɛ ɜɹ A ɪ i O Y ʊ u".split(),
@@ -18,7 +18,7 @@ _VOWELS: Final = dict(
 )
 _WEAK: Final = {"AH": "ə", "ER": "əɹ"}
 """Vowels that sound otherwise where they have no stress."""
-_CONSONANTS: Final = dict(
+_CONSONANTS: Final[dict[str, str]] = dict(
     zip(
         "B CH D DH F G HH JH K L M N NG P R S SH T TH V W Y Z ZH".split(),
         "b ʧ d ð f ɡ h ʤ k l m n ŋ p ɹ s ʃ t θ v w j z ʒ".split(),
