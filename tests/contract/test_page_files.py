@@ -10,6 +10,7 @@ from live_server import serving
 
 from vivavoce.assistant.described import read_model
 from vivavoce.assistant.used import used_by
+from vivavoce.core.voice import STOCK
 from vivavoce.data.sheet import load_sheet
 from vivavoce.runtime.fake import fake_model
 from vivavoce.runtime.model import Used
@@ -70,7 +71,7 @@ def test_with_another_mind_it_is_an_assistant_and_says_who_hears_thinks_and_spea
     )
     with serving(model=replace(fake_model(), used=used)) as address:
         given = httpx.get(f"{address}/character.json").json()
-    assert given["general"] and not given["tools"] and not given["fixed_voices"] and given["voice"] == "default"
+    assert given["general"] and not given["tools"] and not given["fixed_voices"] and given["voice"] == STOCK["marin"]
     assert [(part["role"], part["name"], part["licence"]) for part in given["parts"]] == [
         ("ears", "whisper-base", "MIT"),
         ("mind", "qwen3 at 127.0.0.1", ""),

@@ -31,25 +31,26 @@ def speaker_of(choice: str | Path, listener: Callable[[], Listener]) -> Mouth | 
         return None
     if is_address(name):
         return PhraseMouth(EndpointVoice(endpoint_of(name, _PATIENCE_SECONDS, what="speaker"), Timing(listener)))
-    folder = Path(choice)
-    if not folder.is_dir():
-        folder = _fetched(name)
-    elif not list(folder.glob("*.onnx")):
+    folder = _folder_of(name)
+    if not list(folder.glob("*.onnx")):
         return _of_parts(folder)
     return PhraseMouth(KokoroVoice(folder, Timing(listener), folder.name))
 
 
-def _fetched(name: str) -> Path:
+def _folder_of(name: str) -> Path:
+    """Where a speaker of the catalogue lies, or the folder of this name."""
     from vivavoce.hub.catalogue import catalogue
     from vivavoce.hub.fetch import place
 
     speakers = {model.name: model for model in catalogue() if model.kind == "speaker"}
-    if name not in speakers:
+    if name in speakers:
+        return place(speakers[name])
+    if not Path(name).is_dir():
         raise ConfigError(
             f"there is no speaker {name!r}; give mini, {', '.join(speakers)}, a folder, "
             "or the address of one: http://HOST:PORT/v1#MODEL"
         )
-    return place(speakers[name])
+    return Path(name)
 
 
 def _of_parts(folder: Path) -> Mouth:
@@ -62,4 +63,4 @@ def _of_parts(folder: Path) -> Mouth:
 
 def is_token_speaker(choice: str | Path) -> bool:
     """Whether a choice is a folder with a speaker that was trained on tokens (`assistant.cloning`)."""
-    return Path(choice).is_dir() and (Path(choice) / "valle.json").exists()
+    return bool(str(choice)) and (Path(choice) / "valle.json").exists()

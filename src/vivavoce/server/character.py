@@ -5,6 +5,7 @@ from typing import Any, Literal
 from fastapi import APIRouter
 from pydantic import BaseModel
 
+from vivavoce.core.voice import STOCK
 from vivavoce.data.sheet import Sheet, load_sheet
 from vivavoce.runtime.model import FixedVoices, Used
 from vivavoce.server.service import Service
@@ -51,7 +52,7 @@ def page_of(service: Service) -> CharacterObject:
     model = service.engine.model
     found = character_of(load_sheet())
     if any(part.role == "mind" and not part.own for part in model.used):
-        found = CharacterObject(name="assistant", persona="", voice="default", tools=[], general=True)
+        found = CharacterObject(name="assistant", persona="", voice=STOCK["marin"], tools=[], general=True)
     if isinstance(model.speaking, FixedVoices):
         found.fixed_voices, found.voice = True, "default"
     found.parts = [_part(part) for part in model.used]

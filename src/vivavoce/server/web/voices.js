@@ -54,7 +54,7 @@ export class Voices {
       return this.find("fixed").replaceChildren(new Option("as it comes", character.voice), ...options);
     }
     const presets = this.find("presets");
-    for (const [name, words] of [["The house", character.voice], ...PRESETS]) {
+    for (const [name, words] of [[character.general ? "Its own" : "The house", character.voice], ...PRESETS]) {
       const chip = document.createElement("button");
       chip.type = "button";
       chip.textContent = name;
