@@ -1,5 +1,6 @@
 """From written to spoken words, token by token: which rules are tried where, and in which order."""
 
+import string
 from typing import Final
 
 from vivavoce.text.folding import SKIP, fold
@@ -8,24 +9,34 @@ from vivavoce.text.scan import Around, Rule, Scan, Token
 from vivavoce.text.written import MONEY, WIDE_LETTERS
 
 _ADDRESSES: Final[tuple[Rule, ...]] = (addresses.EMAIL, addresses.URL)
-_LETTER_RULES: Final[tuple[Rule, ...]] = (
-    *_ADDRESSES,
-    dates.MONTH_DAY,
-    dates.MONTH_YEAR,
-    money.SUM,
-    short.WITH,
-    codes.VERSION_LETTER,
-    quantities.RAISED_LETTER,
-    short.DOTTED,
-    short.BARE,
-    short.ROMAN,
-    words.SHARP,
-    words.AMPERSAND,
-    addresses.FILE,
-    signs.FACE,
-    words.MIXED,
-    words.WORD,
+_ANY: Final = string.ascii_letters + "".join(WIDE_LETTERS)
+_MONTH_LETTERS: Final = "JFMASOND"
+_DAY_LETTERS: Final = "MTWFS"
+_LETTER_RULES: Final[tuple[tuple[Rule, str], ...]] = (
+    (addresses.EMAIL, _ANY),
+    (addresses.URL, _ANY),
+    (dates.DAYS, _DAY_LETTERS),
+    (dates.MONTHS_RANGE, _MONTH_LETTERS),
+    (dates.WEEKDAY, _DAY_LETTERS),
+    (dates.MONTH_DAY, _MONTH_LETTERS),
+    (dates.MONTH_YEAR, _MONTH_LETTERS),
+    (money.SUM, "".join({sign[0] for sign in MONEY if sign[0].isalpha()})),
+    (short.WITH, "w"),
+    (measures.RATE, _ANY),
+    (quantities.CROSS, "x"),
+    (codes.VERSION_LETTER, "vV"),
+    (quantities.RAISED_LETTER, _ANY),
+    (short.DOTTED, _ANY),
+    (short.BARE, "MDPVEJFSmdpvejfs"),
+    (short.ROMAN, "IVXLC"),
+    (words.SHARP, _ANY),
+    (words.AMPERSAND, string.ascii_uppercase),
+    (addresses.FILE, _ANY),
+    (signs.FACE, "xX"),
+    (words.MIXED, _ANY),
+    (words.WORD, _ANY),
 )
+"""Each with the letters that it may begin with."""
 _DIGIT_RULES: Final[tuple[Rule, ...]] = (
     *_ADDRESSES,
     quantities.LISTED,
@@ -38,8 +49,10 @@ _DIGIT_RULES: Final[tuple[Rule, ...]] = (
     dates.HOUR,
     quantities.SPACED,
     money.MONEY_AFTER,
+    quantities.COMMA,
     quantities.POWER,
     quantities.BY,
+    quantities.TIMES,
     quantities.MIXED_FRACTION,
     quantities.FRACTION,
     dates.DECADE,
@@ -88,24 +101,24 @@ _SIGN_RULES: Final[dict[str, tuple[Rule, ...]]] = {
     "/": (addresses.PATH, measures.PER, signs.BETWEEN),
     "&": (signs.QUOTE, signs.TWO_SIGNS),
     "|": (_LINE, signs.CELL),
+    "×": (quantities.CROSS,),
     "№": (signs.NUMBER_SIGN,),
     **{sign: (money.SUM,) for sign in MONEY if len(sign) == 1},
 }
 _GREEK_RULES: Final[tuple[Rule, ...]] = (words.GREEK,)
 
 
+_RULES: Final[dict[str, tuple[Rule, ...]]] = {
+    **_SIGN_RULES,
+    **{digit: _DIGIT_RULES for digit in string.digits},
+    **{letter: tuple(rule for rule, first in _LETTER_RULES if letter in first) for letter in _ANY},
+}
+
+
 def rules_for(char: str) -> tuple[Rule, ...]:
     """The rules for what begins with this character, in the order in which they are tried."""
-    if char.isascii():
-        if char.isalpha():
-            return _LETTER_RULES
-        if char.isdigit():
-            return _DIGIT_RULES
-    elif char in WIDE_LETTERS:
-        return _LETTER_RULES
-    elif "\u0370" <= char <= "\u03ff" or char == "µ":
-        return _GREEK_RULES
-    return _SIGN_RULES.get(char, ())
+    found = _RULES.get(char, ())
+    return _GREEK_RULES if not found and ("\u0370" <= char <= "\u03ff" or char == "µ") else found
 
 
 def tokens_of(text: str, begin: int, end: int, around: Around, sentence: bool = True) -> list[Token]:

@@ -254,6 +254,10 @@ KINGS: Final = frozenset(
     Victor Emmanuel Umberto Alfonso Pedro Manuel Baldwin Theodosius Justinian Cyrus Artaxerxes Sixtus Julius Boniface
     Celestine Adrian Martin Eugene Sverre Eric Magnus""".split()
 )
+RULERS: Final = frozenset(
+    "Pope King Queen Emperor Empress Tsar Czar Kaiser Sultan Shah Pharaoh Prince Patriarch Saint".split()
+)
+"""Before the name of somebody who has a number."""
 COUNTED: Final = frozenset(
     """War Chapter Part Act Scene Volume Book Section Article Title Type Phase Level Class Stage Grade Episode Bowl
     Round Appendix Figure Table Plate Unit Division Group Step Season Series Tier Factor Mark Apollo Saturn chapter part

@@ -6,6 +6,7 @@ from typing import Final
 
 from vivavoce.text import numbers
 from vivavoce.text.rules.dates import is_date, said_date
+from vivavoce.text.rules.measures import with_unit
 from vivavoce.text.scan import Rule, Scan, numeral
 
 _VERSION_LETTER: Final = re.compile(r"[vV]\.?\s?(\d+(?:\.\d+)*)(?![A-Za-z0-9])")
@@ -43,7 +44,8 @@ def _say_dots(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
     if date and is_date(int(date[2]), int(date[1])):
         return said_date(int(date[3]), int(date[2]), int(date[1]))
     if re.fullmatch(r"[1-9]\d{0,2}(?:\.\d{3})+(?:,\d+)?", written):
-        return numbers.amount(written.replace(".", "").replace(",", "."))
+        said = numbers.amount(written.replace(".", "").replace(",", "."))
+        return said if with_unit(scan, said, found.end(), False) is None else []
     return _pointed(written) if "," not in written else None
 
 

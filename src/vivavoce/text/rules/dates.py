@@ -6,7 +6,7 @@ from typing import Final
 
 from vivavoce.text import numbers
 from vivavoce.text.scan import DASH, Rule, Scan, numeral
-from vivavoce.text.written import MONTH_NAMES, MONTHS
+from vivavoce.text.written import MONTH_NAMES, MONTHS, WEEKDAYS
 
 
 def is_date(month: int, day: int) -> bool:
@@ -172,6 +172,41 @@ def _say_year(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
     return numbers.year(int(found[0]))
 
 
+_WEEKDAY: Final = "|".join(sorted({*WEEKDAYS, *WEEKDAYS.values()}, key=len, reverse=True)).title()
+_DAYS: Final = numeral(rf"({_WEEKDAY})\.?DASH({_WEEKDAY})(?![A-Za-z'])")
+_MONTHS: Final = numeral(rf"({_MONTH})DASH({_MONTH})(?![A-Za-z']){_YEAR}")
+_WEEKDAY_ALONE: Final = re.compile(r"(Mon|Tues?|Wed|Thu(?:rs?)?|Fri|Sat|Sun)(?![A-Za-z'.-])")
+_SURE: Final = frozenset("Tue Tues Thu Thur Thurs Fri".split())
+"""Short forms of days that are no words."""
+_DAY_AFTER: Final = re.compile(
+    rf"\s?[,/&]\s?(?:and\s)?(?:{_WEEKDAY})\b|\s(?:and|or|to|through|thru|until)\s(?:{_WEEKDAY})\b"
+    rf"|,?\s\d{{1,2}}(?::\d\d|\s?[ap]\.?m\b|(?:st|nd|rd|th)?\s(?:of\s)?{_MONTH})|,?\s{_MONTH}\s\d"
+)
+
+
+def _weekday(written: str) -> str:
+    return WEEKDAYS.get(written.lower(), written.lower())
+
+
+def _say_days(scan: Scan, found: re.Match[str]) -> Sequence[str]:
+    return [_weekday(found[1]), "to", _weekday(found[2])]
+
+
+def _say_months(scan: Scan, found: re.Match[str]) -> Sequence[str]:
+    return [_month(found[1]), "to", _month(found[2]), *(numbers.year(int(found[3])) if found[3] else [])]
+
+
+def _say_weekday(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
+    """A short form without its stop: beside another day, before an hour or a date, or where it is no word."""
+    beside = any(word in _WEEKDAY_NAMES for token in scan.tokens[-2:] for word in token.said)
+    listed = found[1] == "Mon" and not scan.next_word(found.end())[:1].isalpha()
+    sure = found[1] in _SURE or beside or listed or _DAY_AFTER.match(scan.text, found.end(), scan.end) is not None
+    return [_weekday(found[1])] if sure else None
+
+
+_WEEKDAY_NAMES: Final = frozenset(WEEKDAYS.values())
+
+
 MONTH_DAY: Final[Rule] = (_MONTH_DAY, _say_month_day)
 MONTH_YEAR: Final[Rule] = (_MONTH_YEAR, _say_month_year)
 ISO: Final[Rule] = (_ISO, _say_iso)
@@ -182,3 +217,6 @@ DECADE: Final[Rule] = (_DECADE, _say_decade)
 DAY_MONTH: Final[Rule] = (_DAY_MONTH, _say_day_month)
 YEAR_ALONE: Final[Rule] = (_YEAR_ALONE, _say_year)
 APOSTROPHE_YEAR: Final[Rule] = (_APOSTROPHE_YEAR, _say_apostrophe_year)
+DAYS: Final[Rule] = (_DAYS, _say_days)
+MONTHS_RANGE: Final[Rule] = (_MONTHS, _say_months)
+WEEKDAY: Final[Rule] = (_WEEKDAY_ALONE, _say_weekday)

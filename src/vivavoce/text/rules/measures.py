@@ -6,8 +6,9 @@ from typing import Final
 
 from vivavoce.text import numbers
 from vivavoce.text.rules.money import MONEY_WORDS
+from vivavoce.text.rules.words import said_word
 from vivavoce.text.scan import Rule, Scan, numeral
-from vivavoce.text.written import ONLY_AS_WRITTEN, SQUARED, UNITS
+from vivavoce.text.written import ONLY_AS_WRITTEN, SCALES, SQUARED, UNITS
 
 _LOWER_UNITS: Final = {name.lower(): name for name in UNITS if name not in ONLY_AS_WRITTEN}
 _UNIT_NAMES: Final = "|".join(
@@ -98,7 +99,32 @@ def _say_per(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
     return ["per"]
 
 
+_PERIODS: Final = {
+    **{name: UNITS[name][0] for name in "s sec secs min mins h hr hrs wk yr km m mi ft kg g lb oz l L".split()},
+    **{name: UNITS[name][0] for name in "dl dL ml mL gal".split()},
+    **{name: name for name in "second minute hour day night week month year mile gallon person page".split()},
+    "mo": "month",
+}
+"""What something may be counted by, as it is written behind a stroke."""
+_RATE: Final = re.compile(
+    rf"([A-Za-zµ]+)/({'|'.join(sorted(_PERIODS, key=len, reverse=True))})([²³]|\^[23])?(?![A-Za-z0-9/']|\.\w)"
+)
+_ONE_LETTER: Final = frozenset("m g l L W V".split())
+
+
+def _say_rate(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
+    """So much of something in some time or amount: words/min, km/h, 5 calls/day."""
+    written = found[1]
+    unit = UNITS.get(written) if written in _ONE_LETTER or (len(written) > 1 and written not in SCALES) else None
+    counted = len(written) > 3 and written.islower() and (scan.numeric or written[-1] == "s" != written[-2])
+    if (unit is None and not counted) or scan.before() == "/":
+        return None
+    power = [] if not found[3] else ["squared" if found[3][-1] in "2²" else "cubed"]
+    return [*(unit[1].split() if unit else said_word(scan, written)), "per", *_PERIODS[found[2]].split(), *power]
+
+
 FEET: Final[Rule] = (_FEET, _say_feet)
 INCHES: Final[Rule] = (_INCHES, _say_inches)
 MEASURED: Final[Rule] = (_MEASURED, _say_measure)
 PER: Final[Rule] = (_PER, _say_per)
+RATE: Final[Rule] = (_RATE, _say_rate)

@@ -11,16 +11,21 @@ from vivavoce.text.written import MONEY, NOTES, SCALES
 _SCALE: Final = r"(?:\s?(k|K|m|M|mn|bn|Bn|BN|b|B|t|T|tn|thousand|million|billion|trillion)(?![A-Za-z]))?"
 _SIGN_OF: Final = "|".join(sorted((re.escape(sign) for sign in MONEY), key=len, reverse=True))
 COINS: Final = "".join(sign for sign in MONEY if len(sign) == 1)
+_EUROPEAN: Final = r"\d{1,3}(?:\.\d{3})*,\d{2}(?![\d,])"
+"""A sum whose hundredths stand behind a comma."""
 _MONEY: Final = numeral(
-    rf"({_SIGN_OF})\s?([-−]?)(NUM){_SCALE}(?:DASH(?:{_SIGN_OF})?(NUM){_SCALE})?(?![\d])(?=(?:[ -](?:{NOTES})\b)?)"
+    rf"({_SIGN_OF})\s?([-−]?)({_EUROPEAN}|NUM){_SCALE}(?:DASH(?:{_SIGN_OF})?(NUM){_SCALE})?(?![\d])"
+    rf"(?=(?:[ -](?:{NOTES})\b)?)"
 )
+_COMMA_LAST: Final = re.compile(_EUROPEAN)
 _NOTE: Final = re.compile(rf"[ -](?:{NOTES})\b")
-_MONEY_AFTER: Final = numeral(rf"(NUM|\d+,\d{{2}})\s?([{COINS}]|USD|EUR|GBP|JPY|CHF|CAD|AUD|INR)(?![\w$])")
+_MONEY_AFTER: Final = numeral(rf"({_EUROPEAN}|NUM)\s?([{COINS}]|USD|EUR|GBP|JPY|CHF|CAD|AUD|INR)(?![\w$])")
 
 
 def _money(sign: str, written: str, scale: str = "", one: bool = False) -> list[str]:
     first, many, cent, cents = MONEY[sign]
-    plain = written.replace(",", "")
+    european = _COMMA_LAST.fullmatch(written) is not None
+    plain = written.replace(".", "").replace(",", ".") if european else written.replace(",", "")
     whole, _, part = plain.partition(".")
     if scale or (part and (len(part) != 2 or not cent)) or len(whole) > 12:
         return [*numbers.amount(plain), *([SCALES[scale.lower()]] if scale else []), *(first if one else many).split()]
@@ -44,10 +49,7 @@ def _say_money(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
 
 
 def _say_money_after(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
-    written = found[1]
-    if re.fullmatch(r"\d+,\d{2}", written):
-        written = written.replace(",", ".")
-    return _money(found[2], written)
+    return _money(found[2], found[1])
 
 
 _CENTS: Final = numeral(r"(\d+)(?:\s?¢|c(?![A-Za-z0-9]))")

@@ -51,12 +51,58 @@ def _say_raised(scan: Scan, found: re.Match[str]) -> Sequence[str]:
     return [*spelled(found[1]), *_power((found[2] or found[3]).translate(_RAISED))]
 
 
-_BY: Final = numeral(r"(NUM)([x×])(NUM)(?:\2(NUM))?(?![\w])")
+_BY: Final = numeral(r"(NUM)(x|×| x )(NUM)(?:\2(NUM))?(?!\d|[.,]\d)")
+_PLURAL: Final = re.compile(r"'?s(?!\w)")
+_EQUALS: Final = re.compile(r"\s*=")
 
 
-def _say_by(scan: Scan, found: re.Match[str]) -> Sequence[str]:
+def _say_by(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
+    """Sizes, with the unit that they share: 3 x 4, 10x15 cm; where something comes out, a product."""
+    end = found.end()
+    between = "times" if _EQUALS.match(scan.text, end, scan.end) else "by"
     sizes = [size for size in (found[1], found[3], found[4]) if size]
-    return [word for place, size in enumerate(sizes) for word in ([*(["by"] if place else []), *numbers.amount(size)])]
+    said = [
+        word for place, size in enumerate(sizes) for word in ([*([between] if place else []), *numbers.amount(size)])
+    ]
+    if plural := _PLURAL.match(scan.text, end, scan.end):
+        scan.put(plural.end(), numbers.plural(said))
+        return []
+    if with_unit(scan, said, end, False) is not None:
+        return []
+    return None if scan.text[end : min(end + 1, scan.end)].isalpha() else said
+
+
+_CROSS: Final = re.compile(r"[x×](?=\s?\.?\d)")
+
+
+def _say_cross(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
+    """Between sizes that have their units: 3 m x 4 m."""
+    measured = scan.numeric and bool(scan.tokens) and not scan.text[scan.tokens[-1].end - 1].isdigit()
+    return ["by"] if measured and scan.apart else None
+
+
+_TIMES: Final = numeral(
+    r"(NUM)(?: x|\s?×)(?=\s+(?:as|the|per|more|less|fewer|faster|slower|bigger|larger|smaller|cheaper|better|worse|higher|"
+    r"lower|longer|shorter|greater|stronger)\b)"
+)
+
+
+def _say_times(scan: Scan, found: re.Match[str]) -> Sequence[str]:
+    return [*numbers.amount(found[1]), "times"]
+
+
+_COMMA: Final = numeral(r"(0,\d+|\d+,\d{1,2}(?!\d))(?:DASH(\d+(?:,\d{1,2})?(?!\d)))?(?![\d.,]*\d)")
+
+
+def _say_comma(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
+    """A comma as most of Europe writes decimals, where a unit or a zero shows that it is one: 1,5 kg."""
+    if scan.before() == "," and scan.before(2)[:1].isdigit():
+        return None  # the middle of a list
+    said = numbers.amount(found[1].replace(",", "."))
+    said += ["to", *numbers.amount(found[2].replace(",", "."))] if found[2] else []
+    if with_unit(scan, said, found.end(), False) is not None:
+        return []
+    return said if found[1].startswith("0,") and not found[2] else None
 
 
 _SIGNS_OF_FRACTIONS: Final = "".join(FRACTION_SIGNS)
@@ -131,6 +177,9 @@ LISTED: Final[Rule] = (_LISTED, _say_listed)
 SPACED: Final[Rule] = (_SPACED, _say_spaced)
 POWER: Final[Rule] = (_POWER, _say_power)
 BY: Final[Rule] = (_BY, _say_by)
+CROSS: Final[Rule] = (_CROSS, _say_cross)
+TIMES: Final[Rule] = (_TIMES, _say_times)
+COMMA: Final[Rule] = (_COMMA, _say_comma)
 MIXED_FRACTION: Final[Rule] = (_MIXED_FRACTION, _say_mixed_fraction)
 FRACTION: Final[Rule] = (_FRACTION, _say_fraction)
 ORDINAL: Final[Rule] = (_ORDINAL, _say_ordinal)

@@ -13,6 +13,7 @@ from vivavoce.text.written import (
     INSIDE,
     KINGS,
     MONTHS,
+    RULERS,
     STARTERS,
     STATES,
     STREETS,
@@ -92,25 +93,42 @@ def _say_with(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
     return ["without" if found[0].endswith("o") else "with"] if scan.apart else None
 
 
-_ROMAN: Final = re.compile(r"([IVXLC]+)(?![A-Za-z'])")
+_ROMAN: Final = re.compile(r"([IVXLC]+)('s)?(?![A-Za-z'])")
+_AFTER_KINGS: Final = frozenset("of was is has and died ruled reigned".split())
+_AFTER_PRONOUN: Final = frozenset(
+    "am have had think thought know knew like liked love loved see saw mean meant want met admire believe hope guess "
+    "will would can could should must".split()
+)
 
 
 def _say_roman(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
     value = numbers.roman(found[1])
-    last = scan.capital_before()
-    counted = last in COUNTED or (
-        bool(scan.tokens) and scan.text[scan.tokens[-1].begin : scan.tokens[-1].end] in COUNTED
-    )
+    last, before = scan.capital_before(), [scan.text[token.begin : token.end] for token in scan.tokens[-3:]]
+    counted = last in COUNTED or (bool(before) and before[-1] in COUNTED)
     if not value or not (last or counted) or scan.before() not in " \n":
         return None
-    if last in KINGS and (len(found[1]) > 1 or found[1] in "VX" or scan.next_word(found.end()) in {"of", "was"}):
-        return ["the", *numbers.ordinal(value)]
-    if counted or (len(found[1]) > 1 and last and value < 40 and last.lower() not in STARTERS and not last.isupper()):
-        return numbers.cardinal(value)
-    return None
+    said: list[str] | None = None
+    if _ruler(scan, found, last, before):
+        said = ["the", *numbers.ordinal(value)]
+    elif counted or (len(found[1]) > 1 and last and value < 40 and last.lower() not in STARTERS and not last.isupper()):
+        said = numbers.cardinal(value)
+    return [*said[:-1], said[-1] + "'s"] if said and found[2] else said
 
 
-WITH: Final[Rule] = (_WITH, _say_with)
+def _ruler(scan: Scan, found: re.Match[str], last: str, before: list[str]) -> bool:
+    """Whether this numeral is a king's or a pope's; "I" may be the word."""
+    titled = bool(last) and any(word in RULERS for word in before[:-1])
+    if not titled and last not in KINGS:
+        return False
+    after = scan.next_word(found.end())
+    if found[1] != "I":
+        return len(found[1]) > 1 or found[1] in "VX" or after in _AFTER_KINGS
+    if found[2] or not after[:1].isalpha() or after in _AFTER_KINGS:
+        return True
+    return titled and after not in _AFTER_PRONOUN and before[-2] in RULERS and before[-2][:1].isupper()
+
+
 DOTTED: Final[Rule] = (_DOTTED, _say_dotted)
 BARE: Final[Rule] = (_BARE, _say_bare)
 ROMAN: Final[Rule] = (_ROMAN, _say_roman)
+WITH: Final[Rule] = (_WITH, _say_with)

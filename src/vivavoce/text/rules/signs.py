@@ -128,9 +128,6 @@ def _say_cell(scan: Scan, found: re.Match[str]) -> Sequence[str]:
     return [","]
 
 
-FACE: Final[Rule] = (_FACE, _say_face)
-
-
 def alone(char: str) -> Sequence[str]:
     """A sign for which no rule stands; TextError for a letter of another script."""
     if char in MARKS:
@@ -158,6 +155,7 @@ def alone(char: str) -> Sequence[str]:
     return []
 
 
+FACE: Final[Rule] = (_FACE, _say_face)
 SILENT_LINES: Final[Rule] = (_SILENT_LINES, _say_nothing_at_line)
 TWO_SIGNS: Final[Rule] = (_TWO_SIGNS, _say_two)
 MINUS: Final[Rule] = (_MINUS, _say_minus)
