@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from vivavoce.core.errors import TextError, VoiceError
 from vivavoce.core.streaming import Streaming
 from vivavoce.models.manner import Manner
+from vivavoce.models.plan import STACK, Plan
 from vivavoce.models.script import script_of
-from vivavoce.models.speak import STACK, Plan, Speaker, SpeakerConfig
+from vivavoce.models.speak import Speaker, SpeakerConfig
 from vivavoce.nn.style import ReferenceEncoderConfig, VoicePrint
 
 CONFIG = SpeakerConfig(

@@ -25,8 +25,9 @@ from vivavoce.core.talk import Word
 from vivavoce.core.voice import Voice
 from vivavoce.models.codec import Codec
 from vivavoce.models.manner import Manner, manner_of
+from vivavoce.models.plan import FIRST_PAUSE, LAST_PAUSE, STACK, Plan
 from vivavoce.models.script import script_from
-from vivavoce.models.speak import FIRST_PAUSE, LAST_PAUSE, STACK, Plan, Speaker, SpeakerState
+from vivavoce.models.speak import Speaker, SpeakerState
 from vivavoce.models.voices import cast
 from vivavoce.nn.style import VoicePrint
 from vivavoce.runtime.model import RATE, Spoken

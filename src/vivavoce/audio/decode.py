@@ -9,7 +9,8 @@ import numpy as np
 import soundfile
 from jaxtyping import Float32
 
-from vivavoce.audio.containers import Part, Source, Window, looks_like_text, parts_of
+from vivavoce.audio.containers import looks_like_text, parts_of
+from vivavoce.audio.source import Part, Source, Window
 from vivavoce.core.errors import AudioError, MissingExtra
 
 _BLOCK: Final = 1 << 16

@@ -14,9 +14,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vivavoce.audio.containers import Part, Source
 from vivavoce.audio.decode import Trouble, blocks, recognised, stated_seconds
 from vivavoce.audio.resample import Resampler
+from vivavoce.audio.source import Part, Source
 from vivavoce.core.atomic import atomic_write
 from vivavoce.core.errors import AudioError
 

@@ -7,9 +7,9 @@ gives, and the decoder is causal and stepped. It makes two mel frames at a time.
 """
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import NamedTuple, final
+from typing import final
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -18,30 +18,16 @@ from torch.nn.functional import pad
 
 from vivavoce.audio.mel import LogMelConfig
 from vivavoce.audio.stft import hz_of_mel, mel_of_hz
-from vivavoce.core.errors import VoiceError
 from vivavoce.core.streaming import State, Timing, zeros
 from vivavoce.models.manner import Manner
+from vivavoce.models.plan import PLAIN, STACK, Plan, decided
+from vivavoce.models.presets import Presets
 from vivavoce.models.script import MARK_IDS, PLACES, STRESSES, Script
-from vivavoce.nn.prosody import (
-    ANCHORS,
-    FEATURES,
-    LENGTH_CENTRE,
-    PITCH_CENTRE,
-    FrameTable,
-    ProsodyPredictorConfig,
-    curve,
-    frame_table,
-)
+from vivavoce.nn.mixer import FrameBlock, TextBlock
+from vivavoce.nn.prosody import FEATURES, PITCH_CENTRE, FrameTable, ProsodyPredictorConfig
 from vivavoce.nn.style import ReferenceEncoderConfig, VoicePrint, spectrum_stats, stack_prints, top_bin_of
 
-STACK = 2
 COMB_BINS = 48
-PLAIN = Manner()
-_PITCH_RANGE = (6.05, 8.75)  # 66 to 430 Hz
-_SHORTEST, _LONGEST = 2, 40
-FIRST_PAUSE, LAST_PAUSE = 4, 16
-"""Frames of silence that every plan begins and ends with."""
-_PAUSES = {0: (6, 30), 1: (12, 40), 2: (28, 60), 3: (28, 60), 4: (28, 60)}  # by the mark that stands there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,120 +67,21 @@ class SpeakerState(State):
     past: list[Float[Tensor, "B P D"]]
 
 
-class _TextBlock(nn.Module):
-    """Depthwise convolution over phones and a two-layer perceptron, both added to their input."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.mix = nn.Conv1d(width, width, 7, padding=3, groups=width)
-        self.norm = nn.LayerNorm(width)
-        self.up = nn.Linear(width, 4 * width)
-        self.down = nn.Linear(4 * width, width)
-
-    def forward(self, x: Float[Tensor, "B P D"], mask: Float[Tensor, "B P 1"]) -> Float[Tensor, "B P D"]:
-        y = self.norm(self.mix((x * mask).transpose(1, 2)).transpose(1, 2))
-        return x + self.down(torch.relu(self.up(y)))
-
-
-class _FrameBlock(nn.Module):
-    """The same, causal, and coloured by the voice."""
-
-    def __init__(self, config: SpeakerConfig) -> None:
-        super().__init__()
-        self.kernel = config.kernel
-        self.mix = nn.Conv1d(config.width, config.width, config.kernel, groups=config.width)
-        self.norm = nn.LayerNorm(config.width)
-        self.colour = nn.Linear(config.voice, 2 * config.width)
-        self.up = nn.Linear(config.width, 3 * config.width)
-        self.down = nn.Linear(3 * config.width, config.width)
-
-    def forward(self, x: Float[Tensor, "B T D"], past: Tensor, voice: Float[Tensor, "B U E"]) -> Float[Tensor, "B T D"]:
-        mixed = self.mix(torch.cat((past, x), dim=1).transpose(1, 2)).transpose(1, 2)
-        scale, shift = self.colour(voice).chunk(2, dim=-1)
-        y = self.norm(mixed) * (1 + scale) + shift
-        return x + self.down(torch.relu(self.up(y)))
-
-
-def _whole_frames(lengths: Float[Tensor, " P"], script: Script) -> Int[Tensor, " P"]:
-    """Lengths in frames: what rounding takes from one phone goes to the next; pauses have bounds; the sum is even."""
-    made: list[int] = []
-    owed = 0.0
-    last = len(script) - 1
-    for index, length in enumerate(lengths.tolist()):
-        if int(script.phone[index]) == 0:
-            least, most = _PAUSES[int(script.mark[index])]
-            bounds = (FIRST_PAUSE,) * 2 if index == 0 else (LAST_PAUSE,) * 2 if index == last else (least, most)
-            made.append(round(min(max(length, bounds[0]), bounds[1])))
-            continue
-        wanted = min(length, _LONGEST) + owed
-        made.append(max(_SHORTEST, round(wanted)))
-        owed = wanted - made[-1]
-    made[-1] += sum(made) % STACK
-    return torch.tensor(made)
-
-
-class WordTime(NamedTuple):
-    """A word, when it is said, in mel frames, and where in the written text it comes from, if it comes from one."""
-
-    word: str
-    begin: int
-    end: int
-    span: tuple[int, int] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A sentence that has been decided on but not drawn."""
-
-    script: Script
-    who: VoicePrint
-    manner: Manner
-    encoded: Float[Tensor, "1 P D"]
-    voice: Float[Tensor, "1 E"]
-    frames: Int[Tensor, " P"]
-    table: FrameTable
-
-    @property
-    def steps(self) -> int:
-        """Steps that draw it."""
-        return int(self.frames.sum()) // STACK
-
-    @property
-    def gain_db(self) -> float:
-        """By how much the finished sound is to be raised or lowered."""
-        return self.manner.gain_db
-
-    def word_times(self) -> tuple[WordTime, ...]:
-        """Each word with its first frame and the frame after its last."""
-        ends = self.frames.cumsum(0)
-        times = []
-        for index, word in enumerate(self.script.words):
-            own = (self.script.word == index).nonzero()[:, 0]
-            span = self.script.spans[index] if self.script.spans else None
-            times.append(WordTime(word, int((ends - self.frames)[own[0]]), int(ends[own[-1]]), span))
-        return tuple(times)
-
-
 @final
-class Speaker(nn.Module):
+class Speaker(Presets):
     """See the file's text. `encode`, `prosody` and `conditions` plan a sentence; `step` draws it."""
 
     bin_hz: Tensor
     typical_mean: Tensor
     typical_spread: Tensor
-    voices_vector: Tensor
-    voices_mean: Tensor
-    voices_spread: Tensor
-    voices_pitch: Tensor
-    voices_liveliness: Tensor
 
     def __init__(self, config: SpeakerConfig) -> None:
         """Random weights; the typical spectrum is set from training data."""
-        super().__init__()
+        super().__init__(config.voices, config.reference.vector, config.mel.bins)
         self.config = config
         sizes = (config.phones, STRESSES, PLACES, len(MARK_IDS))
         self.tables = nn.ModuleList(nn.Embedding(size, config.text_width) for size in sizes)
-        self.text = nn.ModuleList(_TextBlock(config.text_width) for _ in range(config.text_blocks))
+        self.text = nn.ModuleList(TextBlock(config.text_width) for _ in range(config.text_blocks))
         self.text_norm = nn.LayerNorm(config.text_width)
         self.reference = config.reference.build()
         self.voice = nn.Linear(config.reference.vector + 2 + 2 * config.mel.bins, config.voice)
@@ -206,7 +93,7 @@ class Speaker(nn.Module):
         self.told = nn.Sequential(
             nn.Linear(STACK * (FEATURES + COMB_BINS), config.width), nn.ReLU(), nn.Linear(config.width, config.width)
         )
-        self.blocks = nn.ModuleList(_FrameBlock(config) for _ in range(config.blocks))
+        self.blocks = nn.ModuleList(FrameBlock(config.width, config.kernel, config.voice) for _ in range(config.blocks))
         self.out_norm = nn.LayerNorm(config.width)
         self.out = nn.Linear(config.width, STACK * (config.mel.bins + COMB_BINS))
         top = float(mel_of_hz(torch.tensor(config.mel.fmax)))
@@ -214,9 +101,6 @@ class Speaker(nn.Module):
         self.register_buffer("bin_hz", centres[:COMB_BINS], persistent=False)
         self.register_buffer("typical_mean", torch.full((config.mel.bins,), -5.0))
         self.register_buffer("typical_spread", torch.full((config.mel.bins,), 1.5))
-        shapes = {"vector": (config.reference.vector,), "mean": (config.mel.bins,), "spread": (config.mel.bins,)}
-        for name in ("vector", "mean", "spread", "pitch", "liveliness"):
-            self.register_buffer(f"voices_{name}", torch.zeros(len(config.voices), *shapes.get(name, ())))
 
     @property
     def timing(self) -> Timing:
@@ -224,23 +108,6 @@ class Speaker(nn.Module):
         return Timing(rate=self.config.mel.rate, hop=STACK)
 
     # --- who speaks -------------------------------------------------------------------------------------------------
-
-    def preset(self, name: str) -> VoicePrint:
-        """A voice that the part brings along; VoiceError names those that there are."""
-        if name not in self.config.voices:
-            raise VoiceError(f"there is no voice {name!r}; choose one of {', '.join(self.config.voices) or 'none'}")
-        index = self.config.voices.index(name)
-        prints = (self.voices_vector, self.voices_mean, self.voices_spread, self.voices_pitch, self.voices_liveliness)
-        return VoicePrint(*(values[index] for values in prints))
-
-    def bring(self, name: str, who: VoicePrint) -> None:
-        """Sets a voice that the configuration names."""
-        index = self.config.voices.index(name)
-        self.voices_vector[index] = who.vector
-        self.voices_mean[index] = who.mean
-        self.voices_spread[index] = who.spread
-        self.voices_pitch[index] = who.pitch
-        self.voices_liveliness[index] = who.liveliness
 
     def listen(self, mel: Float[Tensor, "T M"], hz: Float[Tensor, " T"], top_bin: int | None = None) -> VoicePrint:
         """The print of a voice from a clip's mel and pitch."""
@@ -267,26 +134,15 @@ class Speaker(nn.Module):
             x = block(x, mask)
         return self.text_norm(x)
 
-    def plan(self, script: Script, who: VoicePrint, manner: Manner = PLAIN) -> "Plan":
+    def plan(self, script: Script, who: VoicePrint, manner: Manner = PLAIN) -> Plan:
         """Everything about a sentence but its spectrum: lengths, melody, levels and so the times of its words."""
         encoded = self.encode(script.table()[None], torch.ones(1, len(script), 1))
         voice = self.voice_of(stack_prints([who]))
         raw = self.prosody(encoded, voice, torch.ones(1, len(script), 1))[0]
-        frames = _whole_frames((raw[:, 0] + LENGTH_CENTRE).exp() / manner.rate, script)
-        pitch = (who.pitch + manner.octaves).clamp(*_PITCH_RANGE)
-        points = raw[:, 1 : 1 + ANCHORS].clamp(-0.6, 0.6) * manner.liveliness
-        voicing = raw[:, 1 + ANCHORS].sigmoid()
-        melody = curve(points, frames, int(frames.sum()), (voicing > 0.4).float())
-        if manner.roughness:
-            shake = torch.randn(len(melody), generator=torch.Generator().manual_seed(len(melody)))
-            melody = melody + 0.05 * manner.roughness * shake
-        octaves = (pitch + melody).clamp(*_PITCH_RANGE)
-        whisper = max(manner.whisper, 0.3 * manner.breath)
-        level = raw[:, 2 + ANCHORS] + manner.effort
-        table = frame_table(frames, octaves, float(pitch), voicing, level, 0, len(octaves), whisper)
-        return Plan(script, replace(who, pitch=pitch), manner, encoded, voice, frames, table)
+        who, frames, table = decided(raw, script, who, manner)
+        return Plan(script, who, manner, encoded, voice, frames, table)
 
-    def inputs_of(self, plan: "Plan", begin: int, steps: int) -> Float[Tensor, "1 U I"]:
+    def inputs_of(self, plan: Plan, begin: int, steps: int) -> Float[Tensor, "1 U I"]:
         """The input of `step` for the steps [begin, begin + steps) of a plan; beyond its end the last frame is held."""
         table, manner = plan.table, plan.manner
         at = torch.arange(begin * STACK, (begin + steps) * STACK).clamp(max=len(table.octaves) - 1)
@@ -296,7 +152,7 @@ class Speaker(nn.Module):
         x[:, :, self.config.width : self.config.width + STACK * COMB_BINS] *= depth
         return x
 
-    def speak(self, plan: "Plan", steps: int = 64) -> Float[Tensor, "M T"]:
+    def speak(self, plan: Plan, steps: int = 64) -> Float[Tensor, "M T"]:
         """The whole spectrum of a plan, drawn piece by piece."""
         state = self.init_state(1)
         pieces = [

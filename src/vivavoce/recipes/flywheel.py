@@ -25,8 +25,9 @@ from vivavoce.data.packed import Packed, Utterance, pack
 from vivavoce.models.codec import Codec
 from vivavoce.models.listener import MEL
 from vivavoce.models.manner import Manner
+from vivavoce.models.plan import Plan
 from vivavoce.models.script import script_of
-from vivavoce.models.speak import Plan, Speaker
+from vivavoce.models.speak import Speaker
 from vivavoce.nn.style import VoicePrint
 from vivavoce.recipes.codec_data import DrawnSpectra
 from vivavoce.recipes.listener_data import LEVEL_DB, labels_of, texts_of_a_day, texts_of_anything, texts_of_orders
