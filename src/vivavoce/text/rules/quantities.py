@@ -82,8 +82,8 @@ def _say_cross(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
 
 
 _TIMES: Final = numeral(
-    r"(NUM)(?: x|\s?×)(?=\s+(?:as|the|per|more|less|fewer|faster|slower|bigger|larger|smaller|cheaper|better|worse|higher|"
-    r"lower|longer|shorter|greater|stronger)\b)"
+    r"(NUM)(?: x|\s?×)(?=\s+(?:as|the|per|more|less|fewer|faster|slower|bigger|larger|smaller|cheaper|better|worse|"
+    r"higher|lower|longer|shorter|greater|stronger)\b)"
 )
 
 
