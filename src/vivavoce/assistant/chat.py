@@ -5,23 +5,27 @@ gives something at every step of the work (an empty `Say` where there is nothing
 """
 
 import codecs
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
+from vivavoce.assistant.calling import Calling, Message
 from vivavoce.assistant.endpoint import messages_of
 from vivavoce.assistant.plain import Plain
 from vivavoce.core.errors import MindError
-from vivavoce.core.talk import Say, Thought
-from vivavoce.generate.kept import Kept, push, room
+from vivavoce.core.talk import Entry, Say, Thought
+from vivavoce.generate.kept import Kept, push
 from vivavoce.generate.writer import Line, Writer
 from vivavoce.hub.chat_model import ChatModel
 from vivavoce.runtime.model import Context
 
-TOLD = "You are a helpful voice assistant. Answer in one or two short sentences."
+TOLD = "You are a helpful AI assistant. Answer in one short sentence."
+"""Chosen among seven by fifty questions (docs/log.md)."""
+_PRIORS = 8
+_NOTHING = "Hello."
+"""Something that asks for no tool at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +39,8 @@ class ChatConfig:
     characters: int = 300
     tokens: int = 200
     """The longest answer of all."""
+    lean: float = 7.5
+    """How much less likely than the likeliest beginning a call may be, where the template knows none: log-probability."""
 
 
 class ChatMind:
@@ -47,6 +53,7 @@ class ChatMind:
         """Reads nothing yet."""
         self.model, self.config = model, config or ChatConfig()
         self._kept = Kept(Writer(model.lm))
+        self._priors: dict[tuple[int, ...], Tensor] = {}
 
     @property
     def name(self) -> str:
@@ -54,25 +61,51 @@ class ChatMind:
         return self.model.name
 
     def respond(self, context: Context) -> Iterator[Thought]:
-        """The answer, word by word."""
-        ids = self._prompt(context)
+        """The answer, word by word, or a call."""
+        calling = Calling(self.model, context.tools if context.tool_choice != "none" else ())
+        ids = self._prompt(context, calling)
+        prior = yield from self._prior(context, calling)
         line, known = self._kept.take(ids)
         try:
             for _ in push(line, ids[known:]):
                 yield Say("")
-            yield from self._written(line)
+            named = "" if context.tool_choice in ("auto", "none", "required") else context.tool_choice
+            if calling.tools and (named or context.tool_choice == "required" or self._leans(line, calling)):
+                said = "" if calling.native else _last_words(context)
+                yield calling.write(line, name=named, prior=prior, said=said)
+            else:
+                yield from self._written(line, calling)
         finally:
             self._kept.give(line)
 
     # ---- reading ----
 
-    def _prompt(self, context: Context) -> list[int]:
+    def _prior(self, context: Context, calling: Calling) -> Generator[Thought, None, Tensor | None]:
+        """How likely each tool is where nobody asked for one; found once for what the model is told."""
+        if calling.native or len(calling.tools) < 2:
+            return None
+        nothing = replace(context, entries=(Entry(id="nothing", text=_NOTHING),))
+        ids = self._prompt(nothing, calling)
+        if (known := self._priors.get(tuple(ids))) is not None:
+            return known
+        line, shared = self._kept.take(ids)
+        try:
+            for _ in push(line, ids[shared:]):
+                yield Say("")
+            found = calling.names(line)
+        finally:
+            self._kept.give(line)
+        self._priors = dict([*self._priors.items(), (tuple(ids), found)][-_PRIORS:])
+        return found
+
+    def _prompt(self, context: Context, calling: Calling) -> list[int]:
         """All that the model reads; the oldest turns are left out where it would be too long."""
-        messages = [_readable(message) for message in messages_of(context, self.config.told)]
+        messages = calling.readable(messages_of(context, self.config.told))
         most = self.model.lm.config.trunk.window - self.config.tokens - 1
         first = 1
         while True:
-            ids = self.model.tokenizer.encode(self.model.template.render([messages[0], *messages[first:]]))
+            text = self.model.template.render([messages[0], *messages[first:]], calling.declared)
+            ids = self.model.tokenizer.encode(text)
             if len(ids) <= most:
                 return ids
             if first + 1 >= len(messages):
@@ -81,15 +114,27 @@ class ChatMind:
 
     # ---- writing ----
 
-    def _written(self, line: Line) -> Iterator[Thought]:
-        text, decoder = Plain(), codecs.getincrementaldecoder("utf-8")("replace")
+    def _leans(self, line: Line, calling: Calling) -> bool:
+        """Whether a call is what the model would begin with, or nearly; templates that know tools need no help."""
+        if calling.native:
+            return False
+        first = self.model.tokenizer.encode(calling.mark)[0]
+        chances = line.scores().log_softmax(-1)
+        return float(chances.max() - chances[first]) < self.config.lean
+
+    def _written(self, line: Line, calling: Calling) -> Iterator[Thought]:
+        text, decoder, raw = Plain(), codecs.getincrementaldecoder("utf-8")("replace"), ""
         for _ in range(self.config.tokens):
             id = self._next(line)
-            room(line, 1)
             line.push([id])
             if id in self.model.ends:
                 break
-            yield Say(text.more(decoder.decode(self.model.tokenizer.pieces[id])))
+            piece = decoder.decode(self.model.tokenizer.pieces[id])
+            raw += piece
+            if calling.tools and raw.rstrip().endswith(calling.mark):
+                yield calling.write(line, begun=calling.mark)
+                return
+            yield Say(text.more(piece))
             if text.repeats or text.sentences >= self.config.sentences:
                 break
             if text.sentences and text.characters >= self.config.characters:
@@ -102,21 +147,11 @@ class ChatMind:
         return int(line.scores().argmax())
 
 
-def _next_turn(messages: Sequence[dict[str, Any]], at: int) -> int:
+def _last_words(context: Context) -> str:
+    """What the user said last."""
+    return next((entry.text for entry in reversed(context.entries) if entry.role == "user" and entry.text), "")
+
+
+def _next_turn(messages: Sequence[Message], at: int) -> int:
     """The first message of a user from there on, or the last message."""
     return next((n for n in range(at, len(messages)) if messages[n]["role"] == "user"), len(messages) - 1)
-
-
-def _readable(message: dict[str, Any]) -> dict[str, Any]:
-    """A message as templates want it: arguments are objects."""
-    if "tool_calls" not in message:
-        return message
-    calls = []
-    for call in message["tool_calls"]:
-        function = call["function"]
-        try:
-            arguments = json.loads(function["arguments"] or "{}")
-        except ValueError:
-            arguments = function["arguments"]
-        calls.append({**call, "function": {**function, "arguments": arguments}})
-    return {**message, "tool_calls": calls}

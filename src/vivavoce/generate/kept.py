@@ -5,10 +5,9 @@ from threading import Lock
 
 import torch
 
-from vivavoce.generate.writer import Line, Row, Writer, WriterState
+from vivavoce.generate.writer import ROOM, Line, Row, Writer, WriterState
 
 _CHUNK = 64
-_ROOM = 256
 
 
 class Kept:
@@ -45,24 +44,16 @@ class Kept:
     def _fresh(self) -> Line:
         model = self.writer.model
         hidden = torch.zeros(1, model.config.trunk.dim).to(model.trunk.norm.weight)
-        return Line(self.writer, WriterState(model.init_state(1, room=_ROOM), hidden, [Row()]))
+        return Line(self.writer, WriterState(model.init_state(1, room=ROOM), hidden, [Row()]))
 
 
 def push(line: Line, ids: Sequence[int]) -> Iterator[int]:
     """Lets a line read ids, a chunk at a time; gives the size of each chunk, so that one can stop between them."""
     for begin in range(0, len(ids), _CHUNK):
         chunk = ids[begin : begin + _CHUNK]
-        room(line, len(chunk))
         line.push(chunk)
         line.writer.read(line.state)
         yield len(chunk)
-
-
-@torch.inference_mode()
-def room(line: Line, more: int) -> None:
-    """Makes sure that so many further ids fit."""
-    needed, window = len(line.written) + more, line.writer.model.config.trunk.window
-    line.state.lm.make_room(min(-(-needed // _ROOM) * _ROOM, window))
 
 
 def _common(written: Sequence[int], ids: Sequence[int]) -> int:

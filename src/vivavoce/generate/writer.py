@@ -27,6 +27,8 @@ Draw = Callable[[], float]
 Hook = Callable[[int, Float[Tensor, "B V"]], Float[Tensor, "B V"]]
 """Changes the scores of a lane before anything is drawn: guidance mixes a row's with those of a second row."""
 _HISTORY = 64
+ROOM = 256
+"""Windows that were begun small grow by so many positions."""
 
 
 @dataclass
@@ -158,6 +160,8 @@ class Writer:
         lanes = len(self.model.config.lanes)
         while waiting:
             size = min(len(row.waiting) for row in waiting.values())
+            last = int(state.lm.position.max()) + size
+            state.lm.make_room(min(-(-last // ROOM) * ROOM, self.model.config.trunk.window))
             ids = torch.zeros(len(state.rows_), lanes, size, dtype=torch.long)
             for n, row in waiting.items():
                 ids[n] = torch.tensor(row.waiting[:size]).T
