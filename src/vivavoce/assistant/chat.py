@@ -40,7 +40,7 @@ class ChatConfig:
     tokens: int = 200
     """The longest answer of all."""
     lean: float = 7.5
-    """How much less likely than the likeliest beginning a call may be, where the template knows none: log-probability."""
+    """By how much (in log-probability) a call may be less likely than the likeliest beginning, in templates without."""
 
 
 class ChatMind:
