@@ -6,13 +6,13 @@ import torch
 
 from vivavoce.core import rng
 from vivavoce.core.errors import SpecError
+from vivavoce.data.manifest import Record
 from vivavoce.data.noises import KINDS, scene
 from vivavoce.data.sentences import everyday, short
 from vivavoce.models.listener import Heard, Listener, ListenerConfig
 from vivavoce.nn.conformer import ConformerConfig
 from vivavoce.recipes.flywheel import some_of_each
 from vivavoce.recipes.listener_data import aligned, background, nobody, texts_of_a_day
-from vivavoce.recipes.speaker_corpus import Clip
 from vivavoce.text.normalise import normalise
 from vivavoce.text.phones import PHONE_IDS
 
@@ -82,8 +82,9 @@ def test_aligning_works_with_a_real_listener() -> None:
 
 
 def test_some_of_each_person() -> None:
-    def clip(number: int, who: str) -> Clip:
-        return Clip(id=str(number), path="", speaker=who, source="", text=None, top_hz=7600.0)
+    def clip(number: int, who: str) -> Record:
+        about = {"path": "", "split": "train", "seconds": 1.0, "sample_rate": 16000, "licence": ""}
+        return Record(id=str(number), speaker=who, **about)
 
     people = [clip(n, "a") for n in range(9)] + [clip(9, "b")] + [clip(n, "x:unknown") for n in range(10, 30)]
     chosen = [one.speaker for one in some_of_each(people, 2, nameless=5)]

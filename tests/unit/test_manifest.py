@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from vivavoce.core.errors import ManifestError
-from vivavoce.data.manifest import check, read_manifest
+from vivavoce.data.manifest import Record, check, read_manifest, recordings, write_manifest
 
 GOOD: dict[str, Any] = {
     "id": "one", "path": "one.wav", "split": "train", "speaker": "ann", "seconds": 0.5, "sample_rate": 16000,
@@ -101,3 +101,27 @@ def test_a_clean_check_has_no_problems_and_long_lists_are_cut(tmp_path: Path):
     assert check(_manifest(tmp_path, GOOD)).problems == ()
     many = check(_manifest(tmp_path, *(["{"] * 30)), limit=5)
     assert len(many.problems) == 6 and many.problems[-1] == "and 25 problems more"
+
+
+def test_recordings_come_back_and_are_chosen(tmp_path: Path) -> None:
+    about = {"speaker": "x:1", "seconds": 1.5, "licence": "CC0"}
+    made = [
+        Record(
+            id="a", path="a.wav", split="train", sample_rate=16000, text="one", text_style="no punctuation", **about
+        ),
+        Record(id="b", path="b.wav", split="train", sample_rate=8000, lang="de", **about),
+        Record(id="c", path="c.mp3", split="dev", sample_rate=44100, quality="mp3", **about),
+    ]
+    write_manifest(tmp_path, made)
+    assert read_manifest(tmp_path / "manifest.jsonl") == made
+    assert [r.id for r in recordings(tmp_path, "train")] == ["a", "b"]
+    assert [r.id for r in recordings(tmp_path, "train", lang="en")] == ["a"]
+    assert [r.id for r in recordings(tmp_path, "train", least_rate=16000)] == ["a"]
+
+
+def test_a_recording_is_trusted_as_far_as_its_filters_let_through() -> None:
+    about = {"id": "a", "path": "", "split": "train", "speaker": "", "seconds": 1.0, "licence": ""}
+    narrow, wide = Record(sample_rate=16000, **about), Record(sample_rate=24000, **about)
+    assert narrow.trusted_hz == 7600 and not narrow.wide and wide.wide
+    assert not Record(sample_rate=24000, native_sample_rate=16000, **about).wide
+    assert not Record(sample_rate=44100, quality="mp3", **about).wide

@@ -8,13 +8,15 @@ import torch
 
 from vivavoce.audio.formants import warp, whispered
 from vivavoce.core.parts import load_part
+from vivavoce.data.examples import bin_of_hz, hz_of_bin, melody, phone_rows
+from vivavoce.data.features import Features
+from vivavoce.data.manifest import Record
+from vivavoce.data.speaker import Batches
 from vivavoce.models.script import MARK_IDS, script_of
 from vivavoce.models.speak import SpeakerConfig
 from vivavoce.nn.align import Span
 from vivavoce.nn.style import ReferenceEncoderConfig
 from vivavoce.recipes.speaker import SpeakerRun, SpeakTask, export, measure, train
-from vivavoce.recipes.speaker_corpus import Clip, Features
-from vivavoce.recipes.speaker_data import Batches, bin_of_hz, hz_of_bin, melody, phone_rows
 from vivavoce.text.phones import ids
 from vivavoce.text.pronounce import pronunciations
 
@@ -23,10 +25,10 @@ SMALL = SpeakerConfig(
 )
 
 
-def clip(number: int, text: str | None = "Hello, you.", speaker: str = "a:1") -> Clip:
-    return Clip(
-        id=f"{number}", path="", speaker=speaker, source="a", text=text, top_hz=7600.0, punctuated=text is not None
-    )
+def clip(number: int, text: str | None = "Hello, you.", speaker: str = "a:1") -> Record:
+    style = None if text is None else "cased, punctuated"
+    about = {"path": "", "split": "train", "seconds": 1.0, "sample_rate": 16000, "licence": "", "source": "a"}
+    return Record(id=f"{number}", speaker=speaker, text=text, text_style=style, **about)
 
 
 def spans_of(words: list[str], pause: int = 0) -> list[Span]:
@@ -39,7 +41,7 @@ def spans_of(words: list[str], pause: int = 0) -> list[Span]:
     return [*made, Span(0, -1, made[-1].end, made[-1].end + 8)]
 
 
-def corpus(count: int = 12) -> tuple[list[Clip], Features, list[list[Span]], list[float]]:
+def corpus(count: int = 12) -> tuple[list[Record], Features, list[list[Span]], list[float]]:
     draw = torch.Generator().manual_seed(1)
     clips = [clip(i, speaker=f"a:{i % 3}") for i in range(count)] + [clip(count, None, "a:9")]
     spans = [spans_of(["hello", "you"], 9) for _ in clips]
@@ -96,7 +98,7 @@ def test_batches_are_functions_of_the_step() -> None:
     assert torch.equal(first.mel, again.mel)
     assert not torch.equal(first.mel, other.mel)
     assert first.mel_mask[:, :, 92:].sum() == 0  # a 16 kHz recording has nothing there, even warped
-    assert first.frames.shape == first.table.shape[:2]
+    assert first.phones.frames.shape == first.phones.table.shape[:2]
 
 
 def test_training_learns_goes_on_and_exports(tmp_path: Path) -> None:

@@ -20,6 +20,11 @@ _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "native_sample_rate": (int,), "quality": (str,), "snr_db": (int, float),
 }  # fmt: skip
 _REQUIRED: Final = ("id", "path", "split", "speaker", "seconds", "sample_rate", "licence")
+_PASSED: Final = 0.95
+"""Of half a sampling rate."""
+_LOSSY_HZ: Final = 5500.0
+WIDE_HZ: Final = 9000.0
+"""What reaches above it has all of speech in it."""
 _LENGTH_TOLERANCE: Final = 0.1  # seconds: encoders pad and headers round
 
 
@@ -48,6 +53,24 @@ class Record:
     def file(self) -> Path:
         """The sound file."""
         return self.folder / self.path
+
+    @property
+    def trusted_hz(self) -> float:
+        """The frequency above which the recording says nothing: filters of rates and of lossy codecs took it away."""
+        if self.quality != "lossless":
+            return _LOSSY_HZ
+        return min(self.native_sample_rate or self.sample_rate, self.sample_rate) / 2 * _PASSED
+
+    @property
+    def wide(self) -> bool:
+        """Whether all of speech can be heard in it."""
+        return self.trusted_hz > WIDE_HZ
+
+    @property
+    def punctuated(self) -> bool:
+        """Whether its text has punctuation marks."""
+        style = self.text_style or ""
+        return "punctuated" in style and "no punct" not in style
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +109,15 @@ def read_manifest(path: str | Path) -> list[Record]:
     if not records:
         raise ManifestError(f"{path} lists no recordings; each line is one JSON object with {', '.join(_REQUIRED)}")
     return records
+
+
+def recordings(speech: Path, split: str, *, lang: str | None = None, least_rate: int = 0) -> list[Record]:
+    """The recordings of a split in a folder with a ``manifest.jsonl``; of a language, and of a rate, where asked."""
+    return [
+        record
+        for record in read_manifest(speech / "manifest.jsonl")
+        if record.split == split and lang in (None, record.lang) and record.sample_rate >= least_rate
+    ]
 
 
 def write_manifest(folder: Path, records: Iterable[Record]) -> Path:

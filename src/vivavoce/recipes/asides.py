@@ -24,14 +24,14 @@ from vivavoce.audio.mel import FLOOR
 from vivavoce.audio.resample import resample
 from vivavoce.core import rng
 from vivavoce.core.parts import load_part, read_card, save_part
-from vivavoce.data.manifest import read_manifest
+from vivavoce.data import manifest
+from vivavoce.data.features import features
 from vivavoce.data.synthesis import readings, speak
 from vivavoce.evals.scenes import Speaker, cough, hum, level, room, trimmed
 from vivavoce.models.listener import Listener, pool
 from vivavoce.recipes.flywheel import fit_translation, people, some_of_each
 from vivavoce.recipes.flywheel import spoken as imitated
 from vivavoce.recipes.miniature import recordings
-from vivavoce.recipes.speaker_corpus import features, read_clips
 from vivavoce.runtime.model import FRAME, RATE, Pcm
 from vivavoce.train import fit, warm_cosine
 from vivavoce.train.recipe import LOSSES, Given, Recipe, hooks
@@ -75,7 +75,7 @@ def sounds(run: AsidesRun, speech: Path, *, unseen: bool) -> Iterator[tuple[str,
     for _ in range(run.others):
         yield "hum", hum(dice)
         yield "cough", cough(dice)
-    known = [r for r in read_manifest(speech / "manifest.jsonl") if r.split == "train" and r.lang == "en"]
+    known = manifest.recordings(speech, "train", lang="en")
     known = [record for record in known if record.seconds > 1.0 and record.quality == "lossless"]
     chosen = dice.permutation(len(known))[: 2 * run.others]
     for index in chosen[::2] if unseen else chosen[1::2]:
@@ -129,7 +129,7 @@ def in_real_voices(
 ) -> Iterator[tuple[str, Float[Tensor, " D3"]]]:
     """The words as our own speaker says them in the voices of the training recordings; see `flywheel`."""
     part = load_part(speaker, "speaker")
-    clips = some_of_each(read_clips(speech))
+    clips = some_of_each(manifest.recordings(speech, "train", lang="en"))
     made = features(clips, speaker / "cache", part.config.mel)
     translate, voices = fit_translation(clips, made), people(part, clips, made)
     dice = rng.stream(run.seed, "real voices")

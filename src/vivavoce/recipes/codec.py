@@ -22,17 +22,17 @@ from vivavoce.core import rng
 from vivavoce.core.parts import load_part, save_part
 from vivavoce.core.streams import sound
 from vivavoce.data.cache import Cache
-from vivavoce.data.manifest import Record, write_manifest
+from vivavoce.data.manifest import Record, recordings, write_manifest
 from vivavoce.evals import quality
 from vivavoce.models.codec import Codec, CodecConfig, mel_codec
 from vivavoce.nn.convnext import ConvNeXtConfig
 from vivavoce.nn.quantize import entropy
 from vivavoce.recipes.codec_data import (
+    LEAST_RATE,
     CropConfig,
     Crops,
     Sample,
     measuring_clips,
-    read_clips,
     teacher_features,
     waves,
 )
@@ -116,7 +116,7 @@ def train(
     if start is not None:
         begin_from(task.codec, load_part(start, "codec"), fresh=("teach.",))
     optimizer = torch.optim.AdamW(task.parameters(), run.lr, betas=(0.9, 0.99), weight_decay=0.01)
-    clips, kept, features = read_clips(speech), cache or folder, None
+    clips, kept, features = recordings(speech, "train", least_rate=LEAST_RATE), cache or folder, None
     if teacher is not None:
         digest = json.loads((teacher / "listener.json").read_text())["weights"]["sha256"]
         features = teacher_features(load_part(teacher, "listener"), digest, clips, kept)

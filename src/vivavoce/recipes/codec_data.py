@@ -20,18 +20,17 @@ from vivavoce.core import rng
 from vivavoce.core.config import dump
 from vivavoce.core.errors import ManifestError
 from vivavoce.data.cache import Cache
-from vivavoce.data.manifest import Record, read_manifest
+from vivavoce.data.manifest import WIDE_HZ, Record, recordings
 from vivavoce.models.codec import CodecConfig
 from vivavoce.models.front import MelFrontConfig
 from vivavoce.models.listener import Listener
 from vivavoce.train.tasks.codec import SoundBatch
 
 _FULL_SCALE = 32767
-_TRUSTED = 0.95  # of half the native rate: above it a recording says nothing
-_MP3_HZ = 5500.0
-_WIDE_HZ = 9000.0
 _NARROW_MEL_HZ = 7700.0
 _ALL_BINS = 1 << 30
+LEAST_RATE = 16000
+"""Recordings of lower rates teach a codec nothing."""
 Log = Callable[[str], None]
 
 
@@ -47,18 +46,6 @@ class CropConfig:
     gains_db: tuple[float, float] = (-14.0, 4.0)
     narrowed: float = 0.4  # share of wide-band crops that the encoder gets as narrow-band
     drawn: int = 0  # crops of a speaker's spectra beside them, where there are any
-
-
-def read_clips(speech: Path, split: str = "train") -> list[Record]:
-    """Recordings of a manifest folder at 16 kHz or more."""
-    return [r for r in read_manifest(speech / "manifest.jsonl") if r.split == split and r.sample_rate >= 16000]
-
-
-def highest_hz(clip: Record) -> float:
-    """The frequency up to which a recording can be trusted."""
-    if clip.quality != "lossless":
-        return _MP3_HZ
-    return min(clip.native_sample_rate or clip.sample_rate, clip.sample_rate) / 2 * _TRUSTED
 
 
 def waves(clips: Sequence[Record], rate: int, folder: Path, say: Log = print, workers: int = 1) -> Cache:
@@ -159,8 +146,8 @@ class Crops:
             speed = float(draw.uniform(*config.speeds)) if otherwise else 1.0
             frame, piece = self._crop(clip, size, speed, draw)
             wave[row, : len(piece)] = piece * 10 ** (draw.uniform(*config.gains_db) / 20)
-            top = min(highest_hz(self.clips[clip]) * speed, rate / 2)
-            narrowed = top > _WIDE_HZ and draw.random() < config.narrowed
+            top = min(self.clips[clip].trusted_hz * speed, rate / 2)
+            narrowed = top > WIDE_HZ and draw.random() < config.narrowed
             bins.append(_narrow_bins(self.codec) if narrowed else _ALL_BINS)
             highest.append(top)
             if self.teacher is not None and not otherwise:
@@ -221,7 +208,7 @@ class Sample:
 def measuring_clips(speech: Path, rate: int, each_seconds: float = 5.0, most: int = 12) -> list[Sample]:
     """Lossless dev clips, spread over the speakers, cut to a few seconds."""
     chosen, seen = [], set()
-    for clip in read_clips(speech, "dev"):
+    for clip in recordings(speech, "dev", least_rate=LEAST_RATE):
         if clip.quality == "lossless" and clip.speaker not in seen and clip.seconds >= 2.5:
             seen.add(clip.speaker)
             chosen.append(clip)

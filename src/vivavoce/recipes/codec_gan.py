@@ -10,10 +10,11 @@ from pathlib import Path
 import torch
 
 from vivavoce.core.parts import load_part
+from vivavoce.data.manifest import recordings
 from vivavoce.nn.discriminate import DiscriminatorConfig
 from vivavoce.recipes import codec
 from vivavoce.recipes.codec import SMALL, Stage, decoded, learn
-from vivavoce.recipes.codec_data import Crops, load_drawn, read_clips
+from vivavoce.recipes.codec_data import LEAST_RATE, Crops, load_drawn
 from vivavoce.train import Run
 from vivavoce.train.recipe import Given, Recipe, begin_from
 from vivavoce.train.tasks.codec_gan import CodecGan
@@ -69,7 +70,7 @@ def train(
         "codec": torch.optim.AdamW(task.parameters_of("codec"), run.lr, betas=betas, weight_decay=0.01),
         "judges": torch.optim.AdamW(task.parameters_of("judges"), run.lr, betas=betas),
     }
-    clips = read_clips(speech)
+    clips = recordings(speech, "train", least_rate=LEAST_RATE)
     sound, spectra = decoded(clips, run.codec, cache or folder), None if drawn is None else load_drawn(drawn)
     crops = Crops(run.crops, run.codec, clips, sound, None, run.seed, spectra)
     return learn(task, optimizers, run, crops, speech, folder, device)

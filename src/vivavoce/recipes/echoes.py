@@ -17,7 +17,7 @@ import numpy as np
 from vivavoce.audio.files import read_audio
 from vivavoce.audio.resample import resample
 from vivavoce.core import rng
-from vivavoce.data.manifest import read_manifest
+from vivavoce.data import manifest
 from vivavoce.evals.scenes import Speaker, level, room, trimmed
 from vivavoce.recipes.endings import logistic
 from vivavoce.runtime.echo import Echo
@@ -46,7 +46,7 @@ class Seen:
 def sounds(run: EchoesRun, speech: Path) -> list[Pcm]:
     """Recordings at 24 kHz."""
     draw = rng.stream(run.seed, "echoes")
-    known = [r for r in read_manifest(speech / "manifest.jsonl") if r.split == "train" and r.lang == "en"]
+    known = manifest.recordings(speech, "train", lang="en")
     known = [record for record in known if record.seconds > 1.5 and record.quality == "lossless"]
     found = []
     for index in draw.permutation(len(known))[: run.recordings].tolist():

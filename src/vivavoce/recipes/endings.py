@@ -21,8 +21,8 @@ from vivavoce.assistant.hearing import Ears
 from vivavoce.audio.files import read_audio
 from vivavoce.audio.resample import resample
 from vivavoce.core import rng
+from vivavoce.data import manifest
 from vivavoce.data.character import Character
-from vivavoce.data.manifest import read_manifest
 from vivavoce.data.synthesis import readings, speak
 from vivavoce.evals.scenes import level, pause_within, trimmed
 from vivavoce.runtime.model import RATE, Pcm
@@ -55,7 +55,7 @@ class Example:
 def sounds(run: EndingsRun, speech: Path) -> Iterator[tuple[Pcm, float]]:
     """Whole utterances at 24 kHz with their weights, people first."""
     draw = rng.stream(run.seed, "endings")
-    known = [r for r in read_manifest(speech / "manifest.jsonl") if r.split == "train" and r.lang == "en"]
+    known = manifest.recordings(speech, "train", lang="en")
     known = [record for record in known if record.seconds > 1.0]
     for index in draw.permutation(len(known))[: run.people].tolist():
         wave, rate = read_audio(known[index].file)

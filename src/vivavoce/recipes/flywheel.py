@@ -21,6 +21,10 @@ from vivavoce.audio.resample import resample
 from vivavoce.core import rng
 from vivavoce.core.errors import TextError
 from vivavoce.core.parts import load_part
+from vivavoce.data import manifest
+from vivavoce.data.examples import bin_of_hz
+from vivavoce.data.features import Features, features
+from vivavoce.data.manifest import Record
 from vivavoce.data.packed import Packed, Utterance, pack
 from vivavoce.models.codec import Codec
 from vivavoce.models.listener import MEL
@@ -31,8 +35,6 @@ from vivavoce.models.speak import Speaker
 from vivavoce.nn.style import VoicePrint
 from vivavoce.recipes.codec_data import DrawnSpectra
 from vivavoce.recipes.listener_data import LEVEL_DB, labels_of, texts_of_a_day, texts_of_anything, texts_of_orders
-from vivavoce.recipes.speaker_corpus import Clip, Features, features, read_clips
-from vivavoce.recipes.speaker_data import bin_of_hz
 
 _CONTEXT: Final = (-1, 0, 1)
 _LEAST_FRAMES: Final = 250
@@ -56,14 +58,14 @@ def _neighbours(mel: Float[Tensor, "T S"]) -> Float[Tensor, "T C"]:
     return torch.cat((*shifted, torch.ones(len(mel), 1)), dim=1)
 
 
-def fit_translation(clips: Sequence[Clip], made: Features, count: int = 60, seed: int = 0) -> Translation:
+def fit_translation(clips: Sequence[Record], made: Features, count: int = 60, seed: int = 0) -> Translation:
     """Least squares over wide-band recordings, whose spectra the speaker was taught to draw whole."""
-    wide = [number for number, clip in enumerate(clips) if clip.top_hz > 11000]
+    wide = [number for number, clip in enumerate(clips) if clip.wide]
     chosen = rng.stream(seed, "translation").permutation(wide)[:count]
     inputs, outputs = [], []
     front = MEL.build()
     for number in chosen.tolist():
-        wave, _ = read_audio(clips[number].path, MEL.sample_rate)
+        wave, _ = read_audio(clips[number].file, MEL.sample_rate)
         ours = front(at_level(wave, MEL.sample_rate, LEVEL_DB)[None])[0].T
         mel = made.mel_of(number)
         length = min(len(mel), len(ours))
@@ -74,7 +76,7 @@ def fit_translation(clips: Sequence[Clip], made: Features, count: int = 60, seed
     return Translation(torch.linalg.solve(gram, x.T @ y))
 
 
-def some_of_each(clips: Sequence[Clip], each: int = 3, nameless: int = 400, seed: int = 0) -> list[Clip]:
+def some_of_each(clips: Sequence[Record], each: int = 3, nameless: int = 400, seed: int = 0) -> list[Record]:
     """So many recordings of every person, and so many by people whose names nobody knows."""
     left: dict[str, int] = {}
     chosen = []
@@ -86,7 +88,7 @@ def some_of_each(clips: Sequence[Clip], each: int = 3, nameless: int = 400, seed
     return [clips[number] for number in sorted(chosen)]
 
 
-def people(speaker: Speaker, clips: Sequence[Clip], made: Features, limit: int = 12) -> dict[str, list[VoicePrint]]:
+def people(speaker: Speaker, clips: Sequence[Record], made: Features, limit: int = 12) -> dict[str, list[VoicePrint]]:
     """Prints of every person, one for each of some clips that are long enough; a clip without a name is a person."""
     found: dict[str, list[VoicePrint]] = {}
     for number, clip in enumerate(clips):
@@ -94,7 +96,7 @@ def people(speaker: Speaker, clips: Sequence[Clip], made: Features, limit: int =
         who = clip.id if clip.speaker.endswith(":unknown") else clip.speaker
         if len(mel) < _LEAST_FRAMES or len(found.get(who, ())) >= limit:
             continue
-        top = bin_of_hz(clip.top_hz, mel.shape[1])
+        top = bin_of_hz(clip.trusted_hz, mel.shape[1])
         found.setdefault(who, []).append(speaker.listen(mel, made.hz_of(number), top))
     return found
 
@@ -166,7 +168,7 @@ def turn(speech: Path, cache: Path, part: Path, count: int, seed: int = 21) -> t
     """
     speaker: Speaker = load_part(part, "speaker")
     codec: Codec = load_part(part, "codec")
-    everyone = read_clips(speech)
+    everyone = manifest.recordings(speech, "train", lang="en")
     clips = some_of_each(everyone, 12)
     made = features(clips, cache, speaker.config.mel)
     translate = fit_translation(clips, made)

@@ -19,8 +19,7 @@ from vivavoce.audio.files import read_audio
 from vivavoce.audio.loudness import between_levels
 from vivavoce.audio.resample import resample
 from vivavoce.core import rng
-from vivavoce.data import nonspeech
-from vivavoce.data.manifest import read_manifest
+from vivavoce.data import manifest, nonspeech
 from vivavoce.data.nonspeech import Samples, places
 from vivavoce.data.synthesis import LISTENING_RATE as RATE
 from vivavoce.data.synthesis import readings, speak
@@ -68,7 +67,7 @@ def spoken(listener: Listener, wave: Samples) -> Bool[np.ndarray, " U"]:
 
 def people(speech: Path, split: str, seed: int) -> Iterator[Samples]:
     """Recordings of people, in a random order that begins anew when it ends."""
-    known = [r for r in read_manifest(speech / "manifest.jsonl") if r.split == split and r.lang == "en"]
+    known = manifest.recordings(speech, split, lang="en")
     known = [r for r in known if 0.6 < r.seconds < 16 and r.source != "commonvoice"]
     dice = rng.stream(seed, "people", split)
     while known:

@@ -19,7 +19,9 @@ from vivavoce.audio.files import read_audio
 from vivavoce.audio.loudness import at_level
 from vivavoce.core import rng
 from vivavoce.core.errors import TextError, VivavoceError
+from vivavoce.data import manifest
 from vivavoce.data.character import Character
+from vivavoce.data.manifest import Record
 from vivavoce.data.noises import scene
 from vivavoce.data.packed import UNKNOWN, Utterance, load_packed, pack
 from vivavoce.data.sentences import everyday, sentences, short
@@ -27,7 +29,6 @@ from vivavoce.data.synthesis import TEACHERS, Reading, Spoken, readings, speak
 from vivavoce.models.listener import MEL, SPLIT, Listener
 from vivavoce.nn.align import Span, align, lattice
 from vivavoce.recipes.speaker_align import load_spans
-from vivavoce.recipes.speaker_corpus import Clip, read_clips
 from vivavoce.text.normalise import normalise
 from vivavoce.text.phones import PHONE_IDS, SIL, ids
 from vivavoce.text.pronounce import pronunciations
@@ -60,7 +61,7 @@ def _usable(one: Utterance) -> bool:
 
 
 def recordings(
-    clips: list[Clip], spans: list[list[Span]] | None, scores: list[float] | None, aligner: Listener | None = None
+    clips: list[Record], spans: list[list[Span]] | None, scores: list[float] | None, aligner: Listener | None = None
 ) -> Iterator[tuple[str, Utterance]]:
     """The recordings that have a text, with the name of their source; those whose text does not fit are left out.
 
@@ -73,7 +74,7 @@ def recordings(
         if scores is not None and scores[number] < _LEAST_SCORE:
             continue
         try:
-            wave, _ = read_audio(clip.path, MEL.sample_rate)
+            wave, _ = read_audio(clip.file, MEL.sample_rate)
             if spans is None and aligner is not None:
                 one, score = aligned(aligner, wave, clip.text)
                 if score > _LEAST_RATIO and _usable(one):
@@ -205,7 +206,7 @@ def prepare(
     transcripts: list[str] = []
     if speech is not None:
         for split in ("train", "dev"):
-            clips = read_clips(speech, split)
+            clips = manifest.recordings(speech, split, lang="en")
             known = load_spans(spans) if spans is not None and split == "train" else (None, None)
             if split == "train":
                 transcripts = [clip.text for clip in clips if clip.text and len(clip.text) > 20]

@@ -24,7 +24,7 @@ from vivavoce.core.errors import SpecError
 from vivavoce.core.layout import Grid
 from vivavoce.core.parts import load_part, save_part
 from vivavoce.core.streams import sound
-from vivavoce.data.manifest import read_manifest
+from vivavoce.data import manifest
 from vivavoce.evals.scenes import REAL, Kind, Scene, hum
 from vivavoce.models.codec import Codec
 from vivavoce.nn.transformer import TransformerConfig
@@ -160,7 +160,7 @@ def conversations(recordings: Sequence[Path], seed: int) -> list[Conversation]:
 
 def _run(run: MoshiRun, given: Given) -> None:
     assert given.speech is not None
-    records = [record for record in read_manifest(given.speech / "manifest.jsonl") if record.split == "train"]
+    records = manifest.recordings(given.speech, "train")
     said = conversations([record.file for record in records], run.seed)
     start: MoshiModel | None = None if given.start is None else load_part(given.start, "moshi")
     words = [f" {word}" for one in said for word, _ in one.words]

@@ -5,29 +5,28 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast, final
+from typing import Any, cast
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, normalize
 
 from vivavoce.audio.files import length_of
 from vivavoce.audio.formants import warp
 from vivavoce.core.errors import VoiceError
 from vivavoce.core.parts import load_part, save_part
 from vivavoce.core.rng import stream
+from vivavoce.data import manifest
+from vivavoce.data.examples import bin_of_hz
+from vivavoce.data.features import Features, features
 from vivavoce.data.manifest import Record, write_manifest
+from vivavoce.data.speaker import Batches
 from vivavoce.models.script import script_of
 from vivavoce.models.speak import Speaker, SpeakerConfig
-from vivavoce.nn.prosody import LENGTH_CENTRE, FrameTable
 from vivavoce.nn.style import VoicePrint
 from vivavoce.recipes.speaker_align import load_spans, make_alignments, run_flite
-from vivavoce.recipes.speaker_corpus import Clip, Features, features, read_clips
-from vivavoce.recipes.speaker_data import Batches, SpeakerBatch, bin_of_hz
-from vivavoce.train import Losses, Run, Task, Term, fit, warm_cosine
+from vivavoce.train import Run, fit, warm_cosine
 from vivavoce.train.loop import moved
 from vivavoce.train.recipe import Given, Recipe, begin_from, hooks
+from vivavoce.train.tasks.speaker import SpeakTask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,55 +51,6 @@ class SpeakerRun:
     """What the part brings along: a name, whose voice it is, and how much shorter (above 1) the throat is."""
 
 
-@final
-class SpeakTask(Task[SpeakerBatch, dict[str, Tensor]]):
-    """Mel, lengths, melody and level by regression; the reference encoder also learns to tell people apart."""
-
-    def __init__(self, speaker: Speaker, people: int) -> None:
-        """``people`` is the number of known speakers."""
-        super().__init__()
-        self.speaker = speaker
-        self.people = nn.Parameter(torch.randn(people, speaker.config.reference.vector) * 0.1)
-
-    def outputs(self, batch: SpeakerBatch) -> dict[str, Tensor]:
-        """Everything predicted."""
-        model = self.speaker
-        vector = model.reference(batch.reference)
-        who = VoicePrint(vector, batch.mean, batch.spread, batch.pitch, batch.liveliness)
-        voice = model.voice_of(who)
-        encoded = model.encode(batch.table, batch.phone_mask)
-        table = FrameTable(batch.phone, batch.later, batch.features, batch.octaves)
-        units = model.draw(encoded, voice, table)
-        mel = units * batch.spread[:, None] + batch.mean[:, None]
-        return {"mel": mel, "prosody": model.prosody(encoded, voice, batch.phone_mask).float(), "vector": vector}
-
-    def losses(self, phase: str, batch: SpeakerBatch, out: dict[str, Tensor]) -> Losses:
-        """Named terms."""
-        off = (out["mel"] - batch.mel) * batch.mel_mask
-        count = batch.mel_mask.sum()
-        mask = batch.phone_mask[:, :, 0]
-        raw = out["prosody"]
-        length = (raw[:, :, 0] + LENGTH_CENTRE - batch.frames.clamp(min=1).float().log()) * mask
-        points = (raw[:, :, 1:3] - batch.points) * batch.pointed
-        voicing = binary_cross_entropy_with_logits(raw[:, :, 3], batch.voicing.clamp(0, 1), reduction="none") * mask
-        level = (raw[:, :, 4] - batch.level) * mask
-        scores = 16 * normalize(out["vector"].float(), dim=1) @ normalize(self.people, dim=1).T
-        return {
-            "mel": Term(off.abs().sum() / count),
-            "mel_square": Term(off.square().sum() / count, 0.15),
-            "length": Term(length.square().sum() / mask.sum(), 0.5),
-            "pitch": Term(points.abs().sum() / batch.pointed.sum().clamp(min=1), 1.0),
-            "voicing": Term(voicing.sum() / mask.sum(), 0.3),
-            "level": Term(level.abs().sum() / mask.sum(), 0.3),
-            "people": Term(_classify(scores, batch.speaker), 0.05),
-        }
-
-
-def _classify(scores: Float[Tensor, "B S"], truth: Tensor) -> Float[Tensor, ""]:
-    known = truth >= 0
-    return cross_entropy(scores[known], truth[known]) if bool(known.any()) else scores.sum() * 0
-
-
 def measure(task: SpeakTask, batches: Batches) -> dict[str, float]:
     """Losses on the clips that were held out, without warping."""
     task.eval()
@@ -118,7 +68,7 @@ def measure(task: SpeakTask, batches: Batches) -> dict[str, float]:
 
 def prepare(speech: Path, cache: Path, run: SpeakerRun, say: Callable[[str], None] = print) -> Batches:
     """Features, alignments and batches of a folder of recordings; what is in the cache and fits is not made again."""
-    clips = read_clips(speech)
+    clips = manifest.recordings(speech, "train", lang="en")
     made = features(
         clips, cache, run.model.mel, lambda what, at, of: say(f"{what} {at}/{of}") if at % 500 == 0 else None
     )
@@ -167,7 +117,7 @@ def make(
     done = train(run, batches, folder, device, start)
     done.model.cpu()
     assert isinstance(done.model, SpeakTask)
-    clips = read_clips(speech)
+    clips = manifest.recordings(speech, "train", lang="en")
     cast = casting(run, clips, batches.made)
     voices = {name: {"speaker": who, "throat": factor} for name, (who, factor) in cast.items()}
     card = {"steps": done.step, "audio_hours": round(done.audio_seconds / 3600, 1), "voices": voices}
@@ -175,7 +125,7 @@ def make(
     return done
 
 
-def casting(run: SpeakerRun, clips: Sequence[Clip], made: Features) -> dict[str, tuple[str, float]]:
+def casting(run: SpeakerRun, clips: Sequence[Record], made: Features) -> dict[str, tuple[str, float]]:
     """Who gives each voice: as the run says, and for people who were not recorded whoever of that sex spoke longest."""
     frames: Counter[str] = Counter()
     for number, clip in enumerate(clips):
@@ -189,7 +139,7 @@ def casting(run: SpeakerRun, clips: Sequence[Clip], made: Features) -> dict[str,
     return found
 
 
-def print_of(speaker: Speaker, person: str, clips: Sequence[Clip], made: Features, factor: float = 1.0) -> VoicePrint:
+def print_of(speaker: Speaker, person: str, clips: Sequence[Record], made: Features, factor: float = 1.0) -> VoicePrint:
     """The print of a person from their longest clips; ``factor`` makes the throat shorter (above 1) or longer."""
     own = [number for number, clip in enumerate(clips) if clip.speaker == person]
     if not own:
@@ -198,14 +148,14 @@ def print_of(speaker: Speaker, person: str, clips: Sequence[Clip], made: Feature
     chosen = own[:_PRINT_CLIPS]
     mel = torch.cat([made.mel_of(number) for number in chosen])
     hz = torch.cat([made.hz_of(number) for number in chosen])
-    top_bin = bin_of_hz(clips[chosen[0]].top_hz, mel.shape[1])
+    top_bin = bin_of_hz(clips[chosen[0]].trusted_hz, mel.shape[1])
     with torch.no_grad():
         return speaker.listen(warp(mel, factor), hz * factor, top_bin)
 
 
 def export(
     trained: Speaker,
-    clips: Sequence[Clip],
+    clips: Sequence[Record],
     made: Features,
     casting: Mapping[str, tuple[str, float]],
     folder: Path,
@@ -257,7 +207,7 @@ def debug(folder: Path, say: Callable[[str], None] = print) -> dict[str, float]:
     write_manifest(speech, records)
     model = SpeakerConfig(text_width=32, text_blocks=1, width=64, blocks=2, voice=16)
     run = SpeakerRun(model=model, size=4, steps=60, lr=4e-3, ema=0.9, voices=(("default", "flite:slt", 1.0),))
-    clips = read_clips(speech)
+    clips = manifest.recordings(speech, "train", lang="en")
     made = features(clips, folder / "cache", model.mel)
     make_alignments(clips, made, folder / "cache", model.mel, steps=25, sentences=8, say=say)
     batches = prepare(speech, folder / "cache", run, say)

@@ -23,8 +23,9 @@ from vivavoce.audio.mel import LogMelConfig
 from vivavoce.core.atomic import atomic_write
 from vivavoce.core.errors import MissingExtra, SpecError
 from vivavoce.core.rng import stream
+from vivavoce.data.features import Features
+from vivavoce.data.manifest import Record
 from vivavoce.nn.align import FrameClassifier, FrameClassifierConfig, Span, align, decode, lattice
-from vivavoce.recipes.speaker_corpus import Clip, Features
 from vivavoce.text.normalise import normalise
 from vivavoce.text.phones import PHONE_IDS, PHONES, ids
 from vivavoce.text.pronounce import pronunciations
@@ -139,7 +140,7 @@ def forms_of(text: str) -> list[list[list[int]]]:
 def align_clips(
     model: FrameClassifier,
     prior: Float[Tensor, " V"],
-    clips: Sequence[Clip],
+    clips: Sequence[Record],
     made: Features,
     say: Callable[[str], None] = print,
 ) -> dict[int, tuple[list[Span], float]]:
@@ -158,7 +159,7 @@ def align_clips(
 def label_clips(
     model: FrameClassifier,
     prior: Float[Tensor, " V"],
-    clips: Sequence[Clip],
+    clips: Sequence[Record],
     made: Features,
     known: dict[int, tuple[list[Span], float]],
 ) -> dict[int, tuple[list[Span], float]]:
@@ -202,7 +203,7 @@ def load_spans(path: Path) -> tuple[list[list[Span]], list[float]]:
 
 
 def make_alignments(
-    clips: Sequence[Clip],
+    clips: Sequence[Record],
     made: Features,
     folder: Path,
     mel: LogMelConfig,

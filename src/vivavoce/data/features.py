@@ -1,8 +1,4 @@
-"""What the speaker learns from: real speech as mel, pitch and phones with their lengths, computed once and kept.
-
-The phones' places come from an aligner of our own. It begins with flite, which tells when each phone was spoken, and is
-then trained again on real speech that it aligned itself; two rounds suffice.
-"""
+"""Mel and pitch of recordings, computed once and kept."""
 
 import hashlib
 import json
@@ -19,41 +15,9 @@ from vivavoce.audio.files import read_audio
 from vivavoce.audio.mel import LogMelConfig
 from vivavoce.audio.pitch import track_pitch
 from vivavoce.core.atomic import atomic_write
-from vivavoce.data.manifest import read_manifest
+from vivavoce.data.manifest import Record
 
 Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clip:
-    """One recording: what a manifest's line says of it, as far as the speaker needs it."""
-
-    id: str
-    path: str
-    speaker: str
-    source: str
-    text: str | None
-    top_hz: float
-    punctuated: bool = False
-    sex: str | None = None
-
-
-def read_clips(speech: Path, split: str = "train", lang: str = "en") -> list[Clip]:
-    """The clips of a folder of recordings with a ``manifest.jsonl``."""
-    return [
-        Clip(
-            id=record.id,
-            path=str(record.file),
-            speaker=record.speaker,
-            source=record.source,
-            text=record.text,
-            top_hz=12000.0 if record.sample_rate >= 22050 else 5800.0 if record.quality != "lossless" else 7600.0,
-            punctuated="punctuated" in (record.text_style or "") and "no punct" not in (record.text_style or ""),
-            sex=record.sex,
-        )
-        for record in read_manifest(speech / "manifest.jsonl")
-        if record.split == split and record.lang == lang
-    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +41,9 @@ class Features:
         return torch.from_numpy(self.hz[self.starts[clip] : self.starts[clip + 1]].astype(np.float32))
 
 
-def features(clips: Sequence[Clip], folder: Path, config: LogMelConfig, progress: Progress | None = None) -> Features:
+def features(clips: Sequence[Record], folder: Path, config: LogMelConfig, progress: Progress | None = None) -> Features:
     """The features of these clips in ``folder``, made now unless they are there and fit the clips and the config."""
-    digest = hashlib.sha256(json.dumps([asdict(config), [clip.path for clip in clips]]).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps([asdict(config), [str(clip.file) for clip in clips]]).encode()).hexdigest()
     index = folder / "features.json"
     if not (index.exists() and json.loads(index.read_text())["digest"] == digest):
         logmel = config.build()
@@ -91,7 +55,7 @@ def features(clips: Sequence[Clip], folder: Path, config: LogMelConfig, progress
             hz_path.open("wb") as hz_file,
         ):
             for number, clip in enumerate(clips):
-                wave = read_audio(clip.path, config.sample_rate, allow_silent=True)[0]
+                wave = read_audio(clip.file, config.sample_rate, allow_silent=True)[0]
                 wave = wave[: len(wave) // config.hop * config.hop]
                 mel = logmel(wave[None])[0].T
                 hz = track_pitch(wave, config.sample_rate).hz
