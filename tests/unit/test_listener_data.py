@@ -1,13 +1,11 @@
 """What the listener learns from: noise, short words, recordings that an earlier listener aligned, voices by share."""
 
-import numpy as np
 import pytest
 import torch
 
 from vivavoce.core import rng
 from vivavoce.core.errors import SpecError
 from vivavoce.data.manifest import Record
-from vivavoce.data.noises import KINDS, scene
 from vivavoce.data.sentences import everyday, short
 from vivavoce.models.listener import Heard, Listener, ListenerConfig
 from vivavoce.nn.conformer import ConformerConfig
@@ -17,24 +15,11 @@ from vivavoce.text.normalise import normalise
 from vivavoce.text.phones import PHONE_IDS
 
 
-def test_every_kind_of_noise_sounds_and_differs() -> None:
-    for make in dict.fromkeys(KINDS):
-        one, other = (make(16000, 16000, rng.stream(seed, "noise")) for seed in (1, 2))
-        assert len(one) == 16000 and np.isfinite(one).all() and one.std() > 0, make.__name__
-        assert not np.array_equal(one, other), make.__name__
-
-
-@pytest.mark.parametrize("seconds", [0.01, 0.3, 3.0])
-def test_scenes_have_every_level(seconds: float) -> None:
-    draw = rng.stream(3, "scenes")
-    made = [scene(seconds, 16000, draw) for _ in range(40)]
-    assert all(np.isfinite(one).all() and np.abs(one).max() <= 1 for one in made)
-    levels = [20 * np.log10(one.std() + 1e-9) for one in made]
-    assert min(levels) < -40 and max(levels) > -25
-
-
 def test_noise_has_no_phones() -> None:
-    for one in (*nobody(5, 1), *background([torch.randn(40000)], 1.5)):
+    made = list(nobody(40, 1))
+    levels = [float(one.mel.mean()) for one in made]
+    assert len({one.mel.shape[1] for one in made}) > 30 and max(levels) - min(levels) > 4
+    for one in (*made, *background([torch.randn(40000)], 1.5)):
         assert one.phones == [] and int(one.labels.max()) == 0
         assert len(one.labels) == -(-one.mel.shape[1] // 2)
 

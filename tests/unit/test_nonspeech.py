@@ -56,6 +56,7 @@ def test_places_leave_out_voices_and_other_splits(tmp_path: Path) -> None:
     (tmp_path / "manifest.jsonl").write_text("\n".join(lines))
     assert list(nonspeech.places(tmp_path, "train", 16_000)) == ["0"]
     assert len(nonspeech.places(tmp_path, "dev", 16_000)["1"]) == 320
+    assert list(nonspeech.places(tmp_path, "train", 16_000, voices=True)) == ["0", "2"]
     assert nonspeech.places(None, "train", 16_000) == {}
 
 

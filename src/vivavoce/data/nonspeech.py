@@ -1,4 +1,4 @@
-"""Sounds that nobody speaks, made from a seed by signal processing: what the listener learns to make no words of.
+"""Sounds that nobody speaks, made from a seed by signal processing: what the listener learns to hear nothing in.
 
 Hiss, hum, tones, music, breath, keys, rain, dishes, machines and their like, one or two at a time, at any loudness,
 with and without a room, steady or coming and going. Sounds to measure with are made by `evals.noise` in other ways.
@@ -368,15 +368,15 @@ def recording(
 # ---- recordings of places ----
 
 
-def places(folder: Path | None, split: str, rate: int) -> dict[str, Samples]:
-    """Recordings of places and things by name, without those in which voices are heard; nothing without a folder.
+def places(folder: Path | None, split: str, rate: int, *, voices: bool = False) -> dict[str, Samples]:
+    """Recordings of places and things by name; nothing without a folder; with ``voices`` also crowds.
 
     Its ``manifest.jsonl`` names ``id``, ``path``, ``kind`` ("noise" counts), ``split`` and ``label``.
     """
     found: dict[str, Samples] = {}
     for line in [] if folder is None else (folder / "manifest.jsonl").read_text(encoding="utf-8").splitlines():
         record = json.loads(line)
-        if record["kind"] == "noise" and record["split"] == split and "voices" not in record["label"]:
+        if record["kind"] == "noise" and record["split"] == split and (voices or "voices" not in record["label"]):
             wave, own = read_audio(cast(Path, folder) / record["path"])
             found[record["id"]] = resample(wave[None], own, rate)[0].numpy()
     return found

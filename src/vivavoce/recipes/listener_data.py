@@ -5,7 +5,6 @@ was really used is known. Synthetic speech brings its timings where the engine t
 there already is not made again.
 """
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
@@ -19,10 +18,9 @@ from vivavoce.audio.files import read_audio
 from vivavoce.audio.loudness import at_level
 from vivavoce.core import rng
 from vivavoce.core.errors import TextError, VivavoceError
-from vivavoce.data import manifest
+from vivavoce.data import manifest, nonspeech
 from vivavoce.data.character import Character
 from vivavoce.data.manifest import Record
-from vivavoce.data.noises import scene
 from vivavoce.data.packed import UNKNOWN, Utterance, load_packed, pack
 from vivavoce.data.sentences import everyday, sentences, short
 from vivavoce.data.synthesis import TEACHERS, Reading, Spoken, readings, speak
@@ -112,12 +110,14 @@ def aligned(listener: Listener, wave: Float[Tensor, " N"], text: str) -> tuple[U
 
 
 def nobody(count: int, seed: int) -> Iterator[Utterance]:
-    """Noise without speech, 0.4 to 10 s long: nothing is to be heard in it."""
+    """Noise without speech, 0.4 to 10 s long, from loud to next to silence: nothing is to be heard in it."""
     draw = rng.stream(seed, "nobody")
     front = MEL.build()
     for _ in range(count):
-        wave = scene(float(np.exp(draw.uniform(np.log(0.4), np.log(10.0)))), MEL.sample_rate, draw)
-        mel = front(torch.from_numpy(wave.astype(np.float32))[None])[0]
+        length = int(np.exp(draw.uniform(np.log(0.4), np.log(10.0))) * MEL.sample_rate)
+        level_db = draw.uniform(-55, -8) if draw.random() < 0.95 else -90.0
+        wave = nonspeech.recording(length, MEL.sample_rate, draw, level_db=level_db)
+        mel = front(torch.from_numpy(wave)[None])[0]
         yield Utterance(mel, [], labels_of([], mel.shape[1]))
 
 
@@ -229,16 +229,9 @@ def prepare(
             pack(synthetic(readings(texts, seed, engines=TEACHERS))).save(path)
             say(f"train {name}: {len(load_packed(path))} sentences")
     if not (out / "train-noise.safetensors").exists():
-        recorded = list(background(_recorded(noise))) if noise is not None else []
+        places = nonspeech.places(noise, "train", MEL.sample_rate, voices=True)
+        recorded = list(background(map(torch.from_numpy, places.values())))
         if recorded:
             pack(recorded).save(out / "train-background.safetensors")
         pack([*nobody(scenes, seed), *recorded]).save(out / "train-noise.safetensors")
         say(f"train noise: {scenes} scenes and {len(recorded)} pieces of recordings")
-
-
-def _recorded(noise: Path) -> Iterator[Float[Tensor, " N"]]:
-    """Noise for training from a folder with a ``manifest.jsonl``."""
-    for line in (noise / "manifest.jsonl").read_text().splitlines():
-        about = json.loads(line)
-        if about["kind"] == "noise" and about["split"] == "train":
-            yield read_audio(noise / about["path"], MEL.sample_rate)[0]
