@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from vivavoce.assistant.model import BUNDLED
 from vivavoce.cli.main import app
 from vivavoce.core.parts import load_part, read_card
-from vivavoce.models.words import Model
+from vivavoce.models.words import WordModel
 from vivavoce.recipes.card import complete
 
 pytestmark = pytest.mark.slow
@@ -27,7 +27,7 @@ def test_a_training_command_ends_in_a_part_with_a_whole_card(tmp_path: Path):
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
     assert str(tmp_path / "run/words.json") in done.output
-    assert "bridge" in Model(load_part(tmp_path / "run", "words")).vocabulary
+    assert "bridge" in WordModel(load_part(tmp_path / "run", "words")).vocabulary
     card = read_card(tmp_path / "run", "words")
     assert card["data"][0] == {"source": "somebody", "licence": "CC0", "hours": 0.01}
     assert card["settings"]["plain"] == 40 and card["seed"] == 1 and card["minutes"] >= 0

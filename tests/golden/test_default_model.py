@@ -16,7 +16,7 @@ from vivavoce.audio.files import pad_to, read_audio
 from vivavoce.core import config as configs
 from vivavoce.core.parts import load_part
 from vivavoce.models.script import script_of
-from vivavoce.models.words import Model as WordModel
+from vivavoce.models.words import WordModel
 
 ROOT = Path(__file__).resolve().parents[2]
 WEIGHTS = ROOT / "src/vivavoce/weights/mini"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vivavoce.generate.search import SearchConfig
-from vivavoce.models.words import Model, Tree, estimate
+from vivavoce.models.words import Tree, WordModel, estimate
 from vivavoce.text.phones import PHONES, ids
 from vivavoce.text.pronounce import pronunciations
 
@@ -14,18 +14,18 @@ SENTENCES = ["can i have a large latte", "can i have a small mocha", "i want a l
 
 
 @pytest.fixture(scope="module")
-def model() -> Model:
-    return Model(estimate([(line.split(), 1.0) for line in SENTENCES], order=3))
+def model() -> WordModel:
+    return WordModel(estimate([(line.split(), 1.0) for line in SENTENCES], order=3))
 
 
-def test_probabilities_after_any_history_sum_to_one(model: Model) -> None:
+def test_probabilities_after_any_history_sum_to_one(model: WordModel) -> None:
     everything = np.arange(len(model.vocabulary))
     for history in range(len(model.back_off)):
         scores, _ = model.score(np.full(len(everything), history), everything)
         assert np.exp(scores).sum() == pytest.approx(1.0, abs=1e-3)
 
 
-def test_likely_sentences_score_higher_and_ends_are_known(model: Model) -> None:
+def test_likely_sentences_score_higher_and_ends_are_known(model: WordModel) -> None:
     assert model.sentence("can i have a latte".split()) > model.sentence("have can a i latte".split())
     assert model.over("can i have a large latte".split()) > 0.5
     assert model.over("can i have a".split()) < 0.1
@@ -46,7 +46,7 @@ def spoken(line: str, frames_each: int = 3, noise: float = 0.0, seed: int = 0) -
 
 @pytest.mark.parametrize("noise", [0.0, 1.5])
 @pytest.mark.parametrize("line", SENTENCES)
-def test_the_search_finds_the_words(model: Model, line: str, noise: float) -> None:
+def test_the_search_finds_the_words(model: WordModel, line: str, noise: float) -> None:
     search = SearchConfig().build(model, Tree(model.vocabulary, model.unigrams()))
     state = search.init_state()
     heard = spoken(line, noise=noise)
@@ -60,7 +60,7 @@ def test_the_search_finds_the_words(model: Model, line: str, noise: float) -> No
     assert abs(words[0].end - first) <= 2
 
 
-def test_several_gives_different_lines(model: Model) -> None:
+def test_several_gives_different_lines(model: WordModel) -> None:
     search = SearchConfig(beam=30.0).build(model, Tree(model.vocabulary, model.unigrams()))
     state = search.init_state()
     search.advance(spoken("can i have a large latte", noise=1.0), state)

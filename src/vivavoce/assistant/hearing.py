@@ -28,7 +28,7 @@ from vivavoce.core.talk import Heard, Word, within
 from vivavoce.generate.search import HeardWord, Search, SearchConfig, SearchState
 from vivavoce.models.listener import Heard as Posteriors
 from vivavoce.models.listener import Listener, ListenerState, pool
-from vivavoce.models.words import Model, Tree, Words
+from vivavoce.models.words import Tree, WordModel, Words
 from vivavoce.runtime.model import RATE, EarsInfo, HearingOptions
 
 _TICK = RATE // 50
@@ -115,7 +115,7 @@ class Ears:
         A turn whose words prove familiar is heard again with more trust in the word model.
         """
         self.listener = listener
-        self.model = Model(words)
+        self.model = WordModel(words)
         tree = Tree(self.model.vocabulary, self.model.unigrams())
         self.search: Search = (search or _FOLLOWING).build(self.model, tree)
         self.thorough: Search = (thorough or _THOROUGH).build(self.model, tree)

@@ -187,13 +187,13 @@ def _speak_one(reading: Reading, path: Path, sample_rate: int) -> Spoken:
     else:
         lexicon = path.with_suffix(".lex")
         lexicon.write_text("".join(f"{word} nn : {_flite_form(word)}\n" for word in _explained(text)))
-        told = _run(
+        printed = _run(
             ["flite", "-add_lex", str(lexicon), "-voice", reading.voice, *_flite_settings(reading), "-psdur",
              "-t", text, "-o", str(path)],
             reading,
         )  # fmt: skip
         lexicon.unlink()
-        pairs = [mark.rsplit(":", 1) for mark in told.split() if ":" in mark]
+        pairs = [mark.rsplit(":", 1) for mark in printed.split() if ":" in mark]
         phones = _timed([(name, float(end)) for name, end in pairs])
     return Spoken(reading, _load(path, reading, sample_rate), sample_rate, phones)
 
@@ -266,15 +266,15 @@ def _festival(group: list[Reading], names: list[int], folder: Path, sample_rate:
         )
     script = folder / f"{names[0]}.scm"
     script.write_text("\n".join(lines) + "\n")
-    told: list[list[tuple[str, float]]] = [[] for _ in group]
+    marks: list[list[tuple[str, float]]] = [[] for _ in group]
     for line in _run(["festival", "-b", str(script)], group[0]).splitlines():
         found = re.fullmatch(r"(\d+) (\S+) ([\d.]+)", line.strip())
         if found:
-            told[int(found[1])].append((found[2], float(found[3])))
+            marks[int(found[1])].append((found[2], float(found[3])))
     script.unlink()
     return [
         Spoken(reading, _load(folder / f"{name}.wav", reading, sample_rate), sample_rate, _timed(ends))
-        for reading, name, ends in zip(group, names, told, strict=True)
+        for reading, name, ends in zip(group, names, marks, strict=True)
     ]
 
 

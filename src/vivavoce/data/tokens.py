@@ -48,17 +48,17 @@ def add_stream(folder: Path, records: Sequence[Record], spec: Tokens, encode: En
     Streams that were made of other records stay, and are refused when the corpus is opened.
     """
     lines = [json.dumps(_facts(record), ensure_ascii=False) for record in records]
-    told = "".join(f"{line}\n" for line in lines)
-    if not (folder / _LIST).exists() or (folder / _LIST).read_text() != told:
+    listed = "".join(f"{line}\n" for line in lines)
+    if not (folder / _LIST).exists() or (folder / _LIST).read_text() != listed:
         with atomic_write(folder / _LIST) as path:
-            path.write_text(told)
+            path.write_text(listed)
 
     def make() -> Iterator[dict[str, np.ndarray]]:
         kind = np.uint16 if spec.size <= 1 << 16 else np.int32
         for record in records:
             yield {"ids": encode(record).T.numpy().astype(kind)}
 
-    about = {"spec": configs.dump(spec), "utterances": hashlib.sha256(told.encode()).hexdigest()}
+    about = {"spec": configs.dump(spec), "utterances": hashlib.sha256(listed.encode()).hexdigest()}
     return Cache.of(folder / spec.name, about, [record.file for record in records], make)
 
 
@@ -77,17 +77,17 @@ class TokenCorpus:
         """Reads the lists; tokens stay on disk."""
         self.folder = folder
         try:
-            told = (folder / _LIST).read_text()
+            listed = (folder / _LIST).read_text()
         except OSError as error:
             raise ManifestError(
                 f"{folder} is no token corpus; make one with: vivavoce tokens corpus SPEECH --part PART --out {folder}"
             ) from error
-        self.utterances = tuple(Utterance(**json.loads(line)) for line in told.splitlines())
+        self.utterances = tuple(Utterance(**json.loads(line)) for line in listed.splitlines())
         self.specs: dict[str, Tokens] = {}
         self._streams: dict[str, Cache] = {}
         for index in sorted(folder.glob("*/index.json")):
             cache = Cache(index.parent)
-            if cache.config["utterances"] != hashlib.sha256(told.encode()).hexdigest():
+            if cache.config["utterances"] != hashlib.sha256(listed.encode()).hexdigest():
                 raise ManifestError(
                     f"the stream {index.parent.name!r} in {folder} was made of other utterances; make it again with: "
                     f"vivavoce tokens corpus SPEECH --part PART --out {folder}"

@@ -114,7 +114,7 @@ def calibration(name: str, confidences: Sequence[float], right: Sequence[bool]) 
     bands = np.minimum((given * 5).astype(int), 4)
     known = sorted(set(bands.tolist()))
     off = sum(abs(given[bands == band].mean() - truth[bands == band].mean()) * (bands == band).mean() for band in known)
-    told = ", ".join(
+    bins = ", ".join(
         f"{truth[bands == b].mean():.0%} of {(bands == b).sum()} at {b / 5:.1f} to {(b + 1) / 5:.1f}" for b in known
     )
-    return Row(name=name, value=Estimate(float(off), float(off), float(off), len(given)), remark=f"right: {told}")
+    return Row(name=name, value=Estimate(float(off), float(off), float(off), len(given)), remark=f"right: {bins}")

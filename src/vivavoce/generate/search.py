@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from vivavoce.models.words import END, Model, Tree
+from vivavoce.models.words import END, Tree, WordModel
 
 _SURE_BLANK = np.log(0.999)
 
@@ -23,7 +23,7 @@ class SearchConfig:
     beam: float = 12.0
     tokens: int = 1500
 
-    def build(self, model: Model, tree: Tree) -> "Search":
+    def build(self, model: WordModel, tree: Tree) -> "Search":
         """The search."""
         return Search(self, model, tree)
 
@@ -69,7 +69,7 @@ class SearchState:
 class Search:
     """See the file's text. Immutable; any number of turns may run on it."""
 
-    def __init__(self, config: SearchConfig, model: Model, tree: Tree) -> None:
+    def __init__(self, config: SearchConfig, model: WordModel, tree: Tree) -> None:
         """Takes the arrays as they are."""
         self.config = config
         self.model = model

@@ -171,18 +171,18 @@ class Speaker(Presets):
         self, encoded: Float[Tensor, "B P D"], voice: Float[Tensor, "B E"], frames: FrameTable, who: VoicePrint
     ) -> Float[Tensor, "B U I"]:
         """The input of `step` for frames (an even number of them)."""
-        told, comb = self._told(encoded, frames)
-        steps = told.shape[1]
+        condition, comb = self._conditions(encoded, frames)
+        steps = condition.shape[1]
         ends = (voice[:, None], who.mean[:, None], who.spread[:, None])
-        return torch.cat((told, comb, *(end.expand(-1, steps, -1) for end in ends)), dim=2)
+        return torch.cat((condition, comb, *(end.expand(-1, steps, -1) for end in ends)), dim=2)
 
     def draw(
         self, encoded: Float[Tensor, "B P D"], voice: Float[Tensor, "B E"], frames: FrameTable
     ) -> Float[Tensor, "B T M"]:
         """Training: the spectrum of a piece in units of the voice, all at once."""
-        told, comb = self._told(encoded, frames)
-        past = self.init_state(len(told)).past
-        return self._decode(told, comb, voice[:, None], past)[0]
+        condition, comb = self._conditions(encoded, frames)
+        past = self.init_state(len(condition)).past
+        return self._decode(condition, comb, voice[:, None], past)[0]
 
     def init_state(self, rows: int) -> SpeakerState:
         """Silence before."""
@@ -195,18 +195,18 @@ class Speaker(Presets):
         """The next mel frames, two per input."""
         bins = self.config.mel.bins
         sizes = (self.config.width, STACK * COMB_BINS, self.config.voice, bins, bins)
-        told, comb, voice, mean, spread = x.split(sizes, dim=2)
+        condition, comb, voice, mean, spread = x.split(sizes, dim=2)
         if x.shape[1] == 0:
             return x.new_zeros(len(x), bins, 0)
         before = state.clone() if active is not None else state
-        units, past = self._decode(told, comb, voice, state.past)
+        units, past = self._decode(condition, comb, voice, state.past)
         for kept, new in zip(state.past, past, strict=True):
             kept.copy_(new)
         state.keep(before, active)
         mel = units * spread.repeat_interleave(STACK, dim=1) + mean.repeat_interleave(STACK, dim=1)
         return mel.transpose(1, 2)
 
-    def _told(
+    def _conditions(
         self, encoded: Float[Tensor, "B P D"], frames: FrameTable
     ) -> tuple[Float[Tensor, "B U W"], Float[Tensor, "B U C"]]:
         batch, length = frames.phone.shape
@@ -217,17 +217,19 @@ class Speaker(Presets):
 
         comb = self.comb(frames.octaves)
         numbers = torch.cat((frames.features, comb), dim=2).view(batch, length // STACK, -1)
-        told = pairs(frames.phone, self.now(encoded)) + pairs(frames.later, self.later(encoded)) + self.told(numbers)
-        return told, comb.reshape(batch, length // STACK, STACK * COMB_BINS)
+        condition = (
+            pairs(frames.phone, self.now(encoded)) + pairs(frames.later, self.later(encoded)) + self.told(numbers)
+        )
+        return condition, comb.reshape(batch, length // STACK, STACK * COMB_BINS)
 
     def _decode(
         self,
-        told: Float[Tensor, "B U W"],
+        condition: Float[Tensor, "B U W"],
         comb: Float[Tensor, "B U C"],
         voice: Float[Tensor, "B V E"],
         past: list[Float[Tensor, "B P D"]],
     ) -> tuple[Float[Tensor, "B T M"], list[Float[Tensor, "B P D"]]]:
-        x = told
+        x = condition
         kept = []
         for block, before in zip(self.blocks, past, strict=True):
             kept.append(torch.cat((before, x), dim=1)[:, -(self.config.kernel - 1) :])

@@ -59,7 +59,7 @@ class Words(nn.Module):
         self.register_buffer("start", torch.zeros(1, dtype=torch.int32))
 
 
-class Model:
+class WordModel:
     """The arrays of `Words` in NumPy, with look-up of many (history, word) pairs at once."""
 
     def __init__(self, words: Words) -> None:

@@ -151,11 +151,11 @@ class Crops:
             bins.append(_narrow_bins(self.codec) if narrowed else _ALL_BINS)
             highest.append(top)
             if self.teacher is not None and not otherwise:
-                told = torch.from_numpy(
+                vectors = torch.from_numpy(
                     self.teacher[clip]["features"][frame : frame + config.frames].astype(np.float32)
                 )
-                features[row, :, : len(told)] = told.T
-                known[row, : len(told)] = True
+                features[row, :, : len(vectors)] = vectors.T
+                known[row, : len(vectors)] = True
         taught = (None, None) if self.teacher is None else (features, known)
         seconds = config.batch * size / rate
         beside = (None, None) if self.drawn is None else self._drawn(self.drawn, draw)

@@ -15,7 +15,7 @@ from vivavoce.core.errors import TextError
 from vivavoce.core.parts import load_part, save_part
 from vivavoce.data.character import Character
 from vivavoce.data.sentences import sentences
-from vivavoce.models.words import Model, Words, estimate
+from vivavoce.models.words import WordModel, Words, estimate
 from vivavoce.text.normalise import normalise
 from vivavoce.train.recipe import Given, Recipe
 
@@ -87,7 +87,7 @@ def debug(folder: Path) -> dict[str, float]:
     held = [turn.user.split() for turn in Character(held_out=True).orders(50, 1)]
     for name, count in (("before", 3), ("after", 300)):
         run = WordsRun(plain=count, rich=count, talk=count, dialogues=count // 3, anything=count)
-        words = Model(load_part(export(make(run), folder / name, {}).parent, "words"))
+        words = WordModel(load_part(export(make(run), folder / name, {}).parent, "words"))
         found[name] = -sum(words.sentence(text) for text in held) / sum(map(len, held))
     return found
 

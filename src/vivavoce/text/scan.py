@@ -93,7 +93,7 @@ class Scan:
         return self.text[max(0, self.at - count) : self.at]
 
     @property
-    def apart(self) -> bool:
+    def word_begins(self) -> bool:
         """Whether a space, an opening sign or nothing stands before."""
         return self.at == 0 or self.text[self.at - 1] in " \n\t([{\"'=:*_~<>|,/" or self.text[self.at - 1] == SKIP
 

@@ -76,7 +76,7 @@ _PATH: Final = re.compile(r"~?(?:/[\w.-]*\w){1,20}/?")
 
 
 def _say_path(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
-    return _address(scan, found[0]) if scan.apart and re.search("[A-Za-z]", found[0]) else None
+    return _address(scan, found[0]) if scan.word_begins and re.search("[A-Za-z]", found[0]) else None
 
 
 _AT_NAME: Final = re.compile(r"@([A-Za-z_]\w*)")
@@ -85,7 +85,7 @@ _HUMPS: Final = re.compile(r"[A-Z]{2,}(?![a-z])|[A-Z]?[a-z]+|[A-Z]|\d+")
 
 
 def _say_handle(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
-    if not scan.apart:
+    if not scan.word_begins:
         return None
     said = ["at" if found[0][0] == "@" else "hashtag"]
     for part in found[1].split("_"):

@@ -112,7 +112,7 @@ def _say_decade(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
 
 
 def _say_apostrophe_year(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
-    if not scan.apart:
+    if not scan.word_begins:
         return None
     said = numbers.cardinal(int(found[1])) if found[1][0] != "0" else ["oh", *numbers.cardinal(int(found[1]))]
     return numbers.plural(said) if found[2] else said

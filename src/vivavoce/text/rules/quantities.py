@@ -78,7 +78,7 @@ _CROSS: Final = re.compile(r"[x×](?=\s?\.?\d)")
 def _say_cross(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
     """Between sizes that have their units: 3 m x 4 m."""
     measured = scan.numeric and bool(scan.tokens) and not scan.text[scan.tokens[-1].end - 1].isdigit()
-    return ["by"] if measured and scan.apart else None
+    return ["by"] if measured and scan.word_begins else None
 
 
 _TIMES: Final = numeral(

@@ -90,7 +90,7 @@ _WITH: Final = re.compile(r"w/o?(?=[\s]|o\b)|w/o\b")
 
 
 def _say_with(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
-    return ["without" if found[0].endswith("o") else "with"] if scan.apart else None
+    return ["without" if found[0].endswith("o") else "with"] if scan.word_begins else None
 
 
 _ROMAN: Final = re.compile(r"([IVXLC]+)('s)?(?![A-Za-z'])")

@@ -49,7 +49,7 @@ def _say_emphasis(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
 
 
 def _say_face(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
-    return [] if scan.apart and not (scan.numeric and scan.before().isdigit()) else None
+    return [] if scan.word_begins and not (scan.numeric and scan.before().isdigit()) else None
 
 
 def _say_heart(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
@@ -72,7 +72,7 @@ _SPACED_DASH: Final = re.compile(r"[-–−]")
 def _say_minus(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
     if found[0] == "−":
         return ["minus"]
-    if scan.apart and (not scan.numeric or "=" in scan.text[scan.at : scan.at + 12]):
+    if scan.word_begins and (not scan.numeric or "=" in scan.text[scan.at : scan.at + 12]):
         return ["minus"]
     return ["to"] if scan.numeric and not scan.before().isspace() else None
 
