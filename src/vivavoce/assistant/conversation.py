@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from vivavoce.assistant.turn import Called, Finished, Happening, Partial, Saying, Sound, Transcript, Turn, Understood
+from vivavoce.audio.pcm import to_int16
 from vivavoce.core.errors import AudioError, MindError, TextError
 from vivavoce.core.talk import Entry, Tool, Word
 from vivavoce.core.voice import Voice
@@ -84,7 +85,7 @@ class Conversation:
             heard, ended = yield from self._listen(question, live)
             turn.transcript, turn.words, turn.speech = heard.transcript, heard.words, heard.speech
             entry = Entry(
-                id=self._new_id("user"), text=heard.transcript, spoken=True, audio=(question * 32767).astype(np.int16),
+                id=self._new_id("user"), text=heard.transcript, spoken=True, audio=to_int16(question),
                 samples=len(question), words=heard.words,
             )  # fmt: skip
         yield Understood(Transcript(turn.transcript, turn.words, turn.speech))

@@ -10,6 +10,7 @@ from vivavoce.assistant.ending import sureness
 from vivavoce.assistant.impression import impression
 from vivavoce.assistant.instructions import Directive, asked_of_us, asks_for_name, directives, persona_name, reads_aloud
 from vivavoce.assistant.outcome import Outcome, outcome
+from vivavoce.audio.pcm import to_float
 from vivavoce.core.rng import stream
 from vivavoce.core.talk import Call, Entry, Restyle, Say, Tool, as_known
 from vivavoce.core.voice import Voice
@@ -58,7 +59,7 @@ class Clerk:
         last = next((entry for entry in reversed(context.entries) if entry.role == "user"), None)
         heard: tuple[str, ...] = ()
         if last is not None and last.audio is not None and _SOUND & set(now.user.lower().replace("?", "").split()):
-            heard = impression(last.audio.astype(np.float32) / 32768, last.words) or ()
+            heard = impression(to_float(last.audio), last.words) or ()
         sure = 1.0
         if now.user and last is not None and last.words:
             sure = sureness([word.confidence for word in last.words])

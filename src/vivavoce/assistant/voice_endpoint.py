@@ -14,6 +14,7 @@ from vivavoce.assistant.reading import Breath
 from vivavoce.assistant.remote import PASSING, EndpointConfig, refused, request_of, why
 from vivavoce.assistant.synthesis import Sound, manner, no_voice
 from vivavoce.assistant.timing import Timing, spread
+from vivavoce.audio.pcm import to_float
 from vivavoce.core.errors import SpeakerError
 from vivavoce.core.stop import Stop
 from vivavoce.core.voice import STOCK, Voice
@@ -132,7 +133,7 @@ def _samples(answer: Any) -> Iterator[Pcm]:
         even = len(data) & ~1
         rest = data[even:]
         if even:
-            yield np.frombuffer(data[:even], "<i2").astype(np.float32) / 32768
+            yield to_float(np.frombuffer(data[:even], "<i2"))
     if answer.length:
         raise HTTPException("the sound is not whole")
 

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vivavoce.audio.loudness import at_level
+from vivavoce.audio.pcm import to_int16
 from vivavoce.audio.resample import resample
 from vivavoce.core import rng
 
@@ -39,7 +40,7 @@ class Sphinx:
         sound = torch.cat([quiet, sound, quiet])
         # Machines leave silences of exact zeros, on which it fails; -70 dB of noise is what any microphone has.
         sound = sound + 3e-4 * torch.randn(len(sound), generator=rng.torch_stream(0, "microphone"))
-        pcm = (sound.clamp(-1, 1) * 32767).short().numpy().tobytes()
+        pcm = to_int16(sound.numpy()).tobytes()
         self._decoder.start_utt()
         self._decoder.process_raw(pcm, full_utt=True)
         self._decoder.end_utt()

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vivavoce.audio.files import read_audio
+from vivavoce.audio.pcm import to_float, to_int16
 from vivavoce.audio.resample import resample
 from vivavoce.audio.stft import mel_of_hz
 from vivavoce.core import rng
@@ -26,7 +27,6 @@ from vivavoce.models.front import MelFrontConfig
 from vivavoce.models.listener import Listener
 from vivavoce.train.tasks.codec import SoundBatch
 
-_FULL_SCALE = 32767
 _NARROW_MEL_HZ = 7700.0
 _ALL_BINS = 1 << 30
 LEAST_RATE = 16000
@@ -53,7 +53,7 @@ def waves(clips: Sequence[Record], rate: int, folder: Path, say: Log = print, wo
 
     def one(clip: Record) -> dict[str, np.ndarray]:
         wave = read_audio(clip.file, rate, allow_silent=True)[0]
-        return {"wave": (wave.clamp(-1, 1) * _FULL_SCALE).round().to(torch.int16).numpy()}
+        return {"wave": to_int16(wave.numpy())}
 
     def make() -> Iterator[dict[str, np.ndarray]]:
         with ThreadPoolExecutor(workers) as pool:  # decoding is C code that lets other threads run
@@ -183,7 +183,7 @@ class Crops:
         data = self.sound[clip]["wave"]
         wanted = int(size * speed) + 64
         frame = int(draw.integers(0, max(0, len(data) - wanted) // hop + 1))
-        piece = torch.from_numpy(data[frame * hop : frame * hop + wanted].astype(np.float32) / _FULL_SCALE)
+        piece = torch.from_numpy(to_float(data[frame * hop : frame * hop + wanted]))
         if speed != 1.0:
             piece = resample(piece, rate, round(rate / speed), quality="MQ")
         return frame, piece[:size]

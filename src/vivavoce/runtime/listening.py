@@ -4,6 +4,7 @@ from collections import deque
 
 import numpy as np
 
+from vivavoce.audio.pcm import to_float, to_int16
 from vivavoce.core.talk import Heard, Word
 from vivavoce.runtime.model import FRAME, Pcm
 
@@ -82,7 +83,7 @@ class Microphone:
             wanted -= len(piece)
         self._pushed_samples -= samples
         frame = np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
-        self._kept.append((frame * 32767).astype(np.int16))
+        self._kept.append(to_int16(frame))
         self.now += samples
         return frame
 
@@ -113,14 +114,14 @@ class Microphone:
             return None
         pcm = self._between(self.heard_to, self.heard_to + length)
         self.heard_to += length
-        return pcm.astype(np.float32) / 32767
+        return to_float(pcm)
 
     def rest(self) -> Pcm | None:
         """The last samples that fill no frame, as a frame that ends in silence."""
         if self.heard_to is None or self.heard_to >= self.now:
             return None
         pcm = np.zeros(FRAME, np.float32)
-        tail = self._between(self.heard_to, self.now).astype(np.float32) / 32767
+        tail = to_float(self._between(self.heard_to, self.now))
         pcm[: len(tail)] = tail
         self.heard_to = self.now
         return pcm

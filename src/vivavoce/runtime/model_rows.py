@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vivavoce.audio.pcm import to_float
 from vivavoce.core.talk import Heard, Thought
 from vivavoce.runtime.beside import Beside
 from vivavoce.runtime.model import FRAME, Context, Hearing, HearingOptions, Model, Pcm, Spoken, Thinking, Waking
@@ -37,7 +38,7 @@ def _words_of(hearing: Hearing[Any], sound: np.ndarray, options: HearingOptions)
     """The words of a recording (Int16[N]), with a state of its own."""
     state = hearing.init_state(1)
     hearing.begin(state, 0, options)
-    hearing.precede(state, 0, np.pad(sound.astype(np.float32) / 32767, (0, -len(sound) % FRAME)))
+    hearing.precede(state, 0, np.pad(to_float(sound), (0, -len(sound) % FRAME)))
     return hearing.finish(state, 0)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from vivavoce.audio.pcm import to_float, to_int16
 from vivavoce.core.talk import Call, Entry, Restyle, Say, Thought, Trouble, Word
 from vivavoce.core.voice import Voice
 from vivavoce.runtime import api
@@ -177,7 +178,7 @@ class Reply:
         message = self._message
         if message is None or self.ended:
             return
-        message.sound.append((np.clip(spoken.pcm, -1, 1) * 32767).astype(np.int16))
+        message.sound.append(to_int16(spoken.pcm))
         message.words.extend(spoken.words)
         if len(spoken.pcm):
             self._outputs.append(api.AudioOut(self.turn, message.entry.id, spoken.pcm, self.samples))
@@ -231,7 +232,7 @@ class Reply:
         for piece in self._message.sound if self._message else ():
             if at + len(piece) > begin and at < begin + FRAME:
                 first, last = max(begin, at), min(begin + FRAME, at + len(piece))
-                frame[first - begin : last - begin] = piece[first - at : last - at] / np.float32(32767)
+                frame[first - begin : last - begin] = to_float(piece[first - at : last - at])
             at += len(piece)
         return frame
 

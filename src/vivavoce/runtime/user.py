@@ -6,6 +6,7 @@ from concurrent.futures import Future
 
 import numpy as np
 
+from vivavoce.audio.pcm import to_float
 from vivavoce.core.errors import ProtocolError
 from vivavoce.core.talk import Entry, Heard
 from vivavoce.runtime import turn_events as t
@@ -179,7 +180,7 @@ class UserTurn:
         """What was said just before belongs to this turn."""
         if isinstance(said.audio, np.ndarray):
             self.microphone.begin_with(said.audio)
-            self._row.hear_before(said.audio.astype(np.float32) / 32767)
+            self._row.hear_before(to_float(said.audio))
             self._joined = True
 
     def forget_sound(self) -> None:

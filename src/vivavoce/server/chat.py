@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
+from vivavoce.audio.pcm import to_int16
 from vivavoce.core.errors import VivavoceError
 from vivavoce.core.talk import Entry
 from vivavoce.runtime.api import (
@@ -30,7 +31,6 @@ from vivavoce.runtime.api import (
     TurnEnded,
     Usage,
 )
-from vivavoce.server.formats import to_int16
 from vivavoce.server.items import base64_bytes, user_entry
 from vivavoce.server.names import check_model
 from vivavoce.server.replies import ERRORS, broken, sse, warned

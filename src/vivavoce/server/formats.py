@@ -5,6 +5,7 @@ from typing import Literal
 import numpy as np
 import soxr
 
+from vivavoce.audio.pcm import to_float, to_int16
 from vivavoce.core.errors import ProtocolError
 from vivavoce.runtime.model import RATE, Pcm
 
@@ -39,16 +40,6 @@ def _coder(table: np.ndarray) -> np.ndarray:
 
 TABLES: dict[str, np.ndarray] = {"audio/pcmu": _mulaw_table(), "audio/pcma": _alaw_table()}
 CODERS: dict[str, np.ndarray] = {name: _coder(table) for name, table in TABLES.items()}
-
-
-def to_float(pcm: np.ndarray) -> Pcm:
-    """16-bit samples between -1 and 1."""
-    return pcm.astype(np.float32) / np.float32(32768)
-
-
-def to_int16(pcm: np.ndarray) -> np.ndarray:
-    """Samples between -1 and 1 as 16 bit; the inverse of `to_float`."""
-    return np.clip(np.rint(pcm * np.float32(32768)), -32768, 32767).astype(np.int16)
 
 
 class Decoder:

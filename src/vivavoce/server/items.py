@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from vivavoce.audio.pcm import to_float, to_int16
 from vivavoce.core.talk import Entry, Word
-from vivavoce.server.formats import Decoder, Encoder, to_float, to_int16
+from vivavoce.server.formats import Decoder, Encoder
 from vivavoce.server.wire import (
     AssistantMessage,
     FunctionCall,

@@ -8,8 +8,8 @@ import numpy as np
 import soundfile
 
 from vivavoce.audio.files import read_recording
+from vivavoce.audio.pcm import to_int16
 from vivavoce.runtime.model import RATE, Pcm
-from vivavoce.server.formats import to_int16
 
 FileFormat = Literal["mp3", "opus", "flac", "wav", "pcm"]
 MEDIA = {

@@ -20,11 +20,11 @@ from av import AudioFrame, AudioResampler
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
 
+from vivavoce.audio.pcm import to_float, to_int16
 from vivavoce.runtime.api import AudioIn, AudioOut, Input, Paused, Played, Resumed, Silenced, Stop, TurnEnded
 from vivavoce.runtime.model import RATE
 from vivavoce.runtime.seats import LiveSession
 from vivavoce.server.beta import modern_settings
-from vivavoce.server.formats import to_float, to_int16
 from vivavoce.server.protocol import Wire
 from vivavoce.server.realtime import Line, make_wire
 from vivavoce.server.replies import ERRORS, NEVER
