@@ -6,8 +6,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from vivavoce.audio.pcm import to_int16
 from vivavoce.core.errors import ProtocolError
-from vivavoce.server.formats import CODERS, TABLES, Decoder, Encoder, to_int16
+from vivavoce.server.formats import CODERS, TABLES, Decoder, Encoder
 from vivavoce.server.items import base64_bytes
 from vivavoce.server.wire import Problem
 
