@@ -13,6 +13,9 @@ _Like = Annotated[Path | None, typer.Option("--like", help="A clip of a voice to
 _Consent = Annotated[str, typer.Option("--consent", help="Who agreed that the clip's voice is imitated.")]
 _Seed = Annotated[int, typer.Option("--seed", help="For what is drawn at random.")]
 _Model = Annotated[Path | None, typer.Option("--model", help="A folder of parts; the bundled model if left out.")]
+_Ears = Annotated[
+    str, typer.Option("--ears", help="Who finds the words: mini, whisper-base, a folder, or hf:OWNER/NAME.")
+]
 _Mind = Annotated[
     str,
     typer.Option(
@@ -95,6 +98,7 @@ def ask(
     json: _Json = False,
     seed: _Seed = 0,
     model: _Model = None,
+    ears: _Ears = "",
     mind: _Mind = "",
     speaker: _Speaker = "",
 ) -> None:
@@ -109,7 +113,7 @@ def ask(
     from vivavoce.runtime.model import RATE
 
     sounding = _voice(voice, like, consent)
-    loaded = load(model or BUNDLED, mind=mind, speaker=speaker)
+    loaded = load(model or BUNDLED, ears=ears, mind=mind, speaker=speaker)
     talk = loaded.conversation(voice=sounding, seed=seed)
     failed = False
     written: set[Path] = set()
@@ -206,18 +210,25 @@ def transcribe(
     files: Annotated[list[Path], typer.Argument(help="Recordings of speech.")],
     json: _Json = False,
     model: _Model = None,
+    ears: _Ears = "",
+    language: Annotated[str, typer.Option("--language", help="A code such as de; found out if left out.")] = "auto",
+    prompt: Annotated[str, typer.Option("--prompt", help="Text that shows style and spelling.")] = "",
+    keyword: Annotated[list[str] | None, typer.Option("--keyword", help="A word that is likely; repeatable.")] = None,
+    translate: Annotated[bool, typer.Option("--translate", help="Into English.")] = False,
 ) -> None:
     """Writes down what is said in recordings, with the time and confidence of every word."""
     import json as formats
 
     from vivavoce.assistant.model import BUNDLED, load
     from vivavoce.core.errors import VivavoceError
+    from vivavoce.runtime.model import HearingOptions
 
-    loaded = load(model or BUNDLED)
+    loaded = load(model or BUNDLED, ears=ears)
+    options = HearingOptions(language=language, prompt=prompt, keywords=tuple(keyword or ()), translate=translate)
     failed = False
     for path in files:
         try:
-            heard = loaded.transcribe(path)
+            heard = loaded.transcribe(path, options=options)
         except VivavoceError as error:
             failed = True
             _fault(path, error, json)

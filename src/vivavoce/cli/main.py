@@ -30,6 +30,7 @@ _EXTRAS = {
     "speechmos": "eval",
     "onnxruntime": "eval",
     "transformers": "hf",
+    "faster_whisper": "ears",
 }
 
 

@@ -12,6 +12,7 @@ Mind = Annotated[
         help="Who decides what is said: mini, a chat model's name, folder, FILE.gguf or hf:OWNER/NAME, or http://HOST:PORT/v1#MODEL."
     ),
 ]
+Ears = Annotated[str, typer.Option(help="Who finds the words: mini, whisper-base, a folder, or hf:OWNER/NAME.")]
 Speaker = Annotated[
     str, typer.Option(help="Whose voice: mini, kokoro, a folder, or http://HOST:PORT/v1#MODEL, any server of speech.")
 ]
@@ -31,6 +32,13 @@ def serve(
     origin: Annotated[list[str] | None, typer.Option(help="A web origin that may connect; may be repeated.")] = None,
     rows: Rows = 4,
     model: Model = "",
+    ears: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Who finds the words: mini, whisper-base, a folder, or hf:OWNER/NAME; may be repeated, "
+            "then clients choose among them and the first is used if they don't."
+        ),
+    ] = None,
     mind: Mind = "",
     speaker: Speaker = "",
     data: Data = None,
@@ -41,7 +49,7 @@ def serve(
     _run(
         rows,
         model,
-        {"mind": mind, "speaker": speaker},
+        {"ears": tuple(ears or ()), "mind": mind, "speaker": speaker},
         data,
         open_page=False,
         host=host,
@@ -57,6 +65,7 @@ def talk(
     port: Port = 8765,
     rows: Rows = 2,
     model: Model = "",
+    ears: Ears = "",
     mind: Mind = "",
     speaker: Speaker = "",
     data: Data = None,
@@ -64,7 +73,7 @@ def talk(
     tls_key: Key = None,
 ) -> None:
     """Opens a web page in which you speak with the model."""
-    chosen = {"mind": mind, "speaker": speaker}
+    chosen = {"ears": ears, "mind": mind, "speaker": speaker}
     _run(rows, model, chosen, data, open_page=True, port=port, tls_cert=tls_cert, tls_key=tls_key)
 
 

@@ -40,7 +40,7 @@ from vivavoce.server.wire import NotFound, Problem, problem_of
 log = logging.getLogger(__name__)
 WEB = Path(__file__).parent / "web"
 SECRET_MAY = ("/v1/realtime/calls",)
-FORMS = ("/v1/audio/transcriptions", "/v1/audio/voice_consents")
+FORMS = ("/v1/audio/transcriptions", "/v1/audio/translations", "/v1/audio/voice_consents")
 """What takes a form and not JSON."""
 
 

@@ -39,9 +39,10 @@ class ModelList(BaseModel):
     data: list[ModelObject]
 
 
-def names() -> list[str]:
-    """Ours first."""
-    return [OURS, *dict.fromkeys(name for group in MODELS.values() for name in group)]
+def names(service: Service) -> list[str]:
+    """Ours first, then those of ears where there is a choice, then OpenAI's."""
+    ears = [info.name for info in service.ears] if service.ears[0].name != "mini" or len(service.ears) > 1 else []
+    return list(dict.fromkeys((OURS, *ears, *(name for group in MODELS.values() for name in group))))
 
 
 def router(service: Service) -> APIRouter:
@@ -51,12 +52,12 @@ def router(service: Service) -> APIRouter:
     @routes.get("/models", summary="All model names")
     async def models() -> ModelList:
         """Our model, and OpenAI's names that mean it."""
-        return ModelList(data=[ModelObject(id=name) for name in names()])
+        return ModelList(data=[ModelObject(id=name) for name in names(service)])
 
     @routes.get("/models/{model}", summary="One model name")
     async def model(model: str) -> ModelObject:
         """Whether there is a model of this name."""
-        if model not in names():
+        if model not in names(service):
             raise UnknownModel(model)
         return ModelObject(id=model)
 

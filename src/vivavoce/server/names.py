@@ -1,5 +1,7 @@
 """Names that OpenAI's clients use, and which of our models and voices answer to them."""
 
+from collections.abc import Sequence
+
 from vivavoce.core.errors import VoiceError
 from vivavoce.core.voice import STOCK, Voice
 
@@ -33,9 +35,9 @@ MODELS: dict[str, tuple[str, ...]] = {
 class UnknownModel(Exception):
     """Nobody here answers to this name; says what was asked for, and what there is."""
 
-    def __init__(self, name: str, kind: str = "") -> None:
+    def __init__(self, name: str, kind: str = "", loaded: Sequence[str] = ()) -> None:
         known = MODELS[kind] if kind else dict.fromkeys(name for group in MODELS.values() for name in group)
-        super().__init__(f"The model '{name}' does not exist here; there are: {', '.join((OURS, *known))}.")
+        super().__init__(f"The model '{name}' does not exist here; there are: {', '.join((OURS, *loaded, *known))}.")
 
 
 def check_model(name: str, kind: str) -> str:

@@ -20,6 +20,7 @@ from vivavoce.runtime import api
 from vivavoce.runtime.api import Input, Output, ReplyOptions, SessionConfig
 from vivavoce.server import wire as w
 from vivavoce.server.beta import modernise
+from vivavoce.server.ears import Ears
 from vivavoce.server.formats import Decoder, Encoder
 from vivavoce.server.items import base64_bytes, entry_of, item_of, logprobs_of
 from vivavoce.server.sessions import Session, Voices, config_of, options_of, updated
@@ -71,6 +72,7 @@ class Wire:
         *,
         name: str,
         voices: Voices,
+        ears: Ears,
         plays_here: bool = False,
         extension: bool = False,
         expires_at: int | None = None,
@@ -82,8 +84,9 @@ class Wire:
         self._now = session
         """The session as it was when what is told now happened; ``session`` is what was asked for last."""
         self._voices, self._plays_here, self._extension, self.limits = voices, plays_here, extension, limits
+        self._ears = ears
         self._count = 0
-        self.config = replace(config_of(session, voices, plays_here), tag=session)
+        self.config = replace(config_of(session, voices, ears, plays_here), tag=session)
         self._decoder = Decoder(session.audio.input.format.type)
         self._responses: dict[int, _Response] = {}
         self._turn_of: dict[str, int] = {}
@@ -204,7 +207,7 @@ class Wire:
         return self._turn_of[response_id]
 
     def _update(self, change: dict[str, Any]) -> tuple[list[Input], Events]:
-        new = updated(self.session, change)
+        new = updated(self.session, change, self._ears)
         old = self.session
         if isinstance(new, RealtimeSession) and isinstance(old, RealtimeSession):
             if old.model and new.model != old.model:
@@ -213,7 +216,7 @@ class Wire:
             if self._spoke and new.audio.output.voice != old.audio.output.voice:
                 message = "The voice cannot change any more once the assistant has spoken; open another session."
                 raise Problem(message, "cannot_update_voice", "session.audio.output.voice")
-        config = replace(config_of(new, self._voices, self._plays_here), tag=new)
+        config = replace(config_of(new, self._voices, self._ears, self._plays_here), tag=new)
         if new.audio.input.format != old.audio.input.format:
             self._decoder = Decoder(new.audio.input.format.type)
         self.session, self.config = new, config

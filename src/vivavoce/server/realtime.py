@@ -152,13 +152,13 @@ class _Slow(Exception):
 
 def make_wire(service: Service, settings: dict[str, Any], model: str, **more: Any) -> Wire:
     """The wire of a new connection; Problem or UnknownModel when it cannot be."""
-    session = first_session(settings)
+    session = first_session(settings, service.ears)
     if not isinstance(session, TranscriptionSession):
         chosen = session.model or model
-        session = updated(session, {"model": chosen})
+        session = updated(session, {"model": chosen}, service.ears)
         check_model(chosen, "realtime")
     expires = int(time.time() + service.settings.session_seconds)
-    return Wire(session, name=service.name(), voices=service.voice, expires_at=expires, **more)
+    return Wire(session, name=service.name(), voices=service.voice, ears=service.ears, expires_at=expires, **more)
 
 
 def router(service: Service) -> APIRouter:

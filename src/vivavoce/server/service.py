@@ -11,7 +11,7 @@ from vivavoce.core.errors import CapacityError, VoiceError
 from vivavoce.core.voice import STOCK, Voice
 from vivavoce.runtime.api import Input, Output, SessionConfig, TurnEnded
 from vivavoce.runtime.engine import LiveEngine
-from vivavoce.runtime.model import FixedVoices
+from vivavoce.runtime.model import EarsInfo, FixedVoices
 from vivavoce.runtime.seats import LiveSession
 from vivavoce.server.metrics import Metrics
 from vivavoce.server.security import Gate
@@ -40,6 +40,11 @@ class Service:
     def make(engine: LiveEngine, settings: Settings) -> "Service":
         """All parts for an engine."""
         return Service(engine, settings, VoiceStore(settings.data), Gate(settings), Metrics(engine))
+
+    @property
+    def ears(self) -> tuple[EarsInfo, ...]:
+        """What clients can be heard with, the first unless they choose."""
+        return self.engine.model.ears
 
     def name(self) -> str:
         """A short unique name for a connection."""

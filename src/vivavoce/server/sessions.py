@@ -1,6 +1,5 @@
 """A session as the wire has it, and as the runtime has it."""
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,9 @@ from vivavoce.core.errors import ToolError, VoiceError
 from vivavoce.core.talk import Tool
 from vivavoce.core.voice import Voice
 from vivavoce.runtime.api import ReplyOptions, SessionConfig, TurnConfig, Window
-from vivavoce.server.names import MODELS, UnknownModel, check_model
+from vivavoce.runtime.model import HearingOptions
+from vivavoce.server.ears import Ears, ears_of, hearing_of, language_of
+from vivavoce.server.names import MODELS, UnknownModel
 from vivavoce.server.wire import (
     FunctionTool,
     InputOnly,
@@ -51,7 +52,7 @@ def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def updated(session: Session, change: dict[str, Any]) -> Session:
+def updated(session: Session, change: dict[str, Any], ears: Ears) -> Session:
     """The session after an update; Problem when a field is wrong."""
     kind = change.get("type", session.type)
     if kind != session.type:
@@ -62,36 +63,30 @@ def updated(session: Session, change: dict[str, Any]) -> Session:
     except ValidationError as error:
         raise problem_of(error.errors(), data, "session") from error
     if new.audio.input.transcription is not None:
-        _check_transcription(new.audio.input.transcription)
+        _hearing_of(new, ears)
     return new
 
 
-def _check_transcription(wanted: Transcription) -> None:
-    place = "session.audio.input.transcription"
+def _hearing_of(session: Session, ears: Ears) -> HearingOptions:
+    """How the user of a session is to be heard; a session that only listens finds the language out."""
+    wanted, place = session.audio.input.transcription or Transcription(), "session.audio.input.transcription"
     try:
-        if wanted.model is not None and wanted.model not in MODELS["realtime"]:
-            check_model(wanted.model, "transcription")
+        info = ears_of(None if wanted.model in MODELS["realtime"] else wanted.model, ears)
     except UnknownModel as error:
         raise Problem(str(error), "model_not_found", f"{place}.model") from error
     languages = [wanted.language] if wanted.language else wanted.languages or []
-    check_languages(languages, f"{place}.language" if wanted.language else f"{place}.languages")
+    language = language_of(languages, info, f"{place}.language" if wanted.language else f"{place}.languages")
+    listens = isinstance(session, TranscriptionSession)
+    return hearing_of(info, language, prompt=wanted.prompt, keywords=wanted.keywords, find_out=listens)
 
 
-def check_languages(languages: list[str], param: str) -> None:
-    """Problem when languages were named and English is not among them; ``auto`` leaves the choice to us."""
-    if languages and not any(
-        re.fullmatch(r"(en|eng|english|auto)([-_].*)?", name.strip().lower()) for name in languages
-    ):
-        raise Problem(f"The language '{languages[0]}' is not understood; English ('en') is.", "not_supported", param)
-
-
-def first_session(change: dict[str, Any]) -> Session:
+def first_session(change: dict[str, Any], ears: Ears) -> Session:
     """A session that begins with these settings."""
     kind = change.get("type", "realtime")
     if kind not in ("realtime", "transcription"):
         raise Problem(f"There is no session type '{kind}'; use 'realtime' or 'transcription'.", param="session.type")
     blank: Session = RealtimeSession() if kind == "realtime" else TranscriptionSession(type="transcription")
-    return updated(blank, change)
+    return updated(blank, change, ears)
 
 
 def voice_of(voice: str | VoiceId, voices: Voices, param: str) -> Voice:
@@ -158,10 +153,11 @@ def _turns_of(given: ServerVad | SemanticVad | None) -> TurnConfig:
     return TurnConfig(kind="none")
 
 
-def config_of(session: Session, voices: Voices, plays_here: bool, seed: int = 0) -> SessionConfig:
+def config_of(session: Session, voices: Voices, ears: Ears, plays_here: bool, seed: int = 0) -> SessionConfig:
     """What the runtime has to know of a session; Problem when a voice or tool is not known."""
     if isinstance(session.audio, InputOnly) or isinstance(session, TranscriptionSession):
-        return SessionConfig(turns=_turns_of(session.audio.input.turn_detection), only_listen=True)
+        turns = _turns_of(session.audio.input.turn_detection)
+        return SessionConfig(turns=turns, hearing=_hearing_of(session, ears), only_listen=True)
     output, tools = session.audio.output, tools_of(session.tools, "session.tools")
     return SessionConfig(
         instructions=session.instructions,
@@ -173,6 +169,7 @@ def config_of(session: Session, voices: Voices, plays_here: bool, seed: int = 0)
         window=_window_of(session.truncation),
         turns=_turns_of(session.audio.input.turn_detection),
         max_output_tokens=None if session.max_output_tokens == "inf" else session.max_output_tokens,
+        hearing=_hearing_of(session, ears),
         plays_here=plays_here,
         seed=seed,
     )

@@ -1,5 +1,6 @@
-"""`/v1/audio/transcriptions`: a recording to words with their times."""
+"""`/v1/audio/transcriptions` and `/v1/audio/translations`: a recording to words with their times."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from operator import itemgetter
@@ -11,20 +12,22 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response, Streami
 from starlette.concurrency import run_in_threadpool
 
 from vivavoce.core.errors import VivavoceError
-from vivavoce.core.talk import Word
-from vivavoce.runtime.api import AudioIn, Commit, Refused, SessionConfig, TurnConfig, UserText
-from vivavoce.runtime.model import RATE, Pcm
+from vivavoce.core.talk import Heard, Word
+from vivavoce.runtime.api import SessionConfig, TurnConfig, UserText
+from vivavoce.runtime.model import RATE, HearingOptions, Pcm
+from vivavoce.runtime.replying import told
+from vivavoce.server.ears import ears_of, hearing_of, language_of
 from vivavoce.server.items import logprobs_of
-from vivavoce.server.names import check_model
 from vivavoce.server.replies import ERRORS, broken, sse, upload_bytes, warned
 from vivavoce.server.service import Service
-from vivavoce.server.sessions import check_languages
 from vivavoce.server.sound_files import read_upload
 from vivavoce.server.wire import Problem
 
 LONGEST_PIECE = 30 * RATE
 SHORTEST_PIECE = 20 * RATE
 HUSH = RATE // 10
+MOST_BEFORE = 200
+"""Characters of the piece before that the next one is heard with."""
 
 
 def pieces(pcm: Pcm) -> list[tuple[int, Pcm]]:
@@ -67,7 +70,7 @@ def subtitles(words: list[Word], kind: Literal["srt", "vtt"]) -> str:
     return ("WEBVTT\n\n" if kind == "vtt" else "") + "\n".join(blocks)
 
 
-def verbose(parts: list[UserText], granularities: list[str]) -> dict[str, Any]:
+def verbose(parts: list[UserText], granularities: list[str], task: str = "transcribe") -> dict[str, Any]:
     """verbose_json of a recording's pieces, whose words have times from its beginning.
 
     ``avg_logprob`` is the mean logarithm of the words' confidences, ``no_speech_prob`` how likely it is that nobody
@@ -76,8 +79,8 @@ def verbose(parts: list[UserText], granularities: list[str]) -> dict[str, Any]:
     words = [word for part in parts for word in part.words]
     samples = sum(part.samples for part in parts)
     answer: dict[str, Any] = {
-        "task": "transcribe",
-        "language": "english",
+        "task": task,
+        "language": next((part.language for part in parts if part.language not in ("", "en")), "english"),
         "duration": samples / RATE,
         "text": " ".join(part.text for part in parts if part.text),
         "usage": {"type": "duration", "seconds": samples / RATE},
@@ -120,26 +123,33 @@ def router(service: Service) -> APIRouter:
     content = {"application/json": {"schema": words}, "text/plain": plain, "text/event-stream": plain}
     answers = {**ERRORS, 200: {"description": "The words", "content": content}}
 
-    async def listen(data: bytes, name: str, warnings: list[str]) -> AsyncIterator[UserText]:
+    async def listen(data: bytes, name: str, hearing: HearingOptions, warnings: list[str]) -> AsyncIterator[UserText]:
         """The words of each piece, with times from the beginning; a caller gets a row before anything is decoded.
 
         What is wrong with a recording that is read all the same is added to ``warnings`` before the first piece.
         """
-        config = SessionConfig(turns=TurnConfig(kind="none"), only_listen=True)
-        async with service.session(config) as session:
+        async with service.session(SessionConfig(turns=TurnConfig(kind="none"), only_listen=True)):
             pcm, warning = await run_in_threadpool(read_upload, data, name)
             warnings += [warning] if warning else []
-            outputs = session.events()
+            wanted = hearing
             for at, part in pieces(np.pad(pcm, (0, max(0, RATE // 10 - len(pcm))))):
-                await session.send(AudioIn(part))
-                await session.send(Commit())
-                async for output in outputs:
-                    if isinstance(output, Refused):
-                        raise VivavoceError(output.message)
-                    if isinstance(output, UserText) and output.final:
-                        words = tuple(replace(w, start=w.start + at, end=w.end + at) for w in output.words)
-                        yield replace(output, words=words)
-                        break
+                heard = await heard_of(part, wanted)
+                words = tuple(replace(w, start=w.start + at, end=w.end + at) for w in heard.words)
+                text = " ".join(word.text for word in words)
+                # the next piece goes on in the same language, and with what this one ends with
+                prompt = f"{hearing.prompt} {text[-MOST_BEFORE:].partition(' ')[2]}".strip()
+                wanted = replace(hearing, language=heard.language or hearing.language, prompt=prompt)
+                yield UserText("", "", True, text, words, len(part), heard.speech, heard.language)
+
+    async def heard_of(part: Pcm, hearing: HearingOptions) -> Heard:
+        sound = (np.clip(part, -1, 1) * 32767).astype(np.int16)
+        try:
+            heard = await asyncio.wrap_future(service.engine.hear_sound(sound, hearing))
+        except VivavoceError:
+            raise
+        except Exception as error:  # a broken model
+            raise VivavoceError(told(error)) from error
+        return heard.until(len(part))
 
     async def begun(parts: AsyncIterator[UserText]) -> AsyncIterator[UserText]:
         """The same pieces, once the first is there; what is wrong with the recording is said before that."""
@@ -174,33 +184,19 @@ def router(service: Service) -> APIRouter:
         more |= {"warnings": warnings} if warnings else {}
         yield sse({"type": "transcript.text.done", **done, **more})
 
-    @routes.post("/transcriptions", summary="Speech to text", response_class=Response, responses=answers)
-    async def transcriptions(
-        file: Annotated[UploadFile, File(description="Any recording: WAV, FLAC, Ogg, MP3, M4A, WebM …")],
-        model: Annotated[str, Form()],
-        response_format: Annotated[
-            Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"], Form()
-        ] = "json",
-        language: Annotated[str | None, Form()] = None,
-        temperature: Annotated[float, Form(ge=0, le=1, description="Changes nothing")] = 0.0,
-        stream: Annotated[bool, Form()] = False,
-        timestamp_granularities: Annotated[
-            list[Literal["word", "segment"]] | None, Form(alias="timestamp_granularities[]")
-        ] = None,
-        include: Annotated[list[Literal["logprobs"]] | None, Form(alias="include[]")] = None,
+    async def answered(
+        file: UploadFile,
+        hearing: HearingOptions,
+        response_format: str,
+        *,
+        stream: bool = False,
+        granularities: list[str] | None = None,
+        certain: bool = False,
     ) -> Response:
-        """What is said in a recording; other fields of OpenAI's request are taken and change nothing."""
-        check_model(model, "transcription")
-        if response_format == "diarized_json":
-            raise Problem("Speakers are not told apart; use verbose_json.", "not_supported", "response_format")
-        if stream and response_format not in ("json", "text"):
-            message = f"A stream has events and no {response_format}; leave response_format or stream out."
-            raise Problem(message, "invalid_value", "response_format")
-        check_languages([language] if language else [], "language")
+        """What is said in the file, in one of the formats."""
         data = await upload_bytes(file, service.settings.upload_bytes, "file")
-        certain = bool(include)
         warnings: list[str] = []
-        heard = await begun(listen(data, file.filename or "", warnings))
+        heard = await begun(listen(data, file.filename or "", hearing, warnings))
         head, told = warned(warnings), {"warnings": warnings} if warnings else {}
         if stream:
             return StreamingResponse(events(heard, certain, warnings), headers=head, media_type="text/event-stream")
@@ -213,10 +209,57 @@ def router(service: Service) -> APIRouter:
         if response_format in ("srt", "vtt"):
             return PlainTextResponse(subtitles(words, "srt" if response_format == "srt" else "vtt"), headers=head)
         if response_format == "verbose_json":
-            whole = verbose(parts, list(timestamp_granularities or []))
-            return JSONResponse(whole | told, headers=head)
+            task = "translate" if hearing.translate else "transcribe"
+            return JSONResponse(verbose(parts, granularities or [], task) | told, headers=head)
         answer: dict[str, Any] = {"text": text, "usage": {"type": "duration", "seconds": samples / RATE}}
         answer |= {"logprobs": logprobs_of(tuple(words))} if certain else {}
         return JSONResponse(answer | told, headers=head)
+
+    @routes.post("/transcriptions", summary="Speech to text", response_class=Response, responses=answers)
+    async def transcriptions(
+        file: Annotated[UploadFile, File(description="Any recording: WAV, FLAC, Ogg, MP3, M4A, WebM …")],
+        model: Annotated[str, Form()],
+        response_format: Annotated[
+            Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"], Form()
+        ] = "json",
+        language: Annotated[str | None, Form()] = None,
+        prompt: Annotated[str | None, Form(max_length=4000, description="Shows style and spelling")] = None,
+        keywords: Annotated[list[str] | None, Form(alias="keywords[]", description="Words that are likely")] = None,
+        temperature: Annotated[float, Form(ge=0, le=1, description="Changes nothing")] = 0.0,
+        stream: Annotated[bool, Form()] = False,
+        timestamp_granularities: Annotated[
+            list[Literal["word", "segment"]] | None, Form(alias="timestamp_granularities[]")
+        ] = None,
+        include: Annotated[list[Literal["logprobs"]] | None, Form(alias="include[]")] = None,
+    ) -> Response:
+        """What is said in a recording; other fields of OpenAI's request are taken and change nothing."""
+        info = ears_of(model, service.ears)
+        if response_format == "diarized_json":
+            raise Problem("Speakers are not told apart; use verbose_json.", "not_supported", "response_format")
+        if stream and response_format not in ("json", "text"):
+            message = f"A stream has events and no {response_format}; leave response_format or stream out."
+            raise Problem(message, "invalid_value", "response_format")
+        code = language_of([language] if language else [], info, "language")
+        hearing = hearing_of(info, code, prompt=prompt, keywords=keywords, find_out=True)
+        return await answered(
+            file,
+            hearing,
+            response_format,
+            stream=stream,
+            granularities=list(timestamp_granularities or []),
+            certain=bool(include),
+        )
+
+    @routes.post("/translations", summary="Speech to English text", response_class=Response, responses=answers)
+    async def translations(
+        file: Annotated[UploadFile, File(description="Any recording: WAV, FLAC, Ogg, MP3, M4A, WebM …")],
+        model: Annotated[str, Form()],
+        response_format: Annotated[Literal["json", "text", "srt", "verbose_json", "vtt"], Form()] = "json",
+        prompt: Annotated[str | None, Form(max_length=4000, description="Shows style and spelling")] = None,
+        temperature: Annotated[float, Form(ge=0, le=1, description="Changes nothing")] = 0.0,
+    ) -> Response:
+        """What is said in a recording, in English; for ears that know more languages."""
+        hearing = hearing_of(ears_of(model, service.ears), "", prompt=prompt, translate=True, find_out=True)
+        return await answered(file, hearing, response_format)
 
     return routes

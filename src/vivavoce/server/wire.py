@@ -82,7 +82,7 @@ class NoiseReduction(Strict):
 
 
 class Transcription(Strict):
-    """Whether the user's words are sent; the listener is the same whatever model is named."""
+    """Whether the user's words are sent, who finds them, and what is known of them."""
 
     model: Name | None = None
     language: Name | None = None
