@@ -95,8 +95,13 @@ class WhisperEars:
             for name, whisper in self._recognisers.items()
         )
 
-    def beside(self, forked: bool) -> "WhisperEars":
-        """The same ears with a lane, a process where ``forked``; PartError when a recogniser cannot be read there."""
+    @property
+    def first(self) -> Whisper | None:
+        """The recogniser that is heard with where none is asked for."""
+        return self._recognisers[self._first]
+
+    def beside(self, forked: bool | None) -> "WhisperEars":
+        """The same ears with a `Lane`; PartError when a recogniser cannot be read there."""
         other = copy(self)
         other._lane = Lane(other, forked)
         try:

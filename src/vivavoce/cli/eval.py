@@ -97,6 +97,15 @@ def opened(
     ears: Annotated[str, typer.Option(help="Who hears, as `vivavoce serve --ears` takes it.")] = "",
     mind: Annotated[str, typer.Option(help="Who thinks, as `vivavoce serve --mind` takes it.")] = "",
     speaker: Annotated[str, typer.Option(help="Who speaks, as `vivavoce serve --speaker` takes it.")] = "",
+    speech: Annotated[
+        Path | None, typer.Option(envvar="VIVAVOCE_SPEECH", help="Recordings of people with a manifest.jsonl.")
+    ] = None,
+    noise: Annotated[
+        Path | None,
+        typer.Option(envvar="VIVAVOCE_NOISE", help="Recordings of places where nobody speaks, beside those made here."),
+    ] = None,
+    clips: Annotated[int, typer.Option(min=1, help="Recordings of people at most.")] = 300,
+    noise_seconds: Annotated[float, typer.Option(min=1, help="Of sounds that nobody speaks.")] = 600,
     only: Annotated[str, typer.Option(help="Parts to measure, comma-separated; all if left out.")] = "",
     json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
     out: Annotated[Path, typer.Option(help="Where the JSON is written.")] = Path("runs/eval/open.json"),
@@ -107,11 +116,13 @@ def opened(
 
     from vivavoce.core.errors import ConfigError
     from vivavoce.evals import open as suite
+    from vivavoce.evals.open_ears import Sounds
 
     parts = tuple(part.strip() for part in only.split(",") if part.strip()) or tuple(suite.PARTS)
     if unknown := sorted(set(parts) - set(suite.PARTS)):
         raise ConfigError(f"the suite open has no part {unknown[0]!r}; its parts are {', '.join(suite.PARTS)}")
-    chosen = suite.Chosen(ears=ears, mind=mind, speaker=speaker)
+    sounds = Sounds(speech=speech, noise=noise, clips=clips, noise_seconds=noise_seconds)
+    chosen = suite.Chosen(ears=ears, mind=mind, speaker=speaker, sounds=sounds)
     report = suite.run(chosen, parts, lambda line: typer.echo(line, err=True))
     report.write(out, add=add)
     typer.echo(formats.dumps(report.json()) if json else report.text())

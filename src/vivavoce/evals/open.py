@@ -9,7 +9,9 @@ from functools import partial
 from typing import Final
 
 import vivavoce
+from vivavoce.assistant.whisper import WhisperEars
 from vivavoce.evals.listening import Say
+from vivavoce.evals.open_ears import Sounds, ears_table
 from vivavoce.evals.report import Report, Table
 from vivavoce.evals.voices import resident, voice_table
 
@@ -23,6 +25,8 @@ class Chosen:
     speaker: str = ""
     recogniser: str = "whisper-base"
     """Who judges what is spoken."""
+    sounds: Sounds = Sounds()
+    """What ears are measured on."""
 
 
 def run(chosen: Chosen, parts: tuple[str, ...], say: Say = print) -> Report:
@@ -47,9 +51,15 @@ def _voices(chosen: Chosen, say: Say) -> list[Table]:
     return tables
 
 
+def _ears(chosen: Chosen, say: Say) -> list[Table]:
+    """The chosen ears, where they are not ours."""
+    ears = vivavoce.load(ears=chosen.ears).ears
+    return [ears_table(ears, chosen.sounds, say)] if isinstance(ears, WhisperEars) else []
+
+
 def _added(before: float) -> float:
     return resident() - before
 
 
-PARTS: Final[dict[str, Callable[[Chosen, Say], list[Table]]]] = {"voice": _voices}
+PARTS: Final[dict[str, Callable[[Chosen, Say], list[Table]]]] = {"voice": _voices, "ears": _ears}
 """What can be measured, by name."""

@@ -101,6 +101,12 @@ class Whisper:
                 raise PartError(f"{self.folder} cannot be read as Whisper ({error}); fetch it again") from error
         return self._loaded
 
+    def plain(self) -> Any:
+        """faster-whisper's model as it is, to compare with."""
+        model = self.model
+        model.frames = 100 * WINDOW_SECONDS
+        return model
+
     def transcribe(self, wave: Float32[np.ndarray, " N"], wanted: Wanted) -> Transcribed:
         """The words of a sound at 16 kHz; any length."""
         with self._lock:

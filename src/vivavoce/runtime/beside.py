@@ -116,15 +116,16 @@ class Beside:
 
 
 class Lane:
-    """One piece of work after the other, on a thread, or in a process of its own where ``forked``.
+    """One piece of work after the other: in a process of its own where ``forked``, on a thread where not, or at once
+    where None.
 
-    What is to be done must then be picklable apart from ``shared``.
+    For a process, what is to be done must be picklable apart from ``shared``.
     """
 
-    def __init__(self, shared: object, forked: bool) -> None:
+    def __init__(self, shared: object, forked: bool | None) -> None:
         """Forks where it has to."""
         self._beside = Beside((shared,), 1) if forked else None
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="vivavoce-lane")
+        self._pool = None if forked is None else ThreadPoolExecutor(1, thread_name_prefix="vivavoce-lane")
         self._last: Future[Any] | None = None
 
     @property
@@ -134,13 +135,18 @@ class Lane:
 
     def submit(self, work: Callable[[], ResultT]) -> Future[ResultT]:
         """What ``work`` gives, once its turn has come."""
+        if self._pool is None:
+            done: Future[ResultT] = Future()
+            done.set_result(work())
+            return done
         found = self._pool.submit(work if self._beside is None else partial(self._beside.call, work))
         self._last = found
         return found
 
     def stop(self) -> None:
         """Ends what it runs on; what waits is not done any more."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
         if self._beside is not None:
             self._beside.stop()
 
