@@ -27,8 +27,8 @@ class Held(Executor):
 
 def begun(kind: str = "server_vad") -> tuple[LiveEngine, Any, Held]:
     engine = LiveEngine(replace(fake_model(), hears_elsewhere=True), rows=1, threads=0)
-    engine._words = held = Held()
-    return engine, engine.sit(SessionConfig(turns=TurnConfig(kind=kind))), held  # pyright: ignore[reportArgumentType]
+    engine._states._words = held = Held()
+    return engine, engine.sit(SessionConfig(turns=TurnConfig(kind=kind))), held
 
 
 def settle(engine: LiveEngine, seat: Any) -> list[Any]:

@@ -8,9 +8,11 @@ how simulations run faster than real time and always the same.
 import itertools
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from functools import partial
 from typing import Literal, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,7 +21,7 @@ from vivavoce.runtime.api import Output, SessionConfig
 from vivavoce.runtime.clock import Clock
 from vivavoce.runtime.conversation import Conversation
 from vivavoce.runtime.live_reply import LiveReply
-from vivavoce.runtime.model import FRAME, Model, Pcm, Spoken
+from vivavoce.runtime.model import FRAME, HearingOptions, Model, Pcm, Spoken
 from vivavoce.runtime.model_rows import ConversationRow, ModelRows
 from vivavoce.runtime.seats import LiveSession, Seats
 from vivavoce.runtime.seats import Seat as AnySeat
@@ -81,6 +83,10 @@ class LiveEngine:
     def backlog(self) -> int:
         """Samples that wait to be heard, of all conversations."""
         return self._seats.backlog()
+
+    def hear_sound(self, sound: np.ndarray, options: HearingOptions) -> Future[Heard]:
+        """The words of a recording (Int16[N]); nobody's turn waits for it, and no row is taken."""
+        return self._states.hear_sound(sound, options)
 
     def state_bytes(self) -> int:
         """Bytes of state that one conversation takes."""

@@ -14,8 +14,8 @@ from starlette.concurrency import run_in_threadpool
 from vivavoce.core.errors import VivavoceError
 from vivavoce.core.talk import Heard, Word
 from vivavoce.runtime.api import SessionConfig, TurnConfig, UserText
+from vivavoce.runtime.failures import explained, log_failure
 from vivavoce.runtime.model import RATE, HearingOptions, Pcm
-from vivavoce.runtime.replying import told
 from vivavoce.server.ears import ears_of, hearing_of, language_of
 from vivavoce.server.items import logprobs_of
 from vivavoce.server.replies import ERRORS, broken, sse, upload_bytes, warned
@@ -148,7 +148,8 @@ def router(service: Service) -> APIRouter:
         except VivavoceError:
             raise
         except Exception as error:  # a broken model
-            raise VivavoceError(told(error)) from error
+            log_failure(error)
+            raise VivavoceError(explained(error)) from error
         return heard.until(len(part))
 
     async def begun(parts: AsyncIterator[UserText]) -> AsyncIterator[UserText]:
