@@ -48,7 +48,7 @@ def test_a_turn_ends_when_its_words_are_there():
     engine, seat, held = begun()
     seat.push(api.AudioIn(np.concatenate([silence(0.3), utter("hello there."), silence(3)])))
     outputs = settle(engine, seat)
-    assert seat.conversation.microphone.waiting < 960, "the clock waited"
+    assert seat.conversation.user.microphone.waiting < 960, "the clock waited"
     assert not any(isinstance(o, api.Committed) for o in outputs)
     held.asked[-1].set_result(Heard((Word("hi", 0, 2400),), 0.9))
     outputs = settle(engine, seat)
