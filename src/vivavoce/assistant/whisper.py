@@ -115,7 +115,7 @@ class WhisperEars:
         """Reads the weights and hears something, so that the first turn need not wait."""
         for whisper in self._recognisers.values():
             if whisper is not None:
-                whisper.transcribe(np.zeros(LOW, np.float32), Wanted(language="en", window=1, beam=1))
+                whisper.transcribe(np.zeros(LOW, np.float32), Wanted(language="en", window=1.0, beam=1))
 
     def stop(self) -> None:
         """Ends the lane."""

@@ -5,6 +5,7 @@ the threads of CTranslate2 do not outlive a fork.
 """
 
 import json
+import os
 import re
 import struct
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,7 @@ from vivavoce.hub.fetch import DESCRIPTION, folder_of, place
 
 FAMILY = "whisper-ct2"
 RATE = 16_000
-WINDOW_SECONDS = 30
+WINDOW_SECONDS = 30.0
 """What the model was taught to hear at once."""
 _SPEC = b"WhisperSpec\0"
 _RUN = 4
@@ -81,6 +82,7 @@ class Whisper:
         self.folder, self.name, self.languages, self._threads = folder, name, languages, threads
         self._lock = Lock()
         self._loaded: Any = None
+        self._process = 0
 
     @property
     def multilingual(self) -> bool:
@@ -90,7 +92,7 @@ class Whisper:
     @property
     def model(self) -> Any:
         """The weights, as int8. PartError when they cannot be read."""
-        if self._loaded is None:
+        if self._loaded is None or self._process != os.getpid():  # what was read before a fork hangs behind it
             from vivavoce.hub.shortened import ShortenedWhisper
 
             try:
@@ -99,12 +101,13 @@ class Whisper:
                 )
             except Exception as error:  # the libraries below raise whatever they come across
                 raise PartError(f"{self.folder} cannot be read as Whisper ({error}); fetch it again") from error
+            self._process = os.getpid()
         return self._loaded
 
     def plain(self) -> Any:
         """faster-whisper's model as it is, to compare with."""
         model = self.model
-        model.frames = 100 * WINDOW_SECONDS
+        model.frames = round(100 * WINDOW_SECONDS)
         return model
 
     def transcribe(self, wave: Float32[np.ndarray, " N"], wanted: Wanted) -> Transcribed:
