@@ -248,9 +248,19 @@ def test_voices_lost_lines_and_the_keyboard(address, tmp_path):
 
 
 @contextmanager
-def program(folder: Path) -> Iterator[str]:
-    """The address of `vivavoce serve` with the bundled model, as a user starts it."""
-    command = [Path(sys.executable).with_name("vivavoce"), "serve", "--port", "0", "--rows", "1", "--data", folder]
+def program(folder: Path, *more: str) -> Iterator[str]:
+    """The address of `vivavoce serve` with the bundled model, or as ``more`` says, as a user starts it."""
+    command = [
+        Path(sys.executable).with_name("vivavoce"),
+        "serve",
+        "--port",
+        "0",
+        "--rows",
+        "1",
+        "--data",
+        folder,
+        *more,
+    ]
     with subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout

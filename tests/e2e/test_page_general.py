@@ -1,26 +1,30 @@
 """The page where another mind thinks: an assistant for everything, which says who hears, thinks and speaks."""
 
 import json
-import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
+import torch
 
+import vivavoce
+from vivavoce.audio.resample import resample
 from vivavoce.core.talk import Call, Say
+from vivavoce.evals.words import distance, plain
 from vivavoce.runtime.fake import Beeping, fake_model
 from vivavoce.runtime.model import Context, Used
 
 pytest.importorskip("playwright", reason="playwright is not installed; pip install playwright")
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "contract"))
-from live_server import serving
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from test_page import CHROMIUM, PATIENCE, program, serving, visiting
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed; apt-get install chromium"),
@@ -47,14 +51,9 @@ def answer(context: Context) -> Iterator[Any]:
 def test_it_keeps_no_tavern_and_shows_calls_that_nobody_declared() -> None:
     with (
         serving(model=replace(fake_model(answer), used=USED, speaking=TwoVoices())) as address,
-        sync_playwright() as play,
+        visiting(address, refuse=True) as visit,
     ):
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], timeout=120_000)
-        page = browser.new_page()
-        problems: list[str] = []
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.goto(address)
-        page.wait_for_selector("html[data-ready]", state="attached")
+        page = visit.page
         assert page.title() == "vivavoce — talk about anything"
         shown = page.locator("body").inner_text().lower()
         assert "talk about anything." in shown and "capital of france" in shown
@@ -70,8 +69,35 @@ def test_it_keeps_no_tavern_and_shows_calls_that_nobody_declared() -> None:
         page.get_by_role("textbox", name="Write instead of speaking").fill("lights, please")
         page.keyboard.press("Enter")
         slip = page.locator(".slip:not(.blank)")
-        expect(slip).to_contain_text("set lamp", ignore_case=True, timeout=60_000)
+        expect(slip).to_contain_text("set lamp", ignore_case=True, timeout=PATIENCE)
         expect(slip).to_contain_text("kitchen")
-        expect(page.locator("#lines")).to_contain_text("Done.", timeout=60_000)
-        assert not problems
-        browser.close()
+        expect(page.locator("#lines")).to_contain_text("Done.", timeout=PATIENCE)
+        assert not visit.problems and not visit.of("error")
+
+
+def test_a_question_about_anything_is_answered_aloud_and_understood(fetched, monkeypatch, tmp_path) -> None:
+    """Whisper hears and SmolLM2 thinks, in the program as a user starts it; Whisper judges what is heard of it."""
+    faster_whisper = pytest.importorskip("faster_whisper")
+    fetched("smollm2-135m-instruct")
+    ears = fetched("whisper-base")
+    monkeypatch.setenv("VIVAVOCE_DATA", str(ears.parent.parent))
+    asked = torch.from_numpy(np.concatenate(list(vivavoce.load().say("What is the capital of France?"))))
+    sound = resample(asked[None], 24_000, 48_000)[0].numpy()
+    clip = tmp_path / "question.wav"
+    soundfile.write(clip, np.concatenate([np.zeros(2 * 48_000), sound, np.zeros(120 * 48_000)]), 48_000)
+    with (
+        program(tmp_path, "--model", "open") as address,
+        visiting(address, microphone=clip) as visit,
+    ):
+        visit.page.get_by_role("button", name="Talk", exact=True).click()
+        visit.until(lambda: visit.of("response.done"), "the answer")
+        expect(visit.page.locator("#lines .you").first).to_contain_text("capital of france", ignore_case=True)
+        reply = visit.of("response.output_audio_transcript.done")[0]["transcript"]
+        visit.page.wait_for_timeout(sum(len(e["delta"]) * 3 // 4 for e in visit.of("response.output_audio.delta")) / 48)
+        heard = torch.from_numpy(visit.heard())
+        assert not visit.problems and not visit.of("error")
+    judge = faster_whisper.WhisperModel(str(ears), device="cpu", compute_type="int8", cpu_threads=1)
+    wave = resample(heard[None], 24_000, 16_000)[0].numpy()
+    words = plain(" ".join(piece.text for piece in judge.transcribe(wave, language="en", beam_size=1)[0]))
+    wanted = plain(reply)
+    assert wanted and distance(wanted, words) <= 0.4 * len(wanted), (reply, words)
