@@ -125,8 +125,9 @@ def main(speech: Path, run: EndingsRun | None = None) -> None:
     """Prints the weights in the order of the file that they stand in."""
     import vivavoce
 
-    run = run or EndingsRun()
-    known = list(examples(vivavoce.load().ears, sounds(run, speech), run))
+    run, ears = run or EndingsRun(), vivavoce.load().ears
+    assert isinstance(ears, Ears)
+    known = list(examples(ears, sounds(run, speech), run))
     weights = fit(known, run.restraint)
     print("TRUST, WORDS, FALL, BIAS =", ", ".join(f"{weight:.3f}" for weight in weights))
     print(f"{len(known)} examples; an end scores above a place inside in {parted(known, weights):.0%} of all pairs")
