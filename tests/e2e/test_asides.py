@@ -20,7 +20,7 @@ RECORDINGS = Path(vivavoce.__path__[0]) / "assistant" / "recordings"
 
 def heard(ears: Ears, sound: Pcm) -> float | None:
     wave = np.concatenate((np.zeros(RATE // 4), sound, np.zeros(RATE // 10))).astype(np.float32)
-    return ears.whole(resample(torch.from_numpy(wave)[None], RATE, 16_000)).aside
+    return ears.whole(resample(torch.from_numpy(wave)[None], RATE, 16_000)).backchannel
 
 
 def test_hums_and_coughs_are_asides_and_the_beginning_of_an_order_is_not() -> None:

@@ -1,17 +1,20 @@
 """Turns that are handed over whole: what happens in which order, what is remembered, and bad questions."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from vivavoce.assistant.conversation import Conversation
 from vivavoce.assistant.thinking import exchanges, restyled
 from vivavoce.assistant.turn import Called, Finished, Happening, Partial, Saying, Sound, Turn, Understood
-from vivavoce.core.errors import AudioError, TextError
-from vivavoce.core.talk import Entry, Tool
+from vivavoce.core.errors import AudioError, MindError, TextError
+from vivavoce.core.talk import Call, Entry, Say, Thought, Tool, Trouble
 from vivavoce.core.voice import Voice
 from vivavoce.runtime.activity import Loudness
 from vivavoce.runtime.fake import Beeping, Script, ToneHearing, decode, utter
-from vivavoce.runtime.model import RATE, Model
+from vivavoce.runtime.model import RATE, Context, Model
 
 ORDER = Tool(name="order_drink", parameters={"type": "object", "properties": {"coffeeDrink": {"type": "string"}}})
 
@@ -48,6 +51,30 @@ def test_turns_remember_what_was_heard_of_them() -> None:
     talk.heard(half)
     assert talk.entries[-1].text == " ".join(first.reply.split()[:2])
     assert talk.entries[-1].status == "incomplete"
+
+
+class Broken:
+    """Says something, calls something, and breaks."""
+
+    def respond(self, context: Context) -> Iterator[Thought]:
+        yield Say("One moment. ")
+        yield Call("order_drink", "{}")
+        yield Trouble("the line is dead")
+
+
+def test_what_was_said_before_a_mind_broke_or_nobody_listened_any_more_is_remembered() -> None:
+    talk = Conversation(replace(clerk(), thinking=Broken()))
+    with pytest.raises(MindError, match="the line is dead"):
+        list(talk.ask("a latte"))
+    assert [(e.role, e.text, e.status) for e in talk.entries] == [
+        ("user", "a latte", "completed"), ("assistant", "One moment. ", "incomplete"),
+    ]  # fmt: skip
+    talk = Conversation(clerk())
+    happenings = talk.ask("hello to you")
+    while not isinstance(next(happenings), Sound):
+        pass
+    happenings.close()
+    assert talk.entries[-1].status == "incomplete" and talk.entries[-1].samples
 
 
 def test_without_speech_nothing_is_spoken() -> None:

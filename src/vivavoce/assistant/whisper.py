@@ -225,7 +225,7 @@ class WhisperEars:
         if not agreed.words:
             return replace(heard, words=words)
         done = heard.done if heard.words else open_done([word.text for word in words])
-        return replace(heard, words=words, done=done, aside=0.0, speech=max(heard.speech, words[-1].speech))
+        return replace(heard, words=words, done=done, backchannel=0.0, speech=max(heard.speech, words[-1].speech))
 
     def whole(self, wave: Float[Tensor, "1 N"], options: HearingOptions | None = None) -> Heard:
         """The words of a recording, 16 kHz, with all the care there is."""

@@ -46,13 +46,13 @@ class Word:
 class Heard:
     """What a turn sounds like so far: all its words, and how likely it is that the speaker is done.
 
-    ``aside``: how likely it is that so short a sound is not meant for us (a sign of listening, a cough); None where the
+    ``backchannel``: how likely it is that so short a sound is a sign of listening, or a cough; None where the
     words have to tell.
     """
 
     words: tuple[Word, ...] = ()
     done: float = 0.0
-    aside: float | None = None
+    backchannel: float | None = None
     speech: float = 1.0
     """How likely it is that anybody speaks at all."""
     certain: int | None = None

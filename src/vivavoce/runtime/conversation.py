@@ -1,8 +1,8 @@
 """One conversation, without thread or socket: inputs and steps of the model go in, outputs come out.
 
 The engine calls it in this order, again and again: `pull` (inputs up to the next sound), `frame` and `noticed` (one
-frame of the microphone, what the activity detector says of it), `to_hear` and `heard` (the words), `think`, and `spoke`
-for each reply that is `speaking`. It only decides who does what: inputs wait in an `Inbox`, `UserTurn` is what the user
+frame of the microphone, what the activity detector says of it), `heard` (the words), `think`, and `Replies.spoke` for
+each reply that is `speaking`. It only decides who does what: inputs wait in an `Inbox`, `UserTurn` is what the user
 says, `Turns` who may speak, `Replies` what we say, and `History` what was said.
 """
 
@@ -16,7 +16,7 @@ from vivavoce.runtime import turn_events as t
 from vivavoce.runtime.history import History
 from vivavoce.runtime.inbox import Cancelled, Inbox, Unheard, refusal, with_words
 from vivavoce.runtime.live_reply import LiveReply
-from vivavoce.runtime.model import FRAME, Pcm, Spoken
+from vivavoce.runtime.model import FRAME, Pcm
 from vivavoce.runtime.model_rows import ConversationRow
 from vivavoce.runtime.replies import Replies
 from vivavoce.runtime.turns import Turns
@@ -214,20 +214,6 @@ class Conversation:
         """The microphone gave nothing for so long."""
         self._turn(t.Gap(samples))
 
-    @property
-    def waiting(self) -> int:
-        """Samples of the microphone that were not looked at."""
-        return self.user.microphone.waiting
-
-    @property
-    def next_length(self) -> int:
-        """How much the model should listen to next, in samples."""
-        return self.user.microphone.next_length
-
-    def to_hear(self) -> Pcm | None:
-        """What the model should listen to next."""
-        return self.user.microphone.unheard()
-
     def heard(self, heard: Heard) -> None:
         """What the turn sounds like now."""
         self._turn(self.user.heard(heard))
@@ -325,10 +311,6 @@ class Conversation:
     def think(self) -> bool:
         """Takes what the mind has come up with and what was heard as a whole; says whether there was anything."""
         return self._heard_whole() | self._heard_recordings() | self.replies.think()
-
-    def spoke(self, live: LiveReply, spoken: Spoken) -> None:
-        """Takes sound of a reply that became ready."""
-        self.replies.spoke(live, spoken)
 
     def broke(self, error: BaseException, live: LiveReply | None = None) -> None:
         """The model failed on this row, or on this reply: that is over, the conversation is not."""

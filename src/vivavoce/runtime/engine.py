@@ -140,7 +140,7 @@ class LiveEngine:
         frames: dict[int, Pcm] = {}
         did = False
         for seat in seats:
-            if seat.slow or seat.conversation.waiting < FRAME:
+            if seat.slow or seat.conversation.user.microphone.waiting < FRAME:
                 continue
             if self._time:
                 now = self._time()
@@ -168,12 +168,13 @@ class LiveEngine:
         furthest behind first, and where time is short the others wait for the next step."""
         waiting: dict[int, list[Seat]] = {}
         for seat in seats:
-            if length := seat.conversation.next_length:
+            if length := seat.conversation.user.microphone.next_length:
                 waiting.setdefault(length, []).append(seat)
         for place, length in enumerate(sorted(waiting, reverse=True)):
             if place and self._pressed(began):
                 break
-            frames = {seat.index: pcm for seat in waiting[length] if (pcm := seat.conversation.to_hear()) is not None}
+            ears = ((seat.index, seat.conversation.user.microphone.unheard()) for seat in waiting[length])
+            frames = {row: pcm for row, pcm in ears if pcm is not None}
             results: list[Heard | None] | None = self._guard(frames, self._states.hear)
             for row in frames:
                 heard = results[row] if results else None
@@ -210,7 +211,7 @@ class LiveEngine:
             spoken = results[number]
             if spoken is not None:
                 did = True
-                _safely(seat, partial(seat.conversation.spoke, live, spoken), live)
+                _safely(seat, partial(seat.conversation.replies.spoke, live, spoken), live)
         return did
 
     def _guard(

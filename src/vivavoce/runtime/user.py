@@ -241,7 +241,7 @@ class UserTurn:
 def judged(heard: Heard, whole: bool = False) -> t.Judged:
     """What is heard, as turn-taking wants to know it; where the model does not say how likely it is a backchannel,
     words have to."""
-    count, backchannel = content_words(heard.words), heard.aside
+    count, backchannel = content_words(heard.words), heard.backchannel
     if backchannel is None:
         backchannel = 1.0 if only_backchannels(heard.words) else 0.5 if count < 2 else 0.0
     return t.Judged(heard.done, count, backchannel, whole, heard.speech)
