@@ -56,8 +56,8 @@ def test_whatever_happens_a_reply_is_told_whole(spoken: bool, prepared: bool) ->
         assert bool(orders) == spoken
         if spoken:
             assert isinstance(orders[0], Begin) and sum(isinstance(order, Halt) for order in orders) <= 1
-            fed = [place for place, order in enumerate(orders) if isinstance(order, Feed)]
-            assert not any(isinstance(order, Begin) for order in orders[fed[0] :] if fed), deeds
+            fed = [isinstance(order, Feed) for order in orders]
+            assert not any(isinstance(order, Begin) and any(fed[:at]) for at, order in enumerate(orders)), deeds
 
 
 def check(outputs: list[api.Output], spoken: bool, deeds: tuple[str, ...]) -> None:
