@@ -36,7 +36,7 @@ def made(spoken: bool, prepared: bool) -> Reply:
 @pytest.mark.parametrize("spoken", [True, False])
 @pytest.mark.parametrize("prepared", [True, False])
 def test_whatever_happens_a_reply_is_told_whole(spoken: bool, prepared: bool) -> None:
-    for deeds in product(DEEDS, repeat=4):
+    for deeds in product(DEEDS, repeat=3):
         reply, outputs, orders = made(spoken, prepared), [], []
         for deed in deeds:
             if reply.ended and deed in ("say", "call", "restyle", "trouble", "over"):

@@ -67,7 +67,7 @@ def test_what_was_said_before_a_mind_broke_or_nobody_listened_any_more_is_rememb
     with pytest.raises(MindError, match="the line is dead"):
         list(talk.ask("a latte"))
     assert [(e.role, e.text, e.status) for e in talk.entries] == [
-        ("user", "a latte", "completed"), ("assistant", "One moment. ", "incomplete"),
+        ("user", "a latte", "completed"), ("assistant", "One moment.", "incomplete"),
     ]  # fmt: skip
     talk = Conversation(clerk())
     happenings = talk.ask("hello to you")
