@@ -9,8 +9,8 @@ from vivavoce.assistant.model import BUNDLED
 from vivavoce.assistant.thinking import Clerk
 from vivavoce.core.parts import load_part
 from vivavoce.core.talk import Call, Entry, Say, Tool
+from vivavoce.evals.minds import declared
 from vivavoce.evals.tools import SCHEMAS
-from vivavoce.recipes.mind import declared
 from vivavoce.runtime.model import Context
 
 TEXT = {"type": "string"}

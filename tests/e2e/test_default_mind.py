@@ -8,7 +8,7 @@ from vivavoce.assistant.model import BUNDLED
 from vivavoce.assistant.thinking import Clerk
 from vivavoce.core.parts import load_part
 from vivavoce.core.talk import Call, Entry, Say, Tool
-from vivavoce.recipes.mind import measure
+from vivavoce.evals.minds import measure
 from vivavoce.runtime.model import Context
 
 LIGHT = Tool(

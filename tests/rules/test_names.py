@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,18 @@ def test_no_file_is_a_drawer():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ClassDef):
                 assert not node.name.endswith(("Manager", "Helper", "Utils", "Base", "Impl")), f"{path}: {node.name}"
+
+
+def test_general_layers_know_no_character():
+    """What a character sells, is called or says stands in its folder; code and page take it from there."""
+    layers = "audio core generate hub losses models nn runtime server systems text train".split()
+    own = "coffee latte mocha espresso cappuccino milk sugar innkeeper tavern barista coppers porter breakfast"
+    known = re.compile(rf"\b({'|'.join(own.split())})s?\b|coffee|innkeeper", re.IGNORECASE)
+    for layer in layers:
+        for path in sorted((SOURCE / layer).rglob("*")):
+            if path.suffix in {".py", ".js", ".html", ".css"}:
+                found = known.search(path.read_text())
+                assert not found, f"{path.relative_to(SOURCE)}: {found and found[0]!r}"
 
 
 def test_no_two_files_of_tests_have_one_name():

@@ -11,14 +11,15 @@ import yaml
 from vivavoce.core import rng
 from vivavoce.core.errors import ManifestError
 from vivavoce.data.character import Character, heard, sentence_case
-from vivavoce.data.orders import Counter, Order
+from vivavoce.data.orders import Order, Orders, kept_for_testing
 from vivavoce.data.sentences import sentences
-from vivavoce.data.sheet import DEFAULT, load_sheet
-from vivavoce.data.templates import fill
+from vivavoce.data.sheet import DEFAULT, find_sheet, load_sheet
+from vivavoce.data.templates import every, fill
 from vivavoce.text.normalise import normalise
 
 SHEET = load_sheet()
-COUNTER = Counter(SHEET)
+ORDERS = Orders(SHEET)
+PORTER = load_sheet(find_sheet("porter"))
 
 # What people say at the counter, written down by hand: the acceptance test's form.
 AMOUNT = r"((a little bit of|a bit of|some|a lot of|lots of) )?"
@@ -62,14 +63,14 @@ def test_every_opening_and_every_value_is_drawn():
 
 
 def test_combinations_are_held_out_and_never_single_values():
-    train = {COUNTER.draw(rng.stream(seed, "o")).key() for seed in range(400)}
+    train = {ORDERS.draw(rng.stream(seed, "o")).key() for seed in range(400)}
     test = Character(held_out=True)
     kept = {Order(turn.calls[0].arguments).key() for turn in test.orders(200, seed=3)}
     assert not train & kept
     assert all(Order(dict([pair.split("=") for pair in key.split("|")])).held_out for key in kept)
     for slot in SHEET.tool.slots:
         assert not any(Order({slot.name: value}).held_out for value in slot.every())
-    share = sum(Counter(SHEET, None).draw(rng.stream(seed, "s")).held_out for seed in range(400)) / 400
+    share = sum(Orders(SHEET, None).draw(rng.stream(seed, "s")).held_out for seed in range(400)) / 400
     assert 0.05 < share < 0.13
 
 
@@ -130,8 +131,8 @@ def test_changes_repeat_the_whole_order():
     seen = {"values": 0, "removed": 0}
     for seed in range(300):
         draw = rng.stream(seed, "change")
-        order = COUNTER.draw(draw)
-        said, changed = COUNTER.change(order, draw)
+        order = ORDERS.draw(draw)
+        said, changed = ORDERS.change(order, draw)
         different = {
             name for name in {*order.slots, *changed.slots} if order.slots.get(name) != changed.slots.get(name)
         }
@@ -149,8 +150,8 @@ def test_changes_repeat_the_whole_order():
 def test_a_slip_is_put_right():
     for seed in range(500):
         draw = rng.stream(seed, "slip")
-        order = COUNTER.draw(draw)
-        said = COUNTER.rich(order, draw)
+        order = ORDERS.draw(draw)
+        said = ORDERS.rich(order, draw)
         for value in order.slots.values():
             assert value in said
 
@@ -171,10 +172,10 @@ def test_history_holds_only_what_was_heard_and_the_next_answer_proves_it():
 def test_prices_add_up():
     character = Character()
     order = Order({"coffeeDrink": "mocha", "size": "large", "numberOfShots": "double shot", "milkAmount": "some milk"})
-    assert COUNTER.price(order) == 8
-    assert character.coins(1) == "one copper" and character.coins(8) == "eight coppers"
-    assert COUNTER.readback(order) == "a large double shot mocha with some milk"
-    assert COUNTER.readback(Order({"coffeeDrink": "espresso"})) == "an espresso"
+    assert ORDERS.price(order) == 8
+    assert character.wording.money(1) == "one copper" and character.wording.money(8) == "eight coppers"
+    assert ORDERS.readback(order) == "a large double shot mocha with some milk"
+    assert ORDERS.readback(Order({"coffeeDrink": "espresso"})) == "an espresso"
 
 
 def test_sentences_start_with_a_capital():
@@ -192,7 +193,9 @@ def test_templates():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda data: data.pop("prices"), "lacks prices"),
+        (lambda data: data.pop("changes"), "lacks changes"),
+        (lambda data: data["replies"].pop("offer"), "no replies for offer"),
+        (lambda data: data["orders"]["after"].append("foam"), "name 'foam', which is no slot"),
         (lambda data: data["tool"].pop("slots"), "tool of the character sheet"),
         (lambda data: data["tool"].update(item="drink"), "none of its slots"),
         (lambda data: data["prices"]["base"].pop("latte"), "no price for 'latte'"),
@@ -215,3 +218,59 @@ def test_no_sheet_and_no_yaml(tmp_path: Path):
     (tmp_path / "bad.yaml").write_text("a: [")
     with pytest.raises(ManifestError, match="no valid YAML"):
         load_sheet(tmp_path / "bad.yaml")
+
+
+def test_templates_can_be_listed():
+    assert every("(may|june) (first|second (half|)) x") == [
+        "may first x", "may second half x", "may second x", "june first x", "june second half x", "june second x",
+    ]  # fmt: skip
+    assert every("plain") == ["plain"]
+
+
+def test_a_character_of_another_kind_says_what_it_means():
+    valid = jsonschema_rs.validator_for(PORTER.tool.schema())
+    for turn in Character(PORTER).orders(150, seed=1, whole=True):
+        (call,) = turn.calls
+        assert valid.is_valid(dict(call.arguments)) and set(call.arguments) >= {"room", "arrival", "nights", "name"}
+        for name, value in call.arguments.items():
+            slot = PORTER.tool.slot(name)
+            said = [" ".join(value)] if slot.spelled else slot.forms(value)
+            assert any(f" {form} " in f" {turn.user} " for form in said), (turn.user, value)
+        assert not turn.reply.endswith(("spell it.", "date?", "nights?"))
+        assert call.arguments["name"] not in turn.reply.lower().split()  # a name is not read back
+
+
+def test_what_a_reservation_lacks_is_asked_for_until_it_is_whole():
+    asked = answered = 0
+    for dialogue in Character(PORTER).dialogues(200, seed=2):
+        for before, turn in zip(dialogue.turns, dialogue.turns[1:], strict=False):
+            if turn.kind == "answer":
+                (old,), (new,) = before.calls, turn.calls
+                assert set(old.arguments) < set(new.arguments)
+                assert all(new.arguments[name] == value for name, value in old.arguments.items())
+                answered += 1
+        for turn in dialogue.turns:
+            lacks = [call for call in turn.calls if not {"arrival", "nights", "name"} <= set(call.arguments)]
+            if lacks and turn.kind in {"order", "change", "answer"}:
+                assert turn.reply.endswith(("?", "spell it.")), turn.reply
+                asked += 1
+    assert asked > 60 and answered > 30
+
+
+def test_some_words_to_spell_are_kept_for_testing():
+    def names(orders: Orders) -> set[str]:
+        drawn = (orders.draw(rng.stream(seed, "n"), whole=True).slots["name"] for seed in range(120))
+        return {name for name in drawn if name in PORTER.tool.slot("name").values}
+
+    assert not any(map(kept_for_testing, names(Orders(PORTER)) | names(Orders(PORTER, True))))
+    assert all(map(kept_for_testing, names(Orders(PORTER, True, unheard=True))))
+
+
+def test_a_character_is_found_by_name_by_folder_and_by_file(tmp_path: Path):
+    (tmp_path / "mine").mkdir()
+    copy = tmp_path / "mine" / "sheet.yaml"
+    copy.write_bytes(DEFAULT.read_bytes())
+    assert find_sheet("innkeeper") == DEFAULT
+    assert find_sheet(tmp_path / "mine") == find_sheet("mine", tmp_path) == find_sheet(copy) == copy
+    with pytest.raises(ManifestError, match=r"no character 'nobody'; give innkeeper, porter"):
+        find_sheet("nobody")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from vivavoce.data.sheet import load_sheet
-from vivavoce.systems.mini.grounding import Evidence
+from vivavoce.data.sheet import find_sheet, load_sheet
+from vivavoce.systems.mini.grounding import Evidence, Forms, spelled_in
 from vivavoce.text.json_schema import arguments_place
 
 LIGHT = {
@@ -87,3 +87,26 @@ def test_a_key_with_the_beginning_of_its_value_is_no_whole_string():
     pieces = [(option.text, option.after) for option in place.options() or ()]
     assert any(piece.startswith(b'"') and piece.endswith(b': "') for piece, _ in pieces), pieces
     assert Evidence(["from", "rome"], TRIP, known=True).weigh(b"{", pieces) == [0.0] * len(pieces)
+
+
+def test_spelled_words_and_double_letters():
+    assert list(spelled_in("under abbott a b b o t t please".split())) == ["abbott"]
+    assert list(spelled_in("a double room for m i double l s".split())) == ["mills"]
+    assert list(spelled_in("m i l s no m i l l s".split())) == ["mils", "mills"]
+    assert not list(spelled_in("i want a room".split()))
+    assert list(spelled_in("under baker b a k e r k thirteen".split())) == ["baker"]
+    assert list(spelled_in("powell p o w e l".split())) == ["powell"]
+    assert list(spelled_in("stevens s t e p h e n s".split())) == ["stephens"]
+
+
+def test_a_value_is_known_by_what_people_say_for_it_and_a_word_by_its_letters():
+    tool = load_sheet(find_sheet("porter")).tool
+    words = "from the fifth of may under smyth s m i t h".split()
+    evidence = Evidence(words, tool.schema(), known=True, forms=Forms.of(tool))
+    place = arguments_place(tool.schema())
+    texts = [b'"may fifth"', b'"may fifteenth"', b'"june fifth"']
+    weights = evidence.weigh(b'{"arrival": ', [(text, place) for text in texts])
+    assert weights[0] > 5 and weights[1] == weights[2] == 0
+    assert b'smith"' in evidence.candidates()
+    weights = evidence.weigh(b'{"name": "', [(text, place) for text in (b'smith"', b'smyth"')])
+    assert weights[0] > 5 and weights[1] == 0

@@ -21,6 +21,7 @@ from vivavoce.generate.samplers import GREEDY, Sampler
 from vivavoce.models.mind import Exchange, MindModel
 from vivavoce.runtime.model import Context
 from vivavoce.systems.mini.declared import Declared
+from vivavoce.systems.mini.grounding import Forms
 from vivavoce.systems.mini.mind import Mind, MindContext, MindEvent, Style
 
 _SURE, _UNDERSTOOD = 0.22, 0.06
@@ -36,9 +37,9 @@ class Clerk:
     def __init__(self, model: MindModel, sheet: Sheet | None = None, sampler: Sampler = GREEDY) -> None:
         """``sheet`` is the character's that the mind was trained for, the default one's where left out. Keeps nothing
         between replies."""
-        self.mind = Mind(model)
-        self.sampler = sampler
         self.sheet = sheet or load_sheet()
+        self.mind = Mind(model, Forms.of(self.sheet.tool))
+        self.sampler = sampler
         self.declared = Declared(self.mind, self.sheet)
         tool = self.sheet.tool
         self.tools = (Tool(name=tool.name, description=tool.description, parameters=tool.schema()),)

@@ -23,14 +23,14 @@ def check(manifest: Annotated[Path, typer.Argument(help="A manifest.jsonl, or th
 @app.command()
 def synthesise(
     sheet: Annotated[
-        Path | None, typer.Argument(help="A character's sheet (YAML); the innkeeper's if left out.")
-    ] = None,
+        str, typer.Argument(help="A character: its name or its sheet (YAML); the default one if left out.")
+    ] = "innkeeper",
     out: Annotated[Path, typer.Option("--out", help="Folder for the clips and their manifest.")] = Path("runs/spoken"),
     count: Annotated[int, typer.Option("--count", min=1, help="How many sentences.")] = 1000,
     seed: Annotated[int, typer.Option("--seed", help="Of sentences, voices, rates and pitches.")] = 1,
 ) -> None:
-    """Speaks what a character's customers say, with many voices of the synthesis programs."""
-    from vivavoce.data.sheet import DEFAULT
+    """Speaks what those who talk to a character say, with many voices of the synthesis programs."""
+    from vivavoce.data.sheet import find_sheet
     from vivavoce.data.spoken import synthesise as write
 
-    typer.echo(f"wrote {write(out, sheet or DEFAULT, count=count, seed=seed)}")
+    typer.echo(f"wrote {write(out, find_sheet(sheet), count=count, seed=seed)}")

@@ -52,6 +52,28 @@ def mini(
 
 
 @app.command()
+def orders(
+    model: Annotated[str, typer.Option(help="A model's name or folder; the default one if left out.")] = "",
+    count: Annotated[int, typer.Option("--count", min=1, help="Spoken orders of each group of voices.")] = 200,
+    seed: Annotated[int, typer.Option(help="Of the orders and voices.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
+    out: Annotated[Path, typer.Option(help="Where the JSON is written.")] = Path("runs/eval/orders.json"),
+) -> None:
+    """What the model's character gets right of held-out spoken orders, by voices that it never heard."""
+    import json as formats
+
+    import vivavoce
+    from vivavoce.evals.held_out import HeldOut, run
+
+    loaded = vivavoce.load(model) if model else vivavoce.load()
+    suite = HeldOut(orders=count, seed=seed)
+    report = run(loaded, loaded.character, suite, lambda line: typer.echo(line, err=True))
+    report.write(out)
+    typer.echo(formats.dumps(report.json()) if json else report.text())
+    typer.echo(f"written to {out}", err=True)
+
+
+@app.command()
 def turns(
     speech: Annotated[Path, typer.Option(envvar="VIVAVOCE_SPEECH", help="Recordings of people with a manifest.jsonl.")],
     model: Annotated[str, typer.Option(help="A model's folder; the bundled one if left out.")] = "",

@@ -99,12 +99,13 @@ def _run(
     logging.getLogger("vivavoce").handlers = []  # a server's log has the time and the place instead
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
     if model == "fake":
-        engine = LiveEngine(fake_model(), rows=rows)
+        engine, described = LiveEngine(fake_model(), rows=rows), None
     else:
         import vivavoce
 
         loaded = vivavoce.load(model, **chosen) if model else vivavoce.load(**chosen)
         engine = loaded.engine(rows, forked=sys.platform == "linux")  # elsewhere a fork is no safe copy
+        described = loaded.described
 
     def ready(address: str) -> None:
         typer.echo(f"Talk to it at {address} (OpenAI clients: base_url={address}/v1). Ctrl-C ends it.")
@@ -112,4 +113,4 @@ def _run(
         if open_page and screen:
             webbrowser.open(address)
 
-    run(create_app(engine, settings), settings, ready)
+    run(create_app(engine, settings, described), settings, ready)

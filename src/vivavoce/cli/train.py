@@ -75,6 +75,9 @@ def _add(name: str, about: str) -> None:
             list[str] | None,
             typer.Option("--with", help="What else the recipe takes: corpus=runs/tokens, codec=runs/codec."),
         ] = None,
+        character: Annotated[
+            str, typer.Option("--character", help="Words and mind: for which character, by name or sheet.")
+        ] = "",
         device: Annotated[str, typer.Option("--device", help="Where to train: cpu, cuda.")] = "cpu",
         changes: Annotated[
             list[str] | None,
@@ -86,7 +89,9 @@ def _add(name: str, about: str) -> None:
         from vivavoce.train.recipe import MEASURED, Given
 
         recipe, begun, paths = _recipe(name), time.monotonic(), {}
-        settings = _edited(recipe.settings, changes)
+        if character and not hasattr(recipe.settings, "character"):
+            raise ConfigError(f"{_command(name)} is the same for every character; leave --character out")
+        settings = _edited(recipe.settings, [*([f"character={character}"] if character else []), *(changes or ())])
         for other in others or ():
             key, equals, path = other.partition("=")
             if not equals:

@@ -8,6 +8,7 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from types import MappingProxyType
 
 log = logging.getLogger(__name__)
@@ -44,64 +45,14 @@ class Traits:
 
 def _known() -> Mapping[str, Mapping[str, float]]:
     """The words by what they ask for."""
-    alike: tuple[tuple[str, dict[str, float]], ...] = (
-        ("high higher high-pitched squeaky shrill piping soprano treble", {"pitch": 1.0}),
-        ("low lower low-pitched deep deeper bass baritone", {"pitch": -1.0}),
-        ("fast faster quick quicker quickly rapid rapidly hurried brisk hasty speedy hasten rushed", {"rate": 1.0}),
-        ("slow slower slowly unhurried drawling leisurely sluggish measured", {"rate": -1.0}),
-        ("loud louder loudly shouting shouted shout booming yelling strong powerful thundering", {"loudness": 1.0}),
-        ("quiet quieter quietly soft softly softer gentle gently hushed muted faint murmuring", {"loudness": -1.0}),
-        ("whisper whispers whispering whispered whispery", {"whisper": 1.0, "loudness": -0.5}),
-        (
-            "rough gruff raspy rasping hoarse gravelly gravel croaky harsh husky scratchy creaky growling",
-            {"roughness": 1.0},
-        ),
-        ("smooth clear clean silky velvety polished", {"roughness": -0.5}),
-        ("breathy airy", {"breath": 1.0}),
-        ("lively expressive animated energetic enthusiastic melodic", {"liveliness": 1.0}),
-        ("flat monotone monotonous deadpan robotic mechanical emotionless", {"liveliness": -1.0}),
-        ("happy cheerful cheery joyful merry jolly", {"liveliness": 0.8, "pitch": 0.3, "rate": 0.2}),
-        ("excited eager", {"liveliness": 1.0, "rate": 0.5, "pitch": 0.4, "loudness": 0.3}),
-        ("sad gloomy mournful melancholy", {"liveliness": -0.6, "rate": -0.7, "pitch": -0.3, "loudness": -0.4}),
-        ("angry furious", {"loudness": 0.8, "rate": 0.3, "roughness": 0.6, "liveliness": 0.4}),
-        ("grumpy grumbling surly cranky", {"pitch": -0.6, "rate": -0.5, "roughness": 0.7, "liveliness": -0.3}),
-        ("calm relaxed soothing patient", {"rate": -0.5, "liveliness": -0.3, "loudness": -0.2}),
-        ("tired sleepy weary bored drowsy", {"rate": -0.7, "liveliness": -0.6, "pitch": -0.2, "loudness": -0.3}),
-        ("nervous anxious", {"rate": 0.6, "pitch": 0.4}),
-        ("mysterious sinister", {"rate": -0.5, "loudness": -0.4, "breath": 0.5, "pitch": -0.3}),
-        ("serious stern solemn", {"pitch": -0.3, "liveliness": -0.4, "rate": -0.2}),
-        ("warm friendly kind", {"pitch": -0.1, "liveliness": 0.3}),
-        ("bright", {"pitch": 0.4, "liveliness": 0.3}),
-        ("dark", {"pitch": -0.6}),
-        ("woman female lady feminine girlish she her queen princess waitress mother actress", {"sex": 1.0}),
-        ("man male gentleman guy masculine he his king knight father actor lord", {"sex": -1.0}),
-        ("old elderly aged ancient aging", {"age": 1.0, "rate": -0.25}),
-        ("young youthful teenage teenager youngish", {"age": -0.4, "pitch": 0.2}),
-        ("child kid childlike childish toddler", {"age": -1.0, "size": -0.7, "pitch": 0.6}),
-        ("girl", {"age": -0.8, "sex": 1.0, "size": -0.5, "pitch": 0.4}),
-        ("boy", {"age": -1.0, "sex": -0.3, "size": -0.6, "pitch": 0.5}),
-        ("grandmother grandma granny", {"age": 1.0, "sex": 1.0, "rate": -0.3}),
-        ("grandfather grandpa", {"age": 1.0, "sex": -1.0, "rate": -0.3}),
-        ("big large huge heavy", {"size": 0.7, "pitch": -0.4}),
-        ("little tiny small", {"size": -0.7, "pitch": 0.4}),
-        ("dwarf dwarven", {"sex": -1.0, "pitch": -0.7, "rate": -0.4, "roughness": 0.8, "size": 0.3}),
-        ("innkeeper barkeeper bartender barkeep", {"sex": -1.0, "pitch": -0.2, "roughness": 0.2}),
-        ("robot android computer machine", {"liveliness": -2.0, "rate": -0.1}),
-        (
-            "giant ogre troll orc monster dragon",
-            {"sex": -1.0, "size": 1.0, "pitch": -1.0, "rate": -0.5, "roughness": 0.7},
-        ),
-        ("goblin gnome imp", {"size": -0.6, "pitch": 0.6, "rate": 0.4, "roughness": 0.6}),
-        ("elf elven fairy pixie", {"sex": 0.6, "pitch": 0.5, "size": -0.3, "breath": 0.2}),
-        ("witch hag crone", {"sex": 1.0, "age": 1.0, "roughness": 0.6, "pitch": 0.4}),
-        ("wizard sage", {"sex": -1.0, "age": 1.0, "rate": -0.4, "pitch": -0.2}),
-        ("pirate", {"sex": -1.0, "roughness": 0.8, "loudness": 0.4, "pitch": -0.3}),
-        ("ghost spirit", {"whisper": 0.6, "breath": 0.6, "rate": -0.5}),
-        ("mouse", {"size": -1.0, "pitch": 1.0, "loudness": -0.5}),
-        ("narrator storyteller", {"rate": -0.2, "liveliness": 0.2}),
-        ("newsreader announcer", {"rate": 0.1, "liveliness": 0.2, "loudness": 0.2}),
-    )
-    return MappingProxyType({word: asked for words, asked in alike for word in words.split()})
+    known: dict[str, Mapping[str, float]] = {}
+    for line in Path(__file__).with_suffix(".tsv").read_text(encoding="utf-8").splitlines():
+        if line.startswith("#"):
+            continue
+        words, _, asked = line.partition("\t")
+        traits = {name: float(value) for name, _, value in (part.partition("=") for part in asked.split())}
+        known |= dict.fromkeys(words.split(), traits)
+    return MappingProxyType(known)
 
 
 KNOWN: Mapping[str, Mapping[str, float]] = _known()
@@ -168,6 +119,6 @@ def understood(description: str) -> Traits:
             "no word of the voice %r is known, so the default voice speaks; known are for example %s",
             description[:80],
             "high, low, fast, slow, loud, quiet, whispering, gruff, breathy, lively, monotone, old, young, woman, man, "
-            "child, dwarf, innkeeper, robot, witch, giant",
+            "child, dwarf, robot, witch, giant",
         )
     return traits

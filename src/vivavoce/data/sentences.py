@@ -14,7 +14,7 @@ from vivavoce.data.templates import fill, pick
 from vivavoce.text.normalise import normalise
 from vivavoce.text.pronounce import dictionary_words
 
-_LETTERS: Final = tuple("abcdefghijklmnopqrstuvwxyz")
+LETTERS: Final = tuple("abcdefghijklmnopqrstuvwxyz")
 _DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _DIGITS: Final = ("zero", "oh", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -53,6 +53,14 @@ def word(draw: np.random.Generator, common: float = 0.7) -> str:
     return pick(_rare(), draw)
 
 
+def any_name(draw: np.random.Generator) -> str:
+    """A word such as names are: of the list of names or of the dictionary's words, three to ten letters."""
+    while True:
+        name = pick(_words()["names"] if draw.random() < 0.3 else _rare(), draw)
+        if name.isalpha() and len(name) <= 10:
+            return name
+
+
 def _numbers(draw: np.random.Generator) -> str:
     kind = int(draw.integers(4))
     if kind == 0:
@@ -66,7 +74,7 @@ def _numbers(draw: np.random.Generator) -> str:
 
 def _spelled(draw: np.random.Generator) -> str:
     if draw.random() < 0.5:
-        return " ".join(pick(list(_LETTERS), draw) for _ in range(int(draw.integers(1, 7))))
+        return " ".join(pick(list(LETTERS), draw) for _ in range(int(draw.integers(1, 7))))
     name = pick(_words()["names"], draw)
     return f"{name} {' '.join(name)}"
 

@@ -9,10 +9,12 @@ from typing import Any, Final, cast
 import yaml
 
 from vivavoce.core.errors import ManifestError
-from vivavoce.data.templates import check
+from vivavoce.data.templates import check, every
 
 CHARACTERS: Final = Path(__file__).parent.parent / "characters"
 SHEET: Final = "sheet.yaml"
+SPELLED: Final = "^[a-z]+$"
+"""What stands in a slot that is spelled."""
 DEFAULT: Final = CHARACTERS / "innkeeper" / SHEET
 
 
@@ -31,6 +33,19 @@ class Slot:
     """Other words for a value or an amount, as tools list them ("L" for large)."""
     numbers: Mapping[str, int] = field(default_factory=dict)
     """What a value is where a number is wanted."""
+    said_as: tuple[str, ...] = ()
+    """How a value is said, as templates of the whole ``{value}`` or of its ``{first}`` word and the ``{rest}``."""
+    phrases: tuple[str, ...] = ()
+    """What a value stands in within a sentence ("for {value}"), the first one where the character reads it back."""
+    read: str = ""
+    """What the character says of it instead, where it cannot be read back ("in your name")."""
+    spelled: bool = False
+    """Whether any word may stand here, spelled letter by letter; the values are examples."""
+
+    def forms(self, value: str) -> list[str]:
+        """All that people say for a value."""
+        first, _, rest = value.partition(" ")
+        return [form.format(value=value, first=first, rest=rest) for form in self.said_as] or [value]
 
     def every(self) -> list[str]:
         """Every string that the argument can be."""
@@ -60,7 +75,10 @@ class Tool:
         """JSON schema of the arguments."""
         return {
             "type": "object",
-            "properties": {slot.name: {"type": "string", "enum": slot.every()} for slot in self.slots},
+            "properties": {
+                slot.name: {"type": "string"} | ({"pattern": SPELLED} if slot.spelled else {"enum": slot.every()})
+                for slot in self.slots
+            },
             "required": [self.item],
             "additionalProperties": False,
         }
@@ -75,6 +93,15 @@ class Sheet:
     voice: str
     tool: Tool
     said: Mapping[str, Any]
+
+    def has(self, *path: str) -> bool:
+        """Whether the file says anything at a place."""
+        place: Any = self.said
+        for key in path:
+            if not isinstance(place, Mapping) or key not in place:
+                return False
+            place = place[key]
+        return bool(place)
 
     def texts(self, *path: str) -> list[str]:
         """The list of strings at a place in the file, ``texts("replies", "order")``."""
@@ -100,9 +127,12 @@ def find_sheet(character: str | Path, beside: Path | None = None) -> Path:
     raise ManifestError(f"there is no character {str(character)!r}; give {names}, a sheet (YAML) or a folder with one")
 
 
-_SECTIONS: Final = (
-    "tool", "prices", "orders", "changes", "replies", "heard", "styles", "role_requests", "roles", "repeat_requests",
-    "ask", "vague", "incomplete", "not_served", "other_milks", "mentions", "talk", "nonsense", "lists", "lines",
+_SECTIONS: Final = ("tool", "orders", "changes", "replies", "heard", "talk", "nonsense", "ask", "vague")
+"""What every sheet has; a character whose sheet lacks any other section does not talk about that."""
+_REPLIES: Final = (
+    "order", "cancel", "nothing_to_cancel", "nothing_ordered", "repeat_order", "i_said", "i_said_nothing", "you_said",
+    "you_said_nothing", "i_said_unheard", "no_tool", "served", "told", "failed", "failed_because", "ask_item",
+    "ask_slot", "ask_field", "ask_number", "offer", "thank", "sorry", "named",
 )  # fmt: skip
 
 
@@ -122,9 +152,14 @@ def load_sheet(path: Path = DEFAULT) -> Sheet:
         raise ManifestError(f"the character sheet {path} lacks {', '.join(missing)}; see {DEFAULT.name} for each")
     tool = _tool(data["tool"], path)
     _check_strings(data, path, "")
-    for item in tool.slot(tool.item).values:
+    if silent := [name for name in _REPLIES if not data["replies"].get(name)]:
+        raise ManifestError(f"the character sheet {path} has no replies for {', '.join(silent)}; see {DEFAULT}")
+    for item in tool.slot(tool.item).values if "prices" in data else ():
         if not isinstance(data["prices"].get("base", {}).get(item), int):
             raise ManifestError(f"the character sheet {path} has no price for {item!r}; add a number to prices.base")
+    named = [*data["orders"].get("before", ()), *data["orders"].get("after", ())]
+    if strange := [name for name in named if name not in data["tool"]["slots"]]:
+        raise ManifestError(f"the orders of {path} name {strange[0]!r}, which is no slot of the tool; name one of them")
     return Sheet(data["name"], data["persona"], data["voice"], tool, data)
 
 
@@ -133,12 +168,16 @@ def _tool(data: Any, path: Path) -> Tool:
         slots = tuple(
             Slot(
                 name,
-                tuple(slot["values"]),
+                tuple(value for listed in slot["values"] for value in every(listed)),
                 tuple(slot.get("amounts", ())),
                 tuple(slot.get("means", ())),
                 tuple(slot.get("may_mean", ())),
                 {value: tuple(others) for value, others in slot.get("alike", {}).items()},
                 dict(slot.get("numbers", {})),
+                tuple(slot.get("said_as", ())),
+                tuple(slot.get("phrases", ())),
+                slot.get("read", ""),
+                bool(slot.get("spelled", False)),
             )
             for name, slot in data["slots"].items()
         )

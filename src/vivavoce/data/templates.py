@@ -1,7 +1,8 @@
 """Sentence templates: ``(this|that|)`` picks one, ``{name}`` is filled in."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import Final
 
 import numpy as np
@@ -21,6 +22,18 @@ def check(template: str) -> None:
             break
     if depth or template.count("{") != template.count("}"):
         raise ManifestError(f"the template {template!r} has a bracket too many or too few; close each ( and {{")
+
+
+def every(template: str) -> list[str]:
+    """All sentences of a template without names, in its order: "(may|june) (first|second)" are four."""
+    return list(dict.fromkeys(_every(template)))
+
+
+def _every(template: str) -> Iterator[str]:
+    parts = [part.split("|") if place % 2 else [part] for place, part in enumerate(_CHOICE.split(template))]
+    for chosen in product(*parts):
+        text = " ".join("".join(chosen).split())
+        yield from (_every(text) if _CHOICE.search(text) else [text])
 
 
 def pick(options: list[str], draw: np.random.Generator) -> str:

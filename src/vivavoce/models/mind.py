@@ -2,9 +2,9 @@
 
 One text, one lane. A conversation is a line of turns::
 
-    <tools> order drink
-    <user> can i get a latte <think> <call> order_drink <args> { coffeeDrink = latte;} <done> <say> One latte. <end>
-    <user> what did you just say <think> <say> I said: <quote> One latte. <unquote> <end>
+    <tools> set light
+    <user> make it red <think> <call> set light <args> { colour = red;} <done> <say> Red it is. <end>
+    <user> what did you just say <think> <say> I said: <quote> Red it is. <unquote> <end>
 
 What the model writes stands after ``<think>``: calls, then a change of its way of speaking, then the reply. Between
 ``<quote>`` and ``<unquote>`` it may only copy what stands before in the line, so repeating cannot go wrong. A call is

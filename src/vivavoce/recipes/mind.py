@@ -1,48 +1,45 @@
 """How the mind is made: a vocabulary from the character's talk, then next-token learning on its dialogues.
 
-`train` writes the part ``mind`` (some 2 M parameters, 4.5 MB); `measure` asks it held-out dialogues turn by turn, and
-``python -m vivavoce.recipes.mind FOLDER`` prints what the part in a folder gets right, in a minute.
+`train` writes the part ``mind`` (some 2 M parameters, 4.5 MB); `evals.minds` says what it gets right.
 """
 
 import json
-import sys
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from vivavoce.assistant.described import find_folder
 from vivavoce.core import rng
 from vivavoce.core.config import dump
-from vivavoce.core.parts import load_part, save_part
-from vivavoce.core.talk import Call, Say, Tool
-from vivavoce.data.character import Character, Turn
-from vivavoce.data.sentences import sentences, word
-from vivavoce.data.templates import fill
-from vivavoce.evals import tools
-from vivavoce.models.mind import Exchange, MindConfig, MindModel, plain_words
+from vivavoce.core.parts import load_weights, save_part
+from vivavoce.data.character import Character
+from vivavoce.data.sentences import word
+from vivavoce.data.sheet import Sheet, find_sheet, load_sheet
+from vivavoce.evals.minds import measure
+from vivavoce.models.mind import MindConfig, MindModel
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.recipes.mind_data import Lines
 from vivavoce.recipes.words import transcripts_of
-from vivavoce.systems.mini.declared import Declared
-from vivavoce.systems.mini.mind import Mind, MindContext, MindEvent, Style
+from vivavoce.systems.mini.grounding import Forms
+from vivavoce.systems.mini.mind import Mind
 from vivavoce.text.bpe import BpeConfig, learn
 from vivavoce.train import Run, fit, warm_cosine
 from vivavoce.train.recipe import LOSSES, Given, Recipe, hooks
 from vivavoce.train.tasks.grid import GridTask
 
-_CHANGES = 4
 TRUNK = TransformerConfig(dim=192, layers=5, heads=4, kv_heads=2, hidden=448, window=512)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MindRecipe:
-    """What a run is made of; ``workers`` processes write the lines (0: a thread)."""
+    """What a run is made of; ``character`` is a name or the path of a sheet, and ``workers`` processes write the lines
+    (0: a thread)."""
 
+    character: str = "innkeeper"
     trunk: TransformerConfig = TRUNK
     vocabulary: int = 1024
     longest: int = 400
@@ -55,10 +52,10 @@ class MindRecipe:
     workers: int = 0
 
 
-def vocabulary(size: int, seed: int) -> BpeConfig:
-    """Learnt from what the character and its customers say, with common words beside them."""
-    character = Character()
-    tool = character.sheet.tool
+def vocabulary(sheet: Sheet, size: int, seed: int) -> BpeConfig:
+    """Learnt from what a character and those who talk to it say, with common words beside them."""
+    character = Character(sheet)
+    tool = sheet.tool
     texts: list[str] = []
     for dialogue in character.dialogues(800, seed):
         for turn in dialogue.turns:
@@ -70,18 +67,24 @@ def vocabulary(size: int, seed: int) -> BpeConfig:
     return learn(texts, size)
 
 
-def build(recipe: MindRecipe) -> MindModel:
-    """A fresh model of a recipe."""
-    tool = Character().sheet.tool.name
-    config = MindConfig(bpe=vocabulary(recipe.vocabulary, recipe.seed), trunk=recipe.trunk, tools=(tool,))
+def build(recipe: MindRecipe, start: Path | None = None) -> MindModel:
+    """A fresh model of a recipe, or one with the vocabulary, the size and the weights of the mind in ``start``."""
+    sheet = load_sheet(find_sheet(recipe.character))
     torch.manual_seed(recipe.seed)
-    return config.build()
+    if start is None:
+        spelling = vocabulary(sheet, recipe.vocabulary, recipe.seed)
+        return MindConfig(bpe=spelling, trunk=recipe.trunk, tools=(sheet.tool.name,)).build()
+    config, weights = load_weights(find_folder(start), "mind")
+    model = replace(config, tools=(sheet.tool.name,)).build()
+    model.load_state_dict(weights)
+    return model
 
 
 def train(
     folder: Path,
     *,
     recipe: MindRecipe = MindRecipe(),
+    start: Path | None = None,
     read: Sequence[str] = (),
     weights: Path | None = None,
     device: str = "cpu",
@@ -90,10 +93,11 @@ def train(
 ) -> Run:
     """Trains in ``folder`` (goes on where a killed run was) and writes the part to ``weights`` where that is given.
 
-    ``read`` are sentences of people reading; see `Lines`.
+    ``start`` is the folder of a mind to go on from, ``read`` are sentences of people reading; see `Lines`.
     """
-    model = build(recipe)
-    lines = Lines(model, seed=recipe.seed, batch=recipe.batch, longest=recipe.longest, read=read)
+    model = build(recipe, start)
+    sheet = load_sheet(find_sheet(recipe.character))
+    lines = Lines(model, seed=recipe.seed, batch=recipe.batch, longest=recipe.longest, read=read, sheet=sheet)
     task = GridTask(model)
     decayed = [p for p in task.parameters() if p.ndim > 1]
     others = [p for p in task.parameters() if p.ndim <= 1]
@@ -109,7 +113,7 @@ def train(
     def check(module: torch.nn.Module) -> dict[str, float]:
         assert isinstance(module, GridTask) and isinstance(module.model, MindModel)
         own = deepcopy(module.model).cpu()
-        return measure(Mind(own), dialogues=12, orders=30, foreign=20).shares()
+        return measure(Mind(own, Forms.of(sheet.tool)), sheet, dialogues=12, orders=30, foreign=20).shares()
 
     seen = hooks(
         folder, "mind", replace(recipe, workers=0), measure=check, export=export, checkpoint_seconds=every_seconds,
@@ -142,7 +146,7 @@ def debug(folder: Path) -> dict[str, float]:
 
 def _run(recipe: MindRecipe, given: Given) -> None:
     read = transcripts_of(given.speech / "manifest.jsonl") if given.speech is not None else ()
-    train(given.out, recipe=recipe, read=read, weights=given.out, device=given.device)
+    train(given.out, recipe=recipe, start=given.start, read=read, weights=given.out, device=given.device)
 
 
 RECIPE = Recipe(
@@ -150,217 +154,5 @@ RECIPE = Recipe(
     settings=MindRecipe(),
     train=_run,
     debug=debug,
-    takes={"speech": "recordings whose texts are no orders"},
+    takes={"speech": "recordings whose texts are no orders", "from": "a mind to go on from"},
 )
-
-
-# ---- what it can do ----
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """How often things were right, and what was wrong."""
-
-    right: Counter[str]
-    asked: Counter[str]
-    wrong: tuple[tuple[str, str, str, str], ...]
-    """Kind, the user's words, what was wanted, what came."""
-
-    def shares(self) -> dict[str, float]:
-        """The share of right answers of each kind."""
-        return {name: self.right[name] / count for name, count in sorted(self.asked.items())}
-
-
-def order_tool(character: Character) -> Tool:
-    """The character's tool as a client would declare it."""
-    tool = character.sheet.tool
-    return Tool(name=tool.name, description=tool.description, parameters=tool.schema())
-
-
-def measure(
-    mind: Mind,
-    *,
-    dialogues: int = 0,
-    orders: int = 0,
-    foreign: int = 0,
-    chains: int = 0,
-    seed: int = 7,
-    noise: bool = False,
-) -> Report:
-    """Asks held-out dialogues turn by turn, with their own history, and counts what is right.
-
-    ``calls``: turns with a call, right only if every call is exactly the wanted one. ``silent``: turns without, in
-    which nothing was called. ``replies``: turns whose reply has the facts in it. ``style``: changes of voice.
-    ``calls after N changes``: ``chains`` orders, each changed four times. With ``noise``, words are misheard.
-    """
-    character = Character(held_out=True)
-    tools = (order_tool(character),)
-    lines = Lines(mind.model, seed=seed, batch=1, longest=400) if noise else None
-    draw = rng.stream(seed, "mind measure")
-    right: Counter[str] = Counter()
-    asked: Counter[str] = Counter()
-    wrong: list[tuple[str, str, str, str]] = []
-    known = _known_replies(Character())
-
-    def count(name: str, good: bool, turn: Turn, user: str, wanted: object, came: object) -> None:
-        asked[name] += 1
-        right[name] += good
-        if not good:
-            wrong.append((f"{name}/{turn.kind}", user, str(wanted), str(came)))
-
-    def ask(turn: Turn, history: tuple[Exchange, ...], user: str) -> None:
-        context = MindContext(history=history, user=user, tools=tools, heard=turn.heard or ("medium", "low", "loud"))
-        calls, reply, style = gather(mind.respond(context))
-        wanted = [dict(call.arguments) for call in turn.calls]
-        came = [json.loads(call.arguments) for call in calls]
-        count("calls" if wanted else "silent", came == wanted, turn, user, wanted, came)
-        if turn.style is not None:
-            count("style", style == turn.style, turn, user, turn.style, style)
-        before = history[-1] if history else None
-        count("replies", _right(turn, reply, before, known), turn, user, turn.reply, reply)
-
-    for turn in [*character.orders(orders // 2, seed), *character.orders(orders - orders // 2, seed, rich=True)]:
-        ask(turn, (), " ".join(lines.words(turn, draw)) if lines else turn.user)
-    for dialogue in character.dialogues(dialogues, seed):
-        history: tuple[Exchange, ...] = ()
-        for turn in dialogue.turns:
-            user = " ".join(lines.words(turn, draw)) if lines else turn.user
-            ask(turn, history, user)
-            calls = tuple(Call(call.name, json.dumps(dict(call.arguments))) for call in turn.calls)
-            kept = Exchange(user=user, calls=calls, reply=turn.kept, restyle=turn.style or "", cut=turn.cut is not None)
-            history = (*history, kept)
-    for _ in range(chains):
-        order, history = character.counter.draw(draw), ()
-        said = character.counter.plain(order, draw)
-        for changes in range(_CHANGES + 1):
-            user, called = " ".join(plain_words(said)), character.counter.call(order)
-            wanted = Call(called.name, json.dumps(dict(called.arguments)))
-            calls, _, _ = gather(mind.respond(MindContext(history=history, user=user, tools=tools)))
-            turn = Turn(kind="chain", user=user, reply="")
-            count(f"calls after {changes} changes", calls == [wanted], turn, user, wanted, calls)
-            reply = f"{character.counter.readback(order)}, coming up."
-            history = (*history, Exchange(user=user, calls=(wanted,), reply=reply))
-            said, order = character.counter.change(order, draw)
-    for text in sentences(foreign, seed + 1):
-        context = MindContext(user=text, tools=tools)
-        calls, _, _ = gather(mind.respond(context))
-        count("silent", not calls, Turn(kind="foreign", user=text, reply=""), text, [], calls)
-    return Report(right, asked, tuple(wrong))
-
-
-def declared(mind: Mind) -> tools.Answer:
-    """What the mind calls and says where a client declares one tool of its own."""
-    character = Character()
-    server = Declared(mind, character.sheet)
-
-    def wording(*path: str, **values: str) -> str:
-        return fill(character.sheet.texts(*path)[0], values, rng.stream(0, "wording"))
-
-    def answer(text: str, schema: tools.Schema) -> tuple[list[tuple[str, dict[str, Any]]], str]:
-        tool = Tool(name=schema.tool, description=schema.description, parameters=dict(schema.parameters))
-        calls: list[tuple[str, dict[str, Any]]] = []
-        reply = ""
-        for event in server.respond(MindContext(user=text, tools=(tool,)), wording):
-            if isinstance(event, Call):
-                calls.append((event.name, json.loads(event.arguments)))
-            elif calls:  # what it says besides is measured elsewhere
-                break
-            elif isinstance(event, Say):
-                reply += event.text
-        return calls, reply
-
-    return answer
-
-
-def gather(events: Iterator[MindEvent]) -> tuple[list[Call], str, str | None]:
-    """Calls, the whole reply, and the new way of speaking."""
-    calls: list[Call] = []
-    reply, style = "", None
-    for event in events:
-        if isinstance(event, Call):
-            calls.append(event)
-        elif isinstance(event, Say):
-            reply += event.text
-        elif isinstance(event, Style):
-            style = event.words
-    return calls, reply, style
-
-
-def _known_replies(character: Character) -> dict[str, set[str]]:
-    """Replies of the kinds of turns that answer with one of a few sentences."""
-    known: dict[str, set[str]] = {}
-    for turn in character.talk(2000, 3):
-        known.setdefault(turn.kind, set()).add(turn.reply)
-    for dialogue in character.dialogues(300, 4):
-        for turn in dialogue.turns:
-            known.setdefault(turn.kind, set()).add(turn.reply)
-    return known
-
-
-def _right(turn: Turn, reply: str, before: Exchange | None, known: dict[str, set[str]]) -> bool:
-    """Whether a reply says what it has to: the facts of the wanted one, in any of its wordings."""
-    if not reply:
-        return False
-    said, wanted = reply.lower(), turn.reply.lower()
-    if turn.kind == "last_reply" and before is not None and ": " in wanted:
-        return said.split(": ", 1)[-1] == wanted.split(": ", 1)[1]
-    if turn.kind == "last_user" and before is not None:
-        return said.rstrip(".").endswith(" ".join(before.user.lower().split()))
-    if turn.kind == "repeat":
-        return said.rstrip(".") == wanted.rstrip(".")
-    if turn.calls:
-        return all(value in said for call in turn.calls for value in call.arguments.values())
-    if turn.kind in ("my_order", "owe", "price", "incomplete"):
-        facts = [part for part in wanted.replace(",", " ").replace(".", " ").split() if part in facts_of()]
-        return Counter(facts) == Counter(
-            part for part in said.replace(",", " ").replace(".", " ").split() if part in facts_of()
-        )
-    if turn.kind == "sound":
-        return True if turn.heard is None else _sounds(turn.heard, said)
-    if turn.style is not None or turn.kind in ("has", "not_served", "mention"):
-        return len(said.split()) > 1
-    return reply in known.get(turn.kind, {reply})
-
-
-@cache
-def facts_of() -> frozenset[str]:
-    """Words of values and of prices."""
-    character = Character()
-    values = " ".join(value for slot in character.sheet.tool.slots for value in slot.every()).split()
-    numbers = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split()
-    return frozenset([*values, *numbers]) - {"a", "of", "bit"}
-
-
-def _sounds(heard: tuple[str, str, str], said: str) -> bool:
-    """Whether a description has a word for each level that was heard, and for no other level."""
-    words = Character().sheet.said["heard"]
-    for name, level in zip(("rate", "pitch", "loudness"), heard, strict=True):
-        if not any(text.lower() in said for text in words[name][level]):
-            return False
-    return True
-
-
-def main(folder: Path) -> None:
-    """Prints how much the mind in ``folder`` gets right of held-out orders, dialogues, changes and other sentences."""
-    mind = Mind(load_part(folder, "mind"))
-    asked = {
-        "single orders": measure(mind, orders=200),
-        "single orders, misheard": measure(mind, orders=200, noise=True),
-        "dialogues": measure(mind, dialogues=60),
-        "changes": measure(mind, chains=40),
-        "other sentences": measure(mind, foreign=400),
-    }
-    for name, report in asked.items():
-        counts = ", ".join(f"{kind} {report.right[kind]} of {count}" for kind, count in report.asked.items())
-        print(f"{name}: {counts}")
-    print(
-        "tools that it was not taught: orders with every field right, with something invented, asked or called wrongly"
-    )
-    counted = tools.measure(declared(mind), 120)
-    for name, count in counted.asked.items():
-        wrongly = f"{counted.invented[name]} invented, {counted.asked_wrong[name]} asked or called wrongly"
-        print(f"  {name}: {counted.exact[name]} of {count}, {wrongly}")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

@@ -13,8 +13,9 @@ import torch
 from vivavoce.core import rng
 from vivavoce.core.talk import Call
 from vivavoce.data.character import HEARD, Character, Dialogue, Turn, sentence_case
-from vivavoce.data.misheard import misheard
+from vivavoce.data.character.recognised import Recognised
 from vivavoce.data.sentences import sentences, word
+from vivavoce.data.sheet import Sheet
 from vivavoce.data.templates import fill, pick
 from vivavoce.models.mind import Exchange, MindModel
 from vivavoce.text.numbers import cardinal
@@ -25,7 +26,6 @@ _SHARES = (0.08, 0.16, 0.16, 0.36)
 """Of forced calls, single orders, single sentences and drills; dialogues are the rest."""
 _READING = 0.03  # what the user's words count beside the reply's
 _CALLING = 3.0  # and what a call's do: they must be exact, while a reply has many wordings
-_TURNING = ("no", "not", "without", "don't", "never", "wait", "instead", "sorry", "mean", "actually", "and", "with")
 _NEED_ORDER = {"my_order", "owe", "yes", "no", "cancel", "incomplete", "sound", "last_reply", "last_user"}
 _NEED_LAST = {"last_reply", "last_user"}
 Pieces = list[tuple[str, bool]]
@@ -34,14 +34,24 @@ Pieces = list[tuple[str, bool]]
 class Lines:
     """Makes lines; ``read`` are sentences of people reading, to be met with "say that again" when they are no order."""
 
-    def __init__(self, model: MindModel, *, seed: int, batch: int, longest: int, read: Sequence[str] = ()):
+    def __init__(
+        self,
+        model: MindModel,
+        *,
+        seed: int,
+        batch: int,
+        longest: int,
+        read: Sequence[str] = (),
+        sheet: Sheet | None = None,
+    ):
         self.model = model
         self.seed, self.batch_size, self.longest = seed, batch, longest
-        self.character = Character()
+        self.character = Character(sheet)
         self.sheet = self.character.sheet
         self.read = [text.split() for text in read if 3 < len(text.split()) < 25]
-        values = [value for slot in self.sheet.tool.slots for value in slot.every()]
-        self.kept = {part for value in values for part in value.split()} | set(_TURNING)
+        slots = self.sheet.tool.slots
+        self.recognised = Recognised(self.sheet)
+        self._spelled = {slot.name for slot in slots if slot.spelled}
         self._pool = lru_cache(3)(self._make_pool)
 
     def __call__(self, step: int) -> GridBatch:
@@ -88,7 +98,7 @@ class Lines:
         before: tuple[list[str], Turn] | None = None
         style = ""
         for place, turn in enumerate(turns):
-            words = self.words(turn, draw) if noisy else turn.user.split()
+            words = self.recognised.words(turn, draw) if noisy else turn.user.split()
             said = list(words)
             if turn.style is not None and turn.style.startswith("like "):
                 words, turn = self._role(words, turn, draw)
@@ -106,16 +116,6 @@ class Lines:
             before = (said, turn)
             style = turn.style or style
         return ids, weights
-
-    def words(self, turn: Turn, draw: np.random.Generator) -> list[str]:
-        """A user's words as they might be recognised."""
-        words = turn.user.split()
-        if draw.random() < 0.5:
-            return words
-        rate = draw.uniform(0.02, 0.25)
-        if turn.kind in {"repeat", "role"} or (turn.style or "").startswith("like "):
-            return words  # what is to be copied is copied, right or wrong
-        return misheard(words, draw, rate=rate, kept=self.kept)
 
     def _heard(self, turn: Turn, draw: np.random.Generator) -> tuple[str, ...]:
         """How the voice sounds: known for everything that was spoken."""
@@ -149,7 +149,7 @@ class Lines:
         style = turn.style or ""
         if turn.cut is not None:  # what was not heard is not in the line, and its end is no decision of the mind
             ids = model.answered(Exchange(calls=calls, restyle=style, reply=turn.kept, cut=True))
-            return ids, [*self._counts(ids)[:-1], 0.0]
+            return ids, [*self._counts(ids, calls)[:-1], 0.0]
         exchange = Exchange(calls=calls, restyle=style, reply=turn.reply)
         ids = model.answered(exchange, pieces)
         if style.startswith("like ") and pieces is not None and any(quoted for _, quoted in pieces):
@@ -157,12 +157,18 @@ class Lines:
             copied = [model.mark("restyle"), *model.text("like"), *model.quoted(style.removeprefix("like "))]
             place = ids.index(plain[0])
             ids[place : place + len(plain)] = copied
-        return ids, self._counts(ids)
+        return ids, self._counts(ids, calls)
 
-    def _counts(self, ids: list[int]) -> list[float]:
-        """What each id of an answer counts: all up to the reply more."""
-        calls = ids.index(self.model.mark("say")) + 1
-        return [*([_CALLING] * calls), *([1.0] * (len(ids) - calls))]
+    def _counts(self, ids: list[int], calls: Sequence[Call] = ()) -> list[float]:
+        """What each id of an answer counts: all up to the reply more, but nothing what was spelled: that is copied."""
+        before = ids.index(self.model.mark("say")) + 1
+        counts = [*([_CALLING] * before), *([1.0] * (len(ids) - before))]
+        for call in calls:
+            for value in (v for k, v in json.loads(call.arguments).items() if k in self._spelled):
+                own = self.model.spell(b"", json.dumps(value).encode())
+                place = next(n for n in range(before) if ids[n : n + len(own)] == own)
+                counts[place : place + len(own)] = [0.0] * len(own)
+        return counts
 
     # ---- what the character's dialogues do not have ----
 
@@ -187,7 +193,7 @@ class Lines:
             share = draw.uniform(0, 1)
             words = [word(draw, share) for _ in range(int(draw.integers(3, 11)))]
             if draw.random() < 0.3:  # a drink alone does not make an order
-                words.insert(int(draw.integers(len(words))), pick(list(self.kept), draw))
+                words.insert(int(draw.integers(len(words))), pick(sorted(self.recognised.kept), draw))
         reply = sentence_case(fill(pick(self.sheet.texts("nonsense"), draw), {}, draw))
         return Turn(kind="nonsense", user=" ".join(words[:24]), reply=reply)
 
@@ -210,15 +216,11 @@ class Lines:
             result = pick(["", "ok", "true", "done", "success", "status ok", "ordered", "result true", "null"], draw)
             pieces: Pieces = [(fill(pick(self.sheet.texts("replies", "served"), draw), {}, draw), False)]
         else:
-            if draw.random() < 0.5:
+            if draw.random() < 0.5 or not self.sheet.has("results"):
                 result = " ".join(word(draw, 0.7) for _ in range(int(draw.integers(3, 10))))
             else:
                 number = " ".join(cardinal(int(draw.integers(1, 200))))
-                result = fill(
-                    "(your|the) (drink|order|coffee) (is|will be) (ready in|done in|late by) {n} minutes",
-                    {"n": number},
-                    draw,
-                )
+                result = fill(pick(self.sheet.texts("results"), draw), {"number": number}, draw)
             start = fill(pick(self.sheet.texts("replies", "told"), draw), {"said": ""}, draw).strip()
             pieces = [(start, False), (result, True), (".", False)]
         return model.asked([], (), [result]), model.answered(Exchange(), pieces)

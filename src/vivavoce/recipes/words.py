@@ -1,4 +1,4 @@
-"""How the listener's word model is made: the character's customers, people reading, and sentences of anything.
+"""How the listener's word model is made: those who talk to a character, people reading, and sentences of anything.
 
 No step of gradient is taken; the model is counted. It knows orders as customers say them because the character sheet
 generates them, and everything else from transcripts, so that speech which is no order is heard as what it is.
@@ -15,6 +15,7 @@ from vivavoce.core.errors import TextError
 from vivavoce.core.parts import load_part, save_part
 from vivavoce.data.character import Character
 from vivavoce.data.sentences import sentences
+from vivavoce.data.sheet import Sheet, find_sheet, load_sheet
 from vivavoce.models.words import WordModel, Words, estimate
 from vivavoce.text.normalise import normalise
 from vivavoce.train.recipe import Given, Recipe
@@ -24,10 +25,13 @@ from vivavoce.train.recipe import Given, Recipe
 class WordsRun:
     """How many sentences of each kind, what a sentence that is no order counts, the length of n-grams, and the seed.
 
+    ``character`` is a name or the path of a sheet.
+
     Talk is drawn more often than it counts: it has many more wordings than orders have, and a wording that was never
     drawn is heard as something else.
     """
 
+    character: str = "innkeeper"
     plain: int = 40000
     rich: int = 20000
     talk: int = 140000
@@ -41,14 +45,33 @@ class WordsRun:
 
 def texts(run: WordsRun, transcripts: Iterable[str] = ()) -> Iterator[tuple[str, float]]:
     """Everything that the model is counted on, with what it counts."""
-    character = Character()
-    yield from ((turn.user, 1.0) for turn in character.orders(run.plain, run.seed))
-    yield from ((turn.user, 1.0) for turn in character.orders(run.rich, run.seed + 1, rich=True))
+    sheet = load_sheet(find_sheet(run.character))
+    character = Character(sheet)
+    orders = [(run.plain, run.seed, False), (run.rich, run.seed + 1, True)]
+    for count, seed, rich in orders:
+        yield from ((_listed(sheet, turn.user), 1.0) for turn in character.orders(count, seed, rich=rich))
     yield from ((turn.user, run.talk_counts) for turn in character.talk(run.talk, run.seed + 2))
     for dialogue in character.dialogues(run.dialogues, run.seed + 3):
-        yield from ((turn.user, 1.0) for turn in dialogue.turns)
+        yield from ((_listed(sheet, turn.user), 1.0) for turn in dialogue.turns)
     yield from ((text, 1.0) for text in sentences(run.anything, run.seed + 4))
     yield from ((text, 1.0) for text in transcripts)
+
+
+def _listed(sheet: Sheet, text: str) -> str:
+    """The text without words that are spelled after they were said, where the sheet does not list them.
+
+    Each would be a word of the vocabulary that is said once; their letters are what the model is to know.
+    """
+    spelled = [slot for slot in sheet.tool.slots if slot.spelled]
+    if not spelled:
+        return text
+    known = {value for slot in spelled for value in slot.values}
+    words = text.split()
+    return " ".join(
+        word
+        for place, word in enumerate(words)
+        if len(word) < 2 or word in known or words[place + 1 : place + 1 + len(word)] != list(word)
+    )
 
 
 def make(run: WordsRun, transcripts: Iterable[str] = ()) -> Words:

@@ -20,6 +20,7 @@ from torch import Tensor
 from vivavoce.core.streaming import State
 from vivavoce.core.talk import Call, Heard, Restyle, Say, Thought, Word
 from vivavoce.core.voice import Voice
+from vivavoce.data.sheet import load_sheet
 from vivavoce.runtime.activity import Loudness
 from vivavoce.runtime.model import FRAME, RATE, Context, HearingOptions, Model, Pcm, Spoken
 
@@ -171,7 +172,7 @@ class ToneHearing:
 
 
 class Script:
-    """A tavern clerk of a few rules; `answer` can be any other function from the context to thoughts."""
+    """A character of a few rules; `answer` can be any other function from the context to thoughts."""
 
     def __init__(self, answer: Callable[[Context], Iterator[Thought]] | None = None) -> None:
         """Without an answer, the clerk's."""
@@ -180,6 +181,16 @@ class Script:
     def respond(self, context: Context) -> Iterator[Thought]:
         """The reply."""
         return self._answer(context)
+
+
+def _order(words: str) -> dict[str, str]:
+    """The values of the default character's tool that are said, the longest of each slot; nothing without its item."""
+    tool, found = load_sheet().tool, {}
+    for slot in (tool.slot(tool.item), *tool.slots):
+        said = [value for value in slot.values if re.search(rf"\b{value}\b", words)]
+        if said:
+            found[slot.name] = max(said, key=len)
+    return found if tool.item in found else {}
 
 
 def clerk(context: Context) -> Iterator[Thought]:
@@ -194,16 +205,14 @@ def clerk(context: Context) -> Iterator[Thought]:
     forced = next((t for t in context.tools if t.name == context.tool_choice), None)
     if forced is None and context.tool_choice == "required" and context.tools:
         forced = context.tools[0]
-    known = next((t for t in context.tools if t.name == "order_drink"), None)
-    drink = re.search(r"(?:(small|large) )?(latte|mocha|coffee)", words)
-    if forced is None and known and context.tool_choice != "none" and drink:
+    known = next((t for t in context.tools if t.name == load_sheet().tool.name), None)
+    order = _order(words)
+    if forced is None and known and context.tool_choice != "none" and order:
         forced = known
     if forced is not None:
-        arguments = {}
-        if drink and forced is known:
-            arguments = {"coffeeDrink": drink[2]} | ({"size": drink[1]} if drink[1] else {})
-        yield Call(forced.name, json.dumps(arguments))
-        yield Say(f"one {drink[0]} coming." if drink else "one moment.")
+        yield Call(forced.name, json.dumps(order if forced is known else {}))
+        said = sorted(order.values(), key=words.find)
+        yield Say(f"one {' '.join(said)} coming." if order else "one moment.")
     elif "what did you just say" in words:
         yield Say(f"i said: {said[-1].strip()}" if said else "i said nothing yet.")
     elif "slower" in words:

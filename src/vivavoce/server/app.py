@@ -16,6 +16,7 @@ from starlette.datastructures import FormData, Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vivavoce.assistant.described import ModelFile, read_model
 from vivavoce.core.errors import CapacityError, ConsentError, StorageError, VivavoceError, VoiceError
 from vivavoce.runtime.engine import LiveEngine
 from vivavoce.server import (
@@ -179,8 +180,9 @@ def _guarded(path: str) -> bool:
     return path.startswith("/v1/") or path == "/metrics"
 
 
-def create_app(engine: LiveEngine, settings: Settings | None = None) -> FastAPI:
-    """The application around an engine; the engine is stopped with it."""
+def create_app(engine: LiveEngine, settings: Settings | None = None, described: ModelFile | None = None) -> FastAPI:
+    """The application around an engine, which is stopped with it; ``described`` is the model whose character the page
+    shows, the default one where left out."""
     service = Service.make(engine, settings or Settings())
 
     @contextlib.asynccontextmanager
@@ -203,7 +205,7 @@ def create_app(engine: LiveEngine, settings: Settings | None = None) -> FastAPI:
     app.state.service = service
     for module in (realtime, models, speech, transcription, chat, responses, voice_routes, secret_routes, webrtc):
         app.include_router(module.router(service))
-    app.include_router(character.router(service))
+    app.include_router(character.router(service, described or read_model("mini")))
     app.add_middleware(BodyLimit, most=service.settings.upload_bytes)  # first, so that it is nearest to what reads
     app.add_middleware(Breakdowns, service=service)
     app.add_middleware(Heads)

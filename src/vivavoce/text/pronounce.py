@@ -10,63 +10,16 @@ from vivavoce.text.phones import VOWELS, Phone, parse
 
 Pronunciation = tuple[Phone, ...]
 
-# What people (and synthesis programs of other accents) say besides the dictionary's forms. Most are weak forms in
-# running speech or British vowels; they are alternatives and never replace the dictionary's first form.
-_ALSO_SAID = {
-    "a": "EY1",
-    "almond": "AA1 L M AH0 N D|AE1 L M AH0 N D|AE1 M AH0 N D|AO1 L M AH0 N D",
-    "americano": "AH0 M EH2 R IH0 K AE1 N OW0|AH0 M EH2 R AH0 K AA1 N OW0",
-    "an": "AH0 N",
-    "and": "AH0 N|AE1 N|EH1 N D",
-    "are": "ER0",
-    "because": "K AH0 Z",
-    "brew": "B R UW1",
-    "can": "K AH0 N|K IH0 N|K EH1 N",
-    "cappuccino": "K AE2 P AH0 CH IY1 N OW0|K AE2 P UH0 CH IY1 N OW0",
-    "coffee": "K AA1 F IY0|K AO1 F IY0",
-    "drip": "D R IH1 P",
-    "for": "F ER0",
-    "get": "G IH1 T",
-    "give": "G IH0 V",
-    "have": "HH AH0 V|AH0 V",
-    "him": "IH0 M",
-    "house": "HH AW1 S",
-    "i'd": "AA1 D",
-    "i'll": "AA1 L",
-    "ice": "AY1 S",
-    "latte": "L AE1 T EY2|L AA1 D EY2|L AO1 T EY2",
-    "may": "M EY1",
-    "mocha": "M AA1 K AH0|M AO1 K AH0",
-    "of": "AH0|AO1 V|AA1 V",
-    "our": "AA1 R",
-    "roast": "R OW1 S",
-    "some": "S AH0 M",
-    "soy": "S OY1",
-    "the": "DH IY0|DH AH0",
-    "to": "T AH0|T IH0|T UW1",
-    "tomato": "T AH0 M AA1 T OW2",
-    "was": "W AH0 Z",
-    "with": "W IH1 DH|W IH1 TH|W IH0 TH",
-    "you": "Y AH0",
-    "your": "Y ER0",
-}
 
-# Words of the default character's world and of computing that the dictionary lacks.
-_ADDED = {
-    "barista": "B AH0 R IY1 S T AH0",
-    "vivavoce": "V IY2 V AH0 V OW1 CH EY2",
-    "email": "IY1 M EY2 L",
-    "gnome": "N OW1 M",
-    "goblin": "G AA1 B L AH0 N",
-    "innkeeper": "IH1 N K IY2 P ER0",
-    "macchiato": "M AA2 K IY0 AA1 T OW0",
-    "chai": "CH AY1",
-    "matcha": "M AA1 CH AH0",
-    "mead": "M IY1 D",
-    "online": "AO1 N L AY2 N",
-    "wizard": "W IH1 Z ER0 D",
-}
+def _table(kind: str) -> dict[str, str]:
+    """Words of pronunciations.tsv of one kind, with their forms as written there."""
+    lines = Path(__file__).with_name("pronunciations.tsv").read_text(encoding="utf-8").splitlines()
+    rows = [line.split("\t") for line in lines if not line.startswith("#")]
+    return {word: forms for label, word, forms in rows if label == kind}
 
+
+_ALSO_SAID = _table("also")
+_ADDED = _table("word")
 _LETTER_NAMES = {"a.": "EY1"}
 
 

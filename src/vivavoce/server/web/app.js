@@ -8,11 +8,10 @@ import { Slips } from "./slip.js";
 import { RATE, fromBase64 } from "./sound.js";
 import { Transcript } from "./transcript.js";
 import { Voices } from "./voices.js";
-import { credit, wording } from "./words.js";
+import { credit, dress } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const character = await (await fetch("character.json")).json();
-const words = wording(character);
 const wire = new URL("v1/realtime?model=vivavoce-mini", location.href.replace(/^http/, "ws"));
 
 let voice = character.voice;
@@ -23,9 +22,9 @@ let asked = 0; // when the user's last words ended
 const silenced = new Set(); // items whose sound is not wanted any more
 
 const announce = (text) => ($("announce").textContent = text);
-const name = character.name[0].toUpperCase() + character.name.slice(1);
-const transcript = new Transcript($("lines"), announce, name);
-const slips = new Slips($("slips"), character.tools);
+const { page } = character;
+const transcript = new Transcript($("lines"), announce, page.name);
+const slips = new Slips($("slips"), character.tools, page.labels);
 const playback = new Playback(played);
 const microphone = new Microphone((pcm) => connection.sound(pcm), () => {
   trouble("The microphone went away. Plug it in and press Talk again, or write instead.");
@@ -60,7 +59,7 @@ function hello() {
 }
 
 function changed(state, message, code) {
-  $("state").textContent = words.states[state];
+  $("state").textContent = page.states[state];
   $("state").dataset.state = state;
   if (state === "open") microphone.restart();
   else forget();
@@ -176,7 +175,7 @@ function showMicrophone() {
   $("start").textContent = talking ? "Leave" : "Talk";
   $("start").classList.toggle("on", talking);
   $("mute").disabled = !microphone.on;
-  if (connection.state === "open") $("state").textContent = microphone.on ? words.states.open : words.states.quiet;
+  if (connection.state === "open") $("state").textContent = microphone.on ? page.states.open : page.states.quiet;
 }
 
 function trouble(message = "") {
@@ -277,7 +276,7 @@ addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !$("hush").disabled) hush();
 });
 
-$("motto").textContent = words.motto(character.name);
+dress(page);
 credit($("parts"), character.parts);
 voices.fill(character).catch((error) => trouble(error.message));
 document.documentElement.dataset.ready = "";

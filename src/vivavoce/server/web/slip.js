@@ -1,11 +1,14 @@
-/** Calls as order slips: the newest on top, those before it pinned behind. */
+/** Calls as slips of paper: the newest on top, those before it pinned behind. */
 
 const words = (name) => name.replace(/([A-Z])/g, " $1").toLowerCase();
 
 export class Slips {
-  /** `tools` as the session declares them; the first required argument of a tool is what its slip is about. */
-  constructor(place, tools) {
-    Object.assign(this, { place, tools, count: 0, response: null, slip: null });
+  /**
+   * `tools` as the session declares them; the first required argument of a tool is what its slip is about. `labels` are
+   * the names of arguments where their own would not do.
+   */
+  constructor(place, tools, labels = {}) {
+    Object.assign(this, { place, tools, labels, count: 0, response: null, slip: null });
   }
 
   /** A call; several of one response stand on one slip. Gives it in one line. */
@@ -28,7 +31,7 @@ export class Slips {
       const term = document.createElement("dt");
       const value = document.createElement("dd");
       term.dataset.key = key;
-      term.textContent = words(key).replace(" amount", "").replace("number of ", "");
+      term.textContent = this.labels[key] ?? words(key);
       value.textContent = typeof given[key] === "string" ? given[key] : JSON.stringify(given[key]);
       list.append(term, value);
     }

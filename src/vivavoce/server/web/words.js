@@ -1,57 +1,30 @@
-/** What the page says: a tavern's words, or those of an assistant for everything, where the mind is not the tavern's. */
-
-const TAVERN = {
-  title: "vivavoce — the counter is open",
-  motto: (name) => `The ${name} answers aloud.`,
-  states: {
-    opening: "Opening the line …",
-    open: "The house is listening",
-    quiet: "The house reads along",
-    waiting: "The line broke; trying again …",
-    closed: "The counter is quiet",
-    refused: "The house cannot take you in",
-  },
-};
-
-const GENERAL = {
-  title: "vivavoce — talk about anything",
-  motto: () => "Ask aloud; it answers aloud.",
-  states: {
-    opening: "Connecting …",
-    open: "Listening",
-    quiet: "Reading along",
-    waiting: "The line broke; trying again …",
-    closed: "Not connected",
-    refused: "It cannot be reached",
-  },
-  texts: {
-    "welcome-title": "Talk about anything.",
-    "welcome-text": "Press Talk and ask. Talk over the answer whenever you want; it stops and remembers what you heard.",
-    "slips-none": "Nothing called yet.",
-    "voice-title": "The voice",
-    "their-lane": "the answer",
-  },
-  ideas: [
-    "What is the capital of France?",
-    "Why is the sky blue?",
-    "Give me an idea for a simple dinner.",
-    "What did you just say?",
-  ],
-};
+/** What the page says: its character's words, and whose models are at work. */
 
 const ROLES = { ears: "ears", mind: "mind", speaker: "voice" };
+const TEXTS = {
+  motto: "motto",
+  "welcome-title": "invitation",
+  "welcome-text": "text",
+  "slips-none": "nothing",
+  "voice-title": "voice",
+  "their-lane": "lane",
+};
 
-/** The words for a character; puts those of a general assistant onto the page. */
-export function wording({ general }) {
-  if (!general) return TAVERN;
-  document.title = GENERAL.title;
-  for (const [id, text] of Object.entries(GENERAL.texts)) document.getElementById(id).textContent = text;
-  const ideas = document.querySelectorAll("#ideas button");
-  GENERAL.ideas.forEach((text, place) => (ideas[place].textContent = text));
-  document.querySelector("aside").setAttribute("aria-label", "Calls and voice");
-  document.getElementById("slips").setAttribute("aria-label", "Calls");
-  document.getElementById("state").textContent = GENERAL.states.closed;
-  return GENERAL;
+/** Puts the words and the sign of a character onto the page. */
+export function dress(page) {
+  document.title = `vivavoce — ${page.title}`;
+  for (const [id, name] of Object.entries(TEXTS)) document.getElementById(id).textContent = page[name];
+  document.getElementById("state").textContent = page.states.closed;
+  document.getElementById("slips").setAttribute("aria-label", page.slips);
+  document.getElementById("ideas").replaceChildren(
+    ...page.ideas.map((idea) => {
+      const item = document.createElement("li");
+      item.append(Object.assign(document.createElement("button"), { type: "button", textContent: idea }));
+      return item;
+    }),
+  );
+  const sign = new DOMParser().parseFromString(page.sign, "image/svg+xml").documentElement;
+  if (sign.nodeName === "svg") document.getElementById("sign").replaceWith(sign);
 }
 
 /** Says who hears, thinks and speaks, and under which licence. */

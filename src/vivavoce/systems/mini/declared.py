@@ -16,8 +16,8 @@ from itertools import chain
 from typing import Any, Final
 
 from vivavoce.core.talk import Call, Say, Tool
-from vivavoce.data.orders import Counter
 from vivavoce.data.orders import Order as Ordered
+from vivavoce.data.orders import Orders
 from vivavoce.data.sheet import Sheet
 from vivavoce.models.mind import Exchange, plain_words
 from vivavoce.systems.mini.foreign import EACH, Filled, Form, Order, Path_, Spot, words_of
@@ -49,7 +49,7 @@ class Declared:
         self.mind, self.sheet = mind, sheet
         tool = sheet.tool
         self.own = Tool(name=tool.name, description=tool.description, parameters=tool.schema())
-        self.counter = Counter(sheet)
+        self.orders = Orders(sheet)
         self._understood = lru_cache(256)(self._understand)
         self._form = cache(self._make_form)
 
@@ -122,7 +122,7 @@ class Declared:
         return (
             tool.name == self.own.name
             and set(given) == set(known)
-            and all(isinstance(given[n], Mapping) and given[n].get("enum") == known[n]["enum"] for n in known)
+            and all(isinstance(given[n], Mapping) and given[n].get("enum") == known[n].get("enum") for n in known)
         )
 
     def _make_form(self, name: str, description: str, parameters: str) -> Form:
@@ -231,16 +231,16 @@ class Declared:
         """The character says what it understood."""
         item = self.sheet.tool.item
         whole = [Ordered(order) for order in orders if item in order]
-        said = [self.counter.readback(order) for order in whole]
-        prices = [self.counter.price(order) for order in whole]
-        one, many = self.sheet.texts("prices", "currency")
+        said = [self.orders.readback(order) for order in whole]
+        prices = [self.orders.price(order) for order in whole] if self.sheet.has("prices") else [0]
+        one, many = self.sheet.texts("prices", "currency") if self.sheet.has("prices") else ("", "")
 
-        def coins(amount: int) -> str:
+        def money(amount: int) -> str:
             return f"{amount} {one if amount == 1 else many}"
 
-        if len(said) == 2:
-            return wording("replies", "two", order=said[0], second=said[1], total=coins(sum(prices)))
-        return wording("replies", "order", order=" and ".join(said), price=coins(sum(prices))) if said else ""
+        if len(said) == 2 and self.sheet.has("replies", "two"):
+            return wording("replies", "two", order=said[0], second=said[1], total=money(sum(prices)))
+        return wording("replies", "order", order=" and ".join(said), price=money(sum(prices))) if said else ""
 
     def _said(self, order: Order, words: Sequence[str], history: Sequence[Exchange]) -> dict[str, str]:
         """An order without values of which no word was ever said."""

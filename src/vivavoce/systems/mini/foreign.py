@@ -423,7 +423,7 @@ class Form:
         return [told] if spot.kind == "list" else told
 
     def _part(self, spot: Spot, value: str) -> Any:
-        """A listed value that is all of what was said but for words that another place tells: "mocha", and "iced"."""
+        """A listed value that is all of what was said but for words that another place tells: "bus", and "night"."""
         said = words_of(value)
         for option in sorted(spot.options, key=lambda o: -len(str(o))):
             parts = words_of(str(option))
@@ -716,7 +716,7 @@ def name_words(name: str) -> tuple[str, ...]:
 
 @cache
 def words_of(value: str) -> tuple[str, ...]:
-    """The words of a listed value: ``ICED_MOCHA`` and "Iced mocha (cold)" are "iced mocha"."""
+    """The words of a listed value: ``NIGHT_BUS`` and "Night bus (hourly)" are "night bus"."""
     text = re.sub(r"\(.*?\)", " ", re.sub(r"(?<=[a-z])(?=[A-Z])|[_/-]+", " ", value)).strip()
     return tuple(plain_words(text or value))
 

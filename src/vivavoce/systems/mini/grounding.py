@@ -1,8 +1,8 @@
 """What was said as evidence for the arguments of a call.
 
 Arguments are kept as said. Where the mind was taught a tool, a value is only made less likely when its words were all
-said (now, or in the order that is being changed), but not together: "a lot of milk" after "a lot of sugar and a bit of
-milk". A tool that it was not taught, called because it has to be, it cannot judge by itself; there the words decide
+said (now, or in the order that is being changed), but not together: "a lot of one" after "a lot of another and a bit of
+one". A tool that it was not taught, called because it has to be, it cannot judge by itself; there the words decide
 which listed values and optional properties are written, which number goes where, which words fill a free text and when
 a list ends.
 """
@@ -10,9 +10,11 @@ a list ends.
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import Any
 
+from vivavoce.data.sheet import Tool as SheetTool
 from vivavoce.models.mind import plain_words
 from vivavoce.text.grammar import Place
 from vivavoce.text.numbers import cardinal
@@ -32,13 +34,45 @@ _SMALL = _BEFORE_NAMES | frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Forms:
+    """What people say for the values of a tool, where a value is not said as it is written."""
+
+    said: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
+    """For a value the rows of words that mean it."""
+    spelled: frozenset[str] = frozenset()
+    """Properties whose words are spelled, letter by letter."""
+
+    @staticmethod
+    def of(tool: SheetTool) -> "Forms":
+        """Those of a sheet's tool."""
+        said = {
+            value: tuple(_parts(form) for form in slot.forms(value))
+            for slot in tool.slots
+            if slot.said_as
+            for value in slot.every()
+        }
+        return Forms(said, frozenset(slot.name for slot in tool.slots if slot.spelled))
+
+
 class Evidence:
     """Weighs the pieces that may come next in a call, in nats."""
 
-    def __init__(self, words: Sequence[str], schema: Mapping[str, Any], *, known: bool, earlier: Iterable[str] = ()):
-        """``words`` are the user's, ``earlier`` the values of calls before; ``known``: the mind was taught the tool."""
+    def __init__(
+        self,
+        words: Sequence[str],
+        schema: Mapping[str, Any],
+        *,
+        known: bool,
+        earlier: Iterable[str] = (),
+        forms: Forms | None = None,
+    ) -> None:
+        """``words`` are the user's, ``earlier`` the values of calls before; ``known``: the mind was taught the tool,
+        and ``forms`` is how its values are said."""
         self.words = tuple(words[-_RECENT:])
         self.known = known
+        self.forms = forms or Forms()
+        self.spelled = list(spelled_in(self.words)) if known and self.forms.spelled else []
         self.names = dict(_names(schema))
         self.listed = {part for value in _listed(schema) for part in _parts(value)}
         said = [word for word in self.words if word in self.listed]
@@ -53,12 +87,16 @@ class Evidence:
         for _, _, number in numbers_in(self.words):
             for ending in ("}", ", ", "]"):
                 found[f"{number}{ending}".encode()] = None
+        for word in self.spelled:
+            found[f'{word}"'.encode()] = None
         return list(found) if self.words or self.known else [b'"']
 
     def weigh(self, text: bytes, pieces: Sequence[tuple[bytes, Place]]) -> list[float]:
         """What is to be added to the log-probability of each piece after the text so far."""
         if self.known:
-            return [_TORN * self._torn(_string(piece)) for piece, _ in pieces]
+            if self.spelled and _last_key(text) in self.forms.spelled:
+                return [_PROOF * self._spelled(piece) for piece, _ in pieces]
+            return [self._taught(_string(piece)) for piece, _ in pieces]
         left = self._left(text)
         closing = any(piece[:1] in (b"}", b"]") for piece, _ in pieces)
         keys = [n for n, (piece, _) in enumerate(pieces) if _KEY.match(piece)]
@@ -87,6 +125,18 @@ class Evidence:
             else:
                 found.append(0.0)
         return found
+
+    # ---- where the mind was taught the tool ----
+
+    def _taught(self, value: str | None) -> float:
+        if forms := self.forms.said.get(value or ""):
+            return _PROOF * any(_find(form, self.words) is not None for form in forms)
+        return _TORN * self._torn(value)
+
+    def _spelled(self, piece: bytes) -> float:
+        """1 for the word that was spelled last, which puts right one before; less for any other."""
+        word = piece[:-1].decode(errors="replace")
+        return 1.0 if word == self.spelled[-1] else 0.5 if word in self.spelled else 0.0
 
     # ---- what was said, and not used yet ----
 
@@ -169,6 +219,24 @@ class Evidence:
         score += 4.0 * any(_same(before[0], part) or (before[0] in _SMALL and _same(before[1], part)) for part in own)
         score += 2.0 * (before[0] in _BEFORE_NAMES) + 2.0 * (behind in _SMALL or behind is None)
         return score - 3.0 * any(word in self.listed for word in span) - 2.0 * bool(list(numbers_in(span)))
+
+
+def spelled_in(words: Sequence[str]) -> Iterator[str]:
+    """Words that were spelled: "s m i t h", and "double t" for two of a letter.
+
+    Letters that run on or break off after the whole word was said are that word: "baker b a k e r k".
+    """
+    letters, before = "", ""
+    for place, word in enumerate((*words, "")):
+        doubled = word == "double" and place + 1 < len(words) and len(words[place + 1]) == 1
+        if len(word) == 1:
+            letters += word * (1 + (place > 0 and words[place - 1] == "double"))
+        elif not doubled:
+            if len(letters) > 1:
+                apart = abs(len(letters) - len(before))
+                whole = len(before) > 2 and apart < 2 and (letters.startswith(before) or before.startswith(letters))
+                yield before if whole else letters
+            letters, before = "", word
 
 
 def _names(schema: Any) -> Iterator[tuple[str, tuple[str, ...]]]:

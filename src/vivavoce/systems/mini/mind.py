@@ -23,7 +23,7 @@ from vivavoce.generate.constrained import choose, write
 from vivavoce.generate.samplers import GREEDY, Sampler
 from vivavoce.generate.writer import Draw, Line, Writer
 from vivavoce.models.mind import Exchange, MindModel, plain_words
-from vivavoce.systems.mini.grounding import Evidence
+from vivavoce.systems.mini.grounding import Evidence, Forms
 from vivavoce.text.grammar import Place
 from vivavoce.text.json_schema import arguments_place
 
@@ -67,8 +67,10 @@ MindEvent = Say | Call | Style
 class Mind:
     """A trained `MindModel` that answers; keeps nothing between replies, so several threads may ask at once."""
 
-    def __init__(self, model: MindModel):
+    def __init__(self, model: MindModel, forms: Forms | None = None):
+        """``forms``: how the values of the tool that it was taught are said."""
         self.model = model.eval()
+        self.forms = forms or Forms()
         self.writer = Writer(model.lm)
 
     def prepare(self, context: MindContext) -> Line:
@@ -174,6 +176,7 @@ class Mind:
             next(tool.parameters for tool in context.tools if tool.name == name),
             known=name in model.config.tools,
             earlier=_values(context.history),
+            forms=self.forms,
         )
         arguments = write(line, places[name], model.spell, evidence.candidates(), evidence.weigh)
         line.push([model.mark("done")])
