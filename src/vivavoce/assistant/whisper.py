@@ -330,7 +330,7 @@ def _words(found: Sequence[Spelled], voice: Voice | None, unspaced: bool) -> tup
             begin, end = int(each.start * _FRAMES), int(each.end * _FRAMES) + 1
             if not voice.spoken[begin:end].any():
                 continue
-            speech = voice.around(begin, end)
+            speech = voice.around(each.start * _FRAMES, each.end * _FRAMES)
         word = Word(each.text, round(each.start * RATE), round(each.end * RATE), round(each.confidence, 3), speech)
         if unspaced and each.glued and words:
             last = words[-1]
