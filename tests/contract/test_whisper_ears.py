@@ -1,0 +1,119 @@
+"""Whisper as ears, with the real model: by file, and while somebody speaks."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import vivavoce
+from vivavoce.assistant.demo import RECORDINGS
+from vivavoce.assistant.model import recording_of
+from vivavoce.audio.resample import resample
+from vivavoce.core.errors import ConfigError, PartError
+from vivavoce.evals.open_ears import heard_live
+from vivavoce.hub.whisper import whisper_of
+from vivavoce.runtime.model import RATE, HearingOptions
+
+ORDER = RECORDINGS / "2.ogg"
+END = "with a bit of almond milk and some sugar"
+
+
+@pytest.fixture(scope="module")
+def folder(fetched: Any) -> Path:
+    return fetched("whisper-base")
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> vivavoce.Model:
+    return vivavoce.load(ears=(str(folder), "mini"))
+
+
+@pytest.fixture(scope="module")
+def order() -> torch.Tensor:
+    return recording_of(ORDER).wave
+
+
+def plain(text: str) -> str:
+    return text.lower().replace(",", "").strip(" .?")
+
+
+def test_a_recording_becomes_words_with_times_inside_it(model, order):
+    heard = model.transcribe(ORDER)
+    assert plain(heard.transcript).endswith(END)
+    assert all(0 < word.confidence <= 1 and word.start <= word.end <= len(order) for word in heard.words)
+    assert [word.start for word in heard.words] == sorted(word.start for word in heard.words)
+    assert heard.speech > 0.9
+
+
+def test_a_minute_with_noise_between_is_heard_whole_and_nothing_else(model, order):
+    gap = torch.randn(9 * RATE) * 0.01
+    heard = model.transcribe(torch.cat([order, gap, order, gap, order, gap]).numpy())
+    assert plain(heard.transcript).count("almond milk") == 3
+    for number in range(3):
+        begin = (number + 1) * len(order) + number * len(gap)
+        inside = [w for w in heard.words if begin + RATE < w.start and w.end < begin + len(gap) - RATE]
+        assert not inside
+
+
+@pytest.mark.parametrize("level", [0.0, 0.003, 0.1])
+def test_nobody_is_heard_where_nobody_speaks(model, level):
+    heard = model.transcribe((torch.randn(5 * RATE) * level).numpy())
+    assert not heard.words and heard.speech < 0.5
+
+
+def test_what_is_shown_while_somebody_speaks_is_the_beginning_of_what_was_said(model, order):
+    text, shown, speech = heard_live(model.ears.beside(None), order)
+    assert len(shown.split()) >= 4 and text.startswith(shown)
+    assert plain(text).endswith(END) and speech > 0.9
+
+
+def test_the_language_is_found_out_or_refused(model, order):
+    low = resample(order[None], RATE, 16_000)
+    assert model.ears.whole(low, HearingOptions(language="auto")).language == "en"
+    with pytest.raises(ConfigError, match="does not know the language 'xx'"):
+        model.transcribe(ORDER, options=HearingOptions(language="xx"))
+    with pytest.raises(ConfigError, match="there are no ears 'nobody'; loaded are"):
+        model.transcribe(ORDER, options=HearingOptions(ears="nobody"))
+
+
+def test_a_truncated_model_is_refused_when_it_is_read(folder, tmp_path):
+    for file in folder.iterdir():
+        shutil.copy(file, tmp_path / file.name)
+    weights = tmp_path / "model.bin"
+    weights.write_bytes(weights.read_bytes()[: 1 << 20])
+    with pytest.raises(PartError, match="cannot be read as Whisper"):
+        _ = whisper_of(str(tmp_path)).model
+
+
+# ---- without the model ----
+
+
+def test_what_was_not_fetched_is_named_with_the_command_that_fetches_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIVAVOCE_DATA", str(tmp_path))
+    with pytest.raises(PartError, match="vivavoce models get whisper-base"):
+        whisper_of("whisper-base")
+    with pytest.raises(PartError, match="vivavoce models get hf:OWNER/NAME"):
+        whisper_of("hf:OWNER/NAME")
+    with pytest.raises(PartError, match="is no ears but mind"):
+        whisper_of("smollm2-135m-instruct")
+    with pytest.raises(PartError, match="there is no model 'wisper'"):
+        whisper_of("wisper")
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    with pytest.raises(PartError, match=r"has no config\.json"):
+        whisper_of(str(tmp_path))
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "tokenizer.json").write_text("{}")
+    (tmp_path / "model.bin").write_bytes(b"\6\0\0\0\x10\0TransformerSpec\0")
+    with pytest.raises(PartError, match="holds no Whisper"):
+        whisper_of(str(tmp_path))
+    (tmp_path / "model.bin").write_bytes(b"\6")
+    with pytest.raises(PartError, match="cannot be read"):
+        whisper_of(str(tmp_path))
+    (tmp_path / "model.bin").write_bytes(b"\6\0\0\0\x0c\0WhisperSpec\0")
+    (tmp_path / "tokenizer.json").write_text("[")
+    with pytest.raises(PartError, match=r"tokenizer\.json cannot be read"):
+        whisper_of(str(tmp_path))
