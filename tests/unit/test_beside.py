@@ -52,6 +52,17 @@ def beside() -> Iterator[tuple[Beside, Heavy]]:
     made.stop()
 
 
+def test_a_conversation_stays_with_the_process_that_remembers_it() -> None:
+    there = Beside((), 3)
+    try:
+        homes = {name: next(there.iterate(os.getpid, about=name)) for name in "ab"}
+        assert homes["a"] != homes["b"]
+        assert there.call(os.getpid) not in homes.values()
+        assert [next(there.iterate(os.getpid, about=name)) for name in "baab"] == [homes[name] for name in "baab"]
+    finally:
+        there.stop()
+
+
 def test_shared_objects_are_named_and_not_sent(beside: tuple[Beside, Heavy]) -> None:
     there, heavy = beside
     assert there.call(partial(heavy.double, 21)) == 42

@@ -12,6 +12,7 @@ import vivavoce
 from vivavoce.assistant.whisper import WhisperEars
 from vivavoce.evals.listening import Say
 from vivavoce.evals.open_ears import Sounds, ears_table
+from vivavoce.evals.open_minds import mind_tables
 from vivavoce.evals.report import Report, Table
 from vivavoce.evals.voices import resident, voice_table
 
@@ -57,9 +58,22 @@ def _ears(chosen: Chosen, say: Say) -> list[Table]:
     return [ears_table(ears, chosen.sounds, say)] if isinstance(ears, WhisperEars) else []
 
 
+def _mind(part: str, chosen: Chosen, say: Say) -> list[Table]:
+    """One table of the chosen mind."""
+    from vivavoce.hub.whisper import whisper_of
+
+    return mind_tables(chosen.mind or "mini", whisper_of(chosen.recogniser), (part,), say)
+
+
 def _added(before: float) -> float:
     return resident() - before
 
 
-PARTS: Final[dict[str, Callable[[Chosen, Say], list[Table]]]] = {"voice": _voices, "ears": _ears}
+PARTS: Final[dict[str, Callable[[Chosen, Say], list[Table]]]] = {
+    "voice": _voices,
+    "ears": _ears,
+    "speed": partial(_mind, "speed"),
+    "knowledge": partial(_mind, "knowledge"),
+    "calls": partial(_mind, "calls"),
+}
 """What can be measured, by name."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from multiprocessing.connection import Connection
-from queue import SimpleQueue
+from threading import Condition
 from typing import Any, Literal, TypeVar
 
 import torch
@@ -52,9 +52,11 @@ class Beside:
         """Forks; the fewer threads run by then, the better."""
         self._shared = shared
         self._open: list[Connection] = []
-        self._idle: SimpleQueue[Connection] = SimpleQueue()
+        self._idle: list[tuple[Connection, str]] = []
+        """Those that do nothing, with what each did last; the one that waits longest first."""
+        self._freed = Condition()
         for _ in range(count):
-            self._idle.put(self._fork())
+            self._put_back(self._fork(), "")
         atexit.register(self.stop)
 
     def _fork(self) -> Connection:
@@ -80,13 +82,29 @@ class Beside:
         (result,) = self.iterate(work)
         return result
 
-    def iterate(self, work: Callable[[], Any]) -> Generator[Any, None, None]:
+    def _put_back(self, connection: Connection, about: str) -> None:
+        with self._freed:
+            self._idle.append((connection, about))
+            self._freed.notify()
+
+    def _take(self, about: str) -> Connection:
+        """A process that is free: the one that did such work last, else the one that remembers the least."""
+        with self._freed:
+            self._freed.wait_for(lambda: self._idle)
+            same = [place for place, (_, last) in enumerate(self._idle) if last == about]
+            forgetful = [place for place, (_, last) in enumerate(self._idle) if not last]
+            return self._idle.pop([*same, *forgetful, 0][0])[0]
+
+    def iterate(self, work: Callable[[], Any], about: str = "") -> Generator[Any, None, None]:
         """The pieces of the iterator that ``work`` makes (or the one thing that it makes), as they come.
+
+        What is ``about`` the same goes to the same process where that is free, as it may remember something of it.
+
 
         Closing this ends the work after the piece that is being made. Errors of the work are raised here; VivavoceError
         when its process has died, and then another one takes its place.
         """
-        connection = self._idle.get()
+        connection = self._take(about)
         running = False
         try:
             file = io.BytesIO()
@@ -112,7 +130,7 @@ class Beside:
                 connection.send_bytes(_CANCEL)
                 while _received(connection)[0] == "piece":
                     pass
-            self._idle.put(connection)
+            self._put_back(connection, about)
 
 
 class Lane:

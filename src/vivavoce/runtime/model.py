@@ -62,6 +62,8 @@ class Context:
     tool_choice: str = "auto"
     voice: Voice = field(default_factory=Voice)
     seed: int = 0
+    conversation: str = ""
+    """Which one it is, for minds that remember what they have read of it."""
 
 
 @dataclass(frozen=True, slots=True)

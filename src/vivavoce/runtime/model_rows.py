@@ -30,7 +30,8 @@ class _Forked:
         """What the mind says there; of all sound that was heard only the last takes the way to it."""
         last = max((place for place, entry in enumerate(context.entries) if entry.role == "user"), default=-1)
         light = (e if place == last else replace(e, audio=None) for place, e in enumerate(context.entries))
-        return self._beside.iterate(partial(self._thinking.respond, replace(context, entries=tuple(light))))
+        lighter = replace(context, entries=tuple(light))
+        return self._beside.iterate(partial(self._thinking.respond, lighter), about=context.conversation)
 
 
 @torch.inference_mode()

@@ -4,6 +4,7 @@ One reply at a time belongs to the conversation; replies out of band are made be
 what was heard.
 """
 
+import secrets
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -49,6 +50,7 @@ class Replies:
         self.config = config
         self._row, self._history, self._turns, self._emit, self._new_id = row, history, turns, emit, new_id
         self._numbers = count(1)
+        self._name = secrets.token_hex(8)
         self._fitting = Fitting()
         self._current: LiveReply | None = None
         self.playout = Playout(turns.playback, history, emit, self.end)
@@ -171,6 +173,7 @@ class Replies:
             tool_choice=config.tool_choice,
             voice=config.voice,
             seed=config.seed + turn,
+            conversation=self._name,
         )
         request = Request(turn=turn, config=config, context=context, options=options)
         thoughts = self._row.ponder(context, options.recite)
