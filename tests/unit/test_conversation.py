@@ -1,6 +1,6 @@
 """Turns that are handed over whole: what happens in which order, what is remembered, and bad questions."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -71,6 +71,7 @@ def test_what_was_said_before_a_mind_broke_or_nobody_listened_any_more_is_rememb
     ]  # fmt: skip
     talk = Conversation(clerk())
     happenings = talk.ask("hello to you")
+    assert isinstance(happenings, Generator)
     while not isinstance(next(happenings), Sound):
         pass
     happenings.close()
