@@ -6,7 +6,7 @@ All of it is optional: a character without a page is shown on a plain one, by it
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import yaml
 
@@ -66,14 +66,14 @@ GENERAL: Final = Page(
 def load_page(sheet: Sheet, folder: Path) -> Page:
     """The page in a character's folder. Raises ManifestError that names the file and what is wrong in it."""
     name = sheet.name[:1].upper() + sheet.name[1:]
-    said = {"name": name, "motto": f"The {sheet.name} answers aloud."} | _said(folder / _FILE)
+    said: dict[str, Any] = {"name": name, "motto": f"The {sheet.name} answers aloud."} | _said(folder / _FILE)
     files = {"sign": "sign.svg", "icon": "icon.svg", "look": "look.css"}
     there = {key: folder / file for key, file in files.items() if (folder / file).exists()}
     said |= {key: path.read_text(encoding="utf-8") for key, path in there.items()}
     return Page(**said)
 
 
-def _said(path: Path) -> dict[str, object]:
+def _said(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
@@ -81,9 +81,10 @@ def _said(path: Path) -> dict[str, object]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ManifestError(f"the page {path} cannot be read: {' '.join(str(error).split())}") from error
     known = [name for name in Page.__dataclass_fields__ if name not in ("sign", "icon", "look")]
-    if not isinstance(data, dict) or (strange := sorted(map(str, data.keys() - set(known)))):
-        what = f"says {strange[0]!r}, which is unknown" if isinstance(data, dict) else "says nothing"
-        raise ManifestError(f"the page {path} {what}; a page has {', '.join(known)}")
+    if not isinstance(data, dict):
+        raise ManifestError(f"the page {path} says nothing; a page has {', '.join(known)}")
+    if strange := sorted(map(str, data.keys() - set(known))):
+        raise ManifestError(f"the page {path} says {strange[0]!r}, which is unknown; a page has {', '.join(known)}")
     for key, value in data.items():
         wanted = {"ideas": list, "labels": dict, "states": dict}.get(key, str)
         texts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
