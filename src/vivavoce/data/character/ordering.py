@@ -89,7 +89,8 @@ def _wish(wording: Wording, draw: np.random.Generator) -> Order:
 
 def _asking(wording: Wording, wish: Order, said: str, draw: np.random.Generator) -> Turn:
     """A wish without its item, in these words, and the character's question."""
-    whole = f"{article(wording.orders.noun(wish))} {wording.orders.noun(wish)} one {wording.orders.tail(wish)}".strip()
+    noun = wording.orders.noun(wish)
+    whole = f"{article(noun)} {noun} one {wording.orders.tail(wish)}".strip()
     return Turn(kind="incomplete", user=heard(said), reply=wording.reply("which_item", {"slots": whole}, draw))
 
 

@@ -161,8 +161,8 @@ def small_talk(wording: Wording, standing: Standing, draw: np.random.Generator) 
 
 def _about(wording: Wording, topic: dict[str, Any], draw: np.random.Generator) -> Turn:
     numbers = wording.sheet.texts("lists", "number")
-    names = {"number": pick(numbers, draw), "number2": pick(numbers, draw)}
-    user = fill(pick(topic["user"], draw), names, draw)
+    template = pick(topic["user"], draw)
+    user = fill(template, {"number": pick(numbers, draw), "number2": pick(numbers, draw)}, draw)
     reply = sentence_case(fill(pick(topic["reply"], draw), {}, draw))
     return Turn(kind=topic["kind"], user=heard(user), reply=reply)
 
