@@ -91,7 +91,10 @@ def _parts_of(name: str) -> list[str]:
 
 @app.command()
 def get(
-    names: Annotated[list[str], typer.Argument(help="Names that `vivavoce models` lists, or a set of them: open.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(help="Names that `vivavoce models` lists, a set of them (open), or hf:OWNER/NAME[/FILE.gguf]."),
+    ],
 ) -> None:
     """Fetches models, verifies every file and keeps them in the data folder (VIVAVOCE_DATA)."""
     from rich.console import Console
@@ -99,8 +102,10 @@ def get(
 
     from vivavoce.hub.catalogue import find
     from vivavoce.hub.fetch import get as fetch
+    from vivavoce.hub.repository import PREFIX, repository_of
 
-    wanted = [find(part) for name in names for part in _parts_of(name)]
+    parts = [part for name in names for part in _parts_of(name)]
+    wanted = [repository_of(part) if part.startswith(PREFIX) else find(part) for part in parts]
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     for model in wanted:
         with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:

@@ -61,8 +61,11 @@ def find(name: str) -> KnownModel:
 
 
 def licence_text(licence: str) -> str:
-    """The text of a licence of the catalogue, by its SPDX name."""
-    return resources.files("vivavoce.hub").joinpath("licences", f"{licence}.txt").read_text(encoding="utf-8")
+    """The text of a licence by its SPDX name; for one that the catalogue does not have, where to look."""
+    text = resources.files("vivavoce.hub").joinpath("licences", f"{licence}.txt")
+    if not text.is_file():
+        return f"Licence: {licence}. Its publisher's page, named above, says what it allows.\n"
+    return text.read_text(encoding="utf-8")
 
 
 def _model(entry: Mapping[str, Any]) -> KnownModel:

@@ -1,0 +1,126 @@
+"""Any repository of the hub: what it lists is pinned, verified and fetched; code and pickles never are."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from vivavoce.cli.main import app
+from vivavoce.core.errors import PartError
+from vivavoce.hub.fetch import folder_of
+from vivavoce.hub.repository import repository_of
+
+WEIGHTS = bytes(range(256)) * 400
+FILES = {
+    "config.json": b'{"model_type": "llama"}',
+    "model.safetensors": WEIGHTS,
+    "pytorch_model.bin": b"pickle",
+    "modeling.py": b"import os",
+    "tokenizer.json": b"{}",
+    "a.Q4.gguf": WEIGHTS,
+    "b.Q8.gguf": WEIGHTS[::-1],
+}
+
+
+class Hub(BaseHTTPRequestHandler):
+    """A hub with one repository that has ``files``; ``sent`` replaces what it sends for some of them."""
+
+    files: dict[str, bytes]
+    sent: dict[str, bytes]
+    asked: list[str]
+
+    def do_GET(self) -> None:
+        name = self.path.removeprefix("/some/body/resolve/abc/")
+        if self.path == "/api/models/some/body?blobs=true":
+            body = json.dumps(self.told()).encode()
+        elif name in self.files:
+            type(self).asked.append(name)
+            body = self.sent.get(name, self.files[name])
+        else:
+            return self.send_error(404)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def told(self) -> dict[str, Any]:
+        entries = []
+        for name, data in self.files.items():
+            blob = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+            entry: dict[str, Any] = {"rfilename": name, "size": len(data), "blobId": blob}
+            if name.endswith((".safetensors", ".gguf", ".bin")):
+                entry["lfs"] = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            entries.append(entry)
+        return {"sha": "abc", "tags": ["license:apache-2.0"], "siblings": entries}
+
+    def log_message(self, *words: object) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Hub]]:
+    Hub.files, Hub.sent, Hub.asked = dict(FILES), {}, []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("VIVAVOCE_DATA", str(tmp_path / "home"))
+    monkeypatch.delenv("VIVAVOCE_MIRRORS", raising=False)
+    yield Hub
+    server.shutdown()
+
+
+def test_a_repository_is_fetched_without_its_code_and_pickles(hub: type[Hub]) -> None:
+    done = CliRunner().invoke(app, ["models", "get", "hf:some/body"])
+    assert done.exit_code == 0, done.output
+    assert "Apache-2.0; some, https://huggingface.co/some/body" in done.output
+    folder = folder_of("hf:some/body")
+    assert {path.name for path in folder.iterdir()} == {
+        "config.json", "tokenizer.json", "model.safetensors", "model.json", "LICENCE.txt",
+    }  # fmt: skip
+    assert set(hub.asked) == {"config.json", "tokenizer.json", "model.safetensors"}
+    described = json.loads((folder / "model.json").read_text())
+    assert described["revision"] == "abc" and described["family"] == "safetensors"
+    assert (folder / "model.safetensors").read_bytes() == WEIGHTS
+
+
+def test_one_gguf_file_is_named_where_there_are_several(hub: type[Hub]) -> None:
+    del hub.files["model.safetensors"]
+    with pytest.raises(PartError, match=r"2 GGUF files; name one: hf:some/body/a\.Q4\.gguf"):
+        repository_of("hf:some/body")
+    with pytest.raises(PartError, match=r"no GGUF file c\.gguf; it has a\.Q4\.gguf, b\.Q8\.gguf"):
+        repository_of("hf:some/body/c.gguf")
+    found = repository_of("hf:some/body/b.Q8.gguf")
+    assert found.family == "gguf" and [file.name for file in found.files] == ["b.Q8.gguf"]
+
+
+def test_a_whisper_for_ctranslate2_is_ears(hub: type[Hub]) -> None:
+    hub.files = {name: b"{}" for name in ("config.json", "tokenizer.json", "vocabulary.json")} | {"model.bin": WEIGHTS}
+    found = repository_of("hf:some/body")
+    assert found.kind == "ears" and {file.name for file in found.files} == set(hub.files)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_what_is_not_what_was_published_is_refused(hub: type[Hub], name: str) -> None:
+    hub.sent[name] = FILES[name].swapcase() if name == "config.json" else WEIGHTS[::-1]
+    done = CliRunner().invoke(app, ["models", "get", "hf:some/body"])
+    assert done.exit_code == 2 and "digest differs" in done.output
+    assert not (folder_of("hf:some/body") / "model.json").exists()
+
+
+def test_what_cannot_be_fetched_is_said_in_one_sentence(hub: type[Hub], monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(PartError, match="the answer is 404"):
+        repository_of("hf:no/body")
+    with pytest.raises(PartError, match="wanted hf:OWNER/NAME"):
+        repository_of("hf:body")
+    hub.files = {"pytorch_model.bin": b"pickle", "config.json": b"{}"}
+    with pytest.raises(PartError, match="no weights that can be loaded"):
+        repository_of("hf:some/body")
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(PartError, match="offline"):
+        repository_of("hf:some/body")
