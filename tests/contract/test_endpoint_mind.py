@@ -212,7 +212,11 @@ def test_places_that_are_none_are_refused(endpoint: Callable[..., EndpointMind])
 def model_with(mind: EndpointMind) -> Model:
     fake = fake_model()
     return Model(
-        activity=fake.activity, hearing=fake.hearing, thinking=mind, speaking=fake.speaking, thinks_elsewhere=True
+        activity=fake.activity,
+        hearing=fake.hearing,
+        thinking=mind,
+        speaking=fake.speaking,
+        thinks_elsewhere=frozenset({"mini"}),
     )
 
 

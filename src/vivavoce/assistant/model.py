@@ -16,6 +16,7 @@ from vivavoce.assistant.conversation import Conversation
 from vivavoce.assistant.described import WEIGHTS, ModelFile, read_model
 from vivavoce.assistant.endpoint import EndpointMind
 from vivavoce.assistant.hearing import Ears
+from vivavoce.assistant.minds import AnyMind, Minds, name_of
 from vivavoce.assistant.remote import endpoint_of, is_address
 from vivavoce.assistant.speakers import MINI, speaker_of
 from vivavoce.assistant.speaking import Mouth
@@ -49,7 +50,7 @@ def load(
     model: str | Path = BUNDLED,
     *,
     ears: str | Sequence[str] = "",
-    mind: str = "",
+    mind: str | Sequence[str] = "",
     speaker: str | Path = "",
     threads: int = 1,
 ) -> "Model":
@@ -58,7 +59,8 @@ def load(
     ``ears`` replaces who finds the words: a name that ``vivavoce models`` lists (``whisper-base``), a folder or
     ``hf:OWNER/NAME``; of several, ``mini`` among them, the first is used where nothing else is asked for.
     ``mind`` replaces the part that decides what is said: a name that ``vivavoce models`` lists, a folder, a ``.gguf``
-    file or ``hf:OWNER/NAME`` is a chat model, ``http://HOST/v1#MODEL`` any server of chat completions.
+    file or ``hf:OWNER/NAME`` is a chat model, ``http://HOST/v1#MODEL`` any server of chat completions; of several,
+    ``mini`` among them, the first thinks where nobody else is asked for.
     ``speaker`` replaces the voice: a name of the catalogue, a folder, or the address of any server of speech.
 
     ``threads`` is how many cores torch may take in this process: the steps of these models are too small to share, and
@@ -70,14 +72,16 @@ def load(
     described = read_model(model)
     described.check()
     wanted = ([ears] if isinstance(ears, str) else list(ears)) or [""]
+    thinking = ([mind] if isinstance(mind, str) else list(mind)) or [""]
     described = replace(
         described,
         ears=wanted[0] or described.ears,
-        mind=mind or described.mind,
+        mind=thinking[0] or described.mind,
         speaker=str(speaker) or described.speaker,
     )
     recognisers = recognisers_of([described.ears, *wanted[1:]])
-    return Model(described, mind_of(described.mind), described.speaker, recognisers)
+    chosen = dict.fromkeys([described.mind, *thinking[1:]])
+    return Model(described, {choice: mind_of(choice) for choice in chosen}, described.speaker, recognisers)
 
 
 def mind_of(choice: str) -> ChatMind | EndpointMind | None:
@@ -122,14 +126,14 @@ class Model:
     def __init__(
         self,
         described: ModelFile,
-        mind: ChatMind | EndpointMind | None = None,
+        minds: Mapping[str, ChatMind | EndpointMind | None] | None = None,
         speaker: str | Path = MINI,
         recognisers: Mapping[str, Whisper | None] | None = None,
     ) -> None:
-        """Reads nothing yet but the ``speaker``; it, the ``mind`` and the ``recognisers`` take the places of the
-        model's own."""
+        """Reads nothing yet but the ``speaker``; it, the ``minds`` (None stands for its own) and the ``recognisers``
+        take the places of the model's own."""
         self.described = described
-        self._mind = mind
+        self._minds = minds or {MINI: None}
         self._speaker = speaker_of(speaker, lambda: self.listener)
         self._recognisers = recognisers or {}
 
@@ -171,9 +175,15 @@ class Model:
         return other
 
     @cached_property
-    def mind(self) -> Clerk | ChatMind | EndpointMind:
-        """Words to calls and replies."""
-        return self._mind or Clerk(self.part("mind"), self.character)
+    def minds(self) -> dict[str, AnyMind]:
+        """Words to calls and replies, by whoever is asked for; the first if nobody is."""
+        found = {choice: mind or Clerk(self.part("mind"), self.character) for choice, mind in self._minds.items()}
+        return {name_of(choice, mind): mind for choice, mind in found.items()}
+
+    @property
+    def mind(self) -> AnyMind:
+        """Who thinks where nobody else is asked for."""
+        return next(iter(self.minds.values()))
 
     @cached_property
     def mouth(self) -> Mouth:
@@ -195,14 +205,16 @@ class Model:
     @cached_property
     def abilities(self) -> Abilities:
         """Hearing, thinking and speaking for turns that are handed over whole."""
+        minds = Minds(self.minds)
         return Abilities(
             activity=Loudness(),
             hearing=self.ears,
-            thinking=self.mind,
+            thinking=minds,
             speaking=self.speaking,
             name=self.described.name,
             used=used_by(self.described),
-            thinks_elsewhere=isinstance(self._mind, EndpointMind),
+            minds=minds.names,
+            thinks_elsewhere=minds.elsewhere,
             ears=self.ears.info,
         )
 

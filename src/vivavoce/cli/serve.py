@@ -6,12 +6,11 @@ from typing import Annotated, Any
 import typer
 
 Model = Annotated[str, typer.Option(help="A model's folder; the bundled one if left out; 'fake' speaks in tones.")]
-Mind = Annotated[
-    str,
-    typer.Option(
-        help="Who decides what is said: mini, a chat model's name, folder, FILE.gguf or hf:OWNER/NAME, or http://HOST:PORT/v1#MODEL."
-    ),
-]
+MIND = (
+    "Who decides what is said: mini, a chat model's name, folder, FILE.gguf or hf:OWNER/NAME, "
+    "or http://HOST:PORT/v1#MODEL"
+)
+Mind = Annotated[str, typer.Option(help=f"{MIND}.")]
 Ears = Annotated[str, typer.Option(help="Who finds the words: mini, whisper-base, a folder, or hf:OWNER/NAME.")]
 Speaker = Annotated[
     str, typer.Option(help="Whose voice: mini, kokoro, a folder, or http://HOST:PORT/v1#MODEL, any server of speech.")
@@ -39,7 +38,12 @@ def serve(
             "then clients choose among them and the first is used if they don't."
         ),
     ] = None,
-    mind: Mind = "",
+    mind: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"{MIND}; may be repeated, then a session's model chooses among them, else the first is used."
+        ),
+    ] = None,
     speaker: Speaker = "",
     data: Data = None,
     tls_cert: Cert = None,
@@ -49,7 +53,7 @@ def serve(
     _run(
         rows,
         model,
-        {"ears": tuple(ears or ()), "mind": mind, "speaker": speaker},
+        {"ears": tuple(ears or ()), "mind": tuple(mind or ()), "speaker": speaker},
         data,
         open_page=False,
         host=host,

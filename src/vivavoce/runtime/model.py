@@ -64,6 +64,8 @@ class Context:
     seed: int = 0
     conversation: str = ""
     """Which one it is, for minds that remember what they have read of it."""
+    mind: str = ""
+    """Who is to think, where there are several; the first if empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,8 +234,10 @@ class Model:
     name: str = "model"
     used: tuple[Used, ...] = ()
     """Whose models these are, to be shown."""
-    thinks_elsewhere: bool = False
-    """The mind waits for another machine and computes nothing here, so it needs no process of its own."""
+    minds: tuple[str, ...] = ("mini",)
+    """What `Context.mind` can choose among; the first thinks where nothing is chosen."""
+    thinks_elsewhere: frozenset[str] = frozenset()
+    """Minds that wait for another machine and compute nothing here, so they need no process of their own."""
     ears: tuple[EarsInfo, ...] = (EarsInfo(name="mini"),)
     """What `HearingOptions` can choose among; the first is heard with where nothing is chosen."""
     hears_elsewhere: bool = False

@@ -108,7 +108,8 @@ class ModelRows:
     def ponder(self, context: Context, recite: str | None) -> Thoughts:
         """Begins to think of a reply."""
         thinking: Thinking = self.model.thinking if recite is None else Recital(recite)
-        if self._beside is not None and recite is None and not self.model.thinks_elsewhere:
+        here = (context.mind or self.model.minds[0]) not in self.model.thinks_elsewhere
+        if self._beside is not None and recite is None and here:
             thinking = _Forked(self.model.thinking, self._beside)
         if self._pool is None:
             return InlineThoughts(thinking, context)

@@ -174,6 +174,7 @@ class Replies:
             voice=config.voice,
             seed=config.seed + turn,
             conversation=self._name,
+            mind=config.mind,
         )
         request = Request(turn=turn, config=config, context=context, options=options)
         thoughts = self._row.ponder(context, options.recite)

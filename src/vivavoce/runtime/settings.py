@@ -48,6 +48,8 @@ class SessionConfig:
     window: Window | None = None
     """None: as much as the mind can read."""
     seed: int = 0
+    mind: str = ""
+    """Who thinks, where there are several; the first if empty."""
     hearing: HearingOptions = HearingOptions()
     """How the user is to be heard, from the next turn on."""
     only_listen: bool = False

@@ -5,7 +5,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -378,9 +378,9 @@ def router(service: Service) -> APIRouter:
     @routes.post("/completions", summary="Continue a conversation", response_class=Response, responses=described)
     async def completions(request: ChatRequest) -> Response:
         """Text and sound in, text, sound and calls out."""
-        check_model(request.model, "chat")
+        mind = check_model(request.model, "chat", service.minds)
         instructions, entries, warnings = await entries_of(request, answers)
-        config = config_of(service, request, instructions)
+        config = replace(config_of(service, request, instructions), mind=mind)
         enough = (AudioOut,) if config.audio_out else (TextOut, ToolCall)
         inputs: list[Input] = [*(Add(entry) for entry in entries), Respond()]
         outputs = await first_of(checked(service.one_turn(config, inputs), "messages"), enough)

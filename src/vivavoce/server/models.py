@@ -40,9 +40,10 @@ class ModelList(BaseModel):
 
 
 def names(service: Service) -> list[str]:
-    """Ours first, then those of ears where there is a choice, then OpenAI's."""
+    """Ours first, then those of ears and minds where there is a choice, then OpenAI's."""
     ears = [info.name for info in service.ears] if service.ears[0].name != "mini" or len(service.ears) > 1 else []
-    return list(dict.fromkeys((OURS, *ears, *(name for group in MODELS.values() for name in group))))
+    minds = service.minds if service.minds != ("mini",) else ()
+    return list(dict.fromkeys((OURS, *ears, *minds, *(name for group in MODELS.values() for name in group))))
 
 
 def router(service: Service) -> APIRouter:

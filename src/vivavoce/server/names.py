@@ -40,11 +40,13 @@ class UnknownModel(Exception):
         super().__init__(f"The model '{name}' does not exist here; there are: {', '.join((OURS, *loaded, *known))}.")
 
 
-def check_model(name: str, kind: str) -> str:
-    """The name, if a model of this kind answers to it; UnknownModel otherwise."""
+def check_model(name: str, kind: str, loaded: Sequence[str] = ()) -> str:
+    """Which of the ``loaded`` a name means, empty for the first; UnknownModel if nobody of this kind answers to it."""
+    if name in loaded:
+        return name
     if name != OURS and name not in MODELS[kind]:
-        raise UnknownModel(name, kind)
-    return name
+        raise UnknownModel(name, kind, loaded)
+    return ""
 
 
 def stock_voice(name: str) -> Voice | None:

@@ -7,7 +7,7 @@ or writes.
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -73,6 +73,7 @@ class Wire:
         name: str,
         voices: Voices,
         ears: Ears,
+        minds: Sequence[str] = (),
         plays_here: bool = False,
         extension: bool = False,
         expires_at: int | None = None,
@@ -84,9 +85,9 @@ class Wire:
         self._now = session
         """The session as it was when what is told now happened; ``session`` is what was asked for last."""
         self._voices, self._plays_here, self._extension, self.limits = voices, plays_here, extension, limits
-        self._ears = ears
+        self._ears, self._minds = ears, minds
         self._count = 0
-        self.config = replace(config_of(session, voices, ears, plays_here), tag=session)
+        self.config = replace(config_of(session, voices, ears, minds, plays_here), tag=session)
         self._decoder = Decoder(session.audio.input.format.type)
         self._responses: dict[int, _Response] = {}
         self._turn_of: dict[str, int] = {}
@@ -216,7 +217,7 @@ class Wire:
             if self._spoke and new.audio.output.voice != old.audio.output.voice:
                 message = "The voice cannot change any more once the assistant has spoken; open another session."
                 raise Problem(message, "cannot_update_voice", "session.audio.output.voice")
-        config = replace(config_of(new, self._voices, self._ears, self._plays_here), tag=new)
+        config = replace(config_of(new, self._voices, self._ears, self._minds, self._plays_here), tag=new)
         if new.audio.input.format != old.audio.input.format:
             self._decoder = Decoder(new.audio.input.format.type)
         self.session, self.config = new, config

@@ -156,9 +156,10 @@ def make_wire(service: Service, settings: dict[str, Any], model: str, **more: An
     if not isinstance(session, TranscriptionSession):
         chosen = session.model or model
         session = updated(session, {"model": chosen}, service.ears)
-        check_model(chosen, "realtime")
+        check_model(chosen, "realtime", service.minds)
     expires = int(time.time() + service.settings.session_seconds)
-    return Wire(session, name=service.name(), voices=service.voice, ears=service.ears, expires_at=expires, **more)
+    choices: dict[str, Any] = {"voices": service.voice, "ears": service.ears, "minds": service.minds}
+    return Wire(session, name=service.name(), expires_at=expires, **choices, **more)
 
 
 def router(service: Service) -> APIRouter:

@@ -262,7 +262,7 @@ def router(service: Service) -> APIRouter:
     @routes.post("", summary="Answer a conversation", response_class=Response, responses=described)
     async def respond(request: ResponsesRequest) -> Response:
         """Text and sound in, text and calls out."""
-        check_model(request.model, "chat")
+        mind = check_model(request.model, "chat", service.minds)
         past: tuple[Entry, ...] = ()
         if request.previous_response_id is not None:
             before = memory.find(request.previous_response_id)
@@ -271,7 +271,7 @@ def router(service: Service) -> APIRouter:
                 raise Problem(message, "previous_response_not_found", "previous_response_id")
             past = before.entries
         told, entries, warnings = await entries_of(request, len(past))
-        config, whole = config_of(request, told), (*past, *entries)
+        config, whole = replace(config_of(request, told), mind=mind), (*past, *entries)
         inputs: list[Input] = [*(Add(entry) for entry in whole), Respond()]
         outputs = await first_of(checked(service.one_turn(config, inputs), "input"), (TextOut, ToolCall))
         writer = Writer(_head(request))

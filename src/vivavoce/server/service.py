@@ -46,6 +46,11 @@ class Service:
         """What clients can be heard with, the first unless they choose."""
         return self.engine.model.ears
 
+    @property
+    def minds(self) -> tuple[str, ...]:
+        """Who can think for clients, the first unless they choose."""
+        return self.engine.model.minds
+
     def name(self) -> str:
         """A short unique name for a connection."""
         return f"{next(self._numbers):x}{secrets.token_hex(4)}"

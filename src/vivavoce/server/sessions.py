@@ -1,6 +1,6 @@
 """A session as the wire has it, and as the runtime has it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -153,7 +153,9 @@ def _turns_of(given: ServerVad | SemanticVad | None) -> TurnConfig:
     return TurnConfig(kind="none")
 
 
-def config_of(session: Session, voices: Voices, ears: Ears, plays_here: bool, seed: int = 0) -> SessionConfig:
+def config_of(
+    session: Session, voices: Voices, ears: Ears, minds: Sequence[str], plays_here: bool, seed: int = 0
+) -> SessionConfig:
     """What the runtime has to know of a session; Problem when a voice or tool is not known."""
     if isinstance(session.audio, InputOnly) or isinstance(session, TranscriptionSession):
         turns = _turns_of(session.audio.input.turn_detection)
@@ -169,6 +171,7 @@ def config_of(session: Session, voices: Voices, ears: Ears, plays_here: bool, se
         window=_window_of(session.truncation),
         turns=_turns_of(session.audio.input.turn_detection),
         max_output_tokens=None if session.max_output_tokens == "inf" else session.max_output_tokens,
+        mind=session.model if session.model and session.model in minds else "",
         hearing=_hearing_of(session, ears),
         plays_here=plays_here,
         seed=seed,

@@ -1,0 +1,37 @@
+"""Several minds behind one set of ears and one voice; every conversation says which it means."""
+
+from collections.abc import Iterator, Mapping
+
+from vivavoce.assistant.chat import ChatMind
+from vivavoce.assistant.endpoint import EndpointMind
+from vivavoce.assistant.thinking import Clerk
+from vivavoce.core.errors import ConfigError
+from vivavoce.core.talk import Thought
+from vivavoce.runtime.model import Context, Thinking
+
+AnyMind = Clerk | ChatMind | EndpointMind
+MINI = "mini"
+
+
+class Minds:
+    """Thinking for the runtime by the mind that a conversation has chosen; the first where it has chosen none."""
+
+    def __init__(self, minds: Mapping[str, Thinking]) -> None:
+        """``minds`` by name, at least one."""
+        self._minds = dict(minds)
+        self.names = tuple(self._minds)
+        self.elsewhere = frozenset(name for name, mind in self._minds.items() if isinstance(mind, EndpointMind))
+
+    def respond(self, context: Context) -> Iterator[Thought]:
+        """The reply of the mind that is meant; ConfigError when it is not there."""
+        mind = self._minds.get(context.mind or self.names[0])
+        if mind is None:
+            raise ConfigError(f"there is no mind {context.mind!r}; loaded are {', '.join(self.names)}")
+        return mind.respond(context)
+
+
+def name_of(choice: str, mind: AnyMind) -> str:
+    """What clients call a mind: the endpoint's model, or what was chosen."""
+    if isinstance(mind, EndpointMind):
+        return mind.config.model
+    return mind.name if isinstance(mind, ChatMind) else choice or MINI
