@@ -32,7 +32,7 @@ async def test_an_answer_may_finish_after_sigterm(tmp_path):
         found = re.search(r"http://(\S+) ", line)
         assert found, line
         async with websockets.connect(f"ws://{found[1]}/v1/realtime?model=gpt-realtime") as socket:
-            text = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "word " * 100}]}
+            text = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "word " * 40}]}
             await socket.send(json.dumps({"type": "conversation.item.create", "item": text}))
             await socket.send(json.dumps({"type": "response.create"}))
             kinds = []
