@@ -25,6 +25,7 @@ _LETTER_RULES: Final[tuple[tuple[Rule, str], ...]] = (
     (measures.RATE, _ANY),
     (quantities.CROSS, "x"),
     (codes.VERSION_LETTER, "vV"),
+    (codes.BOOK, "I"),
     (quantities.RAISED_LETTER, _ANY),
     (short.DOTTED, _ANY),
     (short.BARE, "MDPVEJFSmdpvejfs"),

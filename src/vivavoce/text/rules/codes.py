@@ -66,6 +66,18 @@ def _say_phone(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
     return said
 
 
+_BOOK: Final = re.compile(r"(IS[BS]N)(?:-1[03])?:?\s?(\d[\d -]{6,16}[\dX])(?![\dA-Za-z])")
+
+
+def _say_book(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
+    """The number of a book or a journal, digit by digit as it is grouped."""
+    said = [letter.lower() for letter in found[1]]
+    for place, group in enumerate(re.findall(r"[\dX]+", found[2])):
+        said += [","] if place else []
+        said += [word for sign in group for word in (["x"] if sign == "X" else numbers.digits(sign))]
+    return said
+
+
 _EMERGENCY: Final = numeral(r"\d{3}(?![\w.,]?\d)(?!\w)")
 
 
@@ -75,6 +87,7 @@ def _say_emergency(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
 
 
 VERSION_LETTER: Final[Rule] = (_VERSION_LETTER, _say_version)
+BOOK: Final[Rule] = (_BOOK, _say_book)
 PHONES: Final[Rule] = (_PHONES, _say_phone)
 IP: Final[Rule] = (_IP, _say_ip)
 MANY_DOTS: Final[Rule] = (_MANY_DOTS, _say_dots)

@@ -55,7 +55,9 @@ def _say_slashed(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
     return said_date(year, second, first) if is_date(second, first) else None
 
 
-_CLOCK: Final = numeral(r"(\d{1,2}):(\d{2})(?::(\d{2}))?(?:\s?([AaPp])(?:\.\s?[Mm]\.|[Mm](?![A-Za-z])))?(?![\d:])")
+_CLOCK: Final = numeral(
+    r"(\d{1,2}):(\d{2})(?::(\d{2}))?(?:\s?([AaPp])(?:\.\s?[Mm]\.|[Mm](?![A-Za-z]))|\s?(?:h|hrs)(?![A-Za-z0-9]))?(?![\d:])"
+)
 _HOUR: Final = numeral(r"(\d{1,2})(?:DASH(\d{1,2}))?\s?([AaPp])(?:\.\s?[Mm]\.|[Mm](?![A-Za-z]))")
 
 

@@ -8,7 +8,7 @@ from vivavoce.text import numbers
 from vivavoce.text.folding import SKIP
 from vivavoce.text.pronounce import known
 from vivavoce.text.scan import Rule, Scan, Token
-from vivavoce.text.written import CAPITAL_WORDS, GREEK_NAMES, SAID_AS_WORDS, SHORT_WORDS, SPELLED, WIDE_LETTERS
+from vivavoce.text.written import CAPITAL_WORDS, GREEK_NAMES, SAID_AS_WORDS, SHORT_WORDS, SPELLED, UNITS, WIDE_LETTERS
 
 _CAPITALS: Final = re.compile(r"\b[A-Z]{2,}\b")
 _LOWER: Final = re.compile(r"\b[a-z]{2,}\b")
@@ -133,9 +133,12 @@ def _say_mixed(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
     if not (any(c.isdigit() for c in written) and any(c.isalpha() for c in written)):
         return None
     said: list[str] = []
-    for run in _RUNS.findall(written):
+    for part in _RUNS.finditer(written):
+        run, before, after = part[0], written[: part.start()], written[part.end() :]
         if run.isdigit():
             said += numbers.amount(run)
+        elif run in SHORT_WORDS and after[:1] == "-" and before[-1:] in ("", "-"):
+            said.append(run)  # "9-to-5"
         elif (
             len(run) < 3
             or (run.isupper() and run not in SAID_AS_WORDS and not _ordinary(run))
@@ -148,11 +151,16 @@ def _say_mixed(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
 
 
 _GREEK: Final = re.compile(r"[Α-ΩΆ-Ώα-ωµ]+")
+_MICRO: Final = re.compile(r"µ[A-Za-z]{1,2}(?![A-Za-z])")
 
 
 def _say_greek(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
     if found[0] == "µ":
-        return ["micro"]
+        unit = _MICRO.match(scan.text, scan.at, scan.end)
+        if unit is None or unit[0] not in UNITS:
+            return ["micro"]
+        scan.put(unit.end(), list(UNITS[unit[0]][1].split()))
+        return []
     letters = found[0].lower().replace("µ", "μ")
     if len(letters) > 2 or any(letter not in GREEK_NAMES for letter in letters):
         return None  # a Greek word and no sign
