@@ -132,51 +132,96 @@ def pool(features: Float[Tensor, "B U D"]) -> Float[Tensor, "B D3"]:
     return torch.cat((features.mean(1), features.amax(1), features.amin(1)), dim=1)
 
 
+class ListenerTrunk(nn.Module):
+    """Log-mel to the trunk's frames, 25 a second: what the heads of a `Listener` hear, and what units are made of."""
+
+    def __init__(self, mel: LogMelConfig, trunk: ConformerConfig, mean: float, deviation: float) -> None:
+        """``mean`` and ``deviation`` are those of log-mel values."""
+        super().__init__()
+        dim = trunk.dim
+        self._mean, self._deviation = mean, deviation
+        self.mel: LogMel = mel.build()
+        self.down_1 = nn.Conv1d(mel.bins, dim, _KERNEL, _STRIDE)
+        self.down_2 = nn.Conv1d(dim, dim, _KERNEL, _STRIDE)
+        self.norm = nn.LayerNorm(dim)
+        self.trunk = trunk.build()
+
+    @property
+    def timing(self) -> Timing:
+        """A chunk of the trunk, in samples."""
+        mel = self.mel.config
+        return Timing(rate=Fraction(mel.sample_rate), hop=self.trunk.config.chunk * _STRIDE * _STRIDE * mel.hop)
+
+    def _level(self, mel: Float[Tensor, "B M T"]) -> Float[Tensor, "B M T"]:
+        return (mel - self._mean) / self._deviation
+
+    def frames(
+        self,
+        mel: Float[Tensor, "B M T"],
+        lengths: Int[Tensor, " B"] | None = None,
+        chunk: int | None = None,
+        tap: int | None = None,
+    ) -> tuple[Float[Tensor, "B U D"], Float[Tensor, "B U D"]]:
+        """Frames of log-mel frames (100/s) of whole utterances, whose ``lengths`` count mel frames; `Conformer.forward`
+        says what ``chunk`` and ``tap`` are and what the second value is."""
+        whole = -(-mel.shape[2] // 4) * 4 - mel.shape[2]
+        x = F.pad(self._level(mel), (_KERNEL - _STRIDE, whole))
+        x = F.gelu(self.down_1(x))
+        x = F.gelu(self.down_2(F.pad(x, (_KERNEL - _STRIDE, 0))))
+        x = self.norm(x.transpose(1, 2))
+        return self.trunk(x, None if lengths is None else -(-lengths // 4), chunk, tap=tap)
+
+    def init_state(self, rows: int) -> ListenerState:
+        """Silence before the first sample."""
+        like = self.down_1.weight
+        past = _KERNEL - _STRIDE
+        return ListenerState(
+            self.mel.init_state(rows),
+            zeros(rows, self.mel.config.bins, past, like=like),
+            zeros(rows, self.trunk.config.dim, past, like=like),
+            self.trunk.init_state(rows),
+        )
+
+    def step_frames(
+        self, x: Float[Tensor, "B N"], state: ListenerState, active: Bool[Tensor, " B"] | None = None
+    ) -> Float[Tensor, "B U D"]:
+        """Frames of the next samples; N must be a multiple of 640 (one frame) and is best a whole chunk (2560)."""
+        before = state.clone() if active is not None else state
+        mel = torch.cat((state.first, self._level(self.mel.step(x, state.mel))), dim=2)
+        state.first.copy_(mel[:, :, mel.shape[2] - state.first.shape[2] :])
+        half = torch.cat((state.second, F.gelu(self.down_1(mel))), dim=2)
+        state.second.copy_(half[:, :, half.shape[2] - state.second.shape[2] :])
+        frames = self.norm(F.gelu(self.down_2(half)).transpose(1, 2))
+        frames = self.trunk.step(frames, state.trunk)
+        state.keep(before, active)
+        return frames
+
+
 @final
-class Listener(nn.Module):
+class Listener(ListenerTrunk):
     """See the file's text."""
 
     def __init__(self, config: ListenerConfig) -> None:
         """Front end, trunk and heads."""
-        super().__init__()
+        super().__init__(config.mel, config.trunk, config.mean, config.deviation)
         self.config = config
         dim = config.trunk.dim
-        self.mel: LogMel = config.mel.build()
-        self.down_1 = nn.Conv1d(config.mel.bins, dim, _KERNEL, _STRIDE)
-        self.down_2 = nn.Conv1d(dim, dim, _KERNEL, _STRIDE)
-        self.norm = nn.LayerNorm(dim)
-        self.trunk = config.trunk.build()
         self.ctc = nn.Linear(dim, SPLIT * config.symbols)
         self.frame = nn.Linear(dim, SPLIT * config.symbols)
         self.early = nn.Linear(dim, SPLIT * config.symbols)
         self.aside = AsideHead(dim, config.aside) if config.aside else None
         self.speech = SpeechHead(dim, config.speech.width) if config.speech else None
 
-    @property
-    def timing(self) -> Timing:
-        """A chunk of the trunk, in samples."""
-        chunk = self.config.trunk.chunk * _STRIDE * _STRIDE * self.config.mel.hop
-        return Timing(rate=Fraction(self.config.mel.sample_rate), hop=chunk)
-
     def _head(self, head: nn.Linear, x: Float[Tensor, "B U D"]) -> Float[Tensor, "B T V"]:
         scores = head(x).unflatten(-1, (SPLIT, -1)).flatten(1, 2)
         return scores.float().log_softmax(-1)
-
-    def _level(self, mel: Float[Tensor, "B M T"]) -> Float[Tensor, "B M T"]:
-        return (mel - self.config.mean) / self.config.deviation
 
     def forward(
         self, mel: Float[Tensor, "B M T"], lengths: Int[Tensor, " B"] | None = None, chunk: int | None = None
     ) -> Heard:
         """Log-mel frames (100/s) of whole utterances; see `Conformer.forward` for ``chunk``. Lengths count mel
         frames."""
-        whole = -(-mel.shape[2] // 4) * 4 - mel.shape[2]
-        x = F.pad(self._level(mel), (_KERNEL - _STRIDE, whole))
-        x = F.gelu(self.down_1(x))
-        x = F.gelu(self.down_2(F.pad(x, (_KERNEL - _STRIDE, 0))))
-        x = self.norm(x.transpose(1, 2))
-        short = None if lengths is None else -(-lengths // 4)
-        x, early = self.trunk(x, short, chunk, tap=self.config.trunk.layers // 2 - 1)
+        x, early = self.frames(mel, lengths, chunk, tap=self.config.trunk.layers // 2 - 1)
         given = self._head(self.early, early) if self.training else None
         return self._heard(x)._replace(early=given)
 
@@ -189,25 +234,6 @@ class Listener(nn.Module):
         """Waveforms at 16 kHz, whole; by default every frame sees the whole utterance."""
         return self(self.mel(F.pad(wave, (0, -wave.shape[1] % (4 * self.config.mel.hop)))), None, chunk)
 
-    def init_state(self, rows: int) -> ListenerState:
-        """Silence before the first sample."""
-        like = self.down_1.weight
-        past = _KERNEL - _STRIDE
-        return ListenerState(
-            self.mel.init_state(rows),
-            zeros(rows, self.config.mel.bins, past, like=like),
-            zeros(rows, self.config.trunk.dim, past, like=like),
-            self.trunk.init_state(rows),
-        )
-
     def step(self, x: Float[Tensor, "B N"], state: ListenerState, active: Bool[Tensor, " B"] | None = None) -> Heard:
         """The next samples; N must be a multiple of 640 (one trunk frame) and is best a whole chunk (2560)."""
-        before = state.clone() if active is not None else state
-        mel = torch.cat((state.first, self._level(self.mel.step(x, state.mel))), dim=2)
-        state.first.copy_(mel[:, :, mel.shape[2] - state.first.shape[2] :])
-        half = torch.cat((state.second, F.gelu(self.down_1(mel))), dim=2)
-        state.second.copy_(half[:, :, half.shape[2] - state.second.shape[2] :])
-        frames = self.norm(F.gelu(self.down_2(half)).transpose(1, 2))
-        frames = self.trunk.step(frames, state.trunk)
-        state.keep(before, active)
-        return self._heard(frames)
+        return self._heard(self.step_frames(x, state, active))
