@@ -1,26 +1,32 @@
 """Chunk-causal Conformer: frames see their own chunk and a window before it; convolutions are causal.
 
 Gulati et al. 2020 (arXiv:2005.08100) with the chunked masks of WeNet's unified streaming training (arXiv:2012.05481):
-one set of weights serves every chunk size, up to the whole utterance. Departures: rotary positions instead of relative
-ones, LayerNorm instead of BatchNorm after the depthwise convolution (no batch statistics to carry while streaming).
+one set of weights serves every chunk size, up to the whole utterance. Departures: rotary positions or learnt keys of
+clipped distances (arXiv:1803.02155, as w2v-BERT 2.0 has them) instead of Transformer-XL's, LayerNorm instead of BatchNorm
+after the depthwise convolution (no batch statistics to carry while streaming).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, final
+from typing import Any, Literal, final
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vivavoce.core.errors import SpecError
+from vivavoce.core.errors import ConfigError, SpecError
 from vivavoce.core.streaming import State, Timing, zeros
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConformerConfig:
-    """Sizes; ``chunk`` and ``window`` are frames."""
+    """Sizes; ``chunk`` and ``window`` are frames.
+
+    ``positions``: rotary, or keys of their own for distances from ``-left`` to ``right``. ``centred`` convolutions see
+    as much after a frame as before it, and cannot be stepped.
+    """
 
     dim: int = 256
     layers: int = 6
@@ -31,6 +37,12 @@ class ConformerConfig:
     window: int = 100
     dropout: float = 0.1
     rate: Fraction = Fraction(25)
+    positions: Literal["rotary", "keys"] = "rotary"
+    left: int = 64
+    right: int = 8
+    centred: bool = False
+    conv_bias: bool = True
+    norm_eps: float = 1e-5
 
     def build(self) -> "Conformer":
         """The module."""
@@ -86,7 +98,7 @@ class _FeedForward(nn.Sequential):
     def __init__(self, config: ConformerConfig) -> None:
         wide = config.dim * config.expand
         super().__init__(
-            nn.LayerNorm(config.dim),
+            nn.LayerNorm(config.dim, config.norm_eps),
             nn.Linear(config.dim, wide),
             nn.SiLU(),
             nn.Linear(wide, config.dim),
@@ -103,22 +115,35 @@ class Block(nn.Module):
         self.config = config
         dim = config.dim
         self.first, self.last = _FeedForward(config), _FeedForward(config)
-        self.attend_norm, self.conv_norm, self.depth_norm = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.attend_norm, self.conv_norm, self.depth_norm = (nn.LayerNorm(dim, config.norm_eps) for _ in range(3))
         self.qkv, self.out = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
-        self.gate, self.point = nn.Linear(dim, 2 * dim), nn.Linear(dim, dim)
-        self.depth = nn.Conv1d(dim, dim, config.kernel, groups=dim)
+        bias = config.conv_bias
+        self.gate, self.point = nn.Linear(dim, 2 * dim, bias), nn.Linear(dim, dim, bias)
+        self.depth = nn.Conv1d(dim, dim, config.kernel, groups=dim, bias=bias)
         self.drop = _Drop(config.dropout)
-        self.norm = nn.LayerNorm(dim)
+        self.norm = nn.LayerNorm(dim, config.norm_eps)
+        self.distances = None
+        if config.positions == "keys":
+            self.distances = nn.Parameter(0.02 * torch.randn(config.left + config.right + 1, dim // config.heads))
 
     def project(self, x: Float[Tensor, "B T D"], turns: Float[Tensor, "*B T F"]) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values by head; queries and keys rotated."""
+        """Queries, keys and values by head; queries and keys rotated, where that says their positions."""
         heads = self.config.heads
         q, k, v = self.qkv(self.attend_norm(x)).unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4)
-        return rotate(q, turns), rotate(k, turns), v
+        return (q, k, v) if self.distances is not None else (rotate(q, turns), rotate(k, turns), v)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Float[Tensor, "B T D"]:
-        """Written out: for some hundred frames this trains twice as fast on a CPU as the fused kernel."""
-        scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2) + bias
+        """Written out: for some hundred frames this trains twice as fast on a CPU as the fused kernel.
+
+        The last key belongs to the last query.
+        """
+        q = q * q.shape[-1] ** -0.5
+        scores = q @ k.transpose(-1, -2) + bias
+        if self.distances is not None:
+            queries, keys = torch.arange(q.shape[2], device=q.device), torch.arange(k.shape[2], device=q.device)
+            behind = keys[None] - queries[:, None] - (len(keys) - len(queries))
+            which = behind.clamp(-self.config.left, self.config.right) + self.config.left
+            scores = scores + (q @ self.distances.T).gather(-1, which.expand(*scores.shape))
         mixed = scores.softmax(-1, dtype=scores.dtype) @ v
         return self.drop(self.out(mixed.transpose(1, 2).flatten(2)))
 
@@ -128,13 +153,20 @@ class Block(nn.Module):
         return self.drop(self.point(F.silu(self.depth_norm(y))))
 
     def forward(
-        self, x: Float[Tensor, "B T D"], turns: Float[Tensor, "T F"], bias: Float[Tensor, "*B T T"]
+        self,
+        x: Float[Tensor, "B T D"],
+        turns: Float[Tensor, "T F"],
+        bias: Float[Tensor, "*B T T"],
+        inside: Bool[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, "B T D"]:
-        """All frames at once."""
+        """All frames at once; what is not ``inside`` is as silence to the convolution."""
         x = x + 0.5 * self.first(x)
         x = x + self.attend(*self.project(x, turns), bias)
         gated = F.glu(self.gate(self.conv_norm(x)), dim=-1)
-        x = x + self.convolve(F.pad(gated, (0, 0, self.config.kernel - 1, 0)))
+        if inside is not None:
+            gated = gated * inside[..., None]
+        after = self.config.kernel // 2 if self.config.centred else 0
+        x = x + self.convolve(F.pad(gated, (0, 0, self.config.kernel - 1 - after, after)))
         return self.norm(x + 0.5 * self.last(x))
 
     def step(
@@ -184,10 +216,22 @@ class Conformer(nn.Module):
 
         Gives the last block's frames and those after block ``tap`` (for a loss half-way).
         """
+        tapped = x
+        for number, after in enumerate(self.each(x, lengths, chunk)):
+            x = after
+            if tap is not None and tap + 1 == number:
+                tapped = after
+        return x, tapped
+
+    def each(
+        self, x: Float[Tensor, "B T D"], lengths: Int[Tensor, " B"] | None = None, chunk: int | None = None
+    ) -> Iterator[Float[Tensor, "B T D"]]:
+        """What goes into the first block, then what comes out of each."""
         length = x.shape[1]
         size = self.config.chunk if chunk is None else chunk
         window = self.config.window if size else length
         visible = chunk_mask(length, size or length, window, x.device)[None, None]
+        inside = None
         if lengths is not None:
             inside = torch.arange(length, device=x.device)[None] < lengths[:, None]
             visible = visible & inside[:, None, None]
@@ -195,12 +239,10 @@ class Conformer(nn.Module):
         kind = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
         bias = torch.zeros_like(visible, dtype=kind).masked_fill_(~visible, -1e4)
         turns = torch.arange(length, device=x.device)[:, None] * self.turns
-        tapped = x
-        for index, block in enumerate(self.blocks):
-            x = block(x, turns, bias)
-            if tap == index:
-                tapped = x
-        return x, tapped
+        yield x
+        for block in self.blocks:
+            x = block(x, turns, bias, inside if self.config.centred else None)
+            yield x
 
     def init_state(self, rows: int) -> ConformerState:
         """Nothing heard yet."""
@@ -231,6 +273,8 @@ class Conformer(nn.Module):
 
     def _chunk(self, x: Float[Tensor, "B T D"], state: ConformerState) -> Float[Tensor, "B T D"]:
         config, length = self.config, x.shape[1]
+        if config.centred:
+            raise ConfigError("convolutions that look both ways cannot be stepped; build the conformer uncentred")
         if length > config.chunk:
             raise SpecError(f"got {length} frames in one chunk, wanted at most {config.chunk}")
         turns = (state.seen[:, None] + torch.arange(length, device=x.device))[..., None] * self.turns

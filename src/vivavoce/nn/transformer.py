@@ -1,13 +1,15 @@
 """The one transformer: grouped heads, a window of keys and values owned by the caller.
 
 What it is made of by default (rotary positions, RMSNorm before each sublayer, SwiGLU, no biases) is what Llama is made
-of (arXiv:2307.09288); the rest of the configuration holds what wav2vec 2.0, HuBERT, VALL-E and Moshi have instead.
+of (arXiv:2307.09288); the rest of the configuration holds what wav2vec 2.0, HuBERT, WavLM, Whisper, VALL-E and Moshi
+have instead.
 
 Whole sequences go through `forward` (training), pieces through `step` (streaming), side branches that may be thrown
 away through `look` (scoring several continuations at once). The three share their mathematics: a position attends to
 itself and to the ``window - 1`` positions before it.
 """
 
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,6 +23,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from vivavoce.core.errors import ConfigError
 from vivavoce.core.streaming import State, Timing, zeros
+from vivavoce.nn.attention import BiasGate, CrossAttention, RelativeBias, RelativeConfig, Remembered
 from vivavoce.nn.int8 import Int8Linear
 
 
@@ -49,6 +52,12 @@ class TransformerConfig:
     bias: bool = False
     rotary: bool = True
     condition: int = 0
+    memory: int = 0
+    """Width of a memory that every layer looks at after itself (cross-attention); 0: there is none."""
+    relative: RelativeConfig | None = None
+    """Gated relative position bias (WavLM), for whole sequences only."""
+    layerdrop: float = 0.0
+    """Probability that training passes a layer by (arXiv:1909.11556)."""
     bits: Literal[8, 32] = 32
     """8: matrices of whole numbers (`nn.int8`), for a model that is loaded and not trained."""
 
@@ -147,6 +156,9 @@ class Layer(nn.Module):
         self.between = Norm(config, config.condition)
         self.up = linear(config.dim, (1 + config.gated) * config.hidden, bias=config.bias)
         self.down = linear(config.hidden, config.dim, bias=config.bias)
+        self.cross_norm = Norm(config, config.condition) if config.memory else None
+        self.cross = CrossAttention(config.dim, config.heads, config.memory, config.bias) if config.memory else None
+        self.gate = BiasGate(config.heads, config.head_dim) if config.relative else None
         self.drop = nn.Dropout(config.dropout)
 
     def heads(
@@ -161,13 +173,30 @@ class Layer(nn.Module):
             turned = _turn(turned, *rotation)
         return turned[:, : c.heads], turned[:, c.heads :], made[:, c.heads + c.kv_heads :]
 
+    def bias(
+        self, x: Float[Tensor, "B S D"], far: Float[Tensor, "H S S"], condition: Tensor | None
+    ) -> Float[Tensor, "B H S S"]:
+        """The relative position bias as this layer's queries want it."""
+        assert self.gate is not None
+        return self.gate(x if self.config.post else self.before(x, condition), far)
+
     def rest(
-        self, x: Float[Tensor, "B S D"], attended: Float[Tensor, "B H S E"], condition: Tensor | None = None
+        self,
+        x: Float[Tensor, "B S D"],
+        attended: Float[Tensor, "B H S E"],
+        condition: Tensor | None = None,
+        memory: tuple[Tensor, Tensor, Tensor | None] | None = None,
     ) -> Float[Tensor, "B S D"]:
         """Everything after attention."""
         x = x + self.drop(self.out(attended.transpose(1, 2).flatten(2)))
         if self.config.post:
             x = self.before(x, condition)
+        if self.cross is not None and self.cross_norm is not None:
+            if memory is None:
+                raise ConfigError("this transformer looks at a memory; give one that `remember` made")
+            x = x + self.drop(self.cross(x if self.config.post else self.cross_norm(x, condition), *memory))
+            x = self.cross_norm(x, condition) if self.config.post else x
+        if self.config.post:
             return self.between(x + self.drop(self.down(self._wide(x))), condition)
         return x + self.drop(self.down(self._wide(self.between(x, condition))))
 
@@ -189,6 +218,7 @@ class Transformer(nn.Module):
         self.config = config
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.norm = Norm(config)
+        self.relative = RelativeBias(config.relative, config.heads) if config.relative else None
         half = config.head_dim // 2
         speeds = config.rope_base ** (-torch.arange(half, dtype=torch.float32) / half)
         self.register_buffer("speeds", speeds, persistent=False)
@@ -217,32 +247,63 @@ class Transformer(nn.Module):
         x: Float[Tensor, "B S D"],
         valid: Bool[Tensor, "B S"] | None = None,
         condition: Float[Tensor, "B C"] | None = None,
+        memory: Remembered | None = None,
     ) -> Float[Tensor, "B S D"]:
         """A whole sequence from position 0.
 
         ``valid`` marks what may be attended to where sequences are padded; a causal model with padding at the end
         needs none.
         """
+        for after in self.each(x, valid, condition, memory):  # noqa: B007 - the last one is wanted
+            pass
+        return after if self.config.post else self.norm(after)
+
+    def each(
+        self,
+        x: Float[Tensor, "B S D"],
+        valid: Bool[Tensor, "B S"] | None = None,
+        condition: Float[Tensor, "B C"] | None = None,
+        memory: Remembered | None = None,
+    ) -> Iterator[Float[Tensor, "B S D"]]:
+        """What goes into the first layer, then what comes out of each; the last norm of ``forward`` is not among it."""
         c = self.config
         places = torch.arange(x.shape[1], device=x.device)
         rotation = self._rotation(places[None])
         mask = None
         simple = c.causal and x.shape[1] <= c.window and valid is None
-        if not simple:
+        if not simple and (c.causal or valid is not None or x.shape[1] > c.window):
             distance = places[:, None] - places[None]
             near = distance.abs() < c.window if not c.causal else (distance >= 0) & (distance < c.window)
             mask = near[None, None]
             if valid is not None:
                 # Everything may see itself, or a row without anything valid would divide by zero.
                 mask = mask & (valid[:, None, None] | (distance == 0))
+        far = None if self.relative is None else self.relative(x.shape[1])
         x = self.norm(x) if c.post else x
-        for layer in self.layers:
+        yield x
+        for index, layer in enumerate(self.layers):
+            if self.training and c.layerdrop and torch.rand(()) < c.layerdrop:
+                yield x
+                continue
             q, k, v = layer.heads(x, rotation, condition)
+            seen = mask
+            if far is not None:
+                seen = layer.bias(x, far, condition)
+                seen = seen if mask is None else seen.masked_fill(~mask, -torch.inf)
             with sdpa_kernel(SDPBackend.MATH) if self.training and x.device.type == "cpu" else nullcontext():
                 # On a CPU the fused kernel's backward costs several times the plain one's.
-                attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=simple, enable_gqa=True)
-            x = layer.rest(x, attended, condition)
-        return x if c.post else self.norm(x)
+                attended = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, is_causal=simple, enable_gqa=True)
+            x = layer.rest(x, attended, condition, memory and memory.of(index))
+            yield x
+
+    def remember(self, memory: Float[Tensor, "B M C"], valid: Bool[Tensor, "B M"] | None = None) -> Remembered:
+        """A memory as the layers look at it."""
+        made = [layer.cross.remember(memory) for layer in self.layers]
+        return Remembered(
+            tuple(keys for keys, _ in made),
+            tuple(values for _, values in made),
+            None if valid is None else valid[:, None, None],
+        )
 
     def init_state(self, rows: int, room: int | None = None) -> TransformerState:
         """Empty windows; with ``room`` for so many positions at first (see `TransformerState.make_room`)."""
@@ -271,26 +332,33 @@ class Transformer(nn.Module):
         state: TransformerState,
         positions: Int[Tensor, "B S"],
         among: Bool[Tensor, "S S"],
+        memory: Remembered | None = None,
     ) -> tuple[Float[Tensor, "B S D"], list[tuple[Tensor, Tensor]]]:
         """New positions over the rings, with their own keys and values for whoever wants to keep them."""
         if not self.config.causal:
             raise ConfigError("a transformer that looks both ways cannot be stepped; build it with causal=True")
+        if self.relative is not None:
+            raise ConfigError("a transformer with relative position biases cannot be stepped; choose rotary ones")
         rotation = self._rotation(positions)
         filled, seen = self._past(state, positions)
         mask = torch.cat((seen, among.expand(len(x), 1, -1, -1)), dim=-1)
         made = []
         x = self.norm(x) if self.config.post else x
-        for layer, keys, values in zip(self.layers, state.keys, state.values, strict=True):
+        for index, (layer, keys, values) in enumerate(zip(self.layers, state.keys, state.values, strict=True)):
             q, k, v = layer.heads(x, rotation)
             made.append((k, v))
             all_keys = torch.cat((keys[:, :, :filled], k), dim=2)
             all_values = torch.cat((values[:, :, :filled], v), dim=2)
             attended = F.scaled_dot_product_attention(q, all_keys, all_values, attn_mask=mask, enable_gqa=True)
-            x = layer.rest(x, attended)
+            x = layer.rest(x, attended, None, memory and memory.of(index))
         return x if self.config.post else self.norm(x), made
 
     def step(
-        self, x: Float[Tensor, "B S D"], state: TransformerState, active: Bool[Tensor, " B"] | None = None
+        self,
+        x: Float[Tensor, "B S D"],
+        state: TransformerState,
+        active: Bool[Tensor, " B"] | None = None,
+        memory: Remembered | None = None,
     ) -> Float[Tensor, "B S D"]:
         """The next S positions of every row; rows that are not active keep their state and give numbers without
         meaning."""
@@ -299,12 +367,12 @@ class Transformer(nn.Module):
             return x
         first = int(state.position[0])
         together = active is None and (len(x) == 1 or bool((state.position == first).all()))
-        if self.config.causal and together and first + size <= self.config.window:
-            return self._aligned(x, state, first)
+        if self.config.causal and self.relative is None and together and first + size <= self.config.window:
+            return self._aligned(x, state, first, memory)
         places = torch.arange(size, device=x.device)
         distance = places[:, None] - places[None]
         positions = state.position[:, None] + places
-        y, made = self._run(x, state, positions, (distance >= 0) & (distance < self.config.window))
+        y, made = self._run(x, state, positions, (distance >= 0) & (distance < self.config.window), memory)
         rows = torch.arange(len(x), device=x.device) if active is None else active.nonzero()[:, 0]
         kept = min(size, self.config.window)
         slots = positions[rows, -kept:] % self.config.window
@@ -314,21 +382,23 @@ class Transformer(nn.Module):
         state.position[rows] += size
         return y
 
-    def _aligned(self, x: Float[Tensor, "B S D"], state: TransformerState, first: int) -> Float[Tensor, "B S D"]:
+    def _aligned(
+        self, x: Float[Tensor, "B S D"], state: TransformerState, first: int, memory: Remembered | None
+    ) -> Float[Tensor, "B S D"]:
         """A step of rows that stand at the same place in windows that are not full yet: no copies, hardly a mask."""
         size = x.shape[1]
         last = first + size
         x = self.norm(x) if self.config.post else x
         rotation = self._rotation(torch.arange(first, last, device=x.device)[None])
         mask = None if size == 1 else torch.ones(size, last, dtype=torch.bool, device=x.device).tril(first)
-        for layer, keys, values in zip(self.layers, state.keys, state.values, strict=True):
+        for index, (layer, keys, values) in enumerate(zip(self.layers, state.keys, state.values, strict=True)):
             q, k, v = layer.heads(x, rotation)
             keys[:, :, first:last] = k
             values[:, :, first:last] = v
             attended = F.scaled_dot_product_attention(
                 q, keys[:, :, :last].to(q.dtype), values[:, :, :last].to(q.dtype), attn_mask=mask, enable_gqa=True
             )
-            x = layer.rest(x, attended)
+            x = layer.rest(x, attended, None, memory and memory.of(index))
         state.position += size
         return x if self.config.post else self.norm(x)
 
