@@ -80,3 +80,26 @@ def adapt(state: Mapping[str, Tensor], rules: Sequence[Rule], module: nn.Module)
             raise PartError(f"{name!r} has the shape {tuple(value.shape)} in the checkpoint, wanted {wanted}")
     module.load_state_dict(made)
     return module.eval()
+
+
+_NORMED = (
+    (".weight_g", ".weight_v", ".weight"),
+    (".parametrizations.weight.original0", ".parametrizations.weight.original1", ".weight"),
+)
+
+
+def folded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A checkpoint without weight normalisation (arXiv:1602.07868): sizes and directions become weights.
+
+    Sizes are along whichever axes they have. PartError for a size without a direction.
+    """
+    made = dict(state)
+    for size, direction, whole in _NORMED:
+        for name in [name for name in made if name.endswith(size)]:
+            base = name.removesuffix(size)
+            if base + direction not in made:
+                raise PartError(f"the checkpoint has {name!r} but not {base + direction!r}, of which it is the size")
+            g, v = made.pop(name), made.pop(base + direction)
+            axes = [axis for axis in range(v.ndim) if g.shape[axis] == 1]
+            made[base + whole] = v * (g / v.norm(dim=axes, keepdim=True))
+    return made

@@ -2,8 +2,8 @@
 
 Gulati et al. 2020 (arXiv:2005.08100) with the chunked masks of WeNet's unified streaming training (arXiv:2012.05481):
 one set of weights serves every chunk size, up to the whole utterance. Departures: rotary positions or learnt keys of
-clipped distances (arXiv:1803.02155, as w2v-BERT 2.0 has them) instead of Transformer-XL's, LayerNorm instead of BatchNorm
-after the depthwise convolution (no batch statistics to carry while streaming).
+clipped distances (arXiv:1803.02155, as w2v-BERT 2.0 has them) instead of Transformer-XL's, LayerNorm instead of
+BatchNorm after the depthwise convolution (no batch statistics to carry while streaming).
 """
 
 from collections.abc import Iterator

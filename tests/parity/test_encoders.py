@@ -1,0 +1,73 @@
+"""Our encoder beside the transformers library's with the same random weights: every layer, alone and in a batch."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from vivavoce.core.errors import PartError
+from vivavoce.hub import hubert, wav2vec2, wavlm
+from vivavoce.models.encoder import Encoder
+
+transformers = pytest.importorskip("transformers")
+
+SMALL = dict(
+    hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=48, conv_dim=(16,) * 7,
+    num_conv_pos_embeddings=8, num_conv_pos_embedding_groups=4, num_buckets=16, max_bucket_distance=24,
+)  # fmt: skip
+
+
+def shaken(module: Any) -> Any:
+    """Weights that make every part matter."""
+    for name, weight in module.named_parameters():
+        if "original0" not in name:
+            torch.nn.init.normal_(weight, std=0.3)
+            if "norm.weight" in name:
+                weight.data += 1
+    return module.eval()
+
+
+def close(ours: torch.Tensor, theirs: torch.Tensor) -> None:
+    assert ours.shape == theirs.shape
+    assert (ours - theirs).abs().max() <= 1e-5 * theirs.abs().max().clamp(min=1)
+
+
+@pytest.mark.parametrize("stable", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "load"), [("Wav2Vec2", wav2vec2.encoder), ("Hubert", hubert.encoder), ("WavLM", wavlm.encoder)]
+)
+def test_waves_to_layers(kind: str, load: Any, stable: bool) -> None:
+    torch.manual_seed(1)
+    norm = "layer" if stable else "group"
+    published = getattr(transformers, kind + "Config")(
+        **SMALL, do_stable_layer_norm=stable, feat_extract_norm=norm, conv_bias=stable
+    )
+    theirs = shaken(getattr(transformers, kind + "Model")(published))
+    ours = load(published.to_dict(), theirs.state_dict(), standardize=False)
+    assert isinstance(ours, Encoder)
+    wave = 0.5 * torch.randn(2, 6000)
+    with torch.no_grad():
+        wanted, made = theirs(wave, output_hidden_states=True), ours(wave)
+        close(made.last, wanted.last_hidden_state)
+        for layer in range(3 if stable else 4):
+            close(made.layers[layer], wanted.hidden_states[layer])
+        if stable:  # padding: frames of the second row that are not there are seen by nobody
+            lengths = torch.tensor([6000, 4000])
+            wave[1, 4000:] = 0
+            heard = torch.arange(6000)[None] < lengths[:, None]
+            padded = theirs(wave, attention_mask=heard.long()).last_hidden_state
+            made = ours(wave, lengths)
+            count = int(made.lengths[1])
+            close(made.last[1, :count], padded[1, :count])
+
+
+def test_what_is_missing_or_not_known_is_told() -> None:
+    published = transformers.Wav2Vec2Config(**SMALL)
+    state = transformers.Wav2Vec2Model(published).state_dict()
+    with pytest.raises(PartError, match="nothing is known of 'more'"):
+        wav2vec2.encoder(published.to_dict(), state | {"more": torch.zeros(1)})
+    del state["feature_projection.projection.bias"]
+    with pytest.raises(PartError, match=r"gives no 'project\.bias'"):
+        wav2vec2.encoder(published.to_dict(), state)
+    with pytest.raises(PartError, match="conv_pos_batch_norm is True"):
+        hubert.encoder(published.to_dict() | {"conv_pos_batch_norm": True}, state)
