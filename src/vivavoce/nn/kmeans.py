@@ -33,6 +33,11 @@ class KMeansConfig:
     size: int
     features: str = ""
 
+    @property
+    def books(self) -> int:
+        """One."""
+        return 1
+
     def build(self) -> "KMeans":
         """The module; ConfigError for fewer than two centres."""
         if self.dim < 1 or self.size < 2:
@@ -93,6 +98,20 @@ class KMeans(nn.Module):
         """The number of the nearest centre."""
         flat = self.normalize(x).reshape(-1, self.config.dim)
         return torch.cat([nearest(piece, self.centers) for piece in flat.split(_MOST_SEEN)]).reshape(x.shape[:-1])
+
+    def encode(self, x: Float[Tensor, "B D T"]) -> Int[Tensor, "B 1 T"]:
+        """The same, as other quantisers are asked."""
+        return self(x.transpose(1, 2))[:, None]
+
+    def decode(self, codes: Int[Tensor, "B K T"]) -> Float[Tensor, "B D T"]:
+        """The centres, as features. SpecError for more books than the only one."""
+        if codes.shape[1] != 1:
+            raise SpecError(f"got {codes.shape[1]} books, wanted the only one")
+        return self.vectors(codes[:, 0]).transpose(1, 2)
+
+    def deciding(self) -> dict[str, Tensor]:
+        """The tensors that decide which ids a vector gets."""
+        return self.state_dict()
 
     def vectors(self, ids: Int[Tensor, "*B"]) -> Float[Tensor, "*B D"]:
         """The features that ids stand for."""
