@@ -5,12 +5,13 @@ import torch
 
 from vivavoce.core import rng
 from vivavoce.core.errors import SpecError
+from vivavoce.data.aligned import aligned
 from vivavoce.data.manifest import Record
 from vivavoce.data.sentences import everyday, short
 from vivavoce.models.listener import Heard, Listener, ListenerConfig
 from vivavoce.nn.conformer import ConformerConfig
 from vivavoce.recipes.flywheel import some_of_each
-from vivavoce.recipes.listener_data import aligned, background, nobody, texts_of_a_day
+from vivavoce.recipes.listener_data import background, nobody, texts_of_a_day
 from vivavoce.text.normalise import normalise
 from vivavoce.text.phones import PHONE_IDS
 

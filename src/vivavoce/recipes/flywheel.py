@@ -22,6 +22,7 @@ from vivavoce.core import rng
 from vivavoce.core.errors import TextError
 from vivavoce.core.parts import load_part
 from vivavoce.data import manifest
+from vivavoce.data.aligned import LEVEL_DB, labels_of
 from vivavoce.data.examples import bin_of_hz
 from vivavoce.data.features import Features, features
 from vivavoce.data.manifest import Record
@@ -34,7 +35,7 @@ from vivavoce.models.script import script_of
 from vivavoce.models.speak import Speaker
 from vivavoce.nn.style import VoicePrint
 from vivavoce.recipes.codec_data import DrawnSpectra
-from vivavoce.recipes.listener_data import LEVEL_DB, labels_of, texts_of_a_day, texts_of_anything, texts_of_orders
+from vivavoce.recipes.listener_data import texts_of_a_day, texts_of_anything, texts_of_orders
 
 _CONTEXT: Final = (-1, 0, 1)
 _LEAST_FRAMES: Final = 250

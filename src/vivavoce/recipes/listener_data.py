@@ -19,38 +19,22 @@ from vivavoce.audio.loudness import at_level
 from vivavoce.core import rng
 from vivavoce.core.errors import TextError, VivavoceError
 from vivavoce.data import manifest, nonspeech
+from vivavoce.data.aligned import HALF, LEVEL_DB, aligned, labels_of, mel_of
 from vivavoce.data.character import Character
 from vivavoce.data.manifest import Record
 from vivavoce.data.packed import UNKNOWN, Utterance, load_packed, pack
 from vivavoce.data.sentences import everyday, sentences, short
 from vivavoce.data.synthesis import TEACHERS, Reading, Spoken, readings, speak
 from vivavoce.models.listener import MEL, SPLIT, Listener
-from vivavoce.nn.align import Span, align, lattice
+from vivavoce.nn.align import Span
 from vivavoce.recipes.speaker_align import load_spans
 from vivavoce.text.normalise import normalise
 from vivavoce.text.phones import PHONE_IDS, SIL, ids
 from vivavoce.text.pronounce import pronunciations
 
-LEVEL_DB: Final = -23.0
 _LEAST_SCORE: Final = -8.0
 _LEAST_RATIO: Final = -1.5
 _SKIPPED: Final = frozenset({"kerstin"})
-_PRIOR: Final = 0.3
-_HALF: Final = 2
-"""Mel frames per label."""
-
-
-def labels_of(spans: Iterable[tuple[int, float, float]], frames: int) -> Tensor:
-    """The phone of every 20 ms from (phone, begin, end) in seconds; what nobody claims is silence."""
-    labels = torch.zeros(-(-frames // _HALF), dtype=torch.uint8)
-    rate = float(MEL.rate) / _HALF
-    for phone, begin, end in spans:
-        labels[int(begin * rate + 0.5) : int(end * rate + 0.5)] = phone
-    return labels
-
-
-def _mel(wave: Float[Tensor, " N"]) -> Float[Tensor, "M T"]:
-    return MEL.build()(at_level(wave, MEL.sample_rate, LEVEL_DB)[None])[0]
 
 
 def _usable(one: Utterance) -> bool:
@@ -78,35 +62,18 @@ def recordings(
                 if score > _LEAST_RATIO and _usable(one):
                     yield clip.source, one
                 continue
-            mel = _mel(wave)
+            mel = mel_of(wave)
             if spans is not None and spans[number]:
                 timed = [(s.phone, (s.begin - 1) / 100, (s.end - 1) / 100) for s in spans[number]]
                 phones = [s.phone for s in spans[number] if s.phone]
                 one = Utterance(mel, phones, labels_of(timed, mel.shape[1]))
             else:
                 phones = [i for word in normalise(clip.text) for i in ids(pronunciations(word)[0])]
-                one = Utterance(mel, phones, torch.full((-(-mel.shape[1] // _HALF),), UNKNOWN, dtype=torch.uint8))
+                one = Utterance(mel, phones, torch.full((-(-mel.shape[1] // HALF),), UNKNOWN, dtype=torch.uint8))
         except VivavoceError:
             continue
         if _usable(one):
             yield clip.source, one
-
-
-@torch.inference_mode()
-def aligned(listener: Listener, wave: Float[Tensor, " N"], text: str) -> tuple[Utterance, float]:
-    """A recording at 16 kHz with the phones and times that an earlier listener finds for its text, and how they fit.
-
-    The score is the mean log-likelihood ratio of a frame, about 0 where the text fits, under -1.5 where it does not.
-    Raises TextError for a text that cannot be read and SpecError for one that is too long.
-    """
-    mel = _mel(wave)
-    scores = listener(mel[None], None, 0).frame[0].float()
-    prior = scores.exp().mean(0).clamp(min=1e-3).log()
-    forms = [[ids(form) for form in pronunciations(word)] for word in normalise(text)]
-    spans, score = align((scores - _PRIOR * prior).repeat_interleave(_HALF, 0), lattice(forms))
-    rate = float(MEL.rate)
-    labels = labels_of([(s.phone, s.begin / rate, s.end / rate) for s in spans], mel.shape[1])
-    return Utterance(mel, [s.phone for s in spans if s.phone], labels), score
 
 
 def nobody(count: int, seed: int) -> Iterator[Utterance]:
@@ -133,10 +100,10 @@ def background(waves: Iterable[Float[Tensor, " N"]], seconds: float = 8.0) -> It
 
 def utterance(spoken: Spoken) -> Utterance:
     """Synthetic speech as something to learn from."""
-    mel = _mel(torch.from_numpy(spoken.wave).float())
+    mel = mel_of(torch.from_numpy(spoken.wave).float())
     if spoken.phones is None:
         phones = [i for word in normalise(spoken.reading.text) for i in ids(pronunciations(word)[0])]
-        return Utterance(mel, phones, torch.full((-(-mel.shape[1] // _HALF),), UNKNOWN, dtype=torch.uint8))
+        return Utterance(mel, phones, torch.full((-(-mel.shape[1] // HALF),), UNKNOWN, dtype=torch.uint8))
     timed = [(PHONE_IDS[p.phone.symbol], p.start, p.end) for p in spoken.phones]
     return Utterance(mel, [p for p, _, _ in timed if p != PHONE_IDS[SIL]], labels_of(timed, mel.shape[1]))
 
@@ -182,6 +149,32 @@ def synthetic(wanted: list[Reading]) -> Iterator[Utterance]:
             yield one
 
 
+def prepare_recordings(
+    speech: Path,
+    out: Path,
+    *,
+    spans: Path | None = None,
+    aligner: Listener | None = None,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Writes the groups of the recordings of ``speech`` into ``out``: ``train-SOURCE`` and ``dev-SOURCE``.
+
+    What is there is kept; ``spans`` and ``aligner`` are as for `prepare`.
+    """
+    for split in ("train", "dev"):
+        clips = manifest.recordings(speech, split, lang="en")
+        sources = {clip.source for clip in clips if clip.text} - _SKIPPED
+        if all((out / f"{split}-{source}.safetensors").exists() for source in sources):
+            continue
+        known = load_spans(spans) if spans is not None and split == "train" else (None, None)
+        groups: dict[str, list[Utterance]] = {}
+        for source, one in recordings(clips, *known, aligner if split == "train" else None):
+            groups.setdefault(source, []).append(one)
+        for source, group in groups.items():
+            pack(group).save(out / f"{split}-{source}.safetensors")
+            say(f"{split} {source}: {len(group)} recordings")
+
+
 def prepare(
     speech: Path | None,
     out: Path,
@@ -205,19 +198,9 @@ def prepare(
     """
     transcripts: list[str] = []
     if speech is not None:
-        for split in ("train", "dev"):
-            clips = manifest.recordings(speech, split, lang="en")
-            known = load_spans(spans) if spans is not None and split == "train" else (None, None)
-            if split == "train":
-                transcripts = [clip.text for clip in clips if clip.text and len(clip.text) > 20]
-            if list(out.glob(f"{split}-*.safetensors")) and split == "dev":
-                continue
-            groups: dict[str, list[Utterance]] = {}
-            for source, one in recordings(clips, *known, aligner if split == "train" else None):
-                groups.setdefault(source, []).append(one)
-            for source, group in groups.items():
-                pack(group).save(out / f"{split}-{source}.safetensors")
-                say(f"{split} {source}: {len(group)} recordings")
+        prepare_recordings(speech, out, spans=spans, aligner=aligner, say=say)
+        clips = manifest.recordings(speech, "train", lang="en")
+        transcripts = [clip.text for clip in clips if clip.text and len(clip.text) > 20]
     jobs = (
         ("orders", texts_of_orders(orders, seed)),
         ("anything", texts_of_anything(anything, seed + 1, transcripts)),

@@ -1,0 +1,52 @@
+"""Where the phones of a recording are: a listener's frames, and the best path through what its text may sound like."""
+
+from collections.abc import Iterable
+from typing import Final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vivavoce.audio.loudness import at_level
+from vivavoce.data.packed import Utterance
+from vivavoce.models.listener import MEL, Listener
+from vivavoce.nn.align import align, lattice
+from vivavoce.text.normalise import normalise
+from vivavoce.text.phones import ids
+from vivavoce.text.pronounce import pronunciations
+
+LEVEL_DB: Final = -23.0
+_PRIOR: Final = 0.3
+HALF: Final = 2
+"""Mel frames per label."""
+
+
+def labels_of(spans: Iterable[tuple[int, float, float]], frames: int) -> Tensor:
+    """The phone of every 20 ms from (phone, begin, end) in seconds; what nobody claims is silence."""
+    labels = torch.zeros(-(-frames // HALF), dtype=torch.uint8)
+    rate = float(MEL.rate) / HALF
+    for phone, begin, end in spans:
+        labels[int(begin * rate + 0.5) : int(end * rate + 0.5)] = phone
+    return labels
+
+
+def mel_of(wave: Float[Tensor, " N"]) -> Float[Tensor, "M T"]:
+    """Log-mel frames as the listener gets them, of sound at 16 kHz, at one level."""
+    return MEL.build()(at_level(wave, MEL.sample_rate, LEVEL_DB)[None])[0]
+
+
+@torch.inference_mode()
+def aligned(listener: Listener, wave: Float[Tensor, " N"], text: str) -> tuple[Utterance, float]:
+    """A recording at 16 kHz with the phones and times that an earlier listener finds for its text, and how they fit.
+
+    The score is the mean log-likelihood ratio of a frame, about 0 where the text fits, under -1.5 where it does not.
+    Raises TextError for a text that cannot be read and SpecError for one that is too long.
+    """
+    mel = mel_of(wave)
+    scores = listener(mel[None], None, 0).frame[0].float()
+    prior = scores.exp().mean(0).clamp(min=1e-3).log()
+    forms = [[ids(form) for form in pronunciations(word)] for word in normalise(text)]
+    spans, score = align((scores - _PRIOR * prior).repeat_interleave(HALF, 0), lattice(forms))
+    rate = float(MEL.rate)
+    labels = labels_of([(s.phone, s.begin / rate, s.end / rate) for s in spans], mel.shape[1])
+    return Utterance(mel, [s.phone for s in spans if s.phone], labels), score
