@@ -21,9 +21,12 @@ from vivavoce.models.front import MelFrontConfig
 from vivavoce.models.listener import ListenerConfig
 from vivavoce.models.speak import SpeakerConfig
 from vivavoce.nn.conformer import ConformerConfig
+from vivavoce.nn.chain import OverTime
 from vivavoce.nn.conv import ConvConfig
 from vivavoce.nn.convnext import ConvNeXtConfig
-from vivavoce.nn.seanet import ResidualUnit, SeanetConfig
+from vivavoce.nn.edges import EdgeConv
+from vivavoce.nn.recurrent import ResidualLstm
+from vivavoce.nn.seanet import SeanetConfig
 from vivavoce.nn.spectral import SpectralHeadConfig
 from vivavoce.nn.transformer import TransformerConfig
 
@@ -36,7 +39,17 @@ BLOCKS: dict[str, Callable[[], Any]] = {
     "pointwise": lambda: ConvConfig(inputs=3, outputs=4).build(),
     "transposed": lambda: ConvConfig(inputs=3, outputs=4, kernel=6, stride=3).transposed(),
     "convnext": lambda: ConvNeXtConfig(dim=3, depth=2, kernel=4).build(),
-    "residual unit": lambda: ResidualUnit(channels=4, kernel=3),
+    "residual unit": lambda: SEANET.unit(4, 3),
+    "residual lstm": lambda: ResidualLstm(3, 2),
+    "replicated": lambda: EdgeConv(ConvConfig(inputs=3, outputs=4, kernel=6, stride=3), "replicate"),
+    "grouped, transposed": lambda: ConvConfig(inputs=3, outputs=3, kernel=4, stride=2, groups=3).transposed(),
+    "between convolutions": lambda: OverTime(
+        TransformerConfig(dim=4, layers=2, heads=2, kv_heads=2, hidden=8, window=5, scaled=0.1, last_norm=False)
+    ),
+    "snake and memory": SeanetConfig(
+        dim=3, channels=2, strides=(2, 3), residuals=2, compress=1, skip="conv", activation="snake", memory="lstm",
+        edge="replicate",
+    ).decoder,
     "seanet encoder": SEANET.encoder,
     "seanet decoder": SEANET.decoder,
     "spectral head": lambda: SpectralHeadConfig(dim=3, window=32, hop=8).build(),
@@ -55,7 +68,7 @@ ELSEWHERE: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "speaker": (SPEAKER.build, (4, SPEAKER.inputs)),
 }
 """Blocks with laws in files of their own, and the shape of what a row of them takes."""
-WIDTH = {"residual unit": 4, "seanet encoder": 1, "seanet decoder": 6, "log mel": 0, "mel front": 1}
+WIDTH = {"residual unit": 4, "between convolutions": 4, "seanet encoder": 1, "seanet decoder": 6, "log mel": 0, "mel front": 1}
 
 
 def made(name: str) -> Any:

@@ -11,10 +11,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vivavoce.core.streaming import State, Timing
+from vivavoce.nn.chain import Chain, OverTime, chain
 from vivavoce.nn.conv import ConvConfig, ConvState
 from vivavoce.nn.convnext import ConvNeXtConfig, ConvNeXtState
-from vivavoce.nn.seanet import SeanetConfig, SeanetDecoder
+from vivavoce.nn.seanet import SeanetConfig
 from vivavoce.nn.spectral import OverlapState, SpectralHeadConfig
+from vivavoce.nn.transformer import TransformerConfig
 
 
 @runtime_checkable
@@ -134,9 +136,14 @@ class SpectralBack(nn.Module):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeanetBackConfig:
-    """SEANet's decoder, straight to samples (SoundStream, EnCodec)."""
+    """SEANet's decoder, straight to samples (SoundStream, EnCodec).
+
+    A convolution that makes ``stride`` vectors of one, number by number, and a transformer may stand before it (Mimi).
+    """
 
     net: SeanetConfig = SeanetConfig()
+    trunk: TransformerConfig | None = None
+    stride: int = 1
 
     @property
     def dim(self) -> int:
@@ -146,13 +153,22 @@ class SeanetBackConfig:
     @property
     def hop(self) -> int:
         """Samples per vector."""
-        return self.net.hop
+        return self.net.hop * self.stride
 
     @property
     def delay(self) -> int:
         """None: a frame's samples are whole when the frame is there."""
         return 0
 
-    def build(self) -> SeanetDecoder:
-        """The module."""
-        return self.net.decoder()
+    def build(self) -> Chain:
+        """The module; it streams if the net is causal."""
+        layers: list[nn.Module] = []
+        if self.stride > 1:
+            fine = ConvConfig(
+                inputs=self.dim, outputs=self.dim, kernel=2 * self.stride, stride=self.stride, groups=self.dim,
+                bias=False,
+            )  # fmt: skip
+            layers.append(fine.transposed())
+        if self.trunk is not None:
+            layers.append(OverTime(self.trunk))
+        return chain(layers + self.net.decoder_layers())

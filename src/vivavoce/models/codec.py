@@ -18,12 +18,13 @@ from torch.nn.functional import pad
 from vivavoce.audio.mel import LogMelConfig
 from vivavoce.core.config import dump
 from vivavoce.core.errors import ConfigError, SpecError
-from vivavoce.core.streaming import State, Timing
+from vivavoce.core.streaming import State, Streaming, Timing
 from vivavoce.core.streams import Stream, Tokens, Wave, alphabet_of, whole
 from vivavoce.models.back import BackConfig, SpectralBackConfig
-from vivavoce.models.front import FrontConfig, MelFront, MelFrontConfig
+from vivavoce.models.front import FrontConfig, MelFront, MelFrontConfig, SeanetFrontConfig
+from vivavoce.nn.chain import Chain
 from vivavoce.nn.convnext import ConvNeXtConfig
-from vivavoce.nn.quantize import Quantized, ResidualConfig, SplitConfig
+from vivavoce.nn.quantize import Quantized, QuantizerConfig, ResidualConfig, SplitConfig
 
 _FRONT, _BACK = MelFrontConfig(), SpectralBackConfig()
 _PIECE = 250
@@ -35,7 +36,7 @@ class CodecConfig:
     """Three parts; ``teacher_dim`` is the width of a semantic teacher's features, 0 builds no head for one."""
 
     front: FrontConfig = _FRONT
-    quantizer: ResidualConfig | SplitConfig = SplitConfig(
+    quantizer: QuantizerConfig = SplitConfig(
         semantic=ResidualConfig(dim=256, books=1, fewer_books=0.0), acoustic=ResidualConfig(dim=256, books=7)
     )
     back: BackConfig = _BACK
@@ -59,7 +60,8 @@ class CodecConfig:
     @property
     def wave(self) -> Wave:
         """The sound that goes in and comes out."""
-        return Wave(sample_rate=self.sample_rate)
+        channels = self.front.net.wave_channels if isinstance(self.front, SeanetFrontConfig) else 1
+        return Wave(sample_rate=self.sample_rate, channels=channels)
 
     @property
     def books(self) -> int:
@@ -173,16 +175,25 @@ class Codec(nn.Module):
         )
 
     @torch.no_grad()
-    def encode(self, wave: Stream[Wave]) -> Stream[Tokens]:
-        """Sound of any length to codes, and as much silence after it as pushes its end out when decoding."""
+    def encode(self, wave: Stream[Wave], books: int | None = None) -> Stream[Tokens]:
+        """Sound of any length to codes, and as much silence after it as pushes its end out when decoding.
+
+        ``books``: the first so many only. Raises SpecError for more than there are, and for sound of another kind.
+        """
         wave = wave.expect(self.config.wave)
+        tokens = self.tokens if books is None else self.tokens.first(self._counted(books))
         hop = self.config.hop
         sound = pad(wave.data, (0, self.delay))
         sound = pad(sound, (0, -sound.shape[2] % hop))
-        state = self.front.init_state(len(sound))
-        latents = [self.front.step(piece, state) for piece in sound.split(_PIECE * hop, dim=2)]
-        codes = self.quantizer.encode(torch.cat(latents, dim=2))
-        return Stream(self.tokens, codes, (wave.lengths + self.delay + hop - 1) // hop)
+        latents = _through(self.front, sound, _PIECE * hop)
+        codes = self.quantizer.encode(latents) if books is None else self.quantizer.encode(latents, books)
+        return Stream(tokens, codes, (wave.lengths + self.delay + hop - 1) // hop)
+
+    def _counted(self, books: int) -> int:
+        """The books asked for; SpecError if there are not so many."""
+        if not 1 <= books <= self.config.books:
+            raise SpecError(f"{books} books were asked for and the codec has {self.config.books}; use 1 to that many")
+        return books
 
     @torch.no_grad()
     def decode(self, codes: Stream[Tokens]) -> Stream[Wave]:
@@ -192,9 +203,9 @@ class Codec(nn.Module):
         """
         own = self.tokens
         codes.expect(own.first(min(codes.spec.books, own.books)))
-        state = self.back.init_state(len(codes.data))
-        pieces = self.quantizer.decode(codes.data).split(_PIECE, dim=2)
-        sound = torch.cat([self.back.step(piece, state) for piece in pieces], dim=2)[:, :, self.delay :]
+        sound = _through(self.back, self.quantizer.decode(codes.data), _PIECE)
+        missing = codes.data.shape[2] * self.config.hop - sound.shape[2]  # some nets lose a few ticks at the end
+        sound = pad(sound, (0, missing))[:, :, self.delay :]
         lengths = (codes.lengths * self.config.hop - self.delay).clamp(min=0)
         return Stream(self.config.wave, sound, lengths)
 
@@ -209,9 +220,14 @@ class Codec(nn.Module):
             raise ConfigError(f"this needs a codec with a mel front, this one has a {type(self.front).__name__}")
         return self.front
 
+    @property
+    def streams(self) -> bool:
+        """Whether it can be stepped; codecs that look ahead take whole recordings only."""
+        return isinstance(self.front, Streaming) and isinstance(self.back, Streaming)
+
     def init_encode(self, rows: int) -> State:
-        """Silence before the first sample."""
-        return self.front.init_state(rows)
+        """Silence before the first sample; ConfigError for a codec that looks ahead."""
+        return _stepped(self.front).init_state(rows)
 
     def encode_step(
         self, wave: Float[Tensor, "B N"], state: State, active: Bool[Tensor, " B"] | None = None
@@ -228,14 +244,32 @@ class Codec(nn.Module):
         return self.quantizer.encode(self.mel_front.mel_step(mel, state, active))
 
     def init_decode(self, rows: int) -> State:
-        """Nothing said yet."""
-        return self.back.init_state(rows)
+        """Nothing said yet; ConfigError for a codec that looks ahead."""
+        return _stepped(self.back).init_state(rows)
 
     def decode_step(
         self, codes: Int[Tensor, "B K T"], state: State, active: Bool[Tensor, " B"] | None = None
     ) -> Float[Tensor, "B N"]:
         """``config.hop`` samples per frame of codes, late by `delay`."""
         return self.back.step(self.quantizer.decode(codes), state, active)[:, 0]
+
+
+def _stepped(part: Any) -> Any:
+    """A front or back that can be stepped."""
+    if not isinstance(part, Streaming):
+        raise ConfigError("this codec looks ahead and cannot be stepped; give it whole recordings (encode, decode)")
+    return part
+
+
+def _through(part: Any, x: Float[Tensor, "B D T"], piece: int) -> Float[Tensor, "B E S"]:
+    """Ticks through a front or a back, a piece at a time if it streams.
+
+    Chains may hold the first ticks back until more have come; what is short goes through them at once.
+    """
+    if not isinstance(part, Streaming) or (isinstance(part, Chain) and x.shape[2] <= piece):
+        return part(x)
+    state = part.init_state(len(x))
+    return torch.cat([part.step(one, state) for one in x.split(piece, dim=2)], dim=2)
 
 
 _EARLIER = {

@@ -13,9 +13,12 @@ from torch import Tensor, nn
 
 from vivavoce.audio.mel import FLOOR, LogMelConfig, LogMelState
 from vivavoce.core.streaming import State, Timing
+from vivavoce.nn.chain import Chain, OverTime, chain
 from vivavoce.nn.conv import ConvConfig, ConvState
 from vivavoce.nn.convnext import ConvNeXtConfig, ConvNeXtState
-from vivavoce.nn.seanet import SeanetConfig, SeanetEncoder
+from vivavoce.nn.edges import EdgeConv
+from vivavoce.nn.seanet import SeanetConfig
+from vivavoce.nn.transformer import TransformerConfig
 
 _MEL_MEAN, _MEL_SCALE = -5.5, 2.5
 
@@ -156,21 +159,34 @@ def without_highs(mel: Float[Tensor, "B M T"], bins: int) -> Float[Tensor, "B M 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeanetFrontConfig:
-    """SEANet's encoder, straight from samples (SoundStream, EnCodec)."""
+    """SEANet's encoder, straight from samples (SoundStream, EnCodec).
+
+    It may be followed by a transformer and a convolution that takes ``stride`` vectors to one (Mimi).
+    """
 
     net: SeanetConfig = SeanetConfig()
     sample_rate: int = 24000
+    trunk: TransformerConfig | None = None
+    stride: int = 1
 
     @property
     def hop(self) -> int:
         """Samples per vector."""
-        return self.net.hop
+        return self.net.hop * self.stride
 
     @property
     def dim(self) -> int:
         """Width of the vectors."""
         return self.net.dim
 
-    def build(self) -> SeanetEncoder:
-        """The module."""
-        return self.net.encoder()
+    def build(self) -> Chain:
+        """The module; it streams if the net is causal."""
+        layers = self.net.encoder_layers()
+        if self.trunk is not None:
+            layers.append(OverTime(self.trunk))
+        if self.stride > 1:
+            coarse = ConvConfig(
+                inputs=self.dim, outputs=self.dim, kernel=2 * self.stride, stride=self.stride, bias=False
+            )
+            layers.append(EdgeConv(coarse, "replicate"))
+        return chain(layers, self.hop)

@@ -44,6 +44,7 @@ class ConvConfig:
     stride: int = 1
     dilation: int = 1
     groups: int = 1
+    bias: bool = True
 
     @property
     def past(self) -> int:
@@ -73,8 +74,7 @@ class CausalConv(nn.Module):
         """Weights as in ``torch.nn.Conv1d``."""
         super().__init__()
         self.config = config
-        made = nn.Conv1d(config.inputs, config.outputs, config.kernel, groups=config.groups)
-        assert made.bias is not None
+        made = nn.Conv1d(config.inputs, config.outputs, config.kernel, groups=config.groups, bias=config.bias)
         self.weight, self.bias = made.weight, made.bias
 
     @property
@@ -112,7 +112,8 @@ class CausalConv(nn.Module):
             return linear(windows.transpose(1, 2).flatten(2), self.weight.flatten(1), self.bias).transpose(1, 2)
         if config.outputs > config.inputs:
             windows = windows.repeat_interleave(config.outputs // config.inputs, dim=1)
-        return (windows * self.weight).sum(3) + self.bias[:, None]
+        made = (windows * self.weight).sum(3)
+        return made if self.bias is None else made + self.bias[:, None]
 
     def _whole(self, x: Float[Tensor, "B D T"]) -> None:
         if x.shape[2] % self.config.stride:
@@ -127,8 +128,9 @@ class CausalConvTranspose(nn.Module):
         """Weights as in ``torch.nn.ConvTranspose1d``."""
         super().__init__()
         self.config = config
-        made = nn.ConvTranspose1d(config.inputs, config.outputs, config.kernel, config.stride, groups=config.groups)
-        assert made.bias is not None
+        made = nn.ConvTranspose1d(
+            config.inputs, config.outputs, config.kernel, config.stride, groups=config.groups, bias=config.bias
+        )
         self.weight, self.bias = made.weight, made.bias
 
     @property
@@ -138,7 +140,7 @@ class CausalConvTranspose(nn.Module):
 
     def forward(self, x: Float[Tensor, "B D T"]) -> Float[Tensor, "B O S"]:
         """All frames at once: ``T * stride`` frames."""
-        return self._spread(x)[:, :, : x.shape[2] * self.config.stride] + self.bias[:, None]
+        return self._shifted(self._spread(x)[:, :, : x.shape[2] * self.config.stride])
 
     def init_state(self, rows: int) -> ConvState:
         """Nothing begun."""
@@ -154,7 +156,10 @@ class CausalConvTranspose(nn.Module):
         made[:, :, :tail] += state.past
         ready = x.shape[2] * self.config.stride
         settle(state.past, made[:, :, ready:], active)
-        return made[:, :, :ready] + self.bias[:, None]
+        return self._shifted(made[:, :, :ready])
+
+    def _shifted(self, x: Float[Tensor, "B O S"]) -> Float[Tensor, "B O S"]:
+        return x if self.bias is None else x + self.bias[:, None]
 
     def _spread(self, x: Float[Tensor, "B D T"]) -> Float[Tensor, "B O S"]:
         if x.shape[2] == 0:

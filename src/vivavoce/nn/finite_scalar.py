@@ -74,7 +74,7 @@ class FiniteScalar(nn.Module):
         """The tensors that decide which codes a vector gets."""
         return {"into.weight": self.into.weight, "into.bias": self.into.bias, "levels": self.levels}
 
-    def encode(self, x: Float[Tensor, "B D T"]) -> Int[Tensor, "B 1 T"]:
+    def encode(self, x: Float[Tensor, "B D T"], books: int | None = None) -> Int[Tensor, "B 1 T"]:
         """One id per vector; the first number's level counts by ones."""
         return self._ids(self._bounded(x))
 

@@ -7,12 +7,11 @@ bending it (Mimi, arXiv:2410.00037 §3.3.3).
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, Protocol, final, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
 from vivavoce.core.errors import ConfigError, SpecError
 
@@ -26,21 +25,60 @@ class Quantized(NamedTuple):
     meaning: Float[Tensor, "B D T"]  # what the first book alone says, for its teacher
 
 
+@runtime_checkable
+class QuantizerConfig(Protocol):
+    """What a codec asks of a quantiser before it is built."""
+
+    @property
+    def dim(self) -> int:
+        """Width of the vectors."""
+        ...
+
+    @property
+    def books(self) -> int:
+        """Codes per frame."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Entries of a book."""
+        ...
+
+    def build(self) -> Any:
+        """The module: ``forward`` (`Quantized`), ``encode``, ``decode``, ``deciding``, ``start`` and ``started``."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResidualConfig:
-    """Residual books over projected vectors of ``code_dim`` numbers."""
+    """Residual books over projected vectors of ``code_dim`` numbers; 0: over the vectors as they are.
+
+    Training sees all books, or as many as ``fewer_books`` and ``choices`` say, and ``unquantised`` of the examples as
+    if there were no books (Mimi, arXiv:2410.00037 §3.3.3).
+    """
 
     dim: int
     code_dim: int = 64
+    bias: bool = True
+    """Of the projections."""
     books: int = 8
     size: int = 1024
     decay: float = 0.99
     dead_below: float = 0.1  # an entry used less often than this, per batch on average, is moved
     fewer_books: float = 0.25  # share of training examples that see only the first n books, n uniform
+    choices: tuple[int, ...] = ()
+    """Numbers of books of which one is drawn for each batch (EnCodec's list of bandwidths, arXiv:2210.13438 §3.2)."""
+    unquantised: float = 0.0
+
+    @property
+    def inner(self) -> int:
+        """Width of the entries."""
+        return self.code_dim or self.dim
 
     def build(self) -> "ResidualQuantizer":
         """The module."""
-        if min(self.dim, self.code_dim, self.books) < 1 or self.size < 2:
+        few = [count for count in self.choices if not 1 <= count <= self.books]
+        if min(self.dim, self.books) < 1 or self.code_dim < 0 or self.size < 2 or few:
             raise ConfigError(f"a quantiser needs at least one book of two entries, got {self}")
         return ResidualQuantizer(self)
 
@@ -56,9 +94,10 @@ class ResidualQuantizer(nn.Module):
         """Entries are buffers: they follow the vectors, no optimiser touches them. Usage 0 means not started."""
         super().__init__()
         self.config = config
-        self.into = nn.Linear(config.dim, config.code_dim)
-        self.out = nn.Linear(config.code_dim, config.dim)
-        self.register_buffer("entries", torch.zeros(config.books, config.size, config.code_dim))
+        same = not config.code_dim
+        self.into = nn.Identity() if same else nn.Linear(config.dim, config.code_dim, bias=config.bias)
+        self.out = nn.Identity() if same else nn.Linear(config.code_dim, config.dim, bias=config.bias)
+        self.register_buffer("entries", torch.zeros(config.books, config.size, config.inner))
         self.register_buffer("usage", torch.zeros(config.books, config.size))
 
     @property
@@ -69,25 +108,25 @@ class ResidualQuantizer(nn.Module):
     def forward(self, x: Float[Tensor, "B D T"]) -> Quantized:
         """Vectors to their nearest entries and back; moves the books when training."""
         with torch.autocast(x.device.type, enabled=False):
-            inner = linear(x.transpose(1, 2).float(), self.into.weight, self.into.bias)
+            inner = self.into(x.transpose(1, 2).float())
             if not self.started:
                 made = first = inner
                 codes = torch.zeros(len(x), self.config.books, x.shape[2], dtype=torch.long, device=x.device)
                 commitment = inner.new_zeros(())
             else:
                 made, first, codes, commitment = self._quantize(inner)
-            values = linear(made, self.out.weight, self.out.bias).transpose(1, 2)
-            alone = values if first is made else linear(first, self.out.weight, self.out.bias).transpose(1, 2)
+            values = self.out(made).transpose(1, 2)
+            alone = values if first is made else self.out(first).transpose(1, 2)
         return Quantized(values, codes, commitment, alone)
 
     def deciding(self) -> dict[str, Tensor]:
         """The tensors that decide which codes a vector gets."""
-        return {"entries": self.entries, "into.weight": self.into.weight, "into.bias": self.into.bias}
+        return {"entries": self.entries} | {f"into.{key}": value for key, value in self.into.state_dict().items()}
 
-    def encode(self, x: Float[Tensor, "B D T"]) -> Int[Tensor, "B K T"]:
-        """The nearest entries, book after book."""
+    def encode(self, x: Float[Tensor, "B D T"], books: int | None = None) -> Int[Tensor, "B K T"]:
+        """The nearest entries, book after book; of the first ``books`` only, if given."""
         residual, codes = self.into(x.transpose(1, 2)), []
-        for entries in self.entries:
+        for entries in self.entries if books is None else self.entries[:books]:
             chosen = nearest(residual, entries)
             residual = residual - entries[chosen]
             codes.append(chosen)
@@ -121,6 +160,8 @@ class ResidualQuantizer(nn.Module):
         if self.training:
             few = torch.rand(len(inner), device=inner.device) < config.fewer_books
             books = torch.where(few, torch.randint(1, config.books + 1, books.shape, device=inner.device), books)
+            if config.choices:
+                books = books.clamp(max=config.choices[int(torch.randint(len(config.choices), ()))])
         residual, summed, codes, commitment = inner, torch.zeros_like(inner), [], inner.new_zeros(())
         first = summed
         for book in range(config.books):
@@ -136,6 +177,9 @@ class ResidualQuantizer(nn.Module):
             first = summed if book == 0 else first
             codes.append(chosen)
         made = inner + (summed - inner).detach()
+        if self.training and config.unquantised:
+            bare = torch.rand(len(inner), device=inner.device) < config.unquantised
+            made = torch.where(bare[:, None, None], inner, made)
         alone = made if config.books == 1 else inner + (first - inner).detach()
         return made, alone, torch.stack(codes, dim=1), commitment
 
@@ -214,9 +258,11 @@ class SplitQuantizer(nn.Module):
         halves = {"semantic": self.semantic.deciding(), "acoustic": self.acoustic.deciding()}
         return {f"{half}.{name}": value for half, found in halves.items() for name, value in found.items()}
 
-    def encode(self, x: Float[Tensor, "B D T"]) -> Int[Tensor, "B K T"]:
-        """The nearest entries of all books."""
-        return torch.cat((self.semantic.encode(x), self.acoustic.encode(x)), dim=1)
+    def encode(self, x: Float[Tensor, "B D T"], books: int | None = None) -> Int[Tensor, "B K T"]:
+        """The nearest entries of all books, or of the first ``books``; the semantic ones are always there."""
+        codes = self.semantic.encode(x)
+        rest = None if books is None else books - self.semantic.config.books
+        return codes if rest == 0 else torch.cat((codes, self.acoustic.encode(x, rest)), dim=1)
 
     def decode(self, codes: Int[Tensor, "B K T"]) -> Float[Tensor, "B D T"]:
         """Vectors from the codes; the first book must be there, later ones may be missing."""

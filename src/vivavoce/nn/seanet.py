@@ -1,211 +1,137 @@
 """SEANet: strided convolutions straight from samples to latents and back (SoundStream, arXiv:2107.03312 §3.2).
 
-As EnCodec builds it (arXiv:2210.13438 §3.1): per stage a residual unit and a strided convolution that doubles the
-channels; the decoder mirrors it. Causal, and streaming by the caller's state. Departures: no LSTM at the bottleneck,
-no weight normalisation (fold it into the weights when loading), zero instead of reflected padding before the first
-sample.
+Per stage residual units and a strided convolution that doubles the channels; the decoder mirrors it. What EnCodec
+(arXiv:2210.13438 §3.1), SpeechTokenizer, Mimi and DAC (arXiv:2306.06546) have made of it are values of one
+configuration: memory at the bottleneck, edges, convolutions that look both ways, Snake. Causal ones stream by the
+caller's state. Weight normalisation is folded into the weights when they are loaded.
 """
 
 from dataclasses import dataclass
-from fractions import Fraction
-from math import prod
-from typing import final
+from math import ceil, prod
+from typing import Literal
 
-from jaxtyping import Bool, Float
-from torch import Tensor, nn
-from torch.nn.functional import elu
+from torch import nn
 
 from vivavoce.core.errors import ConfigError
-from vivavoce.core.streaming import State, Timing
-from vivavoce.nn.conv import CausalConv, CausalConvTranspose, ConvConfig, ConvState
+from vivavoce.nn.centred import CentredConv, CentredConvTranspose, Trim
+from vivavoce.nn.chain import Chain, Residual, chain, residual
+from vivavoce.nn.conv import ConvConfig
+from vivavoce.nn.edges import Edge, EdgeConv
+from vivavoce.nn.recurrent import ResidualBilstm, ResidualLstm
+from vivavoce.nn.snake import Snake
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeanetConfig:
-    """Strides in the encoder's order; the hop is their product."""
+    """Strides in the encoder's order; the hop is their product. An encoder and its decoder may differ in the rest."""
 
     dim: int = 128
     channels: int = 32
+    """Of the layer next to the samples."""
     strides: tuple[int, ...] = (2, 4, 5, 8)
     kernel: int = 7
-    residual_kernel: int = 3
+    """Of the first layer."""
     last_kernel: int = 7
+    residual_kernel: int = 3
+    residuals: int = 1
+    """Units per stage; the dilation of each is ``dilation_base`` times that of the one before."""
+    dilation_base: int = 2
+    compress: int = 2
+    """A unit's channels are divided by this inside it."""
+    skip: Literal["identity", "conv"] = "identity"
+    activation: Literal["elu", "snake"] = "elu"
+    memory: Literal["none", "lstm", "bilstm"] = "none"
+    memory_layers: int = 2
+    causal: bool = True
+    edge: Edge = "zeros"
+    """What stands before the first and after the last tick."""
+    trim: Literal["right", "both", "even"] = "right"
+    """Where a transposed convolution's output is cut: after it, on both sides, or on both sides alike, which loses a
+    tick for odd strides (DAC). Causal only when it is cut after."""
+    normed: bool = False
+    """Every convolution is followed by a norm over all its output; for whole recordings only."""
+    wave_channels: int = 1
+    bounded: bool = False
+    """The decoder's last layer is followed by a hyperbolic tangent."""
 
     @property
     def hop(self) -> int:
         """Samples per latent frame."""
         return prod(self.strides)
 
-    def encoder(self) -> "SeanetEncoder":
-        """Samples to latents."""
-        self._check()
-        return SeanetEncoder(self)
+    def encoder(self) -> Chain:
+        """Samples to latents: Float[B, W, N] to Float[B, D, T]."""
+        return chain(self.encoder_layers(), self.hop)
 
-    def decoder(self) -> "SeanetDecoder":
-        """Latents to samples."""
+    def decoder(self) -> Chain:
+        """Latents to samples: Float[B, D, T] to Float[B, W, N]."""
+        return chain(self.decoder_layers())
+
+    def encoder_layers(self) -> list[nn.Module]:
+        """The encoder, layer by layer."""
         self._check()
-        return SeanetDecoder(self)
+        wide = self.channels
+        layers: list[nn.Module] = [self.conv(self.wave_channels, wide, self.kernel)]
+        for stride in self.strides:
+            layers += [self.unit(wide, self.dilation_base**place) for place in range(self.residuals)]
+            layers += [self.act(wide), self.conv(wide, 2 * wide, 2 * stride, stride)]
+            wide *= 2
+        layers += self._memory(wide)
+        wide *= 2 if self.memory == "bilstm" else 1
+        return [*layers, self.act(wide), self.conv(wide, self.dim, self.last_kernel)]
+
+    def decoder_layers(self) -> list[nn.Module]:
+        """The decoder, layer by layer."""
+        self._check()
+        if self.memory == "bilstm":
+            raise ConfigError("a decoder with a memory that runs both ways is not known; give it an lstm")
+        wide = self.channels * 2 ** len(self.strides)
+        layers: list[nn.Module] = [self.conv(self.dim, wide, self.kernel), *self._memory(wide)]
+        for stride in reversed(self.strides):
+            layers += [self.act(wide), self._transposed(wide, wide // 2, stride)]
+            wide //= 2
+            layers += [self.unit(wide, self.dilation_base**place) for place in range(self.residuals)]
+        layers += [self.act(wide), self.conv(wide, self.wave_channels, self.last_kernel)]
+        return [*layers, nn.Tanh()] if self.bounded else layers
+
+    def unit(self, channels: int, dilation: int) -> Residual:
+        """Activation and a dilated convolution to fewer channels, activation and one back, added to the input."""
+        inner = channels // self.compress
+        narrow = self.conv(channels, inner, self.residual_kernel, dilation=dilation)
+        block = chain([self.act(channels), narrow, self.act(inner), self.conv(inner, channels, 1)])
+        shortcut = self.conv(channels, channels, 1) if self.skip == "conv" else None
+        return residual(block, shortcut, channels, narrow.late if isinstance(narrow, EdgeConv) else 0)
+
+    def act(self, channels: int) -> nn.Module:
+        """One activation."""
+        return Snake(channels) if self.activation == "snake" else nn.ELU()
+
+    def conv(self, inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1) -> nn.Module:
+        """One convolution, as causal and with such edges as all of them."""
+        config = ConvConfig(inputs=inputs, outputs=outputs, kernel=kernel, stride=stride, dilation=dilation)
+        if not self.causal:
+            return CentredConv(config, self.edge, normed=self.normed)
+        if self.edge == "zeros" or not config.past:
+            return config.build()
+        return EdgeConv(config, self.edge)
+
+    def _transposed(self, inputs: int, outputs: int, stride: int) -> nn.Module:
+        config = ConvConfig(inputs=inputs, outputs=outputs, kernel=2 * stride, stride=stride)
+        if self.trim == "right":
+            return config.transposed()
+        left = ceil(stride / 2)
+        return CentredConvTranspose(
+            config, Trim(left=left, right=left if self.trim == "even" else stride - left), normed=self.normed
+        )
+
+    def _memory(self, dim: int) -> list[nn.Module]:
+        kinds = {"none": (), "lstm": (ResidualLstm,), "bilstm": (ResidualBilstm,)}
+        return [kind(dim, self.memory_layers) for kind in kinds[self.memory]]
 
     def _check(self) -> None:
         if not self.strides or min(self.strides) < 2:
             raise ConfigError(f"strides of at least 2 are wanted, got {self.strides}")
-
-
-@dataclass
-class ResidualState(State):
-    """What the two convolutions of a unit still see."""
-
-    narrow: ConvState
-    widen: ConvState
-
-
-@dataclass
-class SeanetState(State):
-    """What every layer still sees, in the order of the layers."""
-
-    first: ConvState
-    units: tuple[ResidualState, ...]
-    strided: tuple[ConvState, ...]
-    last: ConvState
-
-
-@final
-class ResidualUnit(nn.Module):
-    """ELU and a convolution to half the channels, ELU and one back, added to the input."""
-
-    def __init__(self, channels: int, kernel: int) -> None:
-        """Half the channels inside."""
-        super().__init__()
-        self.narrow = ConvConfig(inputs=channels, outputs=channels // 2, kernel=kernel).build()
-        self.widen = ConvConfig(inputs=channels // 2, outputs=channels).build()
-
-    @property
-    def timing(self) -> Timing:
-        """That of its convolutions: a sample for a sample."""
-        return self.narrow.timing
-
-    def forward(self, x: Float[Tensor, "B D N"]) -> Float[Tensor, "B D N"]:
-        """All samples at once."""
-        return x + self.widen(elu(self.narrow(elu(x))))
-
-    def init_state(self, rows: int) -> ResidualState:
-        """Zeros before the first sample."""
-        return ResidualState(self.narrow.init_state(rows), self.widen.init_state(rows))
-
-    def step(
-        self, x: Float[Tensor, "B D N"], state: ResidualState, active: Bool[Tensor, " B"] | None = None
-    ) -> Float[Tensor, "B D N"]:
-        """The same, chunk by chunk."""
-        return x + self.widen.step(elu(self.narrow.step(elu(x), state.narrow, active)), state.widen, active)
-
-
-@final
-class SeanetEncoder(nn.Module):
-    """Samples to latents, ``hop`` samples to a frame."""
-
-    def __init__(self, config: SeanetConfig) -> None:
-        """Channels double at each stride."""
-        super().__init__()
-        self.config = config
-        wide = [config.channels * 2**i for i in range(len(config.strides) + 1)]
-        self.first = ConvConfig(inputs=1, outputs=wide[0], kernel=config.kernel).build()
-        self.units = nn.ModuleList([ResidualUnit(w, config.residual_kernel) for w in wide[:-1]])
-        self.strided = nn.ModuleList(
-            [
-                ConvConfig(inputs=a, outputs=b, kernel=2 * stride, stride=stride).build()
-                for a, b, stride in zip(wide, wide[1:], config.strides, strict=False)
-            ]
-        )
-        self.last = ConvConfig(inputs=wide[-1], outputs=config.dim, kernel=config.last_kernel).build()
-
-    @property
-    def timing(self) -> Timing:
-        """``hop`` samples in, one frame out, no look-ahead."""
-        return Timing(rate=Fraction(1), hop=self.config.hop)
-
-    def forward(self, x: Float[Tensor, "B 1 N"]) -> Float[Tensor, "B D T"]:
-        """N must be a multiple of the hop (SpecError)."""
-        x = self.first(x)
-        for unit, strided in zip(self.units, self.strided, strict=True):
-            x = strided(elu(unit(x)))
-        return self.last(elu(x))
-
-    def init_state(self, rows: int) -> SeanetState:
-        """Silence before the first sample."""
-        return _fresh(self, rows)
-
-    def step(
-        self, x: Float[Tensor, "B 1 N"], state: SeanetState, active: Bool[Tensor, " B"] | None = None
-    ) -> Float[Tensor, "B D T"]:
-        """The frames that end within these samples; a multiple of the hop (SpecError)."""
-        x = self.first.step(x, state.first, active)
-        units, strided = _layers(self.units, self.strided)
-        for unit, a, layer, b in zip(units, state.units, strided, state.strided, strict=True):
-            x = layer.step(elu(unit.step(x, a, active)), b, active)
-        return self.last.step(elu(x), state.last, active)
-
-
-@final
-class SeanetDecoder(nn.Module):
-    """Latents to samples, the encoder mirrored."""
-
-    def __init__(self, config: SeanetConfig) -> None:
-        """Channels halve at each stride."""
-        super().__init__()
-        self.config = config
-        wide = [config.channels * 2**i for i in range(len(config.strides), -1, -1)]
-        self.first = ConvConfig(inputs=config.dim, outputs=wide[0], kernel=config.kernel).build()
-        self.strided = nn.ModuleList(
-            [
-                ConvConfig(inputs=a, outputs=b, kernel=2 * stride, stride=stride).transposed()
-                for a, b, stride in zip(wide, wide[1:], reversed(config.strides), strict=False)
-            ]
-        )
-        self.units = nn.ModuleList([ResidualUnit(w, config.residual_kernel) for w in wide[1:]])
-        self.last = ConvConfig(inputs=wide[-1], outputs=1, kernel=config.last_kernel).build()
-
-    @property
-    def timing(self) -> Timing:
-        """One frame in, ``hop`` samples out."""
-        return Timing(rate=Fraction(1))
-
-    def forward(self, x: Float[Tensor, "B D T"]) -> Float[Tensor, "B 1 N"]:
-        """``T * hop`` samples."""
-        x = self.first(x)
-        for strided, unit in zip(self.strided, self.units, strict=True):
-            x = unit(strided(elu(x)))
-        return self.last(elu(x))
-
-    def init_state(self, rows: int) -> SeanetState:
-        """Nothing said yet."""
-        return _fresh(self, rows)
-
-    def step(
-        self, x: Float[Tensor, "B D T"], state: SeanetState, active: Bool[Tensor, " B"] | None = None
-    ) -> Float[Tensor, "B 1 N"]:
-        """The samples of these frames."""
-        x = self.first.step(x, state.first, active)
-        units, strided = _layers(self.units, self.strided)
-        for unit, a, layer, b in zip(units, state.units, strided, state.strided, strict=True):
-            x = unit.step(layer.step(elu(x), b, active), a, active)
-        return self.last.step(elu(x), state.last, active)
-
-
-def _layers(
-    units: nn.ModuleList, strided: nn.ModuleList
-) -> tuple[list[ResidualUnit], list[CausalConv | CausalConvTranspose]]:
-    return (
-        [unit for unit in units if isinstance(unit, ResidualUnit)],
-        [layer for layer in strided if isinstance(layer, CausalConv | CausalConvTranspose)],
-    )
-
-
-def _fresh(model: SeanetEncoder | SeanetDecoder, rows: int) -> SeanetState:
-    """Zeros for every layer of either half."""
-    units, strided = _layers(model.units, model.strided)
-    return SeanetState(
-        model.first.init_state(rows),
-        tuple(unit.init_state(rows) for unit in units),
-        tuple(layer.init_state(rows) for layer in strided),
-        model.last.init_state(rows),
-    )
+        if self.causal and (self.normed or self.trim != "right"):
+            raise ConfigError("norms over the whole output, or cutting its beginning, is not causal: set causal=False")
+        if not self.causal and self.trim == "right":
+            raise ConfigError("centred convolutions are cut on both sides: set trim='both'")

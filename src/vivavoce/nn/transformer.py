@@ -51,6 +51,9 @@ class TransformerConfig:
     """SwiGLU; without, GELU."""
     bias: bool = False
     rotary: bool = True
+    scaled: float = 0.0
+    """Sublayers' outputs are multiplied by learnt numbers that begin as this (arXiv:2103.17239); 0: they are not."""
+    last_norm: bool = True
     condition: int = 0
     memory: int = 0
     """Width of a memory that every layer looks at after itself (cross-attention); 0: there is none."""
@@ -160,6 +163,8 @@ class Layer(nn.Module):
         self.cross = CrossAttention(config.dim, config.heads, config.memory, config.bias) if config.memory else None
         self.gate = BiasGate(config.heads, config.head_dim) if config.relative else None
         self.drop = nn.Dropout(config.dropout)
+        self.out_scale = nn.Parameter(torch.full((config.dim,), config.scaled)) if config.scaled else None
+        self.down_scale = nn.Parameter(torch.full((config.dim,), config.scaled)) if config.scaled else None
 
     def heads(
         self, x: Float[Tensor, "B S D"], rotation: Rotation | None, condition: Tensor | None = None
@@ -188,17 +193,17 @@ class Layer(nn.Module):
         memory: tuple[Tensor, Tensor, Tensor | None] | None = None,
     ) -> Float[Tensor, "B S D"]:
         """Everything after attention."""
-        x = x + self.drop(self.out(attended.transpose(1, 2).flatten(2)))
-        if self.config.post:
-            x = self.before(x, condition)
+        attended = self.out(attended.transpose(1, 2).flatten(2))
+        x = x + self.drop(attended if self.out_scale is None else attended * self.out_scale)
+        x = self.before(x, condition) if self.config.post else x
         if self.cross is not None and self.cross_norm is not None:
             if memory is None:
                 raise ConfigError("this transformer looks at a memory; give one that `remember` made")
             x = x + self.drop(self.cross(x if self.config.post else self.cross_norm(x, condition), *memory))
             x = self.cross_norm(x, condition) if self.config.post else x
-        if self.config.post:
-            return self.between(x + self.drop(self.down(self._wide(x))), condition)
-        return x + self.drop(self.down(self._wide(self.between(x, condition))))
+        made = self.down(self._wide(x if self.config.post else self.between(x, condition)))
+        x = x + self.drop(made if self.down_scale is None else made * self.down_scale)
+        return self.between(x, condition) if self.config.post else x
 
     def _wide(self, x: Float[Tensor, "B S D"]) -> Float[Tensor, "B S F"]:
         if not self.config.gated:
@@ -217,7 +222,7 @@ class Transformer(nn.Module):
         super().__init__()
         self.config = config
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
-        self.norm = Norm(config)
+        self.norm = Norm(config) if config.last_norm else nn.Identity()
         self.relative = RelativeBias(config.relative, config.heads) if config.relative else None
         half = config.head_dim // 2
         speeds = config.rope_base ** (-torch.arange(half, dtype=torch.float32) / half)
@@ -308,7 +313,7 @@ class Transformer(nn.Module):
     def init_state(self, rows: int, room: int | None = None) -> TransformerState:
         """Empty windows; with ``room`` for so many positions at first (see `TransformerState.make_room`)."""
         c = self.config
-        weight = self.norm.weight
+        weight = self.layers[0].before.weight
         position = torch.zeros(rows, dtype=torch.long, device=weight.device)
 
         def leaf() -> Tensor:

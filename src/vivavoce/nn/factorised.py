@@ -1,0 +1,103 @@
+"""Residual quantisation in which every book looks at a few numbers only, and at their direction, not their size.
+
+DAC's improvement of residual books (arXiv:2306.06546 §3.2, after ViT-VQGAN): each book has projections of its own, into
+a small space in which the likest direction wins, and back. Entries are learnt by gradients. Departs: no weight
+normalisation of the projections.
+"""
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import mse_loss, normalize
+
+from vivavoce.core.errors import ConfigError, SpecError
+from vivavoce.nn.quantize import Quantized
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactorisedConfig:
+    """So many books of ``size`` entries, each in a space of ``code_dim`` numbers."""
+
+    dim: int
+    code_dim: int = 8
+    books: int = 9
+    size: int = 1024
+    commitment: float = 0.25
+    """Weight of the vectors' way to their entries, beside 1 for the entries' way to their vectors."""
+    fewer_books: float = 0.5
+    """Share of training examples that see only the first n books, n uniform."""
+
+    def build(self) -> "FactorisedQuantizer":
+        """The module."""
+        if min(self.dim, self.code_dim, self.books) < 1 or self.size < 2:
+            raise ConfigError(f"a quantiser needs at least one book of two entries, got {self}")
+        return FactorisedQuantizer(self)
+
+
+@final
+class FactorisedQuantizer(nn.Module):
+    """Books that refine each other; there is nothing to be begun."""
+
+    started = True
+
+    def __init__(self, config: FactorisedConfig) -> None:
+        """Entries are parameters."""
+        super().__init__()
+        self.config = config
+        self.into = nn.ModuleList(nn.Linear(config.dim, config.code_dim) for _ in range(config.books))
+        self.out = nn.ModuleList(nn.Linear(config.code_dim, config.dim) for _ in range(config.books))
+        self.entries = nn.Parameter(torch.randn(config.books, config.size, config.code_dim))
+
+    def forward(self, x: Float[Tensor, "B D T"]) -> Quantized:
+        """Vectors to their entries and back; ``commitment`` holds both ways of the books' learning."""
+        config, rows = self.config, len(x)
+        books = torch.full((rows,), config.books, device=x.device)
+        if self.training:
+            few = torch.rand(rows, device=x.device) < config.fewer_books
+            books = torch.where(few, torch.randint(1, config.books + 1, (rows,), device=x.device), books)
+        residual, summed, codes, learnt = x.transpose(1, 2), torch.zeros_like(x.transpose(1, 2)), [], x.new_zeros(())
+        first = summed
+        for book, (into, out) in enumerate(zip(self.into, self.out, strict=True)):
+            used = (book < books)[:, None, None]
+            inner = into(residual)
+            chosen = self._nearest(inner, book)
+            picked = self.entries[book][chosen]
+            towards = mse_loss(picked, inner.detach(), reduction="none")
+            towards = towards + config.commitment * mse_loss(inner, picked.detach(), reduction="none")
+            learnt = learnt + (towards * used).mean()
+            made = out(inner + (picked - inner).detach())
+            residual, summed = residual - made, summed + made * used
+            first = summed if book == 0 else first
+            codes.append(chosen)
+        values = summed.transpose(1, 2)
+        return Quantized(values, torch.stack(codes, dim=1), learnt, first.transpose(1, 2))
+
+    def deciding(self) -> dict[str, Tensor]:
+        """The tensors that decide which codes a vector gets."""
+        return dict(self.state_dict())
+
+    def encode(self, x: Float[Tensor, "B D T"], books: int | None = None) -> Int[Tensor, "B K T"]:
+        """The entries of likest direction, book after book; of the first ``books`` only, if given."""
+        residual, codes = x.transpose(1, 2), []
+        for book in range(self.config.books if books is None else books):
+            chosen = self._nearest(self.into[book](residual), book)
+            residual = residual - self.out[book](self.entries[book][chosen])
+            codes.append(chosen)
+        return torch.stack(codes, dim=1)
+
+    def decode(self, codes: Int[Tensor, "B K T"]) -> Float[Tensor, "B D T"]:
+        """Sum of the projected entries; fewer books than there are give a coarser vector."""
+        if not 1 <= codes.shape[1] <= self.config.books:
+            raise SpecError(f"got {codes.shape[1]} books, wanted 1 to {self.config.books}")
+        made = [self.out[book](self.entries[book][chosen]) for book, chosen in enumerate(codes.unbind(1))]
+        return torch.stack(made).sum(0).transpose(1, 2)
+
+    def start(self, x: Float[Tensor, "B D T"], rounds: int = 10) -> None:
+        """Nothing has to be begun."""
+
+    @torch.no_grad()
+    def _nearest(self, inner: Float[Tensor, "B T C"], book: int) -> Int[Tensor, "B T"]:
+        return (normalize(inner, dim=-1) @ normalize(self.entries[book], dim=-1).T).argmax(-1)
