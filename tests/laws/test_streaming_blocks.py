@@ -20,8 +20,8 @@ from vivavoce.models.back import SpectralBackConfig
 from vivavoce.models.front import MelFrontConfig
 from vivavoce.models.listener import ListenerConfig
 from vivavoce.models.speak import SpeakerConfig
-from vivavoce.nn.conformer import ConformerConfig
 from vivavoce.nn.chain import OverTime
+from vivavoce.nn.conformer import ConformerConfig
 from vivavoce.nn.conv import ConvConfig
 from vivavoce.nn.convnext import ConvNeXtConfig
 from vivavoce.nn.edges import EdgeConv
@@ -47,7 +47,14 @@ BLOCKS: dict[str, Callable[[], Any]] = {
         TransformerConfig(dim=4, layers=2, heads=2, kv_heads=2, hidden=8, window=5, scaled=0.1, last_norm=False)
     ),
     "snake and memory": SeanetConfig(
-        dim=3, channels=2, strides=(2, 3), residuals=2, compress=1, skip="conv", activation="snake", memory="lstm",
+        dim=3,
+        channels=2,
+        strides=(2, 3),
+        residuals=2,
+        compress=1,
+        skip="conv",
+        activation="snake",
+        memory="lstm",
         edge="replicate",
     ).decoder,
     "seanet encoder": SEANET.encoder,
@@ -68,7 +75,14 @@ ELSEWHERE: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "speaker": (SPEAKER.build, (4, SPEAKER.inputs)),
 }
 """Blocks with laws in files of their own, and the shape of what a row of them takes."""
-WIDTH = {"residual unit": 4, "between convolutions": 4, "seanet encoder": 1, "seanet decoder": 6, "log mel": 0, "mel front": 1}
+WIDTH = {
+    "residual unit": 4,
+    "between convolutions": 4,
+    "seanet encoder": 1,
+    "seanet decoder": 6,
+    "log mel": 0,
+    "mel front": 1,
+}
 
 
 def made(name: str) -> Any:

@@ -1,11 +1,10 @@
-"""Our blocks beside other people's code, with the same weights: residual quantiser, SEANet, overlap-add."""
+"""Our blocks beside other people's code, with the same weights: residual quantiser, overlap-add."""
 
 import pytest
 import torch
 from torch import nn
 
 from vivavoce.nn.quantize import ResidualConfig
-from vivavoce.nn.seanet import SeanetConfig
 from vivavoce.nn.spectral import SpectralHeadConfig
 
 
@@ -49,41 +48,6 @@ def test_moving_averages_equal_vector_quantize_pytorch():
     used = ours.usage[0] > 0.3  # entries that nobody chose are smoothed differently
     assert int(used.sum()) >= 4
     assert torch.allclose(ours.entries[0][used], theirs._codebook.embed[0][used], atol=1e-4)
-
-
-def test_seanet_equals_encodec():
-    transformers = pytest.importorskip("transformers")
-    config = transformers.EncodecConfig(
-        num_filters=4, hidden_size=6, upsampling_ratios=[3, 2], num_lstm_layers=1, pad_mode="constant",
-        use_conv_shortcut=False, use_causal_conv=True, num_residual_layers=1, codebook_dim=6,
-        codebook_size=8, target_bandwidths=[1.5],
-    )  # fmt: skip
-    theirs = transformers.EncodecModel(config).eval()
-    ours = SeanetConfig(dim=6, channels=4, strides=(2, 3))
-    encoder, decoder = ours.encoder().eval(), ours.decoder().eval()
-    for mine, other in ((encoder, theirs.encoder), (decoder, theirs.decoder)):
-        for lstm in (m for m in other.modules() if isinstance(m, nn.LSTM)):
-            for parameter in lstm.parameters():
-                nn.init.zeros_(parameter)  # adds nothing to its input then
-        found = [layer for layer in other.modules() if isinstance(layer, nn.Conv1d | nn.ConvTranspose1d)]
-        with torch.no_grad():
-            for layer, given in zip(_in_order(mine), found, strict=True):
-                layer.weight.copy_(given.weight)
-                layer.bias.copy_(given.bias)
-    wave = torch.randn(2, 1, 60)
-    with torch.no_grad():
-        latents = theirs.encoder(wave)
-        assert torch.allclose(encoder(wave), latents, atol=1e-5)
-        assert torch.allclose(decoder(latents), theirs.decoder(latents), atol=1e-5)
-
-
-def _in_order(module: nn.Module) -> list[nn.Module]:
-    """Convolutions in the order in which sound passes them."""
-    stages = []
-    for unit, strided in zip(module.units, module.strided, strict=True):  # type: ignore[arg-type]
-        residual = [unit.narrow, unit.widen]
-        stages += [*residual, strided] if type(module).__name__ == "SeanetEncoder" else [strided, *residual]
-    return [module.first, *stages, module.last]  # type: ignore[list-item]
 
 
 def test_overlap_add_inverts_torch_stft():

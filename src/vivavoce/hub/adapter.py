@@ -1,7 +1,8 @@
 """Adapters: a published checkpoint becomes the weights of one of our modules by a table, never by a subclass.
 
 A rule takes tensors by patterns of their names and gives them new ones: moved, joined along an axis, split along one,
-or with permuted axes. Every tensor has to be taken by exactly one rule, and every weight has to be given.
+with permuted axes or in another shape. Every tensor has to be taken by exactly one rule, and every weight has to be
+given. A table of plain names can be read backwards (`published`).
 """
 
 import re
@@ -19,13 +20,16 @@ class Rule:
     """Tensors whose names match ``of`` (several are joined along ``axis``) become ``to`` (several are split along it).
 
     Patterns are regular expressions; what their groups hold can stand in the new names (``\\1``). ``permute`` is the
-    new order of the axes. Without ``to`` a tensor is known and left out.
+    new order of the axes, ``shape`` the new shape of the whole; ``was`` is the shape of each tensor before, for the way
+    back. Without ``to`` a tensor is known and left out.
     """
 
     of: tuple[str, ...]
     to: tuple[str, ...] = ()
     axis: int = 0
     permute: tuple[int, ...] = ()
+    shape: tuple[int, ...] = ()
+    was: tuple[int, ...] = ()
 
     def apply(self, state: dict[str, Tensor], made: dict[str, Tensor]) -> None:
         """Takes what it knows out of ``state`` and puts it into ``made``."""
@@ -38,12 +42,23 @@ class Rule:
             tensors = [state.pop(name) for name in (key, *partners)]
             whole = tensors[0] if len(tensors) == 1 else torch.cat(tensors, dim=self.axis)
             whole = whole.permute(self.permute) if self.permute else whole
+            whole = whole.reshape(self.shape) if self.shape else whole
             if self.to and whole.shape[self.axis] % len(self.to):
                 raise PartError(
                     f"{key!r} of the shape {tuple(whole.shape)} cannot be split into {len(self.to)} equal parts"
                 )
             for name, piece in zip(self.to, whole.chunk(max(len(self.to), 1), dim=self.axis), strict=bool(self.to)):
                 made[found.expand(name)] = piece.contiguous()
+
+    def undo(self, made: Mapping[str, Tensor], state: dict[str, Tensor]) -> None:
+        """Puts what it once made back under the names that it was made of; for plain names and one tensor made."""
+        whole = made[self.to[0]]
+        if self.was:
+            joined = list(self.was)
+            joined[self.axis] *= len(self.of)
+            whole = whole.reshape(joined)
+        for name, piece in zip(self.of, whole.chunk(len(self.of), dim=self.axis), strict=True):
+            state[re.sub(r"\\(.)", r"\1", name)] = piece.contiguous()
 
 
 def _literal(pattern: str, found: re.Match[str]) -> str:
@@ -63,12 +78,51 @@ def renamed(state: Mapping[str, Tensor], rules: Sequence[Rule]) -> dict[str, Ten
     return made
 
 
-def adapt(state: Mapping[str, Tensor], rules: Sequence[Rule], module: nn.Module) -> nn.Module:
-    """Gives a module the weights of a checkpoint, in the module's precision.
+def published(module: nn.Module, rules: Sequence[Rule]) -> dict[str, Tensor]:
+    """A module's weights under the names of a checkpoint; rules that drop tensors give none."""
+    state: dict[str, Tensor] = {}
+    own = module.state_dict()
+    for rule in rules:
+        if rule.to:
+            rule.undo(own, state)
+    return state
+
+
+_NORMED = ((".weight_g", ".weight_v"), (".parametrizations.weight.original0", ".parametrizations.weight.original1"))
+
+
+def folded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weight normalisation (arXiv:1602.07868) multiplied into the weights: length and direction become ``weight``."""
+    made = dict(state)
+    for length, direction in _NORMED:
+        for key in [key for key in made if key.endswith(length)]:
+            stem = key.removesuffix(length)
+            if stem + direction not in made:
+                raise PartError(f"the checkpoint has {key!r} but not {stem + direction!r}")
+            g, v = made.pop(key), made.pop(stem + direction)
+            made[f"{stem}.weight"] = v * (g / v.flatten(1).norm(dim=1).reshape(g.shape))
+    return made
+
+
+def normalised(state: Mapping[str, Tensor], layers: Sequence[str]) -> dict[str, Tensor]:
+    """The way back of `folded` for these layers, in today's names."""
+    made = dict(state)
+    length, direction = _NORMED[1]
+    for layer in layers:
+        weight = made.pop(f"{layer}.weight")
+        made[layer + length] = weight.flatten(1).norm(dim=1).reshape(-1, *[1] * (weight.dim() - 1))
+        made[layer + direction] = weight
+    return made
+
+
+def adapt(
+    state: Mapping[str, Tensor], rules: Sequence[Rule], module: nn.Module, beside: Mapping[str, Tensor] | None = None
+) -> nn.Module:
+    """Gives a module the weights of a checkpoint, in the module's precision; ``beside`` are those no checkpoint has.
 
     Raises PartError for tensors that no rule takes, and for weights that none gives.
     """
-    made = renamed(state, rules)
+    made = renamed(state, rules) | dict(beside or {})
     own = module.state_dict()
     if missing := sorted(own.keys() - made.keys()):
         raise PartError(f"the checkpoint gives no {missing[0]!r}; add a rule that makes it")

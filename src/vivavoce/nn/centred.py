@@ -21,7 +21,8 @@ class CentredConv(nn.Module):
         super().__init__()
         if config.past < 0:
             raise ConfigError(f"a kernel of {config.kernel} skips input at stride {config.stride}")
-        self.config, self.edge = config, edge
+        self.config = config
+        self.edge: Edge = edge
         made = nn.Conv1d(config.inputs, config.outputs, config.kernel, groups=config.groups, bias=config.bias)
         self.weight, self.bias = made.weight, made.bias
         self.norm = nn.GroupNorm(1, config.outputs) if normed else None

@@ -33,7 +33,7 @@ class Chain(nn.Module):
     def __init__(self, layers: Sequence[nn.Module], hop: int = 1) -> None:
         """Numbered as given."""
         super().__init__()
-        self.layers = nn.ModuleList(layers)
+        self.layers: Any = nn.ModuleList(layers)  # of anything that can be called, whose stub knows only modules
         self.hop = hop
 
     def forward(self, x: Float[Tensor, "B D T"]) -> Float[Tensor, "B E S"]:
@@ -95,7 +95,8 @@ class Residual(nn.Module):
     def __init__(self, block: Chain, shortcut: nn.Module | None = None) -> None:
         """Without ``shortcut`` the input itself is added."""
         super().__init__()
-        self.block, self.shortcut = block, shortcut
+        self.block: Any = block
+        self.shortcut = shortcut
 
     def forward(self, x: Float[Tensor, "B D T"]) -> Float[Tensor, "B D T"]:
         """All ticks at once."""
@@ -150,7 +151,7 @@ class OverTime(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         """Fresh weights."""
         super().__init__()
-        self.trunk = config.build()
+        self.trunk: Any = config.build()
 
     @property
     def timing(self) -> Timing:

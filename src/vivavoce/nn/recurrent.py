@@ -40,7 +40,7 @@ class ResidualLstm(nn.Module):
 
     def init_state(self, rows: int) -> LstmState:
         """Nothing remembered."""
-        layers, dim, like = self.lstm.num_layers, self.lstm.hidden_size, self.lstm.weight_ih_l0
+        layers, dim, like = self.lstm.num_layers, self.lstm.hidden_size, next(self.parameters())
         return LstmState(zeros(rows, layers, dim, like=like), zeros(rows, layers, dim, like=like))
 
     def step(
