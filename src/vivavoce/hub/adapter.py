@@ -88,26 +88,10 @@ def published(module: nn.Module, rules: Sequence[Rule]) -> dict[str, Tensor]:
     return state
 
 
-_NORMED = ((".weight_g", ".weight_v"), (".parametrizations.weight.original0", ".parametrizations.weight.original1"))
-
-
-def folded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weight normalisation (arXiv:1602.07868) multiplied into the weights: length and direction become ``weight``."""
-    made = dict(state)
-    for length, direction in _NORMED:
-        for key in [key for key in made if key.endswith(length)]:
-            stem = key.removesuffix(length)
-            if stem + direction not in made:
-                raise PartError(f"the checkpoint has {key!r} but not {stem + direction!r}")
-            g, v = made.pop(key), made.pop(stem + direction)
-            made[f"{stem}.weight"] = v * (g / v.flatten(1).norm(dim=1).reshape(g.shape))
-    return made
-
-
 def normalised(state: Mapping[str, Tensor], layers: Sequence[str]) -> dict[str, Tensor]:
     """The way back of `folded` for these layers, in today's names."""
     made = dict(state)
-    length, direction = _NORMED[1]
+    length, direction, _ = _NORMED[1]
     for layer in layers:
         weight = made.pop(f"{layer}.weight")
         made[layer + length] = weight.flatten(1).norm(dim=1).reshape(-1, *[1] * (weight.dim() - 1))
@@ -155,5 +139,5 @@ def folded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
                 raise PartError(f"the checkpoint has {name!r} but not {base + direction!r}, of which it is the size")
             g, v = made.pop(name), made.pop(base + direction)
             axes = [axis for axis in range(v.ndim) if g.shape[axis] == 1]
-            made[base + whole] = v * (g / v.norm(dim=axes, keepdim=True))
+            made[base + whole] = v * (g / torch.linalg.vector_norm(v, dim=axes, keepdim=True))
     return made
