@@ -13,8 +13,12 @@ from vivavoce.assistant.calling import Calling
 from vivavoce.assistant.chat import ChatConfig, ChatMind
 from vivavoce.core.errors import MindError, PartError
 from vivavoce.core.talk import Call, Entry, Say, Thought, Tool
-from vivavoce.hub.chat_model import ChatModel, load_chat
+from vivavoce.generate.kept import Kept
+from vivavoce.generate.writer import Writer
+from vivavoce.hub.chat_model import ChatModel, file_of, load_chat
+from vivavoce.hub.gguf import read_gguf
 from vivavoce.hub.template import ChatTemplate
+from vivavoce.hub.text_model import load_text_model
 from vivavoce.runtime.beside import Beside
 from vivavoce.runtime.model import Context
 from vivavoce.text.json_schema import arguments_place
@@ -245,3 +249,33 @@ def test_eight_bits_say_what_the_published_weights_say(model: ChatModel) -> None
     assert len(got) == len(THEIRS) and sum(a == b for a, b in zip(got, THEIRS, strict=True)) >= 0.9 * len(THEIRS)
     last = scores[0, -1, :8]
     assert torch.corrcoef(torch.stack([last, torch.tensor(LAST)]))[0, 1] > 0.995
+
+
+QUESTIONS = [
+    "What is the capital of France?", "Why is the sky blue?", "Who wrote Hamlet?", "What is two plus two?",
+    "Name a colour.", "How do birds fly?", "What do bees make?", "Say hello.", "What is ice?", "Where is Rome?",
+]  # fmt: skip
+
+
+@pytest.mark.slow
+@torch.inference_mode()
+def test_in_32_bits_ten_questions_are_answered_as_by_transformers(folder: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    found, published = load_text_model(folder), read_gguf(file_of(str(folder)))
+    told = {key: value for key, value in published.config.items() if value is not None and key != "model_type"}
+    theirs = transformers.LlamaForCausalLM(transformers.LlamaConfig(**told)).eval()
+    theirs.load_state_dict({name: published.tensor(name) for name in published.names}, strict=False)
+    line_of = Kept(Writer(found.lm))
+    for number, question in enumerate(QUESTIONS):
+        ids = found.text.tokenizer.encode(found.text.template.render([{"role": "user", "content": question}]))
+        if not number:
+            wanted = theirs(torch.tensor([ids])).logits
+            assert (found.lm(torch.tensor([[ids]]))[0] - wanted).abs().max() <= 1e-5 * wanted.abs().max()
+        answer = theirs.generate(torch.tensor([ids]), max_new_tokens=8, do_sample=False, eos_token_id=2, pad_token_id=2)
+        line, _ = line_of.take(ids)
+        line.push(ids[len(line.written) :])
+        made: list[int] = []
+        while len(made) < 8 and (not made or made[-1] != 2):
+            made.append(int(line.scores().argmax()))
+            line.push(made[-1:])
+        assert made == answer[0, len(ids) :].tolist(), question

@@ -36,6 +36,23 @@ def test_llama(tied: bool) -> None:
         assert (stepped - wanted[:, -1]).abs().max() <= 1e-5 * wanted.abs().max()
 
 
+def test_qwen2_whose_queries_keys_and_values_have_biases() -> None:
+    torch.manual_seed(0)
+    published = transformers.Qwen2Config(
+        vocab_size=40, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=64, initializer_range=0.3,
+    )  # fmt: skip
+    theirs = transformers.Qwen2ForCausalLM(published).eval()
+    for name, weight in theirs.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.normal_(weight)
+    ours = llama.with_weights(llama.config_of(published.to_dict()), theirs.state_dict())
+    ids = torch.randint(40, (2, 30))
+    with torch.no_grad():
+        wanted = theirs(ids).logits
+        assert (ours(ids[:, None])[0] - wanted).abs().max() <= 1e-5 * wanted.abs().max()
+
+
 def test_a_stack_of_hubert() -> None:
     """Norms after the sublayers, biases, GELU, no rotary positions; queries, keys and values joined."""
     from transformers.models.hubert.modeling_hubert import HubertEncoder

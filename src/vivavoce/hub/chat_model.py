@@ -1,20 +1,19 @@
 """Chat models of other people, ready to read and write: converted once into 8 bits, kept in the data folder."""
 
 import hashlib
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from vivavoce.core.atomic import atomic_write
 from vivavoce.core.errors import PartError
 from vivavoce.core.parts import load_part, save_part
 from vivavoce.core.places import data_folder
 from vivavoce.hub.adapter import renamed
 from vivavoce.hub.catalogue import catalogue, find
 from vivavoce.hub.chat_folder import read_folder
+from vivavoce.hub.chat_text import TOLD, ChatText
 from vivavoce.hub.fetch import folder_of, place
 from vivavoce.hub.gguf import read_gguf
 from vivavoce.hub.llama import config_of, rules
@@ -64,31 +63,33 @@ def source_of(choice: str) -> Path:
     return path
 
 
-def load_chat(choice: str) -> ChatModel:
-    """The chat model of a choice (see `source_of`), converted first if that was not done yet.
-
-    Raises PartError when there is none or it is of a kind that cannot be taken, StorageError when there is no room.
-    """
+def file_of(choice: str) -> Path:
+    """The GGUF file of a choice, or the folder with its ``config.json``; PartError when it is neither."""
     path = source_of(choice)
     if path.is_dir():
         inside = sorted(path.glob("*.gguf"))
         if len(inside) > 1 and not (path / "config.json").exists():
             raise PartError(f"{path} holds {len(inside)} GGUF files; give one of them")
-        path = inside[0] if inside and not (path / "config.json").exists() else path
-    elif path.suffix.lower() != ".gguf":
+        return inside[0] if inside and not (path / "config.json").exists() else path
+    if path.suffix.lower() != ".gguf":
         raise PartError(f"{path} is no GGUF file; give one, or the folder of a model")
+    return path
+
+
+def load_chat(choice: str) -> ChatModel:
+    """The chat model of a choice (see `source_of`), converted first if that was not done yet.
+
+    Raises PartError when there is none or it is of a kind that cannot be taken, StorageError when there is no room.
+    """
+    path = file_of(choice)
     kept = data_folder() / "converted" / _digest(path)
-    if not (kept / "chat.json").exists():
+    if not (kept / TOLD).exists():
         _convert(read_folder(path) if path.is_dir() else read_gguf(path), path, kept)
-    try:
-        told = json.loads((kept / "chat.json").read_text(encoding="utf-8"))
-        tokenizer = ChatTokenizer((kept / "tokenizer.json").read_text(encoding="utf-8"))
-        template = ChatTemplate(told["template"], told["bos"], told["eos"])
-        ends = frozenset(told["ends"])
-    except (OSError, ValueError, KeyError) as error:
-        raise PartError(f"{kept} is damaged ({error}); delete it, and it is made again") from error
+    text = ChatText.load(kept)
     name = choice if choice in names() or choice.startswith("hf:") else path.stem
-    return ChatModel(name=name, lm=load_part(kept, "lm"), tokenizer=tokenizer, template=template, ends=ends)
+    return ChatModel(
+        name=name, lm=load_part(kept, "lm"), tokenizer=text.tokenizer, template=text.template, ends=text.ends
+    )
 
 
 def _digest(path: Path) -> str:
@@ -107,10 +108,7 @@ def _digest(path: Path) -> str:
 
 def _convert(published: Published, path: Path, kept: Path) -> None:
     """Writes a model in 8 bits; ``chat.json`` is written last and is what makes the folder whole."""
-    if not published.template.strip():
-        raise PartError(f"{path.name} brings no chat template; choose a model that was made to chat (…-Instruct)")
-    tokenizer = ChatTokenizer(published.tokenizer)
-    ChatTemplate(published.template, published.bos, published.eos)
+    text = ChatText.of(published, path.name)
     config = config_of(published.config)
     config = replace(
         config, trunk=replace(config.trunk, window=min(config.trunk.window, WINDOW), bits=8, bias=_biased(published))
@@ -131,14 +129,8 @@ def _convert(published: Published, path: Path, kept: Path) -> None:
     for name, value in model.state_dict().items():
         if name.endswith(".bias"):  # some have them beside the queries only
             state.setdefault(name, torch.zeros_like(value))
-    ends = set(published.ends)
-    ends |= {id for token in (published.eos, "<|im_end|>", "<|eot_id|>") if token and (id := tokenizer.id(token))}
     save_part(kept, "lm", config, state, {"made of": path.name})
-    with atomic_write(kept / "tokenizer.json") as file:
-        file.write_text(published.tokenizer, encoding="utf-8")
-    told = {"template": published.template, "bos": published.bos, "eos": published.eos, "ends": sorted(ends)}
-    with atomic_write(kept / "chat.json") as file:
-        file.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    text.save(kept)
 
 
 def _biased(published: Published) -> bool:

@@ -1,11 +1,15 @@
 """Llama and what is built like it (arXiv:2307.09288): language models of text with published weights."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from vivavoce.core.errors import PartError
-from vivavoce.hub.adapter import Rule
-from vivavoce.models.lm import StreamLMConfig
+from vivavoce.hub.adapter import Rule, renamed
+from vivavoce.models.lm import StreamLM, StreamLMConfig
 from vivavoce.nn.transformer import TransformerConfig
 
 _LAYER = r"model\.layers\.(\d+)\."
@@ -48,3 +52,22 @@ def rules(tied: bool, biased: bool = False) -> tuple[Rule, ...]:
         Rule((r"lm_head\.weight",), () if tied else ("out",)),
         *((Rule(biases, (r"trunk.layers.\1.qkv.bias",)),) if biased else ()),
     )
+
+
+def with_weights(config: StreamLMConfig, state: Mapping[str, Tensor]) -> StreamLM:
+    """The model of a configuration with published weights in 32 bits.
+
+    Biases that only queries, keys and values have (Qwen2) are zero elsewhere. PartError for weights that do not fit.
+    """
+    biased = any(name.endswith("q_proj.bias") for name in state)
+    config = replace(config, trunk=replace(config.trunk, bias=biased))
+    made = renamed(state, rules(config.tied, biased))
+    model: StreamLM = config.build()
+    for name, value in model.state_dict().items():
+        if name.endswith(".bias"):
+            made.setdefault(name, torch.zeros_like(value))
+    try:
+        model.load_state_dict(made)
+    except RuntimeError as error:
+        raise PartError(f"the weights do not fit the model's numbers: {error}") from error
+    return model.eval()

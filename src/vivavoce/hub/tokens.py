@@ -121,8 +121,14 @@ def _apart(text: str, token: str) -> list[str]:
     return made
 
 
+def byte_letters() -> list[str]:
+    """The printable letter that stands for each byte in such vocabularies."""
+    letter_of = {byte: letter for letter, byte in _bytes_of_letters().items()}
+    return [letter_of[byte] for byte in range(256)]
+
+
 def _bytes_of_letters() -> dict[str, int]:
-    """The printable letter that stands for each byte in such vocabularies, the other way round."""
+    """The byte that each of these letters stands for."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
     return {chr(byte): byte for byte in printable} | {chr(256 + n): byte for n, byte in enumerate(others)}

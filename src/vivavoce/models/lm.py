@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from vivavoce.core.errors import ConfigError
 from vivavoce.core.streaming import Timing
 from vivavoce.nn.int8 import Int8Linear
+from vivavoce.nn.lora import LoraConfig, add_lora
 from vivavoce.nn.transformer import TransformerConfig, TransformerState
 
 
@@ -24,7 +25,7 @@ class StreamLMConfig:
     """A trunk and the number of ids of each lane.
 
     ``tied``: input and output embeddings are one matrix. ``predicted`` lanes from the first on are scored (0: all);
-    ``depth`` lets each of them see the ones before it.
+    ``depth`` lets each of them see the ones before it. ``lora`` puts small maps beside the trunk's weights.
     """
 
     trunk: TransformerConfig
@@ -32,6 +33,7 @@ class StreamLMConfig:
     tied: bool = True
     predicted: int = 0
     depth: TransformerConfig | None = None
+    lora: LoraConfig | None = None
 
     @property
     def scored(self) -> tuple[int, ...]:
@@ -56,6 +58,8 @@ class StreamLM(nn.Module):
         width = config.trunk.dim
         self.embed = _table(config, sum(config.lanes))
         self.trunk = config.trunk.build()
+        if config.lora is not None:
+            add_lora(self.trunk, config.lora)
         self.depth = _Depth(config.depth, width, config.scored) if config.depth is not None else None
         scores = sum(config.scored)
         untied = not config.tied and self.depth is None

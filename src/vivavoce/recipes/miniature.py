@@ -1,12 +1,17 @@
-"""What recipes learn from in miniature: the package's own recordings as a folder of speech."""
+"""What recipes learn from in miniature: the package's own recordings as a folder of speech, a tiny chat model."""
 
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+from safetensors.torch import save_file
+
 from vivavoce.assistant.demo import LINES, RECORDINGS
 from vivavoce.audio.files import length_of
 from vivavoce.data.manifest import Record, write_manifest
+from vivavoce.hub.tokens import byte_letters, tokenizer_json
 
 
 def recordings(
@@ -35,4 +40,43 @@ def recordings(
             for copy in range(copies)
         ]
     write_manifest(folder, records)
+    return folder
+
+
+TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+"""What most chat models read."""
+
+
+def chat_model(folder: Path, *, dim: int = 64, layers: int = 2, window: int = 512, template: str = TEMPLATE) -> Path:
+    """A Llama with random weights that reads bytes, in the form in which chat models are published."""
+    torch.manual_seed(1)
+    folder.mkdir(parents=True, exist_ok=True)
+    special = ["<|im_start|>", "<|im_end|>"]
+    tokens = [*byte_letters(), *special]
+    described = tokenizer_json("gpt2", tokens, [], special, [])
+    assert described is not None
+    (folder / "tokenizer.json").write_text(described, encoding="utf-8")
+    config = {
+        "model_type": "llama", "hidden_size": dim, "num_hidden_layers": layers, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "intermediate_size": 2 * dim, "max_position_embeddings": window,
+        "rope_theta": 10_000.0, "rms_norm_eps": 1e-5, "vocab_size": len(tokens), "tie_word_embeddings": True,
+        "eos_token_id": len(tokens) - 1,
+    }  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(config))
+    told = {"eos_token": special[1], "chat_template": template}
+    (folder / "tokenizer_config.json").write_text(json.dumps(told))
+    shapes = {
+        "input_layernorm": (dim,), "post_attention_layernorm": (dim,), "self_attn.q_proj": (dim, dim),
+        "self_attn.k_proj": (dim // 2, dim), "self_attn.v_proj": (dim // 2, dim), "self_attn.o_proj": (dim, dim),
+        "mlp.gate_proj": (2 * dim, dim), "mlp.up_proj": (2 * dim, dim), "mlp.down_proj": (dim, 2 * dim),
+    }  # fmt: skip
+    state = {"model.embed_tokens.weight": torch.randn(len(tokens), dim) * 0.02, "model.norm.weight": torch.ones(dim)}
+    for layer in range(layers):
+        for name, shape in shapes.items():
+            made = torch.ones(shape) if len(shape) == 1 else torch.randn(shape) * 0.05
+            state[f"model.layers.{layer}.{name}.weight"] = made
+    save_file(state, folder / "model.safetensors")
     return folder

@@ -4,7 +4,7 @@ One automaton reads and writes: with the given streams at hand it forces them, w
 could have packed. A column is asked for lane by lane, since whether a block ends is decided on lane 0.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -39,12 +39,20 @@ class Cursor:
 
     ``items`` are the streams that are given, and as much of the others as is there already: a prompt, or all of it
     where something of a later block is there too. With ``whole``, all of them are all there is; without any, the cursor
-    reads. Raises SpecError when a given one is missing.
+    reads. ``frames`` are how many some of the streams are to have, by name. Raises SpecError when a given stream is
+    missing.
     """
 
-    def __init__(self, layout: Layout, items: Items | None = None, *, whole: bool = False) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        items: Items | None = None,
+        *,
+        whole: bool = False,
+        frames: Mapping[str, int] | None = None,
+    ) -> None:
         """Stands before the first column."""
-        self.layout = layout
+        self.layout, self._wanted = layout, frames or {}
         self.columns = 0
         """Columns taken so far."""
         self.over = False
@@ -150,6 +158,9 @@ class Cursor:
                 f"{this.segment.stream.name!r} was not heard so far; give its frames before the next column"
             )
         turn = place % len(this.ids)
+        wanted = self._wanted.get(this.segment.stream.name)
+        if lane == 0 and wanted is not None:
+            return after if place >= wanted * len(this.ids) else (this.ids[turn],)
         endless = self.layout.endless and block + 1 == len(self._blocks) and not self._reading
         return (this.ids[turn],) if lane or turn or endless else (this.ids[0], range(after, after + 1))
 

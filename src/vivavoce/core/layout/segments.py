@@ -14,7 +14,7 @@ and writes one column by column.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -107,12 +107,16 @@ class Beside:
 class Layout:
     """Blocks in order. ``endless``: nobody learns to end the last of them, and what is written does not.
 
+    ``within`` is a layout that has all marks and alphabets of this one: ids are those of that one, so that one model
+    reads both (the tasks of a speech language model).
+
     Laws, held by tests: a cursor reads back what `pack` packed; whatever is written under a cursor can be read; frames
     that a cursor calls final never change.
     """
 
     blocks: tuple[Segment | Beside, ...]
     endless: bool = False
+    within: "Layout | None" = None
 
     def __post_init__(self) -> None:
         """Refuses names that occur twice, and blocks whose first lane is late (it is where blocks end)."""
@@ -122,6 +126,17 @@ class Layout:
         late = [block.segments[0].stream.name for block in self.blocks if block.lanes[0][2]]
         if late:
             raise ConfigError(f"the first lane of {late[0]!r} is delayed; delays begin with 0")
+        if self.within is not None:
+            known, own = self.within.vocabs, replace(self, within=None)
+            foreign = [mark for mark in own.marks if mark not in self.within.marks]
+            foreign += [
+                name
+                for lane, vocab in enumerate(own.vocabs)
+                for name, _ in vocab.parts[1:]
+                if lane >= len(known) or name not in dict(known[lane].parts)
+            ]
+            if foreign:
+                raise ConfigError(f"the layout that this one is part of has no {foreign[0]!r}")
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -131,11 +146,15 @@ class Layout:
     @property
     def marks(self) -> tuple[str, ...]:
         """Names of the marks of lane 0, in the order of their ids."""
+        if self.within is not None:
+            return self.within.marks
         return (_FILL, *dict.fromkeys(block.mark or block.segments[0].stream.name for block in self.blocks), _END)
 
     @property
     def vocabs(self) -> tuple[Vocab, ...]:
         """What ids mean on each lane: marks, then the alphabets that stand there, each once."""
+        if self.within is not None:
+            return self.within.vocabs
         made = []
         for lane in range(max(len(block.lanes) for block in self.blocks)):
             alphabets: dict[str, int] = {}

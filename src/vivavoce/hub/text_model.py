@@ -1,0 +1,34 @@
+"""Language models of text with published weights, in 32 bits: what speech language models grow from."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vivavoce.hub.chat_folder import read_folder
+from vivavoce.hub.chat_model import file_of
+from vivavoce.hub.chat_text import ChatText
+from vivavoce.hub.gguf import read_gguf
+from vivavoce.hub.llama import config_of, with_weights
+from vivavoce.models.lm import StreamLM
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextModel:
+    """A language model that can be trained further, and its text."""
+
+    lm: StreamLM
+    text: ChatText
+
+
+def load_text_model(choice: str | Path, window: int = 0) -> TextModel:
+    """The model of a choice (see `chat_model.source_of`); ``window`` is how much of a context it keeps, 0: all it can.
+
+    Raises PartError when there is none, when it is of a kind that cannot be taken, or when it was not made to chat.
+    """
+    path = file_of(str(choice))
+    published = read_folder(path) if path.is_dir() else read_gguf(path)
+    text = ChatText.of(published, path.name)
+    config = config_of(published.config)
+    if window:
+        config = replace(config, trunk=replace(config.trunk, window=min(window, config.trunk.window)))
+    lm = with_weights(config, {name: published.tensor(name) for name in published.names})
+    return TextModel(lm=lm, text=text)
