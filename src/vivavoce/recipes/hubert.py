@@ -1,0 +1,258 @@
+"""How HuBERT is trained, from recordings alone, in two iterations.
+
+The first names clusters of cepstra. With ``--with teacher=RUN`` it is the second: clusters of a layer of what that run
+taught. ``--with listener=FOLDER`` is another method, whose clusters are of a listener's features, which knew texts.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+
+from vivavoce.audio.mfcc import MfccConfig
+from vivavoce.core.errors import SpecError
+from vivavoce.core.parts import load_part, save_part
+from vivavoce.data.cache import Cache
+from vivavoce.data.manifest import recordings
+from vivavoce.models.encoder import Encoder, EncoderConfig
+from vivavoce.models.encoder_heads import ClusterConfig
+from vivavoce.models.listener import Listener
+from vivavoce.models.mel_front import MelFrontConfig
+from vivavoce.nn.kmeans import FitConfig
+from vivavoce.nn.masking import MaskConfig
+from vivavoce.nn.positions import ConvPositionsConfig
+from vivavoce.nn.transformer import TransformerConfig
+from vivavoce.recipes import miniature
+from vivavoce.recipes.pretraining_data import (
+    CropConfig,
+    Crops,
+    Features,
+    card,
+    cepstra,
+    clusters,
+    decoded,
+    labelled,
+    used,
+)
+from vivavoce.systems import hubert
+from vivavoce.systems.hubert import HubertConfig
+from vivavoce.train import Run, fit, warm_cosine
+from vivavoce.train.recipe import LOSSES, Given, Recipe, begin_from, hooks
+from vivavoce.train.tasks.pretraining import HubertTask, WaveBatch
+
+SMALL = EncoderConfig(
+    front=MelFrontConfig(channels=16, dim=160, strides=(2, 1)),
+    trunk=TransformerConfig(
+        dim=160, layers=4, heads=4, kv_heads=4, hidden=640, window=1 << 20, causal=False, dropout=0.05, norm="layer",
+        post=False, gated=False, bias=True, rotary=False,
+    ),
+    positions=ConvPositionsConfig(kernel=64, groups=16),
+    dropout=0.05,
+)  # fmt: skip
+"""1.4 M weights for a CPU: a log-mel front instead of convolutions over samples, which cost most of the time."""
+
+_DEV_BATCHES = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubertRun:
+    """Numbers of a run. ``size`` chooses the model (base and large are the paper's), unless one is given.
+
+    ``clusters`` are those of the first iteration, ``later`` those of every other; ``layer`` is the teacher's layer
+    that these are clusters of.
+    """
+
+    size: Literal["small", "base", "large"] = "small"
+    model: HubertConfig | None = None
+    data: CropConfig = CropConfig()
+    fitting: FitConfig = FitConfig(starts=20)
+    clusters: int = 100
+    later: int = 500
+    layer: int = 2
+    steps: int = 4000
+    warmup: int = 200
+    lr: float = 1e-3
+    decay: float = 0.01
+    clip: float = 10.0
+    penalty: float = 10.0
+    seed: int = 1
+
+    @property
+    def chosen(self) -> HubertConfig:
+        """The model."""
+        small = HubertConfig(encoder=SMALL, head=ClusterConfig(context=SMALL.trunk.dim, dim=128))
+        return self.model or {"small": small, "base": HubertConfig(), "large": hubert.LARGE_CONFIG}[self.size]
+
+
+def train(
+    run: HubertRun,
+    speech: Path,
+    out: Path,
+    *,
+    start: Path | None = None,
+    teacher: Path | None = None,
+    listener: Path | None = None,
+    cache: Path | None = None,
+    device: str = "cpu",
+    say: Callable[[str], None] = print,
+) -> Run:
+    """Writes the parts ``hubert`` and ``clusters`` (what it was taught to name) into ``out``; resumes there.
+
+    ``start`` is a folder with a HuBERT to go on from, ``teacher`` one with that of the iteration before, ``cache``
+    where decoded sound is kept.
+    """
+    features, size, named = _targets(run, teacher, listener)
+    config = run.chosen
+    config = replace(config, head=replace(config.head, sizes=(size,)))
+    torch.manual_seed(run.seed)
+    task = HubertTask(config, run.penalty)
+    if start is not None:
+        begin_from(task.model, load_part(start, "hubert"), ("head.",))
+    clips = {split: recordings(speech, split) for split in ("train", "dev")}
+    sound = {split: decoded(clips[split], (cache or out) / f"sound-{split}", say) for split in clips}
+    if (out / "clusters.json").exists():
+        centers = load_part(out, "clusters")
+    else:
+        centers = clusters(features, sound["train"], size, run.fitting, named=named, say=say)
+        save_part(out, "clusters", centers.config, centers)
+    labels = {
+        split: labelled(features, centers, sound[split], clips[split], out / f"labels-{split}", say) for split in clips
+    }
+    hop = config.encoder.front.hop
+    say(f"{named}: {used(labels['train'], size):.0f} of {size} in use")
+    dev = _dev(run, hop, sound["dev"], labels["dev"])
+
+    def export(now: Run) -> None:
+        model = now.model
+        assert isinstance(model, HubertTask)
+        save_part(out, "hubert", config, model.model, card(now, clips["train"]) | {"targets": named}, torch.float16)
+
+    return fit(
+        task,
+        Crops(run.data, hop, sound["train"], [labels["train"]], run.seed),
+        torch.optim.AdamW(task.parameters(), run.lr, betas=(0.9, 0.98), eps=1e-6, weight_decay=run.decay),
+        steps=run.steps,
+        hooks=hooks(
+            out,
+            "hubert",
+            config,
+            every=max(1, min(20, run.steps // 100)),
+            measure=None if dev is None else lambda model: heard(model, dev, device),
+            export=export,
+        ),
+        schedule=warm_cosine(run.steps, run.warmup),
+        seed=run.seed,
+        clip=run.clip,
+        device=device,
+    )
+
+
+def _targets(run: HubertRun, teacher: Path | None, listener: Path | None) -> tuple[Features, int, str]:
+    """What clusters are of, how many there are, and their name."""
+    front = run.chosen.encoder.front
+    if teacher is not None and listener is not None:
+        raise SpecError("clusters are of one teacher's features; give --with teacher or --with listener")
+    if listener is not None:
+        part: Listener = load_part(listener, "listener")
+        return (
+            _repeated(lambda wave: part.listen(wave).features[0], part.config.trunk.rate, front.rate),
+            run.later,
+            "listener",
+        )
+    if teacher is not None:
+        encoder: Encoder = load_part(teacher, "hubert").encoder
+        if encoder.config.front.hop != front.hop:
+            raise SpecError(
+                f"the teacher has {float(encoder.config.front.rate)} frames a second and the model "
+                f"{float(front.rate)}; choose models alike"
+            )
+        return lambda wave: encoder(wave).layers[run.layer][0], run.later, f"hubert layer {run.layer}"
+    return cepstra(MfccConfig(), front.hop), run.clusters, "cepstra with slopes"
+
+
+def _repeated(features: Features, rate: Fraction, wanted: Fraction) -> Features:
+    """Frames as often as the model has them."""
+    times = wanted / rate
+    if times.denominator != 1:
+        raise SpecError(f"{float(rate)} frames a second cannot be repeated to {float(wanted)}; choose another teacher")
+    return lambda wave: features(wave).repeat_interleave(int(times), dim=0)
+
+
+def _dev(run: HubertRun, hop: int, sound: Cache, labels: Cache) -> list[WaveBatch] | None:
+    """A few batches that are always the same."""
+    if not len(sound):
+        return None
+    crops = Crops(replace(run.data, gains_db=(0.0, 0.0)), hop, sound, [labels], seed=0)
+    return [crops(number) for number in range(_DEV_BATCHES)]
+
+
+def heard(model: nn.Module, batches: list[WaveBatch], device: str) -> dict[str, float]:
+    """The masked loss on what was not trained on, with the same spans hidden each time."""
+    assert isinstance(model, HubertTask)
+    found: dict[str, float] = {}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        for batch in batches:
+            batch = WaveBatch(
+                batch.wave.to(device), batch.lengths.to(device), tuple(ids.to(device) for ids in batch.labels)
+            )
+            terms = model.losses("model", batch, model.outputs(batch))
+            for name in ("masked", "right"):
+                found[f"dev_{name}"] = found.get(f"dev_{name}", 0.0) + float(terms[name].value) / len(batches)
+    return found
+
+
+def debug(folder: Path) -> dict[str, float]:
+    """Both iterations in seconds: the masked loss of the second one before and after."""
+    speech = miniature.recordings(folder / "speech")
+    trunk = replace(SMALL.trunk, dim=64, layers=2, heads=2, kv_heads=2, hidden=128, dropout=0.0)
+    encoder = replace(
+        SMALL, front=MelFrontConfig(channels=4, dim=64, strides=(2, 1)), trunk=trunk,
+        positions=ConvPositionsConfig(kernel=16, groups=4), dropout=0.0,
+    )  # fmt: skip
+    head = ClusterConfig(context=64, dim=32)
+    run = HubertRun(
+        model=HubertConfig(encoder=encoder, head=head, mask=MaskConfig(starts=0.05, span=4)),
+        data=CropConfig(seconds=6.0, crop=2.0), fitting=FitConfig(starts=2, steps=40, batch=512),
+        clusters=16, later=24, layer=1, steps=40, warmup=5, lr=3e-3,
+    )  # fmt: skip
+    train(run, speech, folder / "first", cache=folder)
+    train(run, speech, folder / "second", teacher=folder / "first", cache=folder)
+    lines = [json.loads(line) for line in (folder / "second" / LOSSES).read_text().splitlines()]
+    return {"before": lines[0]["masked"], "after": lines[-1]["masked"]}
+
+
+def _run(run: HubertRun, given: Given) -> None:
+    assert given.speech is not None
+    others = given.others
+    train(
+        run,
+        given.speech,
+        given.out,
+        start=given.start,
+        teacher=others.get("teacher"),
+        listener=others.get("listener"),
+        cache=others.get("cache"),
+        device=given.device,
+        say=given.say,
+    )
+
+
+RECIPE = Recipe(
+    part="hubert",
+    settings=HubertRun(),
+    train=_run,
+    debug=debug,
+    needs={"speech": "recordings at 16 kHz and more"},
+    takes={
+        "from": "a HuBERT to go on from",
+        "teacher": "a run of the iteration before, whose layer is clustered",
+        "listener": "a folder with a listener, whose features are clustered instead",
+        "cache": "a folder for decoded sound, which several runs can share",
+    },
+)

@@ -1,0 +1,161 @@
+"""How wav2vec 2.0 is trained, from recordings alone."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+
+from vivavoce.core.parts import load_part, save_part
+from vivavoce.data.cache import Cache
+from vivavoce.data.manifest import recordings
+from vivavoce.models.encoder_heads import ContrastiveConfig
+from vivavoce.models.mel_front import MelFrontConfig
+from vivavoce.nn.gumbel import GumbelConfig
+from vivavoce.nn.positions import ConvPositionsConfig
+from vivavoce.recipes import miniature
+from vivavoce.recipes.hubert import SMALL
+from vivavoce.recipes.pretraining_data import CropConfig, Crops, card, decoded
+from vivavoce.systems import wav2vec2
+from vivavoce.systems.wav2vec2 import Wav2Vec2Config
+from vivavoce.train import Run, fit, warm_cosine
+from vivavoce.train.recipe import LOSSES, Given, Recipe, begin_from, hooks
+from vivavoce.train.tasks.pretraining import ContrastiveWeights, Wav2Vec2Task, WaveBatch
+
+_DEV_BATCHES = 6
+_SMALL = Wav2Vec2Config(
+    encoder=replace(SMALL, front_gradient=0.1),
+    head=ContrastiveConfig(
+        quantizer=GumbelConfig(dim=SMALL.front.dim, size=160, code_dim=128, anneal=0.9995), context=SMALL.trunk.dim,
+        dim=128, others=50,
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wav2Vec2Run:
+    """Numbers of a run. ``size`` chooses the model (base and large are the paper's), unless one is given."""
+
+    size: Literal["small", "base", "large"] = "small"
+    model: Wav2Vec2Config | None = None
+    weights: ContrastiveWeights = ContrastiveWeights()
+    data: CropConfig = CropConfig()
+    steps: int = 4000
+    warmup: int = 200
+    lr: float = 1e-3
+    decay: float = 0.01
+    clip: float = 10.0
+    seed: int = 1
+
+    @property
+    def chosen(self) -> Wav2Vec2Config:
+        """The model."""
+        return self.model or {"small": _SMALL, "base": Wav2Vec2Config(), "large": wav2vec2.LARGE_CONFIG}[self.size]
+
+
+def train(
+    run: Wav2Vec2Run,
+    speech: Path,
+    out: Path,
+    *,
+    start: Path | None = None,
+    cache: Path | None = None,
+    device: str = "cpu",
+    say: Callable[[str], None] = print,
+) -> Run:
+    """Writes the part ``wav2vec2`` into ``out``; resumes there. ``cache`` is where decoded sound is kept."""
+    config = run.chosen
+    torch.manual_seed(run.seed)
+    task = Wav2Vec2Task(config, run.weights)
+    if start is not None:
+        begin_from(task.model, load_part(start, "wav2vec2"))
+    clips = {split: recordings(speech, split) for split in ("train", "dev")}
+    sound = {split: decoded(clips[split], (cache or out) / f"sound-{split}", say) for split in clips}
+    hop = config.encoder.front.hop
+    dev = _dev(run, hop, sound["dev"])
+
+    def export(now: Run) -> None:
+        model = now.model
+        assert isinstance(model, Wav2Vec2Task)
+        save_part(out, "wav2vec2", config, model.model, card(now, clips["train"]), torch.float16)
+
+    return fit(
+        task,
+        Crops(run.data, hop, sound["train"], (), run.seed),
+        torch.optim.AdamW(task.parameters(), run.lr, betas=(0.9, 0.98), eps=1e-6, weight_decay=run.decay),
+        steps=run.steps,
+        hooks=hooks(
+            out,
+            "wav2vec2",
+            config,
+            every=max(1, min(20, run.steps // 100)),
+            measure=None if dev is None else lambda model: heard(model, dev, device),
+            export=export,
+        ),
+        schedule=warm_cosine(run.steps, run.warmup),
+        seed=run.seed,
+        clip=run.clip,
+        device=device,
+    )
+
+
+def _dev(run: Wav2Vec2Run, hop: int, sound: Cache) -> list[WaveBatch] | None:
+    """A few batches that are always the same."""
+    if not len(sound):
+        return None
+    crops = Crops(replace(run.data, gains_db=(0.0, 0.0)), hop, sound, (), seed=0)
+    return [crops(number) for number in range(_DEV_BATCHES)]
+
+
+def heard(model: nn.Module, batches: list[WaveBatch], device: str) -> dict[str, float]:
+    """The contrastive loss on what was not trained on, with the same spans and distractors each time."""
+    assert isinstance(model, Wav2Vec2Task)
+    found: dict[str, float] = {}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        for batch in batches:
+            batch = WaveBatch(batch.wave.to(device), batch.lengths.to(device))
+            terms = model.losses("model", batch, model.outputs(batch))
+            for name in ("contrastive", "right", "used"):
+                found[f"dev_{name}"] = found.get(f"dev_{name}", 0.0) + float(terms[name].value) / len(batches)
+    return found
+
+
+def debug(folder: Path) -> dict[str, float]:
+    """In seconds: the contrastive loss before and after."""
+    speech = miniature.recordings(folder / "speech")
+    trunk = replace(SMALL.trunk, dim=64, layers=2, heads=2, kv_heads=2, hidden=128, dropout=0.0)
+    encoder = replace(
+        SMALL, front=MelFrontConfig(channels=4, dim=64, strides=(2, 1)), trunk=trunk,
+        positions=ConvPositionsConfig(kernel=16, groups=4), dropout=0.0, front_gradient=0.1,
+    )  # fmt: skip
+    head = ContrastiveConfig(
+        quantizer=GumbelConfig(dim=64, size=16, code_dim=32, anneal=0.98), context=64, dim=32, others=20
+    )
+    model = Wav2Vec2Config(encoder=encoder, head=head)
+    data = CropConfig(seconds=8.0, crop=2.0)
+    train(Wav2Vec2Run(model=model, data=data, steps=80, warmup=5, lr=3e-3), speech, folder)
+    lines = [json.loads(line) for line in (folder / LOSSES).read_text().splitlines()]
+    return {"before": lines[0]["contrastive"], "after": lines[-1]["contrastive"]}
+
+
+def _run(run: Wav2Vec2Run, given: Given) -> None:
+    assert given.speech is not None
+    cache = given.others.get("cache")
+    train(run, given.speech, given.out, start=given.start, cache=cache, device=given.device, say=given.say)
+
+
+RECIPE = Recipe(
+    part="wav2vec2",
+    settings=Wav2Vec2Run(),
+    train=_run,
+    debug=debug,
+    needs={"speech": "recordings at 16 kHz and more"},
+    takes={
+        "from": "a wav2vec 2.0 to go on from",
+        "cache": "a folder for decoded sound, which several runs can share",
+    },
+)

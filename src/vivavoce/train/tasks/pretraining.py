@@ -1,0 +1,124 @@
+"""Encoders that learn from sound alone: wav2vec 2.0 and HuBERT."""
+
+from dataclasses import dataclass
+from typing import NamedTuple, final
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from vivavoce.core.errors import TrainingError
+from vivavoce.losses.pretraining import masked_prediction
+from vivavoce.models.encoder import Encoded
+from vivavoce.nn.masking import MaskConfig, span_mask
+from vivavoce.systems.hubert import HubertConfig, HubertModel
+from vivavoce.systems.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
+from vivavoce.train.task import Losses, Task, Term
+
+_COLLAPSED, _PATIENCE = 1.05, 100
+"""Entries per group in use, and for how many updates in a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaveBatch:
+    """Crops of recordings and, where there are teachers, each frame's cluster per label set; -1: there is none."""
+
+    wave: Float[Tensor, "B N"]
+    lengths: Int[Tensor, " B"]
+    labels: tuple[Int[Tensor, "B T"], ...] = ()
+    seconds: float = 0.0
+
+
+class Hidden(NamedTuple):
+    """What the encoder heard, and which of its frames were hidden from the layers."""
+
+    heard: Encoded
+    mask: Bool[Tensor, "B T"]
+
+
+def hide(batch: WaveBatch, model: HubertModel | Wav2Vec2Model, config: MaskConfig) -> Hidden:
+    """A pass in which spans are hidden."""
+    front = model.encoder.config.front
+    frames = int(front.frames(torch.tensor([batch.wave.shape[1]]))[0])
+    mask = span_mask(front.frames(batch.lengths), frames, config)
+    return Hidden(model.encoder(batch.wave, batch.lengths, mask=mask), mask)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContrastiveWeights:
+    """The weights of the terms beside the contrastive one."""
+
+    diversity: float = 0.1
+    penalty: float = 10.0
+
+
+@final
+class Wav2Vec2Task(Task[WaveBatch, Hidden]):
+    """Telling hidden frames from distractors; the quantiser's temperature falls with every update."""
+
+    def __init__(self, config: Wav2Vec2Config, weights: ContrastiveWeights = ContrastiveWeights()) -> None:
+        """Fresh weights."""
+        super().__init__()
+        self.config, self.weights = config, weights
+        self._collapsed = 0
+        self.model: Wav2Vec2Model = config.build()
+
+    def outputs(self, batch: WaveBatch) -> Hidden:
+        """A pass in which half of the frames are hidden."""
+        return hide(batch, self.model, self.config.mask)
+
+    def losses(self, phase: str, batch: WaveBatch, out: Hidden) -> Losses:
+        """The three terms; as numbers how often the target was nearest, and the entries in use and their share.
+
+        Raises TrainingError when a single entry was in use for a hundred updates: the contrastive loss is then low and
+        means nothing.
+        """
+        found = self.model.head(out.heard.front, out.heard.last, out.mask)
+        quantizer = self.model.head.quantizer
+        if self.training:
+            self._collapsed = self._collapsed + 1 if float(found.used) < _COLLAPSED else 0
+            if self._collapsed >= _PATIENCE:
+                raise TrainingError(
+                    f"the quantiser's books have collapsed to {float(found.used):.1f} of {quantizer.config.size} "
+                    "entries; begin again with a lower learning rate or a larger weights.diversity"
+                )
+        return {
+            "contrastive": Term(found.loss),
+            "diversity": Term(found.diversity, self.weights.diversity),
+            "penalty": Term(out.heard.penalty, self.weights.penalty),
+            "right": Term(found.right, 0.0),
+            "entries": Term(found.used, 0.0),
+            "used": Term(found.used / quantizer.config.size, 0.0),
+            "temperature": Term(quantizer.temperature, 0.0),
+        }
+
+    def after_step(self, step: int) -> None:
+        """Anneals."""
+        quantizer = self.model.head.quantizer
+        quantizer.temperature.fill_(quantizer.annealed(step + 1))
+
+
+@final
+class HubertTask(Task[WaveBatch, Hidden]):
+    """Naming the clusters of hidden frames; those in sight count for nothing."""
+
+    def __init__(self, config: HubertConfig, penalty: float = 10.0) -> None:
+        """``penalty`` is the weight of the front's mean square."""
+        super().__init__()
+        self.config, self.penalty = config, penalty
+        self.model: HubertModel = config.build()
+
+    def outputs(self, batch: WaveBatch) -> Hidden:
+        """A pass in which half of the frames are hidden."""
+        return hide(batch, self.model, self.config.mask)
+
+    def losses(self, phase: str, batch: WaveBatch, out: Hidden) -> Losses:
+        """Cross-entropy per label set, the front's mean square, and the share of right names as a number."""
+        terms = {"penalty": Term(out.heard.penalty, self.penalty)}
+        frames = out.mask.shape[1]
+        for number, labels in enumerate(batch.labels):
+            scores = self.model.head(out.heard.last, number)
+            loss, right = masked_prediction(scores, labels[:, :frames].long(), out.mask)
+            suffix = f"_{number}" if number else ""
+            terms |= {f"masked{suffix}": Term(loss), f"right{suffix}": Term(right, 0.0)}
+        return terms
