@@ -1,6 +1,7 @@
 """Processes beside the clock: what they share, how they stream, what happens when they break."""
 
 import asyncio
+import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import pytest
 
 from vivavoce.core.errors import ToolError, VivavoceError
 from vivavoce.runtime import api
-from vivavoce.runtime.beside import Beside
+from vivavoce.runtime.beside import Beside, Lane, go_on
 from vivavoce.runtime.engine import LiveEngine
 from vivavoce.runtime.fake import fake_model, utter
 from vivavoce.runtime.model import FRAME
@@ -114,3 +115,50 @@ async def test_a_conversation_is_heard_and_answered_from_there() -> None:
         await session.close()
     finally:
         engine.stop()
+
+
+class Long:
+    """Work of many steps that says how far it is."""
+
+    def __init__(self) -> None:
+        self.began, self.ended = multiprocessing.Event(), multiprocessing.Event()
+
+    def work(self) -> str:
+        self.began.set()
+        try:
+            while True:
+                go_on()
+        finally:
+            self.ended.set()
+
+
+@pytest.mark.parametrize("forked", [True, False])
+def test_what_only_shows_something_early_makes_way(forked: bool) -> None:
+    long = Long()
+    lane = Lane(long, forked)
+    try:
+        early = lane.submit(long.work, spare=True)
+        assert long.began.wait(60) and not lane.idle
+        assert lane.submit(partial(max, 1, 2)).result(60) == 2
+        assert early.cancelled() and long.ended.is_set()
+    finally:
+        lane.stop()
+
+
+@pytest.mark.parametrize("forked", [True, False])
+def test_who_does_not_wait_any_more_holds_up_nobody(forked: bool) -> None:
+    long = Long()
+    lane = Lane(long, forked)
+    try:
+        dropped, waiting = lane.submit(long.work), lane.submit(partial(max, 3, 4))
+        assert long.began.wait(60) and not waiting.done()
+        assert dropped.cancel()
+        assert waiting.result(60) == 4 and long.ended.is_set()
+        with pytest.raises(VivavoceError, match="Odd"):
+            lane.submit(unsendable if forked else partial(long_fails, "Odd")).result(60)
+    finally:
+        lane.stop()
+
+
+def long_fails(message: str) -> None:
+    raise VivavoceError(message)

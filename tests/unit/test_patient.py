@@ -1,6 +1,6 @@
 """Ears whose words take longer than the silence: the end of a turn waits for them, the clock does not."""
 
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
@@ -10,24 +10,25 @@ from vivavoce.core.talk import Heard, Word
 from vivavoce.runtime import api
 from vivavoce.runtime.api import SessionConfig, TurnConfig
 from vivavoce.runtime.engine import LiveEngine
-from vivavoce.runtime.fake import fake_model, utter
+from vivavoce.runtime.fake import ToneHearing, fake_model, utter
 from vivavoce.runtime.model import RATE
 
 
-class Held(Executor):
-    """Work that is done when it is told to be."""
+class Held(ToneHearing):
+    """Ears whose words come when they are told to."""
 
     def __init__(self) -> None:
-        self.asked: list[Future[Any]] = []
+        self.asked: list[Future[Heard]] = []
+        self.alone = ToneHearing()
 
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+    def begun(self, state: Any, row: int) -> Future[Heard]:
         self.asked.append(Future())
         return self.asked[-1]
 
 
 def begun(kind: str = "server_vad") -> tuple[LiveEngine, Any, Held]:
-    engine = LiveEngine(replace(fake_model(), hears_elsewhere=True), rows=1, threads=0)
-    engine._states._words = held = Held()
+    held = Held()
+    engine = LiveEngine(replace(fake_model(), hearing=held), rows=1, threads=0)
     return engine, engine.sit(SessionConfig(turns=TurnConfig(kind=kind))), held
 
 

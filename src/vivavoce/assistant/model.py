@@ -15,6 +15,7 @@ from vivavoce.assistant.chat import ChatMind
 from vivavoce.assistant.conversation import Conversation
 from vivavoce.assistant.described import WEIGHTS, ModelFile, read_model
 from vivavoce.assistant.endpoint import EndpointMind
+from vivavoce.assistant.following import FollowingEars
 from vivavoce.assistant.hearing import Ears
 from vivavoce.assistant.minds import AnyMind, Minds, name_of
 from vivavoce.assistant.remote import endpoint_of, is_address
@@ -286,8 +287,8 @@ class Model:
         abilities = replace(self.abilities, activity=SileroActivity())
         if not isinstance(self.ears, WhisperEars):
             return LiveEngine(abilities, rows=rows, forked=forked)
-        ears = self.ears.beside(forked)
-        abilities = replace(abilities, hearing=ears, hears_elsewhere=True)
+        ears = FollowingEars(self.ears.mini, self.ears.recognisers, forked)
+        abilities = replace(abilities, hearing=ears)
         return LiveEngine(abilities, rows=rows, forked=forked, closing=ears.stop)
 
     @cached_property

@@ -116,6 +116,7 @@ def turns(
 
 @app.command("open")
 def opened(
+    model: Annotated[str, typer.Option(help="A model's name or folder; the bundled one if left out.")] = "",
     ears: Annotated[str, typer.Option(help="Who hears, as `vivavoce serve --ears` takes it.")] = "",
     mind: Annotated[str, typer.Option(help="Who thinks, as `vivavoce serve --mind` takes it.")] = "",
     speaker: Annotated[str, typer.Option(help="Who speaks, as `vivavoce serve --speaker` takes it.")] = "",
@@ -128,6 +129,7 @@ def opened(
     ] = None,
     clips: Annotated[int, typer.Option(min=1, help="Recordings of people at most.")] = 300,
     noise_seconds: Annotated[float, typer.Option(min=1, help="Of sounds that nobody speaks.")] = 600,
+    turns: Annotated[int, typer.Option(min=1, help="Questions that a live conversation has.")] = 20,
     only: Annotated[str, typer.Option(help="Parts to measure, comma-separated; all if left out.")] = "",
     json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
     out: Annotated[Path, typer.Option(help="Where the JSON is written.")] = Path("runs/eval/open.json"),
@@ -144,7 +146,7 @@ def opened(
     if unknown := sorted(set(parts) - set(suite.PARTS)):
         raise ConfigError(f"the suite open has no part {unknown[0]!r}; its parts are {', '.join(suite.PARTS)}")
     sounds = Sounds(speech=speech, noise=noise, clips=clips, noise_seconds=noise_seconds)
-    chosen = suite.Chosen(ears=ears, mind=mind, speaker=speaker, sounds=sounds)
+    chosen = suite.Chosen(model=model, ears=ears, mind=mind, speaker=speaker, turns=turns, sounds=sounds)
     report = suite.run(chosen, parts, lambda line: typer.echo(line, err=True))
     report.write(out, add=add)
     typer.echo(formats.dumps(report.json()) if json else report.text())

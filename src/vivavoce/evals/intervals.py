@@ -49,3 +49,13 @@ def median(values: Sequence[int | float], seed: int = 0) -> Estimate:
     drawn = rng.stream(seed, "bootstrap").integers(len(items), size=(_DRAWS, len(items)))
     low, high = np.quantile(np.median(items[drawn], axis=1), (0.025, 0.975))
     return Estimate(float(np.median(items)), float(low), float(high), len(items))
+
+
+def quantile(values: Sequence[int | float], part: float, seed: int = 0) -> Estimate:
+    """The value that this part of all values does not exceed."""
+    items = np.asarray(values, float)
+    if not len(items):
+        return Estimate(float("nan"), float("nan"), float("nan"), 0)
+    drawn = rng.stream(seed, "bootstrap").integers(len(items), size=(_DRAWS, len(items)))
+    low, high = np.quantile(np.quantile(items[drawn], part, axis=1), (0.025, 0.975))
+    return Estimate(float(np.quantile(items, part)), float(low), float(high), len(items))

@@ -3,17 +3,26 @@
 Each part of the suite measures one of the chosen models; what is timed is timed alone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 import vivavoce
+from vivavoce.assistant.model import Model
 from vivavoce.assistant.whisper import WhisperEars
 from vivavoce.evals.listening import Say
 from vivavoce.evals.open_ears import Sounds, ears_table
+from vivavoce.evals.open_live import (
+    conversations_table,
+    endpoint_table,
+    first_sound_table,
+    interruption_table,
+    memory_table,
+)
 from vivavoce.evals.open_minds import mind_tables
 from vivavoce.evals.report import Report, Table
+from vivavoce.evals.served import flags_of
 from vivavoce.evals.voices import resident, voice_table
 
 
@@ -21,9 +30,12 @@ from vivavoce.evals.voices import resident, voice_table
 class Chosen:
     """What is measured, by what `vivavoce.load` calls it; empty is our own."""
 
+    model: str = ""
     ears: str = ""
     mind: str = ""
     speaker: str = ""
+    turns: int = 20
+    """Questions that a live conversation has."""
     recogniser: str = "whisper-base"
     """Who judges what is spoken."""
     sounds: Sounds = Sounds()
@@ -32,11 +44,18 @@ class Chosen:
 
 def run(chosen: Chosen, parts: tuple[str, ...], say: Say = print) -> Report:
     """Measures these parts."""
-    about = {"ears": chosen.ears or "mini", "mind": chosen.mind or "mini", "speaker": chosen.speaker or "mini"}
+    described = loaded(chosen).described
+    about = {"ears": described.ears or "mini", "mind": described.mind or "mini", "speaker": described.speaker or "mini"}
     report = Report("open", {**about, "judge": chosen.recogniser})
     for part in parts:
         report.tables += PARTS[part](chosen, say)
     return report
+
+
+def loaded(chosen: Chosen) -> Model:
+    """The chosen model."""
+    parts = {"ears": chosen.ears, "mind": chosen.mind, "speaker": chosen.speaker}
+    return vivavoce.load(chosen.model, **parts) if chosen.model else vivavoce.load(**parts)
 
 
 def _voices(chosen: Chosen, say: Say) -> list[Table]:
@@ -45,7 +64,7 @@ def _voices(chosen: Chosen, say: Say) -> list[Table]:
 
     judge = whisper_of(chosen.recogniser)
     tables = []
-    for name in dict.fromkeys(("mini", chosen.speaker or "mini")):
+    for name in dict.fromkeys(("mini", str(loaded(chosen).described.speaker) or "mini")):
         before = resident()
         speaking = vivavoce.load(speaker=name).speaking
         tables.append(voice_table(name, speaking, judge, partial(_added, before), say=say))
@@ -54,7 +73,7 @@ def _voices(chosen: Chosen, say: Say) -> list[Table]:
 
 def _ears(chosen: Chosen, say: Say) -> list[Table]:
     """The chosen ears, where they are not ours."""
-    ears = vivavoce.load(ears=chosen.ears).ears
+    ears = loaded(chosen).ears
     return [ears_table(ears, chosen.sounds, say)] if isinstance(ears, WhisperEars) else []
 
 
@@ -62,7 +81,14 @@ def _mind(part: str, chosen: Chosen, say: Say) -> list[Table]:
     """One table of the chosen mind."""
     from vivavoce.hub.whisper import whisper_of
 
-    return mind_tables(chosen.mind or "mini", whisper_of(chosen.recogniser), (part,), say)
+    mind = loaded(chosen).described.mind or "mini"
+    return mind_tables(mind, whisper_of(chosen.recogniser), (part,), say)
+
+
+def _live(part: Callable[[Sequence[str], int, Say], Table], chosen: Chosen, say: Say) -> list[Table]:
+    """One table of a server with the chosen parts."""
+    flags = flags_of(model=chosen.model, ears=chosen.ears, mind=chosen.mind, speaker=chosen.speaker)
+    return [part(flags, chosen.turns, say)]
 
 
 def _added(before: float) -> float:
@@ -75,5 +101,10 @@ PARTS: Final[dict[str, Callable[[Chosen, Say], list[Table]]]] = {
     "speed": partial(_mind, "speed"),
     "knowledge": partial(_mind, "knowledge"),
     "calls": partial(_mind, "calls"),
+    "first-sound": partial(_live, first_sound_table),
+    "interruptions": partial(_live, interruption_table),
+    "conversations": partial(_live, conversations_table),
+    "endpoint": partial(_live, endpoint_table),
+    "memory": partial(_live, memory_table),
 }
 """What can be measured, by name."""

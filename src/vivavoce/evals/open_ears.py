@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vivavoce.assistant.following import FollowingEars
 from vivavoce.assistant.whisper import WhisperEars
 from vivavoce.audio.resample import resample
 from vivavoce.data.synthesis import LISTENING_RATE
@@ -38,7 +39,7 @@ class Sounds:
     seed: int = 0
 
 
-def heard_live(ears: WhisperEars, wave: Float[Tensor, " N"]) -> tuple[str, str, float]:
+def heard_live(ears: FollowingEars, wave: Float[Tensor, " N"]) -> tuple[str, str, float]:
     """What is heard of a sound (24 kHz) while it comes in: the final text, the text that was shown before its end, and
     how likely it is that anybody spoke. ``ears`` have a lane that does everything at once."""
     state, shown = ears.init_state(1), StableWords()
@@ -63,7 +64,7 @@ def ears_table(ears: WhisperEars, sounds: Sounds, say: Say) -> Table:
     """Words of people by file and while they speak, beside the recogniser by itself and our own words; and what is
     made of sounds that nobody speaks."""
     table = Table("Ears")
-    live, whisper = ears.beside(None), ears.first
+    live, whisper = FollowingEars(ears.mini, ears.recognisers, None), ears.first
     assert whisper is not None
     clips = [] if sounds.speech is None else _long_enough(measured_on(sounds.speech), sounds.clips)
     wrong: dict[str, list[int]] = {"file": [], "live": [], "itself": [], "mini": []}
@@ -108,7 +109,7 @@ def _long_enough(clips: list[Clip], count: int) -> list[Clip]:
     return some_with_text([clip for clip in clips if len(clip.wave) >= SHORTEST_SECONDS * clip.sample_rate], count)
 
 
-def _invented(ears: WhisperEars, live: WhisperEars, sounds: Sounds, say: Say) -> Row:
+def _invented(ears: WhisperEars, live: FollowingEars, sounds: Sounds, say: Say) -> Row:
     """Sounds that nobody speaks, by file and by live route, and in how many of them words were heard."""
     worded: list[bool] = []
     seconds = 0.0

@@ -35,6 +35,11 @@ def _listed(name: str) -> Any:
     return yaml.safe_load(resources.files("vivavoce.evals").joinpath(name).read_text(encoding="utf-8"))
 
 
+def questions() -> list[dict[str, Any]]:
+    """General questions, each with the words of which one is in a right answer."""
+    return _listed("questions.yaml")
+
+
 def tools() -> tuple[Tool, ...]:
     """The ten that nobody was taught."""
     return tuple(
@@ -78,7 +83,7 @@ def speed_table(name: str, thinking: Thinking) -> Table:
 def knowledge_table(name: str, thinking: Thinking, speaking: Speaking[Any], ear: Whisper, say: Tell = print) -> Table:
     """Fifty general questions: the answer's word in the written reply, and heard in the spoken one."""
     written, heard = [], []
-    for entry in _listed("questions.yaml"):
+    for entry in questions():
         answer = "".join(t.text for t in thinking.respond(asked(entry["ask"])) if isinstance(t, Say))
         written.append(_has(answer, entry["answer"]))
         heard.append(_has(_heard(speaking, answer, ear), entry["answer"]))
@@ -105,7 +110,7 @@ def calls_table(name: str, thinking: Thinking, speaking: Speaking[Any], ear: Whi
             aloud.append(_same(_called(thinking, understood, declared), wanted))
             if not (typed[-1] and aloud[-1]):
                 say(f"{name}: {request['ask']} (heard {understood!r}): typed {typed[-1]}, spoken {aloud[-1]}")
-    unasked = [_called(thinking, entry["ask"], declared) is not None for entry in _listed("questions.yaml")]
+    unasked = [_called(thinking, entry["ask"], declared) is not None for entry in questions()]
     return Table(
         f"Whom the mind {name} calls",
         [

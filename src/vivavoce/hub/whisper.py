@@ -8,7 +8,7 @@ import json
 import os
 import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -92,35 +92,41 @@ class Whisper:
     @property
     def model(self) -> Any:
         """The weights, as int8. PartError when they cannot be read."""
-        if self._loaded is None or self._process != os.getpid():  # what was read before a fork hangs behind it
-            from vivavoce.hub.shortened import ShortenedWhisper
+        with self._lock:
+            if self._loaded is None or self._process != os.getpid():  # what was read before a fork hangs behind it
+                self._loaded, self._process = self._read(), os.getpid()
+            return self._loaded
 
-            try:
-                self._loaded = ShortenedWhisper(
-                    str(self.folder), device="cpu", compute_type="int8", cpu_threads=self._threads
-                )
-            except Exception as error:  # the libraries below raise whatever they come across
-                raise PartError(f"{self.folder} cannot be read as Whisper ({error}); fetch it again") from error
-            self._process = os.getpid()
-        return self._loaded
+    def _read(self) -> Any:
+        from vivavoce.hub.shortened import ShortenedWhisper
+
+        try:
+            return ShortenedWhisper(str(self.folder), device="cpu", compute_type="int8", cpu_threads=self._threads)
+        except Exception as error:  # the libraries below raise whatever they come across
+            raise PartError(f"{self.folder} cannot be read as Whisper ({error}); fetch it again") from error
 
     def plain(self) -> Any:
         """faster-whisper's model as it is, to compare with."""
         model = self.model
-        model.frames = round(100 * WINDOW_SECONDS)
+        model.how.frames, model.how.between = round(100 * WINDOW_SECONDS), lambda: None
         return model
 
-    def transcribe(self, wave: Float32[np.ndarray, " N"], wanted: Wanted) -> Transcribed:
-        """The words of a sound at 16 kHz; any length."""
-        with self._lock:
-            found = self._heard(wave, wanted, wanted.window)
-            if wanted.window < WINDOW_SECONDS and _repeats(found.words):
-                found = self._heard(wave, wanted, WINDOW_SECONDS)
+    def transcribe(
+        self, wave: Float32[np.ndarray, " N"], wanted: Wanted, between: Callable[[], None] = lambda: None
+    ) -> Transcribed:
+        """The words of a sound at 16 kHz; any length. ``between`` is called between the steps of the work, and may end
+        it by an error."""
+        found = self._heard(wave, wanted, wanted.window, between)
+        if wanted.window < WINDOW_SECONDS and _repeats(found.words):
+            found = self._heard(wave, wanted, WINDOW_SECONDS, between)
         return found
 
-    def _heard(self, wave: Float32[np.ndarray, " N"], wanted: Wanted, window: float) -> Transcribed:
+    def _heard(
+        self, wave: Float32[np.ndarray, " N"], wanted: Wanted, window: float, between: Callable[[], None]
+    ) -> Transcribed:
         model = self.model
-        model.frames = round(100 * max(1.0, min(window, WINDOW_SECONDS)))
+        model.how.frames = round(100 * max(1.0, min(window, WINDOW_SECONDS)))
+        model.how.between = between
         segments, info = model.transcribe(
             wave,
             language=wanted.language or None,

@@ -11,7 +11,7 @@ import pickle
 import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from contextvars import ContextVar
 from multiprocessing.connection import Connection
 from threading import Condition
 from typing import Any, Literal, TypeVar
@@ -22,7 +22,26 @@ from vivavoce.core.errors import VivavoceError
 
 ResultT = TypeVar("ResultT")
 _CANCEL = b""
+_GLANCE = 0.02
+"""Seconds after which it is asked again whether work that goes on is still wanted."""
 _Message = tuple[Literal["piece", "over", "broken"], Any]
+
+
+class NotWanted(Exception):
+    """Nobody waits for what is being done."""
+
+
+def _always() -> bool:
+    return True
+
+
+_wanted: ContextVar[Callable[[], bool]] = ContextVar("_wanted", default=_always)
+
+
+def go_on() -> None:
+    """To be called by long work between its steps: raises NotWanted when nobody waits for it any more."""
+    if not _wanted.get()():
+        raise NotWanted
 
 
 class _Pickler(pickle.Pickler):
@@ -77,9 +96,10 @@ class Beside:
             connection.close()
         self._open.clear()
 
-    def call(self, work: Callable[[], ResultT]) -> ResultT:
-        """What ``work`` gives, made by whichever process is free; blocks, so it belongs on a thread."""
-        (result,) = self.iterate(work)
+    def call(self, work: Callable[[], ResultT], about: str = "", wanted: Callable[[], bool] | None = None) -> ResultT:
+        """What ``work`` gives, made by whichever process is free; blocks, so it belongs on a thread. Otherwise as
+        `iterate`."""
+        (result,) = self.iterate(work, about, wanted)
         return result
 
     def _put_back(self, connection: Connection, about: str) -> None:
@@ -95,14 +115,16 @@ class Beside:
             forgetful = [place for place, (_, last) in enumerate(self._idle) if not last]
             return self._idle.pop([*same, *forgetful, 0][0])[0]
 
-    def iterate(self, work: Callable[[], Any], about: str = "") -> Generator[Any, None, None]:
+    def iterate(
+        self, work: Callable[[], Any], about: str = "", wanted: Callable[[], bool] | None = None
+    ) -> Generator[Any, None, None]:
         """The pieces of the iterator that ``work`` makes (or the one thing that it makes), as they come.
 
         What is ``about`` the same goes to the same process where that is free, as it may remember something of it.
 
-
-        Closing this ends the work after the piece that is being made. Errors of the work are raised here; VivavoceError
-        when its process has died, and then another one takes its place.
+        Closing this ends the work after the piece that is being made, or where it calls `go_on`; so does ``wanted``,
+        which is asked while a piece is waited for, and then NotWanted is raised. Errors of the work are raised here;
+        VivavoceError when its process has died, and then another one takes its place.
         """
         connection = self._take(about)
         running = False
@@ -112,6 +134,9 @@ class Beside:
             connection.send_bytes(file.getvalue())
             running = True
             while True:
+                while wanted is not None and not connection.poll(_GLANCE):
+                    if not wanted():
+                        raise NotWanted
                 kind, value = _received(connection)
                 running = kind == "piece"
                 if kind == "broken":
@@ -137,29 +162,54 @@ class Lane:
     """One piece of work after the other: in a process of its own where ``forked``, on a thread where not, or at once
     where None.
 
-    For a process, what is to be done must be picklable apart from ``shared``.
+    For a process, what is to be done must be picklable apart from ``shared``. What was submitted can be cancelled until
+    it is done: what runs then ends where it calls `go_on`.
     """
 
     def __init__(self, shared: object, forked: bool | None) -> None:
         """Forks where it has to."""
         self._beside = Beside((shared,), 1) if forked else None
         self._pool = None if forked is None else ThreadPoolExecutor(1, thread_name_prefix="vivavoce-lane")
-        self._last: Future[Any] | None = None
+        self._last: Future[None] | None = None
+        self._spare: Future[Any] | None = None
 
     @property
     def idle(self) -> bool:
         """Whether nothing is being done and nothing waits."""
         return self._last is None or self._last.done()
 
-    def submit(self, work: Callable[[], ResultT]) -> Future[ResultT]:
-        """What ``work`` gives, once its turn has come."""
+    def submit(self, work: Callable[[], ResultT], *, spare: bool = False) -> Future[ResultT]:
+        """What ``work`` gives, once its turn has come; ``spare`` work is cancelled when anything else is submitted."""
+        found: Future[ResultT] = Future()
+        if self._spare is not None:
+            self._spare.cancel()
+        self._spare = found if spare else None
         if self._pool is None:
-            done: Future[ResultT] = Future()
-            done.set_result(work())
-            return done
-        found = self._pool.submit(work if self._beside is None else partial(self._beside.call, work))
-        self._last = found
+            self._do(work, found)
+        else:
+            self._last = self._pool.submit(self._do, work, found)
+            self._last.add_done_callback(lambda ran: ran.cancelled() and found.cancel())
         return found
+
+    def _do(self, work: Callable[[], ResultT], found: Future[ResultT]) -> None:
+        def wanted() -> bool:
+            return not found.cancelled()
+
+        try:
+            if not wanted():
+                return
+            if self._beside is not None:
+                result = self._beside.call(work, wanted=wanted)
+            else:
+                result = _asked_for(work, wanted)
+        except NotWanted:
+            found.cancel()
+        except BaseException as error:
+            if found.set_running_or_notify_cancel():
+                found.set_exception(error)
+        else:
+            if found.set_running_or_notify_cancel():
+                found.set_result(result)
 
     def stop(self) -> None:
         """Ends what it runs on; what waits is not done any more."""
@@ -167,6 +217,15 @@ class Lane:
             self._pool.shutdown(wait=False, cancel_futures=True)
         if self._beside is not None:
             self._beside.stop()
+
+
+def _asked_for(work: Callable[[], ResultT], wanted: Callable[[], bool]) -> ResultT:
+    """Does the work; `go_on` asks whether it is ``wanted``."""
+    before = _wanted.set(wanted)
+    try:
+        return work()
+    finally:
+        _wanted.reset(before)
 
 
 def _received(connection: Connection) -> _Message:
@@ -192,7 +251,7 @@ def _serve(connection: Connection, inherited: Sequence[Connection], shared: Sequ
 def _done(data: bytes, connection: Connection, shared: Sequence[object]) -> bytes:
     """Does the work, sends its pieces, and gives the last message."""
     try:
-        made = _Unpickler(io.BytesIO(data), shared).load()()
+        made = _asked_for(_Unpickler(io.BytesIO(data), shared).load(), lambda: not connection.poll())
         for piece in made if isinstance(made, Iterator) else (made,):
             connection.send_bytes(_message("piece", piece))
             if connection.poll():
@@ -200,6 +259,8 @@ def _done(data: bytes, connection: Connection, shared: Sequence[object]) -> byte
                 break
     except OSError:
         raise
+    except NotWanted:
+        pass
     except Exception as error:
         try:
             message = _message("broken", error)

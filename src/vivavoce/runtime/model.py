@@ -6,6 +6,7 @@ calls all but `Thinking` from one thread, all rows at once. All times are sample
 """
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
@@ -133,6 +134,21 @@ class Hearing(Protocol[StateT]):
 
 
 @runtime_checkable
+class HearingBeside(Hearing[StateT], Protocol[StateT]):
+    """Words of whole turns take longer than the silence after them, and are found beside the clock: the ends of turns
+    wait for them, the clock does not."""
+
+    @property
+    def alone(self) -> Hearing[Any]:
+        """The same ears where nobody speaks live: they find words in the process and thread that ask them to."""
+        ...
+
+    def begun(self, state: StateT, row: int) -> Future[Heard]:
+        """`finish` as of now, which may be cancelled until it is there."""
+        ...
+
+
+@runtime_checkable
 class Thinking(Protocol):
     """Decides what to say; called from worker threads, several at once, so it keeps no state between calls."""
 
@@ -240,6 +256,3 @@ class Model:
     """Minds that wait for another machine and compute nothing here, so they need no process of their own."""
     ears: tuple[EarsInfo, ...] = (EarsInfo(name="mini"),)
     """What `HearingOptions` can choose among; the first is heard with where nothing is chosen."""
-    hears_elsewhere: bool = False
-    """The words of a whole turn take longer than the silence after it and are found on a thread or process of the
-    ears' own: the ends of turns wait for them, the clock does not."""

@@ -14,7 +14,18 @@ from torch import Tensor
 from vivavoce.audio.pcm import to_float
 from vivavoce.core.talk import Heard, Thought
 from vivavoce.runtime.beside import Beside
-from vivavoce.runtime.model import FRAME, Context, Hearing, HearingOptions, Model, Pcm, Spoken, Thinking, Waking
+from vivavoce.runtime.model import (
+    FRAME,
+    Context,
+    Hearing,
+    HearingBeside,
+    HearingOptions,
+    Model,
+    Pcm,
+    Spoken,
+    Thinking,
+    Waking,
+)  # fmt: skip
 from vivavoce.runtime.rows import SpeakingRow
 from vivavoce.runtime.stats import Stats
 from vivavoce.runtime.thoughts import InlineThoughts, Recital, Thoughts, ThreadThoughts
@@ -63,17 +74,23 @@ class ModelRows:
         self.speaking = model.speaking.init_state(self.speakers)
         if threads and isinstance(self.speaking, Waking):
             self.speaking.wake = wake
-        self.patient = model.hears_elsewhere
+        self._later = model.hearing if isinstance(model.hearing, HearingBeside) else None
+        self.patient = self._later is not None
         """Whether the ends of turns wait for the words, as these take longer than a silence."""
+        self._alone: Hearing[Any] = self._later.alone if self._later else model.hearing
         self._spare = deque(range(rows, self.speakers))
-        self._beside = Beside((model.hearing, model.thinking), threads + 1) if forked and threads else None
+        self._beside = self._forked(threads) if forked and threads else None
         self._pool: Executor | None = None
         self._ears: Executor | None = None
-        self._words: Executor | None = None
+        self._recordings: Executor | None = None
         if threads:
             self._pool = ThreadPoolExecutor(threads, thread_name_prefix="vivavoce-think")
             self._ears = ThreadPoolExecutor(1, thread_name_prefix="vivavoce-hear")
-            self._words = ThreadPoolExecutor(1, thread_name_prefix="vivavoce-words") if self.patient else self._ears
+            self._recordings = ThreadPoolExecutor(1, thread_name_prefix="vivavoce-recordings")
+
+    def _forked(self, threads: int) -> Beside:
+        """A process for each thread that thinks, one for ends of turns, one for recordings."""
+        return Beside((self.model.hearing, self._alone, self.model.thinking), threads + 2)
 
     def nbytes(self) -> int:
         """Memory of all states."""
@@ -81,7 +98,7 @@ class ModelRows:
 
     def stop(self) -> None:
         """Ends the threads and processes."""
-        for pool in (self._pool, self._ears, self._words):
+        for pool in (self._pool, self._ears, self._recordings):
             if pool:
                 pool.shutdown(wait=False, cancel_futures=True)
         if self._beside is not None:
@@ -117,7 +134,11 @@ class ModelRows:
 
     def hear_whole(self, row: int) -> Future[Heard]:
         """The final words of a row's turn, if nothing more comes."""
-        return self._found(self.model.hearing.later(self.hearing, row), self._words, here=self.patient)
+        if self._later is None:
+            return self._found(self.model.hearing.later(self.hearing, row), self._ears)
+        found = self._later.begun(self.hearing, row)
+        found.add_done_callback(lambda _: self._wake())
+        return found
 
     def hear_sooner(self, row: int) -> Future[Heard] | None:
         """What a row's turn is but for its words, where these take longer."""
@@ -125,17 +146,16 @@ class ModelRows:
         return None if work is None else self._found(work, self._ears)
 
     def hear_sound(self, sound: np.ndarray, options: HearingOptions) -> Future[Heard]:
-        """The words of a recording (Int16[N]), with a state of its own; nobody's turn waits for it."""
-        return self._found(partial(_words_of, self.model.hearing, sound, options), self._pool, here=self.patient)
+        """The words of a recording (Int16[N]), with a state of its own; nobody's turn waits for it, nor anybody who
+        thinks."""
+        return self._found(partial(_words_of, self._alone, sound, options), self._recordings, about="recordings")
 
-    def _found(self, work: Callable[[], Heard], pool: Executor | None, here: bool = False) -> Future[Heard]:
-        """What is found beside the steps, which are woken for it; at once where there are no threads.
-
-        ``here``: on a thread even where there are processes, as the work has its own.
-        """
+    def _found(self, work: Callable[[], Heard], pool: Executor | None, about: str = "") -> Future[Heard]:
+        """What is found beside the steps, which are woken for it; at once where there are no threads. ``about`` as in
+        `Beside.iterate`."""
         if pool is not None:
-            beside = None if here else self._beside
-            found = pool.submit(work) if beside is None else pool.submit(beside.call, work)
+            beside = self._beside
+            found = pool.submit(work) if beside is None else pool.submit(beside.call, work, about)
             found.add_done_callback(lambda _: self._wake())
             return found
         given: Future[Heard] = Future()
