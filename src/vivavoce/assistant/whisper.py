@@ -209,7 +209,7 @@ def recognisers_of(choices: str | Sequence[str]) -> dict[str, Whisper | None]:
 
 def _window(seconds: float) -> float:
     """Seconds that the recogniser is given for so much sound: what it hears has to end well before the window does."""
-    return min(WINDOW_SECONDS, max(12.0, seconds + 4.0))
+    return min(WINDOW_SECONDS, max(8.0, seconds + 2.0))
 
 
 def _stretches(voice: Voice, seconds: float) -> list[tuple[float, float]]:

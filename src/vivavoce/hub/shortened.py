@@ -1,7 +1,8 @@
 """A Whisper that can be given less than the 30 seconds that it was taught to hear at once, and stopped on its way.
 
-Its encoder's work goes with the window, so that a short sound is heard in a third of the time. The price: now and then
-it does not notice that the sound is over and begins again; who shortens the window has to look for that.
+Its encoder's work goes with the window, so that a short sound is heard in a third of the time. faster-whisper fills a
+window with zeros, which in these features is no silence but a murmur; in a short window the model then does not notice
+that the sound is over, and begins again. Here what follows the sound is as silent as the features can be.
 """
 
 from collections.abc import Callable
@@ -10,13 +11,17 @@ from typing import Any
 
 import numpy as np
 from faster_whisper import WhisperModel
+from jaxtyping import Float32
+
+WHOLE = 3000
+"""Frames (100 a second) of the window that the model was taught."""
 
 
 class How(local):
-    """How the calls of this thread are done: the encoder takes so many frames (100 a second) of every window, and
-    ``between`` is called between encoding, writing and finding when the words were said."""
+    """How the calls of this thread are done: the encoder takes so many frames of every window, and ``between`` is
+    called before encoding, writing, and finding when the words were said."""
 
-    frames: int = 3000
+    frames: int = WHOLE
     between: Callable[[], None] = staticmethod(lambda: None)
 
 
@@ -31,7 +36,9 @@ class ShortenedWhisper(WhisperModel):
     def encode(self, features: np.ndarray) -> Any:
         """What the encoder makes of the beginning of a window, Float[80, T]."""
         self.how.between()
-        return super().encode(np.ascontiguousarray(features[..., : self.how.frames]))
+        if self.how.frames < WHOLE:
+            features = silent_after(features[..., : self.how.frames])
+        return super().encode(features)
 
     def generate_with_fallback(self, *given: Any, **more: Any) -> Any:
         """The tokens of a window."""
@@ -42,3 +49,12 @@ class ShortenedWhisper(WhisperModel):
         """When they were said."""
         self.how.between()
         return super().find_alignment(*given, **more)
+
+
+def silent_after(features: Float32[np.ndarray, "M T"]) -> Float32[np.ndarray, "M T"]:
+    """The features with silence, which is their smallest value, where nothing but zeros follows."""
+    heard = np.flatnonzero(features.any(axis=0))
+    made = np.array(features, order="C")
+    if len(heard):
+        made[:, heard[-1] + 1 :] = made[:, : heard[-1] + 1].min()
+    return made

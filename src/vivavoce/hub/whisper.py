@@ -27,6 +27,9 @@ WINDOW_SECONDS = 30.0
 """What the model was taught to hear at once."""
 _SPEC = b"WhisperSpec\0"
 _RUN = 4
+_TOKENS_A_SECOND, _TOKENS, _MOST_TOKENS = 10, 16, 200
+"""More than anybody says in a second, and beside it; a prompt of twice as many characters leaves room for so many."""
+_CAREFUL: Mapping[str, Any] = {"temperature": [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]}
 _FILES = ("config.json", "model.bin", "tokenizer.json")
 
 
@@ -58,7 +61,8 @@ class Wanted:
 
     ``language`` is a code, empty to find out; ``before`` is text that the sound continues, or that shows how names are
     spelled; ``clips`` are the places (seconds) that are listened to, all if empty. ``window`` shortens the model's 30
-    seconds for sounds that need less; ``careful``: what looks wrong is tried again, several times if it has to be.
+    seconds for sounds that need less; ``careful``: what looks wrong is tried again, several times if it has to be, and
+    the model may say that nobody speaks.
     """
 
     language: str = ""
@@ -136,10 +140,17 @@ class Whisper:
             hotwords=", ".join(wanted.keywords) or None,
             clip_timestamps=[place for clip in wanted.clips for place in clip] or "0",
             word_timestamps=True,
-            temperature=[0.0, 0.2, 0.4, 0.6, 0.8, 1.0] if wanted.careful else 0.0,
+            **(_CAREFUL if wanted.careful else _quick(len(wave) / RATE, wanted)),
         )
         words = [word for segment in segments for word in _spelled(segment.words or ())]
         return Transcribed(tuple(words), info.language)
+
+
+def _quick(seconds: float, wanted: Wanted) -> Mapping[str, Any]:
+    """One try; where a short sound goes round in circles, that ends soon."""
+    tokens = round(_TOKENS_A_SECOND * seconds) + _TOKENS
+    short = tokens <= _MOST_TOKENS and len(wanted.before) + sum(map(len, wanted.keywords)) <= 2 * _MOST_TOKENS
+    return {"temperature": 0.0, "no_speech_threshold": None, "max_new_tokens": tokens if short else None}
 
 
 def _repeats(words: Sequence[Spelled]) -> bool:
