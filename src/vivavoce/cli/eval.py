@@ -5,12 +5,19 @@ from typing import Annotated
 
 import typer
 
+Ears = Annotated[str, typer.Option(help="Who hears, as `vivavoce serve --ears` takes it.")]
+Mind = Annotated[str, typer.Option(help="Who thinks, as `vivavoce serve --mind` takes it.")]
+Speaker = Annotated[str, typer.Option(help="Who speaks, as `vivavoce serve --speaker` takes it.")]
+
 app = typer.Typer(no_args_is_help=True, help="Measure a model; prints tables and writes JSON.")
 
 
 @app.command()
 def mini(
     model: Annotated[str, typer.Option(help="A model's folder; the bundled one if left out.")] = "",
+    ears: Ears = "",
+    mind: Mind = "",
+    speaker: Speaker = "",
     speech: Annotated[
         Path | None,
         typer.Option(
@@ -34,6 +41,7 @@ def mini(
     from functools import partial
 
     import vivavoce
+    from vivavoce.assistant.model import BUNDLED
     from vivavoce.core.errors import ConfigError
     from vivavoce.evals import mini as suites
 
@@ -41,7 +49,7 @@ def mini(
     if unknown := sorted(set(parts) - set(suites.PARTS)):
         raise ConfigError(f"the suite mini has no part {unknown[0]!r}; its parts are {', '.join(suites.PARTS)}")
     suite = suites.MiniSuite(orders=orders, seed=seed, parts=parts)
-    load = partial(vivavoce.load, model) if model else vivavoce.load
+    load = partial(vivavoce.load, model or BUNDLED, ears=ears, mind=mind, speaker=speaker)
     if jobs > 1:
         report = suites.run_apart(load, suite, speech, jobs, noise)
     else:
@@ -54,6 +62,8 @@ def mini(
 @app.command()
 def orders(
     model: Annotated[str, typer.Option(help="A model's name or folder; the default one if left out.")] = "",
+    ears: Ears = "",
+    mind: Mind = "",
     count: Annotated[int, typer.Option("--count", min=1, help="Spoken orders of each group of voices.")] = 200,
     seed: Annotated[int, typer.Option(help="Of the orders and voices.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
@@ -63,9 +73,10 @@ def orders(
     import json as formats
 
     import vivavoce
+    from vivavoce.assistant.model import BUNDLED
     from vivavoce.evals.held_out import HeldOut, run
 
-    loaded = vivavoce.load(model) if model else vivavoce.load()
+    loaded = vivavoce.load(model or BUNDLED, ears=ears, mind=mind)
     suite = HeldOut(orders=count, seed=seed)
     report = run(loaded, loaded.character, suite, lambda line: typer.echo(line, err=True))
     report.write(out)
@@ -77,6 +88,7 @@ def orders(
 def turns(
     speech: Annotated[Path, typer.Option(envvar="VIVAVOCE_SPEECH", help="Recordings of people with a manifest.jsonl.")],
     model: Annotated[str, typer.Option(help="A model's folder; the bundled one if left out.")] = "",
+    ears: Ears = "",
     each: Annotated[int, typer.Option(min=1, help="Scenes of each kind.")] = 40,
     only: Annotated[str, typer.Option(help="Kinds of scenes to play, comma-separated; all if left out.")] = "",
     seed: Annotated[int, typer.Option(help="Of the scenes.")] = 0,
@@ -89,6 +101,7 @@ def turns(
     from dataclasses import asdict
 
     import vivavoce
+    from vivavoce.assistant.model import BUNDLED
     from vivavoce.audio.resample import resample
     from vivavoce.core.errors import ConfigError
     from vivavoce.evals.people import measured_on
@@ -98,7 +111,7 @@ def turns(
     from vivavoce.runtime.api import TurnConfig
     from vivavoce.runtime.model import RATE
 
-    loaded = vivavoce.load(model) if model else vivavoce.load()
+    loaded = vivavoce.load(model or BUNDLED, ears=ears)
     clips = [clip for clip in measured_on(speech) if clip.lossless]
     sounds = [resample(clip.wave[None], clip.sample_rate, RATE)[0].numpy() for clip in clips]
     config = TurnConfig(kind="server_vad" if server_vad else "semantic_vad")
@@ -117,9 +130,9 @@ def turns(
 @app.command("open")
 def opened(
     model: Annotated[str, typer.Option(help="A model's name or folder; the bundled one if left out.")] = "",
-    ears: Annotated[str, typer.Option(help="Who hears, as `vivavoce serve --ears` takes it.")] = "",
-    mind: Annotated[str, typer.Option(help="Who thinks, as `vivavoce serve --mind` takes it.")] = "",
-    speaker: Annotated[str, typer.Option(help="Who speaks, as `vivavoce serve --speaker` takes it.")] = "",
+    ears: Ears = "",
+    mind: Mind = "",
+    speaker: Speaker = "",
     speech: Annotated[
         Path | None, typer.Option(envvar="VIVAVOCE_SPEECH", help="Recordings of people with a manifest.jsonl.")
     ] = None,

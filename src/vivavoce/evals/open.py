@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 import vivavoce
-from vivavoce.assistant.model import Model
+from vivavoce.assistant.model import BUNDLED, Model
 from vivavoce.assistant.whisper import WhisperEars
 from vivavoce.evals.listening import Say
 from vivavoce.evals.open_ears import Sounds, ears_table
@@ -55,7 +55,7 @@ def run(chosen: Chosen, parts: tuple[str, ...], say: Say = print) -> Report:
 def loaded(chosen: Chosen) -> Model:
     """The chosen model."""
     parts = {"ears": chosen.ears, "mind": chosen.mind, "speaker": chosen.speaker}
-    return vivavoce.load(chosen.model, **parts) if chosen.model else vivavoce.load(**parts)
+    return vivavoce.load(chosen.model or BUNDLED, **parts)
 
 
 def _voices(chosen: Chosen, say: Say) -> list[Table]:
