@@ -58,7 +58,7 @@ def saved(theirs: Any, folder: Path) -> Any:
     for name, value in theirs.state_dict().items():
         if name.endswith(("codebook.embed", "embed_sum")):
             value.copy_(0.3 * torch.randn_like(value))
-        if name.endswith("original0"):  # loud enough to use all entries
+        if name.startswith("encoder") and name.endswith("original0"):  # loud enough to use all entries
             value.mul_(2.5)
         if name.endswith("cluster_usage"):
             value.copy_(0.5 + torch.rand_like(value))

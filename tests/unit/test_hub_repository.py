@@ -105,6 +105,16 @@ def test_a_whisper_for_ctranslate2_is_ears(hub: type[Hub]) -> None:
     assert found.kind == "ears" and {file.name for file in found.files} == set(hub.files)
 
 
+def test_a_codec_is_what_its_configuration_says(hub: type[Hub]) -> None:
+    hub.files["config.json"] = b'{"model_type": "mimi"}'
+    found = repository_of("hf:some/body")
+    assert (found.kind, found.family) == ("codec", "mimi")
+    assert {file.name for file in found.files} == {"config.json", "model.safetensors"}
+    assert CliRunner().invoke(app, ["models", "get", "hf:some/body"]).exit_code == 0
+    done = CliRunner().invoke(app, ["tokens", "encode", "no.wav", "-o", "no.npz", "--model", "hf:some/body"])
+    assert done.exit_code == 2 and "holds no codec that can be read" in done.stderr
+
+
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
 def test_what_is_not_what_was_published_is_refused(hub: type[Hub], name: str) -> None:
     hub.sent[name] = FILES[name].swapcase() if name == "config.json" else WEIGHTS[::-1]

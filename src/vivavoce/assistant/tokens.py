@@ -19,13 +19,17 @@ from vivavoce.audio.files import read_audio
 from vivavoce.audio.stft import hann
 from vivavoce.core import config as configs
 from vivavoce.core.atomic import atomic_write
-from vivavoce.core.errors import ConfigError, SpecError
+from vivavoce.core.errors import ConfigError, PartError, SpecError
 from vivavoce.core.parts import load_part
 from vivavoce.core.streams import Stream, Tokens, sound, whole
 from vivavoce.data.manifest import Record, read_manifest
 from vivavoce.data.tokens import Encode, add_stream
+from vivavoce.hub import codecs
+from vivavoce.hub.fetch import folder_of
+from vivavoce.hub.repository import PREFIX
 from vivavoce.losses.spectral import log_floor, magnitudes
 from vivavoce.models.codec import Codec
+from vivavoce.systems.encodec import ChunkedCodec, ChunkedTokens
 from vivavoce.text.tokenizers import PhoneTokenizer
 
 _SHOWN_WINDOW = 1024
@@ -33,50 +37,101 @@ _SHOWN_WINDOW = 1024
 
 @dataclass(frozen=True, slots=True)
 class Coded:
-    """A recording as tokens."""
+    """A recording as tokens; of a codec that takes it in chunks also what belongs to each of them."""
 
     codes: Stream[Tokens]
     samples: int  # length of the sound that they stand for
+    chunks: ChunkedTokens | None = None
 
     def save(self, path: Path) -> None:
         """Writes an ``.npz``, whole or not at all."""
         with atomic_write(path) as temporary, open(temporary, "wb") as file:
             spec = json.dumps(configs.dump(self.codes.spec))
             codes = self.codes.data[0].numpy().astype(np.uint16)
-            np.savez_compressed(file, codes=codes, samples=self.samples, spec=spec)
+            beside: dict[str, np.ndarray] = {}
+            if self.chunks is not None:
+                beside = {"frames": np.array(self.chunks.frames), "loudness": self.chunks.loudness[0].numpy()}
+            np.savez_compressed(file, codes=codes, samples=self.samples, spec=spec, **beside)
 
 
-def encode(codec: Codec, path: Path) -> Coded:
-    """A sound file of any length as tokens; AudioError when it is not usable sound."""
-    wave = read_audio(path, codec.config.sample_rate, allow_silent=True)[0]
-    return Coded(codec.encode(sound(wave, codec.config.sample_rate)), len(wave))
+AnyCodec = Codec | ChunkedCodec
 
 
-def decode(codec: Codec, coded: Coded, books: int | None = None) -> Float[Tensor, " N"]:
-    """The sound of tokens, aligned with what was encoded; fewer books give a rougher one (SpecError for more)."""
+def open_codec(choice: str | Path) -> AnyCodec:
+    """The codec of a folder with our part or with another's weights, or one that was fetched: ``hf:OWNER/NAME``.
+
+    Raises PartError when it is not there, and says how it is fetched.
+    """
+    if str(choice).startswith(PREFIX):
+        folder = folder_of(str(choice))
+        if not folder.is_dir():
+            raise PartError(f"{choice} is not on this machine; fetch it: vivavoce models get {choice}")
+        return codecs.load(folder)
+    folder = Path(choice)
+    if not (folder / "codec.json").exists() and (folder / "config.json").exists():
+        return codecs.load(folder)
+    return load_part(folder, "codec")
+
+
+def plain(codec: AnyCodec) -> Codec:
+    """The codec itself, without what cuts recordings into chunks for it."""
+    return codec.codec if isinstance(codec, ChunkedCodec) else codec
+
+
+def encode(codec: AnyCodec, path: Path, books: int | None = None) -> Coded:
+    """A sound file of any length as tokens; AudioError when it is not usable sound.
+
+    Its channels are averaged. SpecError for more books than there are.
+    """
+    config = plain(codec).config
+    wave = read_audio(path, config.sample_rate, allow_silent=True)[0]
+    if isinstance(codec, ChunkedCodec):
+        chunks = codec.encode(whole(config.wave, wave.expand(1, config.wave.channels, -1)), books)
+        return Coded(chunks.codes, len(wave), chunks)
+    return Coded(codec.encode(sound(wave, config.sample_rate), books), len(wave))
+
+
+def decode(codec: AnyCodec, coded: Coded, books: int | None = None) -> Float[Tensor, "..."]:
+    """The sound of tokens, aligned with what was encoded; fewer books give a rougher one (SpecError for more).
+
+    Float[N], or Float[C, N] where there are several channels.
+    """
     known = coded.codes.spec.books
     if books is not None and not 1 <= books <= known:
         raise SpecError(f"{books} books were asked for and the tokens have {known}; use 1 to that many")
-    return codec.decode(coded.codes.part(0, books or known)).data[0, 0, : coded.samples]
+    codes = coded.codes.part(0, books or known)
+    if isinstance(codec, ChunkedCodec):
+        if coded.chunks is None:
+            raise SpecError("these tokens do not say how their recording was cut; encode it again with this codec")
+        made = codec.decode(replace(coded.chunks, codes=codes)).data[0, :, : coded.samples]
+    else:
+        made = codec.decode(codes).data[0, :, : coded.samples]
+    return made[0] if len(made) == 1 else made
 
 
-def load(codec: Codec, path: Path) -> Coded:
+def load(codec: AnyCodec, path: Path) -> Coded:
     """Tokens from a file that `Coded.save` wrote. Raises SpecError when it is none, or belongs to another codec."""
     wanted = codec.tokens
     try:
         with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
             data, samples = torch.from_numpy(file["codes"].astype(np.int64)), int(file["samples"])
-            spec = configs.load(json.loads(str(file["spec"]))) if "spec" in file else _earlier(codec, file)
+            spec = configs.load(json.loads(str(file["spec"]))) if "spec" in file else _earlier(plain(codec), file)
+            frames = tuple(int(count) for count in file["frames"]) if "frames" in file else None
+            loudness = torch.from_numpy(file["loudness"].astype(np.float32)) if "loudness" in file else None
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, ConfigError) as error:
         raise SpecError(f"{path} is no token file that can be read; make one with: vivavoce tokens encode") from error
-    if spec != wanted:
+    if not isinstance(spec, Tokens) or not 1 <= spec.books <= wanted.books or spec != wanted.first(spec.books):
         raise SpecError(
             f"{path} has {spec}, wanted {wanted}; encode the recording again, or decode with --model and the folder of "
             "the codec that made it"
         )
-    if data.dim() != 2 or data.shape[0] != spec.books or data.numel() == 0 or int(data.max()) >= spec.size:
+    fits = data.dim() == 2 and data.shape[0] == spec.books and data.numel() > 0
+    if not fits or int(data.min()) < 0 or int(data.max()) >= spec.size or samples < 0:
         raise SpecError(f"{path} has codes {tuple(data.shape)}, wanted {spec.books} books of ids below {spec.size}")
-    return Coded(whole(spec, data[None]), samples)
+    codes = whole(spec, data[None])
+    if frames is None or loudness is None:
+        return Coded(codes, samples)
+    return Coded(codes, samples, ChunkedTokens(codes, frames, loudness[None]))
 
 
 def _earlier(codec: Codec, file: np.lib.npyio.NpzFile) -> Tokens:
@@ -105,7 +160,9 @@ def _encoder(part: str) -> tuple[Tokens, Encode]:
     if part == "phones":
         phones = PhoneTokenizer()
         return phones.tokens, lambda record: phones.encode([record.text or ""]).data[0]
-    codec: Codec = load_part(part, "codec")
+    codec = open_codec(part)
+    if isinstance(codec, ChunkedCodec):
+        raise SpecError(f"{part} takes recordings in chunks, of which no corpus is made; take one with frames in a row")
     return codec.tokens, lambda record: encode(codec, record.file).codes.data[0]
 
 
@@ -124,12 +181,13 @@ def _told(
     return encoded
 
 
-def draw(codec: Codec, wave: Float[Tensor, " N"], coded: Coded, path: Path) -> None:
+def draw(codec: AnyCodec, wave: Float[Tensor, " N"], coded: Coded, path: Path) -> None:
     """A picture of a recording: waveform, spectrogram and the token streams on one time axis."""
     from matplotlib.figure import Figure
 
-    config, codes = codec.config, coded.codes.data[0]
+    config, codes = plain(codec).config, coded.codes.data[0]
     rate, seconds = config.sample_rate, len(wave) / config.sample_rate
+    frames_a_second = float(coded.codes.spec.rate or config.rate)
     figure = Figure(figsize=(min(max(6.0, 2.5 * seconds), 40.0), 7.5), layout="constrained")
     sounding, spectrum, tokens = figure.subplots(3, 1, sharex=True, height_ratios=(1, 2, 2))
     sounding.plot(np.arange(len(wave)) / rate, wave.numpy(), linewidth=0.4)
@@ -147,14 +205,14 @@ def draw(codec: Codec, wave: Float[Tensor, " N"], coded: Coded, path: Path) -> N
     )
     spectrum.set_ylabel("kHz")
     books, frames = codes.shape
-    end = frames / float(config.rate)
+    end = frames / frames_a_second
     tokens.imshow(
         codes.numpy(), aspect="auto", extent=(0, end, books - 0.5, -0.5), cmap="twilight", interpolation="nearest"
     )
     tokens.set_yticks(range(books), ["meaning", *(f"detail {book}" for book in range(1, books))])
     tokens.set_xlabel(
-        f"seconds; {float(config.rate):g} frames/s of {books} ids below {config.size} = "
-        f"{float(config.rate) * books * np.log2(config.size) / 1000:.1f} kbit/s"
+        f"seconds; {frames_a_second:g} frames/s of {books} ids below {config.size} = "
+        f"{frames_a_second * books * np.log2(config.size) / 1000:.1f} kbit/s"
     )
     tokens.set_xlim(0, max(seconds, end))
     with atomic_write(path) as temporary:

@@ -133,11 +133,15 @@ def export(
     mind: Annotated[str, typer.Option("--mind", help="Who decides what is said.")] = "",
     speaker: Annotated[str, typer.Option("--speaker", help="Who speaks.")] = "",
     voice: Annotated[str, typer.Option("--voice", help="How it sounds, in words.")] = "",
+    to: Annotated[str, typer.Option("--to", help="hf: the codec as EncodecModel or MimiModel load it, no more.")] = "",
 ) -> None:
     """Writes parts into a model's folder at another precision, and the model.json that says what the model is made of.
 
     Parts that are not there are taken from the default model.
     """
+    if to:
+        _export_to(to, source, out)
+        return
     from dataclasses import replace
 
     import torch
@@ -162,3 +166,14 @@ def export(
     elsewhere = {name: described.parts.get(name, "mini") for name in own if not (out / f"{name}.json").exists()}
     changed = replace(described, parts=elsewhere, **{key: value for key, value in given.items() if value})
     typer.echo(changed.write())
+
+
+def _export_to(to: str, source: Path, out: Path) -> None:
+    """Writes the codec of a folder in another library's form."""
+    from vivavoce.assistant.tokens import open_codec, plain
+    from vivavoce.core.errors import ConfigError
+    from vivavoce.hub.codecs import write
+
+    if to != "hf":
+        raise ConfigError(f"parts are written to hf, got --to {to}; leave it out for a model's folder of our own")
+    typer.echo(write(plain(open_codec(source)), out))

@@ -6,16 +6,27 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from vivavoce.models.codec import Codec
+    from vivavoce.assistant.tokens import AnyCodec
 
 app = typer.Typer(no_args_is_help=True, help="Turn sound into tokens and back, and look at them.")
 
 _Out = Annotated[Path, typer.Option("--out", "-o", help="The file to write.")]
-_Model = Annotated[Path | None, typer.Option("--model", help="A model's folder; the bundled one if left out.")]
+_Model = Annotated[
+    str,
+    typer.Option(
+        "--model", help="A folder with a codec, or hf:OWNER/NAME that was fetched; the bundled one if left out."
+    ),
+]
+_Books = Annotated[int | None, typer.Option("--books", min=1, help="Use only the first so many books.")]
 
 
 @app.command()
-def encode(recording: Annotated[Path, typer.Argument(help="A sound file.")], out: _Out, model: _Model = None) -> None:
+def encode(
+    recording: Annotated[Path, typer.Argument(help="A sound file.")],
+    out: _Out,
+    books: _Books = None,
+    model: _Model = "",
+) -> None:
     """Writes the tokens of a recording as an .npz file."""
     from vivavoce.assistant import tokens
     from vivavoce.core.errors import SpecError
@@ -23,18 +34,19 @@ def encode(recording: Annotated[Path, typer.Argument(help="A sound file.")], out
     if out.suffix != ".npz":
         raise SpecError(f"tokens are written as .npz, got {out.name}; give -o {out.with_suffix('.npz').name}")
     codec = _codec(model)
-    coded = tokens.encode(codec, recording)
+    coded = tokens.encode(codec, recording, books)
     coded.save(out)
-    _, books, frames = coded.codes.data.shape
-    typer.echo(f"{out}: {books} books x {frames} frames, {coded.samples / codec.config.sample_rate:.2f} s")
+    _, made, frames = coded.codes.data.shape
+    seconds = coded.samples / tokens.plain(codec).config.sample_rate
+    typer.echo(f"{out}: {made} books x {frames} frames, {seconds:.2f} s")
 
 
 @app.command()
 def decode(
     file: Annotated[Path, typer.Argument(help="Tokens that `encode` wrote.")],
     out: _Out,
-    books: Annotated[int | None, typer.Option("--books", min=1, help="Use only the first so many books.")] = None,
-    model: _Model = None,
+    books: _Books = None,
+    model: _Model = "",
 ) -> None:
     """Writes the sound of tokens."""
     from vivavoce.assistant import tokens
@@ -42,8 +54,9 @@ def decode(
 
     codec = _codec(model)
     wave = tokens.decode(codec, tokens.load(codec, file), books)
-    write_audio(out, wave, codec.config.sample_rate)
-    typer.echo(f"{out}: {len(wave) / codec.config.sample_rate:.2f} s")
+    rate = tokens.plain(codec).config.sample_rate
+    write_audio(out, wave, rate)
+    typer.echo(f"{out}: {wave.shape[-1] / rate:.2f} s")
 
 
 @app.command()
@@ -62,7 +75,7 @@ def corpus(
 def show(
     file: Annotated[Path, typer.Argument(help="A sound file, or tokens that `encode` wrote.")],
     out: _Out,
-    model: _Model = None,
+    model: _Model = "",
 ) -> None:
     """Draws waveform, spectrogram and token streams as a PNG."""
     from vivavoce.assistant import tokens
@@ -75,15 +88,16 @@ def show(
     if file.suffix == ".npz":
         coded = tokens.load(codec, file)
         wave = tokens.decode(codec, coded)
+        wave = wave if wave.ndim == 1 else wave.mean(0)
     else:
         coded = tokens.encode(codec, file)
-        wave = read_audio(file, codec.config.sample_rate, allow_silent=True)[0]
+        wave = read_audio(file, tokens.plain(codec).config.sample_rate, allow_silent=True)[0]
     tokens.draw(codec, wave, coded, out)
     typer.echo(str(out))
 
 
-def _codec(model: Path | None) -> "Codec":
+def _codec(model: str) -> "AnyCodec":
     import vivavoce
-    from vivavoce.core.parts import load_part
+    from vivavoce.assistant.tokens import open_codec
 
-    return load_part(model or Path(vivavoce.__file__).parent / "weights" / "mini", "codec")
+    return open_codec(model or Path(vivavoce.__file__).parent / "weights" / "mini")

@@ -18,6 +18,8 @@ from vivavoce.hub.sources import Address
 
 PREFIX = "hf:"
 ENDPOINT = "HF_ENDPOINT"
+CODECS = ("encodec", "mimi", "dac")
+"""Kinds of models that are codecs, as they call themselves."""
 _HUB = "https://huggingface.co"
 _TEXTS = frozenset(
     "config.json generation_config.json preprocessor_config.json tokenizer.json tokenizer_config.json "
@@ -57,6 +59,10 @@ def repository_of(choice: str) -> KnownModel:
     kind, family, weights = _weights(f"{owner}/{name}", files, wanted)
     base = f"{hub}/{place}/resolve/{urllib.parse.quote(revision)}"
     texts = [] if family == "gguf" else sorted(_TEXTS & files.keys())
+    known = {file: _known(f"{base}/{urllib.parse.quote(file)}", file, files[file]) for file in [*texts, *weights]}
+    if family == "safetensors" and (codec := _codec_of(known["config.json"])):
+        kind, family = "codec", codec
+        known = {name: file for name, file in known.items() if name in ("config.json", "model.safetensors")}
     return KnownModel(
         name=choice,
         kind=kind,
@@ -66,8 +72,17 @@ def repository_of(choice: str) -> KnownModel:
         revision=revision,
         licence=_licence(told),
         credit=f"{owner}, https://huggingface.co/{owner}/{name}",
-        files=tuple(_known(f"{base}/{urllib.parse.quote(file)}", file, files[file]) for file in [*texts, *weights]),
+        files=tuple(known.values()),
     )
+
+
+def _codec_of(config: KnownFile) -> str:
+    """The family of codecs that a ``config.json`` names, if it does."""
+    try:
+        kind = json.loads(b"".join(config.source.read(0))).get("model_type")
+    except (ValueError, AttributeError):
+        return ""
+    return kind if kind in CODECS else ""
 
 
 def _weights(place: str, files: Mapping[str, Any], wanted: str) -> tuple[Any, str, Sequence[str]]:
