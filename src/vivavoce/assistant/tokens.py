@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,7 +49,7 @@ class Coded:
         with atomic_write(path) as temporary, open(temporary, "wb") as file:
             spec = json.dumps(configs.dump(self.codes.spec))
             codes = self.codes.data[0].numpy().astype(np.uint16)
-            beside: dict[str, np.ndarray] = {}
+            beside: dict[str, Any] = {}
             if self.chunks is not None:
                 beside = {"frames": np.array(self.chunks.frames), "loudness": self.chunks.loudness[0].numpy()}
             np.savez_compressed(file, codes=codes, samples=self.samples, spec=spec, **beside)
