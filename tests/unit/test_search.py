@@ -25,6 +25,33 @@ def test_probabilities_after_any_history_sum_to_one(model: WordModel) -> None:
         assert np.exp(scores).sum() == pytest.approx(1.0, abs=1e-3)
 
 
+def test_what_is_left_out_leaves_its_share_to_shorter_histories():
+    lines = ["open the door"] * 8 + ["open the box", "open the lid"]
+    model = WordModel(estimate([(line.split(), 1.0) for line in lines], order=3, least=1.0, discount=0.6))
+    state = model.start
+    for word in ("open", "the"):
+        state = int(model.score(np.array([state]), np.array([model.index[word]]))[1][0])
+    assert np.exp(model.back_off[state]) == pytest.approx((0.6 + 2) / 10)
+    everything = np.arange(len(model.vocabulary))
+    assert np.exp(model.score(np.full(len(everything), state), everything)[0]).sum() == pytest.approx(1.0, abs=1e-3)
+
+
+def test_looking_ahead_tells_the_likeliest_word_below_a_node_after_the_word_before(model: WordModel):
+    tree = Tree(model)
+    for word in ("can", "a", "latte"):
+        history = model.score(np.zeros(1, np.int64), np.array([model.index[word]]))[1]
+        below = {0: list(range(1, len(model.vocabulary)))}  # words whose forms go through a node
+        for node in range(len(tree.phone)):
+            inside = [node]
+            for one in inside:
+                inside += tree.child[tree.child_begin[one] : tree.child_begin[one + 1]].tolist()
+            below[node] = [int(w) for one in inside for w in tree.end[tree.end_begin[one] : tree.end_begin[one + 1]]]
+        for node in range(1, len(tree.phone)):
+            words = np.array(below[node])
+            best = model.score(np.full(len(words), history[0]), words)[0].max()
+            assert tree.ahead(history, np.array([node]))[0] == pytest.approx(best, abs=1e-4)
+
+
 def test_likely_sentences_score_higher_and_ends_are_known(model: WordModel) -> None:
     assert model.sentence("can i have a latte".split()) > model.sentence("have can a i latte".split())
     assert model.over("can i have a large latte".split()) > 0.5
@@ -47,7 +74,7 @@ def spoken(line: str, frames_each: int = 3, noise: float = 0.0, seed: int = 0) -
 @pytest.mark.parametrize("noise", [0.0, 1.5])
 @pytest.mark.parametrize("line", SENTENCES)
 def test_the_search_finds_the_words(model: WordModel, line: str, noise: float) -> None:
-    search = SearchConfig().build(model, Tree(model.vocabulary, model.unigrams()))
+    search = SearchConfig().build(model, Tree(model))
     state = search.init_state()
     heard = spoken(line, noise=noise)
     for piece in np.array_split(heard, 5):
@@ -61,7 +88,7 @@ def test_the_search_finds_the_words(model: WordModel, line: str, noise: float) -
 
 
 def test_several_gives_different_lines(model: WordModel) -> None:
-    search = SearchConfig(beam=30.0).build(model, Tree(model.vocabulary, model.unigrams()))
+    search = SearchConfig(beam=30.0).build(model, Tree(model))
     state = search.init_state()
     search.advance(spoken("can i have a large latte", noise=1.0), state)
     lines = [" ".join(w.word for w in words) for words, _ in search.several(state, 4, final=True)]

@@ -116,7 +116,7 @@ class Ears:
         """
         self.listener = listener
         self.model = WordModel(words)
-        tree = Tree(self.model.vocabulary, self.model.unigrams())
+        tree = Tree(self.model)
         self.search: Search = (search or _FOLLOWING).build(self.model, tree)
         self.thorough: Search = (thorough or _THOROUGH).build(self.model, tree)
         self.familiar: Search = _FAMILIAR.build(self.model, tree)

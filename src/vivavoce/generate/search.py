@@ -1,8 +1,8 @@
 """From phones to words while they are spoken: a beam search over a pronunciation tree and a word model.
 
 Frame-synchronous token passing with the CTC topology (Graves 2012; time-synchronous decoding with a lexical tree, Ney
-and Ortmanns 1999). All tokens are rows of arrays; one frame is a dozen array operations. Language-model scores are
-spread over the tree (look-ahead), so that a narrow beam suffices.
+and Ortmanns 1999). All tokens are rows of arrays; one frame is a dozen array operations. A word's score is given as
+early as the tree lets it be known (look-ahead after the word before), so that a narrow beam suffices.
 """
 
 from dataclasses import dataclass, field
@@ -49,6 +49,8 @@ class Tokens:
     sound: np.ndarray
     record: np.ndarray
     begun: np.ndarray
+    ahead: np.ndarray
+    """What the word model is expected to give for the word that has begun."""
 
     def take(self, chosen: np.ndarray) -> "Tokens":
         """Some of them."""
@@ -78,7 +80,9 @@ class Search:
     def init_state(self) -> SearchState:
         """Nothing heard."""
         one = np.zeros(1, np.int64)
-        tokens = Tokens(one, one + self.model.start, np.ones(1, bool), np.zeros(1), np.zeros(1), one.copy(), one.copy())
+        tokens = Tokens(
+            one, one + self.model.start, np.ones(1, bool), np.zeros(1), np.zeros(1), one.copy(), one.copy(), np.zeros(1)
+        )
         columns = {
             "word": [one + END], "previous": [one - 1], "begun": [one], "ended": [one], "sound": [np.zeros(1)],
             "free": [np.zeros(1)],
@@ -106,12 +110,15 @@ class Search:
         source = np.repeat(np.arange(len(counts)), counts)
         within = np.arange(len(source)) - np.repeat(np.cumsum(counts) - counts, counts)
         child = tree.child[tree.child_begin[old.node[source]] + within]
-        gain = config.model_scale * (tree.ahead[child] - tree.ahead[old.node[source]])
         sound = log_probs[tree.phone[child]]
+        most = (old.score - config.model_scale * old.ahead)[source] + sound  # whatever the word will be
+        best = float((old.score + log_probs[0]).max())
         allowed = old.blank[source] | (tree.phone[child] != phone[source])
-        worth = old.score[source] + gain + sound
-        best = max(float((old.score + log_probs[0]).max()), float(worth.max(initial=-np.inf)))
-        moved = np.flatnonzero(allowed & (worth > best - config.beam))
+        possible = np.flatnonzero(allowed & (most > best - config.beam))
+        source, child, sound, most = source[possible], child[possible], sound[possible], most[possible]
+        ahead = tree.ahead(old.history[source], child)
+        worth = most + config.model_scale * ahead
+        moved = np.flatnonzero(worth > max(best, float(worth.max(initial=-np.inf))) - config.beam)
         source, child = source[moved], child[moved]
         fresh = old.node[source] == 0
         new = Tokens(
@@ -124,6 +131,7 @@ class Search:
             ),
             np.concatenate((old.record, old.record[held], old.record[source])),
             np.concatenate((old.begun, old.begun[held], np.where(fresh, state.frame, old.begun[source]))),
+            np.concatenate((old.ahead, old.ahead[held], ahead[moved])),
         )
         new = self._prune(new)
         ended = self._ends(new, state)
@@ -142,9 +150,7 @@ class Search:
         within = np.arange(len(source)) - np.repeat(np.cumsum(counts) - counts, counts)
         word = tree.end[tree.end_begin[tokens.node[source]] + within]
         score, follow = self.model.score(tokens.history[source], word)
-        worth = (
-            tokens.score[source] + config.model_scale * (score - tree.ahead[tokens.node[source]]) + config.word_bonus
-        )
+        worth = tokens.score[source] + config.model_scale * (score - tokens.ahead[source]) + config.word_bonus
         kept = np.flatnonzero(worth > tokens.score.max() - config.beam)
         if not len(kept):
             return None
@@ -159,7 +165,7 @@ class Search:
         for name, column in added.items():
             state.columns[name].append(column)
         zero = np.zeros(len(kept), np.int64)
-        return Tokens(zero, follow[kept], zero == 0, worth[kept], tokens.sound[source], numbers, now)
+        return Tokens(zero, follow[kept], zero == 0, worth[kept], tokens.sound[source], numbers, now, 0.0 * worth[kept])
 
     def _prune(self, tokens: Tokens) -> Tokens:
         """The best of equal hypotheses, within the beam, at most so many."""

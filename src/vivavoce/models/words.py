@@ -133,26 +133,26 @@ def estimate(
             for size in range(min(order, last + 1)):
                 counts[size][tuple(line[last - size : last + 1])] += weight  # type: ignore[assignment]  # weights
     vocabulary = tuple(index)
-    for size in range(2, order):
-        counts[size] = Counter({gram: c for gram, c in counts[size].items() if c > least})
     total: dict[tuple[int, ...], float] = defaultdict(float)
-    kinds: dict[tuple[int, ...], int] = defaultdict(int)
     for grams in counts:
         for gram, count in grams.items():
-            total[gram[:-1]] += count
-            kinds[gram[:-1]] += 1
+            total[gram[:-1]] += count  # with what is left out below, whose share goes to shorter histories
+    for size in range(2, order):
+        counts[size] = Counter({gram: c for gram, c in counts[size].items() if c > least})
     probability: dict[tuple[int, ...], float] = {}
     back_off: dict[tuple[int, ...], float] = {}
     uniform = 1.0 / len(vocabulary)
     for size, grams in enumerate(counts):
         smallest = min(grams.values(), default=1.0)
         cut = discount * min(smallest, 1.0) if size else discount
+        kept: dict[tuple[int, ...], float] = defaultdict(float)
+        for gram, count in grams.items():
+            kept[gram[:-1]] += max(count - cut, 1e-9)
+        back_off |= {history: max(1.0 - own / total[history], 1e-9) for history, own in kept.items()}
         for gram, count in grams.items():
             history = gram[:-1]
-            spare = cut * kinds[history] / total[history]
             lower = uniform if not size else _lower(probability, back_off, gram[1:], uniform)
-            probability[gram] = max(count - cut, 1e-9) / total[history] + spare * lower
-            back_off[history] = spare
+            probability[gram] = max(count - cut, 1e-9) / total[history] + back_off[history] * lower
     for word in range(len(vocabulary)):
         probability.setdefault((word,), back_off[()] * uniform)
     histories = sorted(back_off, key=lambda h: (len(h), h))
@@ -197,13 +197,16 @@ def _lower(
 class Tree:
     """Pronunciations of a vocabulary as a tree of phones in arrays; node 0 is the root.
 
-    ``ahead`` is the best unigram score of the words below a node, so that a search can use the language model early.
+    It looks ahead, so that a search can use the word model before a word is over: `ahead` is the likeliest word below a
+    node after the word before (Ortmanns, Eiden, Ney 1998). A node on the way of no listed pair of words has the best
+    unigram below it.
     """
 
-    def __init__(self, vocabulary: Sequence[str], unigrams: np.ndarray) -> None:
+    def __init__(self, model: WordModel) -> None:
         """Builds the tree of all pronunciations; index 0 of the vocabulary is not a word."""
-        phone, children = [0], [{}]
+        phone, parent, children = [0], [0], [{}]
         ends: list[list[int]] = [[]]
+        vocabulary = model.vocabulary
         for word in range(1, len(vocabulary)):
             for form in pronunciations(vocabulary[word]):
                 node = 0
@@ -213,6 +216,7 @@ class Tree:
                         following = len(phone)
                         children[node][symbol] = following
                         phone.append(symbol)
+                        parent.append(node)
                         children.append({})
                         ends.append([])
                     node = following
@@ -222,9 +226,54 @@ class Tree:
         self.child = np.array([n for c in children for n in c.values()], np.int64)
         self.end_begin = np.cumsum([0, *(len(e) for e in ends)])
         self.end = np.array([w for e in ends for w in e], np.int64)
-        ahead = np.full(len(phone), -np.inf, np.float32)
+        unigrams = model.unigrams()
+        alone = np.full(len(phone), -20.0, np.float32)
         for node in range(len(phone) - 1, -1, -1):
-            below = [unigrams[w] for w in ends[node]] + [ahead[c] for c in children[node].values()]
-            ahead[node] = max(below, default=-20.0)
-        ahead[0] = 0.0
-        self.ahead = ahead
+            for word in ends[node]:
+                alone[node] = max(alone[node], unigrams[word])
+            alone[parent[node]] = max(alone[parent[node]], alone[node])
+        self._alone = alone
+        self._before = _last_words(model)
+        self._spare = np.where(np.arange(len(model.back_off)) == 0, 0.0, model.back_off).astype(np.float32)
+        self._pairs, self._likeliest = self._of_pairs(model, np.array(parent, np.int64))
+
+    def ahead(self, histories: np.ndarray, nodes: np.ndarray) -> np.ndarray:
+        """How likely the likeliest word below each node is after each history, in nats; nodes are not the root."""
+        before = self._before[histories]
+        keys = before * len(self.phone) + nodes
+        place = np.searchsorted(self._pairs, keys)
+        place[place == len(self._pairs)] = 0
+        found = self._pairs[place] == keys
+        return np.where(found, self._likeliest[place], self._spare[before] + self._alone[nodes])
+
+    def _of_pairs(self, model: WordModel, parent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Sorted keys ``history * nodes + node`` of the paths of all pairs of words, and the likeliest pair of each."""
+        size = len(model.vocabulary)
+        histories, words = np.divmod(model.keys.astype(np.int64), size)
+        pairs = (self._before[histories] == histories) & (histories > 0) & (words != END)
+        scores = model.log_probs[pairs].astype(np.float32)
+        histories, words = histories[pairs], words[pairs]
+        order = np.argsort(self.end, kind="stable")
+        nodes = np.repeat(np.arange(len(self.phone)), np.diff(self.end_begin))[order]
+        first = np.searchsorted(self.end[order], words)
+        counts = np.searchsorted(self.end[order], words, side="right") - first
+        source = np.repeat(np.arange(len(words)), counts)
+        node = nodes[np.repeat(first, counts) + np.arange(len(source)) - np.repeat(np.cumsum(counts) - counts, counts)]
+        keys, values = [np.array([-1])], [np.zeros(1, np.float32)]
+        while len(node):
+            keys.append(histories[source] * len(parent) + node)
+            values.append(scores[source])
+            node = parent[node]
+            source, node = source[node > 0], node[node > 0]
+        key, value = np.concatenate(keys), np.concatenate(values)
+        best = np.lexsort((-value, key))
+        unique, place = np.unique(key[best], return_index=True)
+        return unique, value[best][place]
+
+
+def _last_words(model: WordModel) -> np.ndarray:
+    """For each history the one that is its last word alone; 0 where that is none."""
+    last = np.arange(len(model.shorter))
+    while (longer := model.shorter[last] > 0).any():
+        last = np.where(longer, model.shorter[last], last)
+    return last.astype(np.int64)
