@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,23 @@ def test_kept_turns_give_what_fresh_ones_give(model: ChatModel) -> None:
     assert known > 40, "only what is new is read"
     mind.config = short
     assert said(list(mind.respond(again))) == said(list(ChatMind(model, short).respond(again)))
+
+
+def test_what_stands_before_a_turn_is_read_ahead(model: ChatModel) -> None:
+    tools = tuple(Tool(name=name, description=f"{name} the lamp") for name in ("switch", "dim"))
+    mind, told = ChatMind(model, ChatConfig(tokens=4)), "You speak with a sailor. " * 20
+    before = Context(entries=(), instructions=told, tools=tools)
+    for _ in mind.read(before):
+        pass
+    turn = replace(asked("Where is the wind from?"), instructions=told, tools=tools)
+    calling = Calling(model, tools)
+    ids = mind._prompt(turn, calling)
+    line, known = mind._kept.take(ids)
+    mind._kept.give(line)
+    assert len(ids) > 150 and known > len(ids) - 20, "only the turn is left to read"
+    assert mind._priors, "how likely each tool is was found too"
+    fresh = list(ChatMind(model, mind.config).respond(turn))
+    assert [t for t in mind.respond(turn) if t != Say("")] == [t for t in fresh if t != Say("")]
 
 
 def _no_tools(model: ChatModel) -> Any:

@@ -1,17 +1,20 @@
 """Ears whose words take longer than the silence: the end of a turn waits for them, the clock does not."""
 
+import asyncio
+from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import replace
+from threading import Event
 from typing import Any
 
 import numpy as np
 
-from vivavoce.core.talk import Heard, Word
+from vivavoce.core.talk import Heard, Say, Thought, Word
 from vivavoce.runtime import api
 from vivavoce.runtime.api import SessionConfig, TurnConfig
 from vivavoce.runtime.engine import LiveEngine
 from vivavoce.runtime.fake import ToneHearing, fake_model, utter
-from vivavoce.runtime.model import RATE
+from vivavoce.runtime.model import RATE, Context
 
 
 class Held(ToneHearing):
@@ -92,3 +95,42 @@ def test_a_commit_by_hand_waits_and_so_does_what_comes_after_it():
     held.asked[-1].set_result(Heard((Word("hello", 0, 2400),), 0.9))
     kinds = [type(o) for o in settle(engine, seat)]
     assert kinds.index(api.Committed) < kinds.index(api.TurnStarted)
+
+
+class Reader:
+    """A mind that notes what it reads ahead and when it answers."""
+
+    def __init__(self) -> None:
+        self.did: list[str] = []
+        self.may, self.reads = Event(), Event()
+
+    def read(self, context: Context) -> Iterator[None]:
+        self.reads.set()
+        assert self.may.wait(60)
+        yield
+        self.did.append(f"read {context.instructions} {len(context.entries)}")
+
+    def respond(self, context: Context) -> Iterator[Thought]:
+        self.did.append(f"answered {len(context.entries)}")
+        yield Say("yes.")
+
+
+async def test_a_reply_begins_once_what_it_begins_with_was_read() -> None:
+    mind = Reader()
+    engine = LiveEngine(replace(fake_model(), thinking=mind), rows=1)
+    try:
+        session = await engine.open(SessionConfig(instructions="first"))
+        assert await asyncio.to_thread(mind.reads.wait, 60)
+        await session.send(api.Configure(SessionConfig(instructions="second", reply_to_text=True)))
+        await session.send(api.TextIn("hello"))
+        async with asyncio.timeout(60):
+            async for output in session.events():
+                if isinstance(output, api.TurnStarted):
+                    assert not mind.did
+                    mind.may.set()
+                if isinstance(output, api.TurnEnded):
+                    break
+        assert mind.did == ["read second 0", "answered 1"], "what was replaced is not read on"
+        await session.close()
+    finally:
+        engine.stop()

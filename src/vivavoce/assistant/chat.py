@@ -16,7 +16,7 @@ from vivavoce.assistant.endpoint import messages_of
 from vivavoce.assistant.plain import Plain
 from vivavoce.core.errors import MindError
 from vivavoce.core.talk import Entry, Say, Thought
-from vivavoce.generate.kept import Kept, push
+from vivavoce.generate.kept import Kept, common, push
 from vivavoce.generate.writer import Line, Writer
 from vivavoce.hub.chat_model import ChatModel
 from vivavoce.runtime.model import Context
@@ -26,6 +26,8 @@ TOLD = "You are a helpful AI assistant. Answer in one short sentence."
 _PRIORS = 8
 _NOTHING = "Hello."
 """Something that asks for no tool at all."""
+_NEXT = ("Hello.", "And why?")
+"""Turns that have nothing in common; what prompts with them share stands before any turn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +81,23 @@ class ChatMind:
             self._kept.give(line)
 
     # ---- reading ----
+
+    def read(self, context: Context) -> Iterator[None]:
+        """Reads all that stands before the words of a next turn: what it is told, its tools, and what was said."""
+        calling = Calling(self.model, context.tools if context.tool_choice != "none" else ())
+        one, other = (
+            self._prompt(replace(context, entries=(*context.entries, Entry(id="next", text=text))), calling)
+            for text in _NEXT
+        )
+        ids = one[: common(one, other) + 1]
+        line, known = self._kept.take(ids)
+        try:
+            for _ in push(line, ids[known:-1]):
+                yield
+        finally:
+            self._kept.give(line)
+        for _ in self._prior(context, calling):
+            yield
 
     def _prior(self, context: Context, calling: Calling) -> Generator[Thought, None, Tensor | None]:
         """How likely each tool is where nobody asked for one; found once for what the model is told."""

@@ -7,7 +7,7 @@ from vivavoce.assistant.endpoint import EndpointMind
 from vivavoce.assistant.thinking import Clerk
 from vivavoce.core.errors import ConfigError
 from vivavoce.core.talk import Thought
-from vivavoce.runtime.model import Context, Thinking
+from vivavoce.runtime.model import Context, Reading, Thinking
 
 AnyMind = Clerk | ChatMind | EndpointMind
 MINI = "mini"
@@ -21,6 +21,11 @@ class Minds:
         self._minds = dict(minds)
         self.names = tuple(self._minds)
         self.elsewhere = frozenset(name for name, mind in self._minds.items() if isinstance(mind, EndpointMind))
+
+    def read(self, context: Context) -> Iterator[None]:
+        """Reads ahead for the mind that is meant, where it can."""
+        mind = self._minds.get(context.mind or self.names[0])
+        return mind.read(context) if isinstance(mind, Reading) else iter(())
 
     def respond(self, context: Context) -> Iterator[Thought]:
         """The reply of the mind that is meant; ConfigError when it is not there."""

@@ -26,7 +26,7 @@ class Kept:
         The last id is never among it, so that there is something to read.
         """
         with self._lock:
-            shared = [_common(line.written, ids[:-1]) for line in self._lines]
+            shared = [common(line.written, ids[:-1]) for line in self._lines]
             best = max(range(len(shared)), key=shared.__getitem__, default=None)
             if best is not None and (shared[best] >= len(ids) // 4 or len(self._lines) >= self._most):
                 line = self._lines.pop(best)
@@ -56,7 +56,7 @@ def push(line: Line, ids: Sequence[int]) -> Iterator[int]:
         yield len(chunk)
 
 
-def _common(written: Sequence[int], ids: Sequence[int]) -> int:
+def common(written: Sequence[int], ids: Sequence[int]) -> int:
     """Length of the beginning that two texts share."""
     size = min(len(written), len(ids))
     return next((place for place in range(size) if written[place] != ids[place]), size)

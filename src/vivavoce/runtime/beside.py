@@ -108,12 +108,12 @@ class Beside:
             self._freed.notify()
 
     def _take(self, about: str) -> Connection:
-        """A process that is free: the one that did such work last, else the one that remembers the least."""
+        """A process that is free: the last one that did such work, else the one that remembers the least."""
         with self._freed:
             self._freed.wait_for(lambda: self._idle)
             same = [place for place, (_, last) in enumerate(self._idle) if last == about]
             forgetful = [place for place, (_, last) in enumerate(self._idle) if not last]
-            return self._idle.pop([*same, *forgetful, 0][0])[0]
+            return self._idle.pop([*reversed(same), *forgetful, 0][0])[0]
 
     def iterate(
         self, work: Callable[[], Any], about: str = "", wanted: Callable[[], bool] | None = None

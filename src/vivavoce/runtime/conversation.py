@@ -45,6 +45,7 @@ class Conversation:
         self.user = UserTurn(config.hearing, row, self.history, emit, new_id)
         self.replies = Replies(config, row, self.history, self.turns, emit, new_id)
         self._withdrawn: set[str] = set()
+        self.replies.read_ahead()
 
     @property
     def config(self) -> api.SessionConfig:
@@ -143,6 +144,7 @@ class Conversation:
         self.turns.config, self.user.options = config.turns, config.hearing
         if replace(old, turns=config.turns, tag=config.tag) != config:
             self.replies.drop_prepared()
+            self.replies.read_ahead()
         if "none" in (old.turns.kind, config.turns.kind) and old.turns.kind != config.turns.kind:
             self._turn(t.InputTaken())
             self.user.switched(config.turns.kind == "none")
@@ -248,39 +250,45 @@ class Conversation:
     # ---- turns ----
 
     def _turn(self, event: t.Event) -> None:
-        for action in self.turns.on(event, self.user.microphone.now):
-            match action:
-                case t.Attend(at):
-                    self.user.attend(at)
-                case t.SpeechStarted(at):
-                    self.user.begin(at)
-                case t.SpeechStopped(at):
-                    self._emit(api.UserSpeech(False, at, self.user.entry or ""))
-                case t.Forget():
-                    self.user.forget_sound()
-                case t.Judge():
-                    self.user.hear_whole()
-                case t.Prepare():
-                    if not self.config.only_listen and not self.replies.busy:
-                        self.replies.prepare(self.user.likely())
-                case t.Discard():
-                    self.user.out_of_date()
-                    self.replies.drop_prepared()
-                case t.CommitInput():
-                    self.user.commit()
-                case t.Reply():
-                    if not self.config.only_listen:
-                        self.replies.respond_to_speech()
-                case t.Pause(turn):
-                    self._emit(api.Paused(turn))
-                case t.Resume(turn):
-                    self._emit(api.Resumed(turn))
-                case t.Cut(turn, heard):
-                    self.replies.cut(turn, heard)
-                case t.Withdraw(turn, heard):
-                    self._withdraw(turn, heard)
-                case t.TimedOut(start, end):
-                    self._emit(api.IdleTimeout(start, end, self.user.begin_empty()))
+        actions = self.turns.on(event, self.user.microphone.now)
+        for action in actions:
+            self._act(action)
+        if any(isinstance(action, t.SpeechStarted) for action in actions):
+            self.replies.read_ahead()
+
+    def _act(self, action: t.Action) -> None:
+        match action:
+            case t.Attend(at):
+                self.user.attend(at)
+            case t.SpeechStarted(at):
+                self.user.begin(at)
+            case t.SpeechStopped(at):
+                self._emit(api.UserSpeech(False, at, self.user.entry or ""))
+            case t.Forget():
+                self.user.forget_sound()
+            case t.Judge():
+                self.user.hear_whole()
+            case t.Prepare():
+                if not self.config.only_listen and not self.replies.busy:
+                    self.replies.prepare(self.user.likely())
+            case t.Discard():
+                self.user.out_of_date()
+                self.replies.drop_prepared()
+            case t.CommitInput():
+                self.user.commit()
+            case t.Reply():
+                if not self.config.only_listen:
+                    self.replies.respond_to_speech()
+            case t.Pause(turn):
+                self._emit(api.Paused(turn))
+            case t.Resume(turn):
+                self._emit(api.Resumed(turn))
+            case t.Cut(turn, heard):
+                self.replies.cut(turn, heard)
+            case t.Withdraw(turn, heard):
+                self._withdraw(turn, heard)
+            case t.TimedOut(start, end):
+                self._emit(api.IdleTimeout(start, end, self.user.begin_empty()))
 
     def _withdraw(self, turn: int, heard: int) -> None:
         """The user speaks on: forgets the answer, and what it answered becomes the beginning of what is said now.

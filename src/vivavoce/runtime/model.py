@@ -158,6 +158,16 @@ class Thinking(Protocol):
 
 
 @runtime_checkable
+class Reading(Protocol):
+    """A `Thinking` that can read ahead."""
+
+    def read(self, context: Context) -> Iterator[None]:
+        """Reads what every reply to a next turn of this conversation begins with, step by step, so that such a reply
+        need not; closing the iterator ends it."""
+        ...
+
+
+@runtime_checkable
 class Speaking(Protocol[StateT]):
     """Text to sound, while it is being written."""
 

@@ -2,7 +2,8 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from torch import Tensor
 from vivavoce.audio.pcm import to_float
 from vivavoce.core.talk import Heard, Thought
 from vivavoce.runtime.beside import Beside
+from vivavoce.runtime.failures import log_failure
 from vivavoce.runtime.model import (
     FRAME,
     Context,
@@ -22,6 +24,7 @@ from vivavoce.runtime.model import (
     HearingOptions,
     Model,
     Pcm,
+    Reading,
     Spoken,
     Thinking,
     Waking,
@@ -44,6 +47,24 @@ class _Forked:
         lighter = replace(context, entries=tuple(light))
         return self._beside.iterate(partial(self._thinking.respond, lighter), about=context.conversation)
 
+    def read(self, context: Context) -> Iterator[None]:
+        """Reads ahead there."""
+        assert isinstance(self._thinking, Reading)
+        lighter = replace(context, entries=tuple(replace(entry, audio=None) for entry in context.entries))
+        return self._beside.iterate(partial(self._thinking.read, lighter), about=context.conversation)
+
+
+class _AfterReading:
+    """A mind that begins once what it has to read ahead was read."""
+
+    def __init__(self, thinking: Thinking, reading: Future[None]) -> None:
+        self._thinking, self._reading = thinking, reading
+
+    def respond(self, context: Context) -> Iterator[Thought]:
+        """As the mind does."""
+        wait((self._reading,))
+        yield from self._thinking.respond(context)
+
 
 @torch.inference_mode()
 def _words_of(hearing: Hearing[Any], sound: np.ndarray, options: HearingOptions) -> Heard:
@@ -52,6 +73,23 @@ def _words_of(hearing: Hearing[Any], sound: np.ndarray, options: HearingOptions)
     hearing.begin(state, 0, options)
     hearing.precede(state, 0, np.pad(to_float(sound), (0, -len(sound) % FRAME)))
     return hearing.finish(state, 0)
+
+
+def _read(mind: Any, context: Context, found: Future[None]) -> None:
+    """Reads ahead until that is done or not wanted; what goes wrong the reply will say."""
+    steps = mind.read(context)
+    try:
+        while not found.cancelled():
+            next(steps)
+    except StopIteration:
+        pass
+    except Exception as error:
+        log_failure(error)
+    finally:
+        with suppress(Exception):
+            steps.close()
+        if found.set_running_or_notify_cancel():
+            found.set_result(None)
 
 
 def batch(frames: dict[int, Pcm], rows: int) -> Tensor:
@@ -122,15 +160,28 @@ class ModelRows:
 
     # ---- beside the clock ----
 
-    def ponder(self, context: Context, recite: str | None) -> Thoughts:
-        """Begins to think of a reply."""
-        thinking: Thinking = self.model.thinking if recite is None else Recital(recite)
-        here = (context.mind or self.model.minds[0]) not in self.model.thinks_elsewhere
-        if self._beside is not None and recite is None and here:
-            thinking = _Forked(self.model.thinking, self._beside)
+    def ponder(self, context: Context, recite: str | None, reading: Future[None] | None = None) -> Thoughts:
+        """Begins to think of a reply, once what was to be read ahead was read."""
+        thinking: Thinking = self._mind(context) if recite is None else Recital(recite)
+        if recite is None and reading is not None:
+            thinking = _AfterReading(thinking, reading)
         if self._pool is None:
             return InlineThoughts(thinking, context)
         return ThreadThoughts(thinking, context, self._pool, self._wake)
+
+    def read(self, context: Context) -> Future[None] | None:
+        """Lets the mind read ahead; cancelling what is given ends that. None where it cannot, or has no thread."""
+        if self._pool is None or not isinstance(self.model.thinking, Reading):
+            return None
+        mind, found = self._mind(context), Future[None]()
+        self._pool.submit(_read, mind, context, found)
+        return found
+
+    def _mind(self, context: Context) -> Any:
+        """Who thinks, where it is to think."""
+        here = (context.mind or self.model.minds[0]) not in self.model.thinks_elsewhere
+        thinking = self.model.thinking
+        return _Forked(thinking, self._beside) if self._beside is not None and here else thinking
 
     def hear_whole(self, row: int) -> Future[Heard]:
         """The final words of a row's turn, if nothing more comes."""
@@ -186,8 +237,9 @@ class ConversationRow(SpeakingRow):
         self._rows = rows
         self._mask = torch.zeros(rows.rows, dtype=torch.bool)
         self._mask[number] = True
-        self.spare_speaker, self.give_back, self.ponder = rows.spare_speaker, rows.give_back, rows.ponder
+        self.spare_speaker, self.give_back = rows.spare_speaker, rows.give_back
         self.hear_sound, self.patient = rows.hear_sound, rows.patient
+        self._reading: Future[None] | None = None
 
     def hear_anew(self, options: HearingOptions) -> None:
         """Makes the hearing row fresh, to hear like this."""
@@ -214,6 +266,16 @@ class ConversationRow(SpeakingRow):
         """`hear_whole` at once and right in all but the words; None where that is as quick."""
         return self._rows.hear_sooner(self.number)
 
+    def read(self, context: Context) -> None:
+        """Lets the mind read ahead, and not what it was reading ahead before."""
+        if self._reading is not None:
+            self._reading.cancel()
+        self._reading = self._rows.read(context)
+
+    def ponder(self, context: Context, recite: str | None) -> Thoughts:
+        """Begins to think of a reply."""
+        return self._rows.ponder(context, recite, self._reading)
+
     def answers(self, ready: bool) -> None:
         """Speech is answered now, with what was prepared or not."""
         self._rows.stats.ready += ready
@@ -222,5 +284,8 @@ class ConversationRow(SpeakingRow):
     def reset(self) -> None:
         """Makes the row fresh for the next conversation."""
         self.stop()
+        if self._reading is not None:
+            self._reading.cancel()
+        self._reading = None
         for state in (self._rows.activity, self._rows.hearing):
             state.reset(self._mask)

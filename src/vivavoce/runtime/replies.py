@@ -165,21 +165,34 @@ class Replies:
     ) -> LiveReply:
         config = options.over(session)
         turn = next(self._numbers)
-        context = Context(
+        context = replace(
+            self._context(config),
             entries=self._about(options, likely, config),
-            instructions=config.instructions,
             request=(options.instructions or "").removeprefix(session.instructions).strip(),
-            tools=config.tools,
-            tool_choice=config.tool_choice,
-            voice=config.voice,
             seed=config.seed + turn,
-            conversation=self._name,
-            mind=config.mind,
         )
         request = Request(turn=turn, config=config, context=context, options=options)
         thoughts = self._row.ponder(context, options.recite)
         publish = self._emit if options.out_of_band else self._remember
         return LiveReply(Reply(request, self._new_id, prepared=likely is not None), thoughts, speaker, publish)
+
+    def read_ahead(self) -> None:
+        """Lets the mind read what the reply to a next turn begins with: what it is told, and what was said so far."""
+        if not self.config.only_listen:
+            entries = self._about(ReplyOptions(), None, self.config)
+            self._row.read(replace(self._context(self.config), entries=entries))
+
+    def _context(self, config: SessionConfig) -> Context:
+        """What all replies with these settings depend on."""
+        return Context(
+            entries=(),
+            instructions=config.instructions,
+            tools=config.tools,
+            tool_choice=config.tool_choice,
+            voice=config.voice,
+            conversation=self._name,
+            mind=config.mind,
+        )
 
     def _about(self, options: ReplyOptions, likely: Entry | None, config: SessionConfig) -> tuple[Entry, ...]:
         """What a reply answers; ids of entries were checked when it was asked for."""
