@@ -1,11 +1,14 @@
 """The encoder's laws: chunked == whole, rows and what fills them up do not see each other, pauses change nothing."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from vivavoce.core.errors import ConfigError, SpecError
 from vivavoce.core.streams import Stream, Wave, sound
 from vivavoce.models.encoder import Encoder, EncoderConfig
+from vivavoce.models.encoder_layer import EncoderLayer
 from vivavoce.models.mel_front import MelFrontConfig
 from vivavoce.models.wave_front import WaveFrontConfig
 from vivavoce.nn.conformer import ConformerConfig
@@ -102,8 +105,6 @@ def test_other_weights_are_another_alphabet() -> None:
 
 
 def test_what_cannot_be_is_told() -> None:
-    from dataclasses import replace
-
     with pytest.raises(ConfigError, match="causal front cannot have norms"):
         WaveFrontConfig(causal=True).build()
     with pytest.raises(ConfigError, match="the trunk would"):
@@ -119,3 +120,25 @@ def test_what_cannot_be_is_told() -> None:
         encoder.encode(sound(torch.zeros(1), 16000))
     with pytest.raises(SpecError, match="no layer 3"):
         encoder.encode(sound(torch.zeros(9600), 16000), 3)
+
+
+def test_a_layer_is_a_front_of_units() -> None:
+    """One vector per hop whatever the length; what streams is what the whole is."""
+    whole = replace(WAVES, front=WaveFrontConfig(dim=16), trunk=replace(TRUNK, causal=False), streams=False)
+    whole = replace(whole, positions=ConvPositionsConfig(kernel=6, groups=2))
+    encoder = built(whole)
+    front = EncoderLayer.of(encoder, 1)
+    wave = 0.3 * torch.randn(2, 1, 320 * 20)
+    with torch.no_grad():
+        made = front(wave)
+        assert made.shape == (2, 32, 20)
+        torch.testing.assert_close(made[:, :, :19], encoder(wave[:, 0]).layers[1].transpose(1, 2))
+        assert torch.equal(made[:, :, 19], made[:, :, 18])
+        with pytest.raises(ConfigError, match="cannot be streamed"):
+            front.init_state(1)
+        streaming = EncoderLayer.of(built(MELS), 1)
+        state = streaming.init_state(2)
+        pieces = [streaming.step(piece, state) for piece in wave[:, :, :5120].split(streaming.timing.hop, dim=2)]
+        torch.testing.assert_close(torch.cat(pieces, dim=2), streaming(wave[:, :, :5120]), atol=1e-4, rtol=1e-4)
+    with pytest.raises(ConfigError, match="layers 1 to 2"):
+        EncoderLayer.of(encoder, 3)

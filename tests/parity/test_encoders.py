@@ -1,12 +1,13 @@
 """Our encoder beside the transformers library's with the same random weights: every layer, alone and in a batch."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from vivavoce.core.errors import PartError
-from vivavoce.hub import hubert, wav2vec2, wavlm
+from vivavoce.hub import encoders, hubert, w2v_bert, wav2vec2, wavlm
 from vivavoce.models.encoder import Encoder
 
 transformers = pytest.importorskip("transformers")
@@ -71,3 +72,44 @@ def test_what_is_missing_or_not_known_is_told() -> None:
         wav2vec2.encoder(published.to_dict(), state)
     with pytest.raises(PartError, match="conv_pos_batch_norm is True"):
         hubert.encoder(published.to_dict() | {"conv_pos_batch_norm": True}, state)
+
+
+def test_w2v_bert() -> None:
+    torch.manual_seed(2)
+    published = transformers.Wav2Vec2BertConfig(
+        hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=64,
+        feature_projection_input_dim=160, left_max_position_embeddings=6, right_max_position_embeddings=3,
+        conv_depthwise_kernel_size=5,
+    )  # fmt: skip
+    theirs = shaken(transformers.Wav2Vec2BertModel(published))
+    ours = w2v_bert.encoder(published.to_dict(), theirs.state_dict())
+    wave = 0.1 * torch.randn(1, 16000)
+    features = transformers.SeamlessM4TFeatureExtractor()(wave[0].numpy(), sampling_rate=16000, return_tensors="pt")
+    with torch.no_grad():
+        made = ours(wave)
+        assert (ours.front(wave) - features["input_features"]).abs().max() <= 1e-3  # theirs is in double precision
+        wanted = theirs(ours.front(wave), output_hidden_states=True)
+    close(made.last, wanted.last_hidden_state)
+    for layer in range(4):
+        close(made.layers[layer], wanted.hidden_states[layer])
+    with pytest.raises(PartError, match="add_adapter is True"):
+        w2v_bert.config_of(published.to_dict() | {"add_adapter": True})
+
+
+def test_folders_of_published_encoders(tmp_path: Path) -> None:
+    published = transformers.HubertConfig(**SMALL)
+    theirs = transformers.HubertModel(published).eval()
+    theirs.save_pretrained(tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text('{"do_normalize": false}')
+    ours = encoders.open_encoder(tmp_path)
+    wave = 0.3 * torch.randn(1, 4000)
+    with torch.no_grad():
+        close(ours(wave).last, theirs(wave).last_hidden_state)
+    with pytest.raises(PartError, match="kind 'bert' is not known; known are wav2vec2"):
+        encoders.encoder_of({"model_type": "bert"}, {})
+    with pytest.raises(PartError, match="does not say 'conv_dim'"):
+        encoders.encoder_of({"model_type": "hubert"}, {})
+    with pytest.raises(PartError, match="vivavoce models get hf:some/body"):
+        encoders.open_encoder("hf:some/body")
+    with pytest.raises(PartError, match="no encoder that can be read"):
+        encoders.open_encoder(tmp_path / "none")

@@ -8,22 +8,25 @@ import pytest
 import torch
 
 from vivavoce.audio.mfcc import MfccConfig, slope
-from vivavoce.core.errors import ManifestError, TrainingError
+from vivavoce.core.errors import ConfigError, ManifestError, TrainingError
 from vivavoce.data.cache import Cache
 from vivavoce.losses.pretraining import contrastive, distractors, diversity, masked_prediction
 from vivavoce.models.encoder import EncoderConfig
 from vivavoce.models.encoder_heads import ClusterConfig, ContrastiveConfig
 from vivavoce.models.mel_front import MelFrontConfig
 from vivavoce.models.wave_front import WaveFrontConfig
+from vivavoce.nn.conformer import ConformerConfig
 from vivavoce.nn.gumbel import GumbelConfig
 from vivavoce.nn.masking import MaskConfig, span_mask
 from vivavoce.nn.positions import ConvPositionsConfig
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.recipes.pretraining_data import CropConfig, Crops, cepstra
 from vivavoce.systems.hubert import HubertConfig
-from vivavoce.systems.wav2vec2 import Wav2Vec2Config
+from vivavoce.systems.w2vbert import W2vBertConfig
+from vivavoce.systems.wav2vec2 import CtcModelConfig, Wav2Vec2Config, spelled
 from vivavoce.train import fit
-from vivavoce.train.tasks.pretraining import HubertTask, Wav2Vec2Task, WaveBatch
+from vivavoce.train.tasks.ctc import CtcTask, WrittenBatch
+from vivavoce.train.tasks.pretraining import HubertTask, W2vBertTask, Wav2Vec2Task, WaveBatch
 
 TRUNK = TransformerConfig(
     dim=32, layers=2, heads=2, kv_heads=2, hidden=48, window=1 << 20, causal=False, norm="layer", post=True,
@@ -249,3 +252,83 @@ def test_hubert_learns_by_heart() -> None:
     task = HubertTask(config)
     run = fit(task, drawn, torch.optim.Adam(task.parameters(), 3e-3), steps=40)
     assert run.losses["right"] > 0.7
+
+
+W2VBERT = W2vBertConfig(
+    encoder=EncoderConfig(
+        front=MelFrontConfig(channels=4, dim=32),
+        trunk=ConformerConfig(dim=32, layers=2, heads=2, kernel=5, dropout=0.0, positions="keys", centred=True),
+        fill="random",
+    ),
+    below=1,
+    head=ContrastiveConfig(
+        quantizer=GumbelConfig(dim=32, groups=1, size=8, code_dim=8, anneal=0.9), context=32, dim=8, others=10
+    ),
+    mask=MaskConfig(span=4),
+)
+
+
+def test_w2v_bert_s_halves_teach_their_own_parts() -> None:
+    torch.manual_seed(0)
+    task = W2vBertTask(W2VBERT).train()
+    one = batch()
+    out = task.outputs(one)
+    terms = task.losses("model", one, out)
+    assert out.mask.shape == (2, 25) and float(W2VBERT.encoder.front.rate) == 25
+    weights = dict(task.model.named_parameters())
+
+    def touched(*names: str) -> set[str]:
+        total = torch.stack([terms[name].value for name in names]).sum()
+        found = torch.autograd.grad(total, list(weights.values()), allow_unused=True, retain_graph=True)
+        return {name for name, value in zip(weights, found, strict=True) if value is not None and value.any()}
+
+    below, above = touched("contrastive", "diversity"), touched("masked")
+    assert not any(name.startswith("head.") for name in above), "ids come without a gradient"
+    assert any(name.startswith("head.quantizer") for name in below)
+    assert any(name.startswith("encoder.trunk.blocks.1") for name in above)
+    assert not any(name.startswith(("encoder.trunk.blocks.1", "names")) for name in below)
+    assert any(name.startswith("encoder.trunk.blocks.0") for name in above & below)
+
+
+def test_w2v_bert_hides_frames_behind_noise_and_names_what_its_quantiser_says() -> None:
+    torch.manual_seed(0)
+    task = W2vBertTask(W2VBERT).train()
+    one = batch()
+    out = task.outputs(one)
+    hidden = out.heard.layers[0][out.mask]
+    assert hidden.unique(dim=0).shape == hidden.shape and 0.7 < hidden.std() < 1.3
+    ids = task.model.head.quantizer.scores(out.heard.front[out.mask]).argmax(-1)[:, 0]
+    scores = task.model.names(out.heard.last)[out.mask]
+    wanted = torch.nn.functional.cross_entropy(scores, ids)
+    torch.testing.assert_close(task.losses("model", one, out)["masked"].value, wanted)
+    assert W2VBERT.layer_above(1) == 2
+    with pytest.raises(ConfigError, match="one group"):
+        replace(W2VBERT, below=2).build()
+
+
+def test_fine_tuning_freezes_the_front_always_and_the_layers_at_first() -> None:
+    torch.manual_seed(0)
+    config = CtcModelConfig(encoder=replace(ENCODER, front_gradient=0.0), symbols=("a", "b", "c"))
+    task = CtcTask(config, frozen=2, time=MaskConfig(starts=0.1, span=3), channels=MaskConfig(starts=0.05, span=4))
+    one = WrittenBatch(
+        batch().wave, torch.tensor([16000, 12000]), torch.tensor([[1, 2, 3], [2, 1, 0]]), torch.tensor([3, 2]), 1.75
+    )
+    moved: list[set[str]] = []
+    before = {name: weight.clone() for name, weight in task.model.named_parameters()}
+
+    class Watch:
+        def start(self, run: object) -> None: ...
+
+        def step(self, run: object) -> None:
+            now = dict(task.model.named_parameters())
+            moved.append({name for name, value in before.items() if not torch.equal(value, now[name])})
+
+        def end(self, run: object) -> None: ...
+
+    weights = [weight for weight in task.parameters() if weight.requires_grad]
+    run = fit(task, lambda step: one, torch.optim.Adam(weights, 3e-3), steps=4, hooks=(Watch(),))
+    assert moved[1] == {"head.out.weight", "head.out.bias"}
+    assert any(name.startswith("encoder.trunk") for name in moved[3])
+    assert not any(name.startswith("encoder.front") for name in moved[3])
+    assert run.losses["ctc"] > 0 and int(task.updates) == 4
+    assert spelled(torch.tensor([0, 1, 1, 0, 1, 3, 3]), config.symbols) == ("a", "a", "c")

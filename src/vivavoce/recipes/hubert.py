@@ -12,13 +12,10 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import nn
 
 from vivavoce.audio.mfcc import MfccConfig
-from vivavoce.core.errors import SpecError
+from vivavoce.core.errors import SpecError, TrainingError
 from vivavoce.core.parts import load_part, save_part
-from vivavoce.data.cache import Cache
-from vivavoce.data.manifest import recordings
 from vivavoce.models.encoder import Encoder, EncoderConfig
 from vivavoce.models.encoder_heads import ClusterConfig
 from vivavoce.models.listener import Listener
@@ -28,22 +25,20 @@ from vivavoce.nn.masking import MaskConfig
 from vivavoce.nn.positions import ConvPositionsConfig
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.recipes import miniature
+from vivavoce.recipes.pretraining import PretrainingRun, heard, learn
 from vivavoce.recipes.pretraining_data import (
     CropConfig,
-    Crops,
     Features,
-    card,
     cepstra,
     clusters,
-    decoded,
     labelled,
     used,
 )
 from vivavoce.systems import hubert
 from vivavoce.systems.hubert import HubertConfig
-from vivavoce.train import Run, fit, warm_cosine
-from vivavoce.train.recipe import LOSSES, Given, Recipe, begin_from, hooks
-from vivavoce.train.tasks.pretraining import HubertTask, WaveBatch
+from vivavoce.train import Run
+from vivavoce.train.recipe import LOSSES, Given, Recipe
+from vivavoce.train.tasks.pretraining import HubertTask
 
 SMALL = EncoderConfig(
     front=MelFrontConfig(channels=16, dim=160, strides=(2, 1)),
@@ -56,11 +51,9 @@ SMALL = EncoderConfig(
 )  # fmt: skip
 """1.4 M weights for a CPU: a log-mel front instead of convolutions over samples, which cost most of the time."""
 
-_DEV_BATCHES = 6
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HubertRun:
+class HubertRun(PretrainingRun):
     """Numbers of a run. ``size`` chooses the model (base and large are the paper's), unless one is given.
 
     ``clusters`` are those of the first iteration, ``later`` those of every other; ``layer`` is the teacher's layer
@@ -69,18 +62,11 @@ class HubertRun:
 
     size: Literal["small", "base", "large"] = "small"
     model: HubertConfig | None = None
-    data: CropConfig = CropConfig()
     fitting: FitConfig = FitConfig(starts=20)
     clusters: int = 100
     later: int = 500
     layer: int = 2
-    steps: int = 4000
-    warmup: int = 200
-    lr: float = 1e-3
-    decay: float = 0.01
-    clip: float = 10.0
     penalty: float = 10.0
-    seed: int = 1
 
     @property
     def chosen(self) -> HubertConfig:
@@ -111,45 +97,25 @@ def train(
     config = replace(config, head=replace(config.head, sizes=(size,)))
     torch.manual_seed(run.seed)
     task = HubertTask(config, run.penalty)
-    if start is not None:
-        begin_from(task.model, load_part(start, "hubert"), ("head.",))
-    clips = {split: recordings(speech, split) for split in ("train", "dev")}
-    sound = {split: decoded(clips[split], (cache or out) / f"sound-{split}", say) for split in clips}
+    data = heard(speech, cache or out, say)
     if (out / "clusters.json").exists():
         centers = load_part(out, "clusters")
+        if (centers.config.features, centers.config.size) != (named, size):
+            had = f"{centers.config.size} clusters of {centers.config.features}"
+            raise TrainingError(f"the run in {out} names {had}, asked were {size} of {named}; give another --out")
     else:
-        centers = clusters(features, sound["train"], size, run.fitting, named=named, say=say)
+        centers = clusters(features, data.sound["train"], size, run.fitting, named=named, say=say)
         save_part(out, "clusters", centers.config, centers)
     labels = {
-        split: labelled(features, centers, sound[split], clips[split], out / f"labels-{split}", say) for split in clips
+        split: labelled(features, centers, data.sound[split], clips, out / f"labels-{split}", say)
+        for split, clips in data.clips.items()
     }
-    hop = config.encoder.front.hop
     say(f"{named}: {used(labels['train'], size):.0f} of {size} in use")
-    dev = _dev(run, hop, sound["dev"], labels["dev"])
-
-    def export(now: Run) -> None:
-        model = now.model
-        assert isinstance(model, HubertTask)
-        save_part(out, "hubert", config, model.model, card(now, clips["train"]) | {"targets": named}, torch.float16)
-
-    return fit(
-        task,
-        Crops(run.data, hop, sound["train"], [labels["train"]], run.seed),
-        torch.optim.AdamW(task.parameters(), run.lr, betas=(0.9, 0.98), eps=1e-6, weight_decay=run.decay),
-        steps=run.steps,
-        hooks=hooks(
-            out,
-            "hubert",
-            config,
-            every=max(1, min(20, run.steps // 100)),
-            measure=None if dev is None else lambda model: heard(model, dev, device),
-            export=export,
-        ),
-        schedule=warm_cosine(run.steps, run.warmup),
-        seed=run.seed,
-        clip=run.clip,
+    measured, told = ("masked", "right"), {"targets": named}
+    return learn(
+        task, "hubert", run, data, out, labels=labels, measured=measured, told=told, start=start, fresh=("head.",),
         device=device,
-    )
+    )  # fmt: skip
 
 
 def _targets(run: HubertRun, teacher: Path | None, listener: Path | None) -> tuple[Features, int, str]:
@@ -181,30 +147,6 @@ def _repeated(features: Features, rate: Fraction, wanted: Fraction) -> Features:
     if times.denominator != 1:
         raise SpecError(f"{float(rate)} frames a second cannot be repeated to {float(wanted)}; choose another teacher")
     return lambda wave: features(wave).repeat_interleave(int(times), dim=0)
-
-
-def _dev(run: HubertRun, hop: int, sound: Cache, labels: Cache) -> list[WaveBatch] | None:
-    """A few batches that are always the same."""
-    if not len(sound):
-        return None
-    crops = Crops(replace(run.data, gains_db=(0.0, 0.0)), hop, sound, [labels], seed=0)
-    return [crops(number) for number in range(_DEV_BATCHES)]
-
-
-def heard(model: nn.Module, batches: list[WaveBatch], device: str) -> dict[str, float]:
-    """The masked loss on what was not trained on, with the same spans hidden each time."""
-    assert isinstance(model, HubertTask)
-    found: dict[str, float] = {}
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        for batch in batches:
-            batch = WaveBatch(
-                batch.wave.to(device), batch.lengths.to(device), tuple(ids.to(device) for ids in batch.labels)
-            )
-            terms = model.losses("model", batch, model.outputs(batch))
-            for name in ("masked", "right"):
-                found[f"dev_{name}"] = found.get(f"dev_{name}", 0.0) + float(terms[name].value) / len(batches)
-    return found
 
 
 def debug(folder: Path) -> dict[str, float]:

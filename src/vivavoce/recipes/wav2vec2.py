@@ -7,25 +7,21 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import nn
 
-from vivavoce.core.parts import load_part, save_part
-from vivavoce.data.cache import Cache
-from vivavoce.data.manifest import recordings
 from vivavoce.models.encoder_heads import ContrastiveConfig
 from vivavoce.models.mel_front import MelFrontConfig
 from vivavoce.nn.gumbel import GumbelConfig
 from vivavoce.nn.positions import ConvPositionsConfig
 from vivavoce.recipes import miniature
 from vivavoce.recipes.hubert import SMALL
-from vivavoce.recipes.pretraining_data import CropConfig, Crops, card, decoded
+from vivavoce.recipes.pretraining import PretrainingRun, heard, learn
+from vivavoce.recipes.pretraining_data import CropConfig
 from vivavoce.systems import wav2vec2
 from vivavoce.systems.wav2vec2 import Wav2Vec2Config
-from vivavoce.train import Run, fit, warm_cosine
-from vivavoce.train.recipe import LOSSES, Given, Recipe, begin_from, hooks
-from vivavoce.train.tasks.pretraining import ContrastiveWeights, Wav2Vec2Task, WaveBatch
+from vivavoce.train import Run
+from vivavoce.train.recipe import LOSSES, Given, Recipe
+from vivavoce.train.tasks.pretraining import ContrastiveWeights, Wav2Vec2Task
 
-_DEV_BATCHES = 6
 _SMALL = Wav2Vec2Config(
     encoder=replace(SMALL, front_gradient=0.1),
     head=ContrastiveConfig(
@@ -36,19 +32,12 @@ _SMALL = Wav2Vec2Config(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wav2Vec2Run:
+class Wav2Vec2Run(PretrainingRun):
     """Numbers of a run. ``size`` chooses the model (base and large are the paper's), unless one is given."""
 
     size: Literal["small", "base", "large"] = "small"
     model: Wav2Vec2Config | None = None
     weights: ContrastiveWeights = ContrastiveWeights()
-    data: CropConfig = CropConfig()
-    steps: int = 4000
-    warmup: int = 200
-    lr: float = 1e-3
-    decay: float = 0.01
-    clip: float = 10.0
-    seed: int = 1
 
     @property
     def chosen(self) -> Wav2Vec2Config:
@@ -67,61 +56,9 @@ def train(
     say: Callable[[str], None] = print,
 ) -> Run:
     """Writes the part ``wav2vec2`` into ``out``; resumes there. ``cache`` is where decoded sound is kept."""
-    config = run.chosen
     torch.manual_seed(run.seed)
-    task = Wav2Vec2Task(config, run.weights)
-    if start is not None:
-        begin_from(task.model, load_part(start, "wav2vec2"))
-    clips = {split: recordings(speech, split) for split in ("train", "dev")}
-    sound = {split: decoded(clips[split], (cache or out) / f"sound-{split}", say) for split in clips}
-    hop = config.encoder.front.hop
-    dev = _dev(run, hop, sound["dev"])
-
-    def export(now: Run) -> None:
-        model = now.model
-        assert isinstance(model, Wav2Vec2Task)
-        save_part(out, "wav2vec2", config, model.model, card(now, clips["train"]), torch.float16)
-
-    return fit(
-        task,
-        Crops(run.data, hop, sound["train"], (), run.seed),
-        torch.optim.AdamW(task.parameters(), run.lr, betas=(0.9, 0.98), eps=1e-6, weight_decay=run.decay),
-        steps=run.steps,
-        hooks=hooks(
-            out,
-            "wav2vec2",
-            config,
-            every=max(1, min(20, run.steps // 100)),
-            measure=None if dev is None else lambda model: heard(model, dev, device),
-            export=export,
-        ),
-        schedule=warm_cosine(run.steps, run.warmup),
-        seed=run.seed,
-        clip=run.clip,
-        device=device,
-    )
-
-
-def _dev(run: Wav2Vec2Run, hop: int, sound: Cache) -> list[WaveBatch] | None:
-    """A few batches that are always the same."""
-    if not len(sound):
-        return None
-    crops = Crops(replace(run.data, gains_db=(0.0, 0.0)), hop, sound, (), seed=0)
-    return [crops(number) for number in range(_DEV_BATCHES)]
-
-
-def heard(model: nn.Module, batches: list[WaveBatch], device: str) -> dict[str, float]:
-    """The contrastive loss on what was not trained on, with the same spans and distractors each time."""
-    assert isinstance(model, Wav2Vec2Task)
-    found: dict[str, float] = {}
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        for batch in batches:
-            batch = WaveBatch(batch.wave.to(device), batch.lengths.to(device))
-            terms = model.losses("model", batch, model.outputs(batch))
-            for name in ("contrastive", "right", "used"):
-                found[f"dev_{name}"] = found.get(f"dev_{name}", 0.0) + float(terms[name].value) / len(batches)
-    return found
+    task = Wav2Vec2Task(run.chosen, run.weights)
+    return learn(task, "wav2vec2", run, heard(speech, cache or out, say), out, start=start, device=device)
 
 
 def debug(folder: Path) -> dict[str, float]:
