@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from vivavoce.cli.main import app
 from vivavoce.core.errors import PartError
+from vivavoce.hub.encoders import open_encoder
 from vivavoce.hub.fetch import folder_of
 from vivavoce.hub.repository import repository_of
 
@@ -113,6 +114,17 @@ def test_a_codec_is_what_its_configuration_says(hub: type[Hub]) -> None:
     assert CliRunner().invoke(app, ["models", "get", "hf:some/body"]).exit_code == 0
     done = CliRunner().invoke(app, ["tokens", "encode", "no.wav", "-o", "no.npz", "--model", "hf:some/body"])
     assert done.exit_code == 2 and "holds no codec that can be read" in done.stderr
+
+
+def test_an_encoder_is_what_its_configuration_says(hub: type[Hub]) -> None:
+    hub.files["config.json"] = b'{"model_type": "hubert"}'
+    hub.files["preprocessor_config.json"] = b"{}"
+    found = repository_of("hf:some/body")
+    assert (found.kind, found.family) == ("encoder", "hubert")
+    assert {file.name for file in found.files} == {"config.json", "model.safetensors", "preprocessor_config.json"}
+    assert CliRunner().invoke(app, ["models", "get", "hf:some/body"]).exit_code == 0
+    with pytest.raises(PartError, match="no encoder that can be read"):
+        open_encoder("hf:some/body")
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])

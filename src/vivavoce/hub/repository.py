@@ -20,6 +20,8 @@ PREFIX = "hf:"
 ENDPOINT = "HF_ENDPOINT"
 CODECS = ("encodec", "mimi", "dac")
 """Kinds of models that are codecs, as they call themselves."""
+ENCODERS = ("wav2vec2", "hubert", "wavlm", "wav2vec2-bert", "whisper")
+"""Kinds that are speech encoders, or begin with one."""
 _HUB = "https://huggingface.co"
 _TEXTS = frozenset(
     "config.json generation_config.json preprocessor_config.json tokenizer.json tokenizer_config.json "
@@ -60,9 +62,10 @@ def repository_of(choice: str) -> KnownModel:
     base = f"{hub}/{place}/resolve/{urllib.parse.quote(revision)}"
     texts = [] if family == "gguf" else sorted(_TEXTS & files.keys())
     known = {file: _known(f"{base}/{urllib.parse.quote(file)}", file, files[file]) for file in [*texts, *weights]}
-    if family == "safetensors" and (codec := _codec_of(known["config.json"])):
-        kind, family = "codec", codec
-        known = {name: file for name, file in known.items() if name in ("config.json", "model.safetensors")}
+    if family == "safetensors" and (said := _said(known["config.json"])) in (*CODECS, *ENCODERS):
+        kind, family = "codec" if said in CODECS else "encoder", said
+        needed = ("config.json", "model.safetensors", *(("preprocessor_config.json",) if kind == "encoder" else ()))
+        known = {name: file for name, file in known.items() if name in needed}
     return KnownModel(
         name=choice,
         kind=kind,
@@ -76,13 +79,12 @@ def repository_of(choice: str) -> KnownModel:
     )
 
 
-def _codec_of(config: KnownFile) -> str:
-    """The family of codecs that a ``config.json`` names, if it does."""
+def _said(config: KnownFile) -> str:
+    """The kind of model that a ``config.json`` names, if it does."""
     try:
-        kind = json.loads(b"".join(config.source.read(0))).get("model_type")
+        return str(json.loads(b"".join(config.source.read(0))).get("model_type"))
     except (ValueError, AttributeError):
         return ""
-    return kind if kind in CODECS else ""
 
 
 def _weights(place: str, files: Mapping[str, Any], wanted: str) -> tuple[Any, str, Sequence[str]]:

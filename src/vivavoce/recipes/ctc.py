@@ -1,4 +1,4 @@
-"""How an encoder that learnt from sound alone is fine-tuned: to write phones, from a few recordings with their texts."""
+"""How an encoder that learnt from sound alone is fine-tuned: to write phones, from minutes of speech with texts."""
 
 import json
 from collections.abc import Callable, Sequence

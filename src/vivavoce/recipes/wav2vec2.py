@@ -74,7 +74,7 @@ def debug(folder: Path) -> dict[str, float]:
     )
     model = Wav2Vec2Config(encoder=encoder, head=head)
     data = CropConfig(seconds=8.0, crop=2.0)
-    train(Wav2Vec2Run(model=model, data=data, steps=80, warmup=5, lr=3e-3), speech, folder)
+    train(Wav2Vec2Run(model=model, data=data, steps=40, warmup=5, lr=1e-3), speech, folder)
     lines = [json.loads(line) for line in (folder / LOSSES).read_text().splitlines()]
     return {"before": lines[0]["contrastive"], "after": lines[-1]["contrastive"]}
 

@@ -12,6 +12,9 @@ from vivavoce.nn.masking import MaskConfig, span_mask
 from vivavoce.systems.wav2vec2 import CtcModel, CtcModelConfig
 from vivavoce.train.task import Losses, Task, Term
 
+_TIME = MaskConfig(starts=0.05, span=10)
+_CHANNELS = MaskConfig(starts=0.008, span=64)
+
 
 @dataclass(frozen=True, slots=True)
 class WrittenBatch:
@@ -43,8 +46,8 @@ class CtcTask(Task[WrittenBatch, Written]):
         config: CtcModelConfig,
         *,
         frozen: int = 10000,
-        time: MaskConfig = MaskConfig(starts=0.05, span=10),
-        channels: MaskConfig = MaskConfig(starts=0.008, span=64),
+        time: MaskConfig = _TIME,
+        channels: MaskConfig = _CHANNELS,
     ) -> None:
         """Fresh weights; the encoder is given those that it learnt before."""
         super().__init__()
