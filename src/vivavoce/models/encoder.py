@@ -4,7 +4,7 @@ wav2vec 2.0, HuBERT, WavLM, w2v-BERT and Whisper's encoder are values of `Encode
 beside them (`models.encoder_heads`). An encoder whose parts are all causal is stepped, and gives the same frames.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple, Protocol, final, runtime_checkable
 
@@ -253,16 +253,6 @@ class Encoder(nn.Module):
     def _chosen(self, layer: int | None) -> None:
         if layer is not None and not 0 <= layer <= self.config.trunk.layers:
             raise SpecError(f"there is no layer {layer}; this encoder has 0 to {self.config.trunk.layers}")
-
-    def first(self, layers: int) -> "Encoder":
-        """A copy that ends with this layer and the last norm, if there is one: to step as far as half-way."""
-        self._chosen(layers)
-        if layers < 1:
-            raise SpecError("an encoder has at least one layer; take the front's frames instead")
-        made = replace(self.config, trunk=replace(self.config.trunk, layers=layers)).build()
-        own = made.state_dict()
-        made.load_state_dict({name: value for name, value in self.state_dict().items() if name in own})
-        return made.to(next(self.parameters()).device).eval()
 
     # ---- stepping ----
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from vivavoce.core.errors import ConfigError
 from vivavoce.core.streaming import Timing
 from vivavoce.models.encoder import Encoder, EncoderConfig, EncoderState
-from vivavoce.nn.conformer import ConformerConfig
+from vivavoce.nn.transformer import TransformerConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +50,10 @@ class EncoderLayer(nn.Module):
         """Random weights, which are a control; `of` takes an encoder's."""
         super().__init__()
         self.config = config
-        heard = replace(config.encoder, trunk=replace(config.encoder.trunk, layers=config.layer))
-        self.encoder: Encoder = heard.build()
+        trunk = replace(config.encoder.trunk, layers=config.layer)
+        if isinstance(trunk, TransformerConfig) and not trunk.post:
+            trunk = replace(trunk, last_norm=False)
+        self.encoder: Encoder = replace(config.encoder, trunk=trunk).build()
 
     @staticmethod
     def of(encoder: Encoder, layer: int) -> "EncoderLayer":
@@ -63,8 +65,8 @@ class EncoderLayer(nn.Module):
 
     @property
     def timing(self) -> Timing:
-        """That of an encoder that streams; ConfigError for others, and where a last norm stands behind the layers."""
-        if not self.config.encoder.streams or not isinstance(self.config.encoder.trunk, ConformerConfig):
+        """That of an encoder that streams; ConfigError for others."""
+        if not self.config.encoder.streams:
             raise ConfigError("these features see all of the sound and cannot be streamed; use an encoder that streams")
         return self.encoder.timing
 

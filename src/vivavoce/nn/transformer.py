@@ -25,6 +25,7 @@ from vivavoce.core.errors import ConfigError
 from vivavoce.core.streaming import State, Timing, zeros
 from vivavoce.nn.attention import BiasGate, CrossAttention, RelativeBias, RelativeConfig, Remembered
 from vivavoce.nn.int8 import Int8Linear
+from vivavoce.nn.norm import Norm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,38 +100,8 @@ class TransformerState(State):
             self.values = tuple(F.pad(leaf, (0, 0, 0, more)) for leaf in self.values)
 
 
-class Norm(nn.Module):
-    """Root-mean-square norm (arXiv:1910.07467) or layer norm, computed in float32 whatever comes in.
-
-    With a ``condition`` its vector adds to scale and shift.
-    """
-
-    def __init__(self, config: TransformerConfig, condition: int = 0):
-        super().__init__()
-        self.eps, self.centred = config.norm_eps, config.norm == "layer"
-        self.weight = nn.Parameter(torch.ones(config.dim))
-        self.bias = nn.Parameter(torch.zeros(config.dim)) if self.centred else None
-        self.adapt = nn.Linear(condition, 2 * config.dim) if condition else None
-        if self.adapt is not None:
-            nn.init.zeros_(self.adapt.weight)
-            nn.init.zeros_(self.adapt.bias)
-
-    def forward(
-        self, x: Float[Tensor, "B S D"], condition: Float[Tensor, "B C"] | None = None
-    ) -> Float[Tensor, "B S D"]:
-        """Unit spread, scaled and shifted."""
-        wide = x.float()  # by hand: on a CPU the library's norm takes ten times as long for a single position
-        if self.centred:
-            wide = wide - wide.mean(-1, keepdim=True)
-        y = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps) * self.weight.float()
-        if self.bias is not None:
-            y = y + self.bias.float()
-        if self.adapt is not None:
-            if condition is None:
-                raise ConfigError("this transformer's norms follow a condition; give one to forward")
-            scale, shift = self.adapt(condition)[:, None].float().chunk(2, dim=-1)
-            y = y * (1 + scale) + shift
-        return y.to(x.dtype)
+def _norm(config: TransformerConfig, condition: int = 0) -> Norm:
+    return Norm(config.dim, config.norm_eps, centred=config.norm == "layer", condition=condition)
 
 
 Rotation = tuple[Float[Tensor, "#B 1 S E"], Float[Tensor, "#B 1 S E"]]
@@ -152,14 +123,14 @@ class Layer(nn.Module):
         super().__init__()
         self.config = config
         kv = config.kv_heads * config.head_dim
-        self.before = Norm(config, config.condition)
+        self.before = _norm(config, config.condition)
         linear = Int8Linear if config.bits == 8 else nn.Linear
         self.qkv = linear(config.dim, config.dim + 2 * kv, bias=config.bias)
         self.out = linear(config.dim, config.dim, bias=config.bias)
-        self.between = Norm(config, config.condition)
+        self.between = _norm(config, config.condition)
         self.up = linear(config.dim, (1 + config.gated) * config.hidden, bias=config.bias)
         self.down = linear(config.hidden, config.dim, bias=config.bias)
-        self.cross_norm = Norm(config, config.condition) if config.memory else None
+        self.cross_norm = _norm(config, config.condition) if config.memory else None
         self.cross = CrossAttention(config.dim, config.heads, config.memory, config.bias) if config.memory else None
         self.gate = BiasGate(config.heads, config.head_dim) if config.relative else None
         self.drop = nn.Dropout(config.dropout)
@@ -222,7 +193,7 @@ class Transformer(nn.Module):
         super().__init__()
         self.config = config
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
-        self.norm = Norm(config) if config.last_norm else nn.Identity()
+        self.norm = _norm(config) if config.last_norm else nn.Identity()
         self.relative = RelativeBias(config.relative, config.heads) if config.relative else None
         half = config.head_dim // 2
         speeds = config.rope_base ** (-torch.arange(half, dtype=torch.float32) / half)
