@@ -1,6 +1,7 @@
 """A mind behind an address: our own server as the endpoint, and endpoints that are broken in every way."""
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -118,6 +119,46 @@ def test_calls_are_put_together_and_offered_tools_are_sent(endpoint: Callable[..
     assert Endpoint.bodies[0]["tools"][0]["function"]["parameters"] == WEATHER.parameters
 
 
+def piece(index: int | None, id: str, name: str, arguments: str) -> dict[str, Any]:
+    where = {} if index is None else {"index": index}
+    return where | ({"id": id} if id else {}) | {"function": {"name": name, "arguments": arguments}}
+
+
+@pytest.mark.parametrize("places", [(0, 1), (0, 0), (None, None)], ids=["numbered", "all alike", "not numbered"])
+def test_several_calls_in_one_answer_are_told_apart(endpoint: Callable[..., EndpointMind], places: Any) -> None:
+    one, two = places
+    first, rest = piece(one, "a", "weather", '{"city":'), piece(one, "", "", ' "Bern"}')
+    other = piece(two, "b", "weather", '{"city": "Basel"}')
+    mind = endpoint(deltas({"tool_calls": [first]}, {"tool_calls": [rest]}, {"tool_calls": [other]}))
+    calls = [thought for thought in mind.respond(asked("both", tools=(WEATHER,))) if isinstance(thought, Call)]
+    assert calls == [Call("weather", '{"city": "Bern"}'), Call("weather", '{"city": "Basel"}')]
+
+
+async def test_several_calls_are_passed_on_and_all_their_results_told(endpoint: Callable[..., EndpointMind]) -> None:
+    both = [
+        piece(n, id, "weather", json.dumps({"city": city})) for n, id, city in ((0, "a", "Bern"), (1, "b", "Basel"))
+    ]
+    mind = endpoint(deltas({"tool_calls": both}), text("Rain in both."))
+    tool = {"type": "function", "name": "weather", "parameters": WEATHER.parameters}
+    with serving(model=model_with(mind)) as address:
+        client = AsyncOpenAI(base_url=f"{address}/v1", api_key="any", max_retries=0)
+        async with talking(client, tools=[tool]) as live:
+            ask = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "both"}]}
+            await live.connection.conversation.item.create(item=ask)
+            await live.connection.response.create()
+            made = (await live.until("response.done")).response.output
+            assert [json.loads(call.arguments)["city"] for call in made] == ["Bern", "Basel"]
+            for call in made:
+                result = {"type": "function_call_output", "call_id": call.call_id, "output": f"rain {call.arguments}"}
+                await live.connection.conversation.item.create(item=result)
+            await live.connection.response.create()
+            done = await live.until("response.done")
+            assert done.response.output[0].content[0].transcript == "Rain in both."
+    _, _, calls, *results = Endpoint.bodies[1]["messages"]
+    assert [call["id"] for call in calls["tool_calls"]] == [result["tool_call_id"] for result in results]
+    assert ["Bern" in results[0]["content"], "Basel" in results[1]["content"]] == [True, True]
+
+
 def test_results_stand_behind_their_calls_and_only_what_was_heard_is_told() -> None:
     entries = (
         Entry(id="1", text="weather in bern"),
@@ -173,6 +214,15 @@ def test_an_endpoint_that_is_not_there_is_a_sentence() -> None:
     mind = EndpointMind(endpoint_of("http://127.0.0.1:9/v1#x", patience_seconds=1.0))
     *_, trouble = mind.respond(asked("hello"))
     assert isinstance(trouble, Trouble) and "is not reached" in trouble.reason
+
+
+def test_an_endpoint_that_is_too_slow_is_a_sentence() -> None:
+    silent = socket.create_server(("127.0.0.1", 0))  # takes connections and says nothing
+    with silent:
+        mind = EndpointMind(endpoint_of(f"http://127.0.0.1:{silent.getsockname()[1]}/v1#x", patience_seconds=0.2))
+        *before, trouble = mind.respond(asked("hello"))
+    assert said(before) == "Sorry, I cannot think of an answer just now."
+    assert isinstance(trouble, Trouble) and ("timed out" in trouble.reason or "said nothing" in trouble.reason)
 
 
 def test_the_connection_is_closed_when_nobody_listens_any_more(endpoint: Callable[..., EndpointMind]) -> None:

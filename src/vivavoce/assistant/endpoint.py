@@ -70,6 +70,18 @@ def _calls(message: dict[str, Any]) -> bool:
     return bool(message.get("tool_calls"))
 
 
+def _more_of(calls: list[dict[str, str]], came: dict[str, Any]) -> None:
+    """Adds a piece of a call to the one that it belongs to: that of its number, unless it has an id of its own, as with
+    endpoints that number all calls alike; where it has neither, the last."""
+    number, id = str(came.get("index", "")), str(came.get("id") or "")
+    mine = [call for call in calls if (call["id"] == id if id else call["index"] == number or not number)]
+    if not mine:
+        calls.append({"index": number, "id": id, "name": "", "arguments": ""})
+    call, function = (mine or calls)[-1], came.get("function") or {}
+    call["name"] += function.get("name") or ""
+    call["arguments"] += function.get("arguments") or ""
+
+
 class EndpointMind:
     """Thinking for the runtime by asking an endpoint."""
 
@@ -98,7 +110,7 @@ class EndpointMind:
 
     def _answer(self, context: Context) -> Iterator[Say | Call]:
         lines = self._lines(self._body(context))
-        calls: dict[int, dict[str, str]] = {}
+        calls: list[dict[str, str]] = []
         text = Thoughtless()
         for line in lines:
             if line is None:
@@ -110,13 +122,10 @@ class EndpointMind:
             if fresh := text.more(str(data.get("content") or "")):
                 yield Say(fresh)
             for called in data.get("tool_calls") or ():
-                call = calls.setdefault(int(called.get("index", len(calls))), {"name": "", "arguments": ""})
-                function = called.get("function") or {}
-                call["name"] += function.get("name") or ""
-                call["arguments"] += function.get("arguments") or ""
+                _more_of(calls, called)
         if rest := text.rest():
             yield Say(rest)
-        for call in calls.values():
+        for call in calls:
             yield self._called(call, context)
 
     def _called(self, call: dict[str, str], context: Context) -> Call:

@@ -142,6 +142,7 @@ def opened(
     ] = None,
     clips: Annotated[int, typer.Option(min=1, help="Recordings of people at most.")] = 300,
     noise_seconds: Annotated[float, typer.Option(min=1, help="Of sounds that nobody speaks.")] = 600,
+    tuned: Annotated[bool, typer.Option("--tuned", help="Use the lists that choices were made by.")] = False,
     turns: Annotated[int, typer.Option(min=1, help="Questions that a live conversation has.")] = 20,
     only: Annotated[str, typer.Option(help="Parts to measure, comma-separated; all if left out.")] = "",
     json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
@@ -159,7 +160,9 @@ def opened(
     if unknown := sorted(set(parts) - set(suite.PARTS)):
         raise ConfigError(f"the suite open has no part {unknown[0]!r}; its parts are {', '.join(suite.PARTS)}")
     sounds = Sounds(speech=speech, noise=noise, clips=clips, noise_seconds=noise_seconds)
-    chosen = suite.Chosen(model=model, ears=ears, mind=mind, speaker=speaker, turns=turns, sounds=sounds)
+    chosen = suite.Chosen(
+        model=model, ears=ears, mind=mind, speaker=speaker, turns=turns, held_out=not tuned, sounds=sounds
+    )
     report = suite.run(chosen, parts, lambda line: typer.echo(line, err=True))
     report.write(out, add=add)
     typer.echo(formats.dumps(report.json()) if json else report.text())

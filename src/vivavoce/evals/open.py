@@ -36,6 +36,8 @@ class Chosen:
     speaker: str = ""
     turns: int = 20
     """Questions that a live conversation has."""
+    held_out: bool = True
+    """Whether minds are measured on lists that nothing was chosen by."""
     recogniser: str = "whisper-base"
     """Who judges what is spoken."""
     sounds: Sounds = Sounds()
@@ -46,7 +48,7 @@ def run(chosen: Chosen, parts: tuple[str, ...], say: Say = print) -> Report:
     """Measures these parts."""
     described = loaded(chosen).described
     about = {"ears": described.ears or "mini", "mind": described.mind or "mini", "speaker": described.speaker or "mini"}
-    report = Report("open", {**about, "judge": chosen.recogniser})
+    report = Report("open", {**about, "judge": chosen.recogniser, "held out": chosen.held_out})
     for part in parts:
         report.tables += PARTS[part](chosen, say)
     return report
@@ -82,7 +84,7 @@ def _mind(part: str, chosen: Chosen, say: Say) -> list[Table]:
     from vivavoce.hub.whisper import whisper_of
 
     mind = loaded(chosen).described.mind or "mini"
-    return mind_tables(mind, whisper_of(chosen.recogniser), (part,), say)
+    return mind_tables(mind, whisper_of(chosen.recogniser), (part,), say, held_out=chosen.held_out)
 
 
 def _live(part: Callable[[Sequence[str], int, Say], Table], chosen: Chosen, say: Say) -> list[Table]:

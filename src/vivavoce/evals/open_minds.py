@@ -1,5 +1,6 @@
 """Minds of one's choice: what they know, whom they call, how soon they begin; typed, and spoken to Whisper as the ear.
 
+Of each list there are two: how minds are told and made to call was chosen by one, and is measured on the other.
 What is spoken is spoken by our own voice, so both ways of asking can be compared on the same lists. What is timed is
 timed by the clock of the machine, so nothing else should run on it.
 """
@@ -35,16 +36,21 @@ def _listed(name: str) -> Any:
     return yaml.safe_load(resources.files("vivavoce.evals").joinpath(name).read_text(encoding="utf-8"))
 
 
-def questions() -> list[dict[str, Any]]:
+def questions(held_out: bool = True) -> list[dict[str, Any]]:
     """General questions, each with the words of which one is in a right answer."""
-    return _listed("questions.yaml")
+    return _listed("questions_held_out.yaml" if held_out else "questions.yaml")
 
 
-def tools() -> tuple[Tool, ...]:
+def requests(held_out: bool = True) -> list[dict[str, Any]]:
+    """Tools, each with ten requests and the arguments that they mean."""
+    return _listed("requests_held_out.yaml" if held_out else "requests.yaml")
+
+
+def tools(held_out: bool = True) -> tuple[Tool, ...]:
     """The ten that nobody was taught."""
     return tuple(
         Tool(name=entry["name"], description=entry["description"], parameters=entry["parameters"])
-        for entry in _listed("requests.yaml")
+        for entry in requests(held_out)
     )
 
 
@@ -80,10 +86,12 @@ def speed_table(name: str, thinking: Thinking) -> Table:
     return table
 
 
-def knowledge_table(name: str, thinking: Thinking, speaking: Speaking[Any], ear: Whisper, say: Tell = print) -> Table:
+def knowledge_table(
+    name: str, thinking: Thinking, speaking: Speaking[Any], ear: Whisper, say: Tell = print, *, held_out: bool = True
+) -> Table:
     """Fifty general questions: the answer's word in the written reply, and heard in the spoken one."""
     written, heard = [], []
-    for entry in questions():
+    for entry in questions(held_out):
         answer = "".join(t.text for t in thinking.respond(asked(entry["ask"])) if isinstance(t, Say))
         written.append(_has(answer, entry["answer"]))
         heard.append(_has(_heard(speaking, answer, ear), entry["answer"]))
@@ -98,11 +106,13 @@ def knowledge_table(name: str, thinking: Thinking, speaking: Speaking[Any], ear:
     )
 
 
-def calls_table(name: str, thinking: Thinking, speaking: Speaking[Any], ear: Whisper, say: Tell = print) -> Table:
+def calls_table(
+    name: str, thinking: Thinking, speaking: Speaking[Any], ear: Whisper, say: Tell = print, *, held_out: bool = True
+) -> Table:
     """A hundred requests over ten tools, typed and spoken: right function and arguments; and who calls unasked."""
-    declared = tools()
+    declared = tools(held_out)
     typed, aloud = [], []
-    for entry in _listed("requests.yaml"):
+    for entry in requests(held_out):
         for request in entry["requests"]:
             wanted = (entry["name"], request["arguments"])
             typed.append(_same(_called(thinking, request["ask"], declared), wanted))
@@ -110,7 +120,7 @@ def calls_table(name: str, thinking: Thinking, speaking: Speaking[Any], ear: Whi
             aloud.append(_same(_called(thinking, understood, declared), wanted))
             if not (typed[-1] and aloud[-1]):
                 say(f"{name}: {request['ask']} (heard {understood!r}): typed {typed[-1]}, spoken {aloud[-1]}")
-    unasked = [_called(thinking, entry["ask"], declared) is not None for entry in questions()]
+    unasked = [_called(thinking, entry["ask"], declared) is not None for entry in questions(held_out)]
     return Table(
         f"Whom the mind {name} calls",
         [
@@ -153,13 +163,15 @@ def _heard(speaking: Speaking[Any], text: str, ear: Whisper) -> str:
     return " ".join(word.text.strip() for word in ear.transcribe(wave, Wanted(language="en", beam=1)).words)
 
 
-def mind_tables(mind: str, recogniser: Whisper, parts: Sequence[str], say: Tell = print) -> list[Table]:
+def mind_tables(
+    mind: str, recogniser: Whisper, parts: Sequence[str], say: Tell = print, *, held_out: bool = True
+) -> list[Table]:
     """The tables of a mind by what `vivavoce.load` calls it; ``parts`` of speed, knowledge and calls."""
     model = vivavoce.load(mind=mind)
     name, thinking, speaking = mind or "mini", model.mind, model.speaking
     made = {
         "speed": lambda: speed_table(name, thinking),
-        "knowledge": lambda: knowledge_table(name, thinking, speaking, recogniser, say),
-        "calls": lambda: calls_table(name, thinking, speaking, recogniser, say),
+        "knowledge": lambda: knowledge_table(name, thinking, speaking, recogniser, say, held_out=held_out),
+        "calls": lambda: calls_table(name, thinking, speaking, recogniser, say, held_out=held_out),
     }
     return [made[part]() for part in parts]
