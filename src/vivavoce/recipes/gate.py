@@ -51,6 +51,9 @@ class GateRun:
     seed: int = 5
 
 
+_STANDS_OUT_DB = 6.0
+"""How much louder than its noise speech has to be to be understood."""
+
 # ---- learning ----
 
 
@@ -121,50 +124,54 @@ def stretches(marks: Int8[np.ndarray, " U"]) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True, slots=True)
 class Peaks:
-    """The highest evidence in each stretch of speech (in long ones apart, too) and in each sound without speech, and
-    all of it in speech."""
+    """The highest evidence in each stretch of speech and in each sound without speech, and all of it in speech;
+    ``short`` and ``long`` are stretches that stand out from their noise."""
 
     speech: list[float]
     alone: list[float]
     inside: list[float]
+    short: list[float]
     long: list[float]
 
     @staticmethod
     def of(pairs: Sequence[tuple[Scene, Float[np.ndarray, " _"]]]) -> "Peaks":
         """What was found in recordings."""
-        speech, alone, inside, long = [], [], [], []
+        peaks = Peaks([], [], [], [], [])
         for scene, seen in pairs:
             marks = scene.spoken.numpy()
             if scene.kind != "speech":
-                alone.append(float(seen.max()))
+                peaks.alone.append(float(seen.max()))
             for begin, end in stretches(marks):
-                speech.append(float(seen[begin:end].max()))
-                inside += seen[begin:end].tolist()
-                if end - begin >= LONG_FRAMES:
-                    long.append(speech[-1])
-        return Peaks(speech, alone, inside, long)
+                highest = float(seen[begin:end].max())
+                peaks.speech.append(highest)
+                peaks.inside.extend(seen[begin:end].tolist())
+                if scene.snr_db is None or scene.snr_db >= _STANDS_OUT_DB:
+                    (peaks.long if end - begin >= LONG_FRAMES else peaks.short).append(highest)
+        return peaks
 
 
 def read_as(peaks: Peaks, run: GateRun) -> SpeechConfig:
     """How log-odds are to be read, from those of recordings of kinds that the head was not taught.
 
-    Speech begins where a stretch of sound is as likely speech as not, if there were as much of either; it is held above
-    what one in fifty frames of speech falls below. A long stretch must reach what 99 in 100 of them reach.
+    Evidence is weighed as if there were as much speech as other sound. Speech begins at one half, or where 19 in 20
+    short stretches begin that stand out from their noise (some of them are no speech: the listener marked them). It is
+    held above what one in fifty frames of speech falls below. A long stretch must reach what 99 in 100 long ones reach
+    that stand out: noise that goes on has many frames in which to look like speech once.
     """
     seen = np.array(peaks.speech + peaks.alone)[:, None]
     truth = np.r_[np.ones(len(peaks.speech)), np.zeros(len(peaks.alone))]
     weight = np.r_[np.full(len(peaks.speech), 1 / len(peaks.speech)), np.full(len(peaks.alone), 1 / len(peaks.alone))]
     slope, bias = logistic(seen, truth, weight, 1e-3)
-    begins = -bias / slope
+    begins = min([-bias / slope, *np.quantile(peaks.short, [0.05] if peaks.short else [])])
     holds = min(begins, float(np.quantile(peaks.inside, 0.02)))
-    sustained = max(begins, float(np.quantile(peaks.long, 0.01))) if peaks.long else begins
+    sustained = max([begins, *np.quantile(peaks.long, [0.01] if peaks.long else [])])
     return SpeechConfig(
         width=run.width,
         frames=run.frames,
-        begins=round(begins, 3),
-        holds=round(holds, 3),
+        begins=round(float(begins), 3),
+        holds=round(float(holds), 3),
         slope=round(slope, 3),
-        sustained=round(sustained, 3),
+        sustained=round(float(sustained), 3),
     )
 
 

@@ -80,7 +80,7 @@ def machines(count: int, seed: int, *, unseen: bool) -> Iterator[Samples]:
     """Single words and orders by synthesis programs; ``unseen``: by the voices that were kept for testing."""
     dice = rng.stream(seed, "machines", unseen)
     orders = texts_of_orders(count, seed + unseen)
-    texts = [SHORT[int(dice.integers(len(SHORT)))] if number % 2 else orders[number] for number in range(count)]
+    texts = [SHORT[int(dice.integers(len(SHORT)))] if number % 3 else orders[number] for number in range(count)]
     engines = {"espeak-ng": 0.5, "festival": 0.5} if unseen else {"espeak-ng": 0.6, "flite": 0.4}
     for said in speak(readings(texts, seed, engines=engines, unseen=unseen), sample_rate=RATE, workers=1):
         yield said.wave.astype(np.float32)
@@ -125,7 +125,7 @@ class Scenery:
         than the noise."""
         dice, pieces, marks = self.dice, [], []
         for _ in range(1 + (dice.random() < 0.25)):
-            voice = next(self._machines, None) if number % 3 == 0 else None
+            voice = next(self._machines, None) if number % 2 else None
             voice = next(self._people) if voice is None else voice
             if dice.random() < 0.4:
                 pace = 2 ** dice.uniform(-0.45, 0.6)
