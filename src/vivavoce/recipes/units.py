@@ -1,0 +1,126 @@
+"""How units are found without labels: frames of a front that is not learnt here, and k-means of them.
+
+Features are those of a layer of the listener, of Whisper's encoder, or a control (log-mel, MFCC, a listener with random
+weights). Whether the units are worth anything is not decided here but by ``vivavoce eval tokens``.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from vivavoce.core.parts import load_part, save_part
+from vivavoce.data.manifest import Record, recordings, write_manifest
+from vivavoce.models.units import Units, UnitsConfig
+from vivavoce.nn.kmeans import FitConfig, distortion, fit
+from vivavoce.recipes import units_data
+from vivavoce.train.recipe import LOSSES, MEASURED, Given, Recipe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitsRun:
+    """Which features (`units_data.front_of`), how many centres, and how much speech they are found in.
+
+    ``whole``: a listener's frames see all of the recording; such units cannot be streamed.
+    """
+
+    features: str = "listener"
+    layer: int = 5
+    whole: bool = False
+    size: int = 200
+    minutes: float = 60.0
+    fit: FitConfig = FitConfig()
+    seed: int = 1
+
+
+def train(
+    run: UnitsRun, speech: Path, out: Path, *, listener: Path | None = None, say: units_data.Say = print
+) -> Units:
+    """Writes the part ``units`` into ``out``; frames are kept in ``out/features``.
+
+    ``listener`` is the folder of the listener whose layer is used, the bundled one if left out.
+    """
+    front = units_data.front_of(run.features, run.layer, whole=run.whole, listener=listener, seed=run.seed)
+    clips = units_data.sample(speech, run.minutes, run.seed)
+    x = units_data.all_frames(units_data.frames(front, clips, out / "features", say))
+    name = units_data.named(front, run.features, run.layer)
+    book = fit(x, run.size, run.fit, features=name, say=say)
+    config = UnitsConfig(front=front.config, quantizer=book.config, made_by=f"k-means of {name}, {run.size} centres")
+    made = config.build()
+    made.front.load_state_dict(front.state_dict())
+    made.quantizer.load_state_dict(book.state_dict())
+    counts = torch.bincount(book(x), minlength=run.size).double()
+    shares = counts[counts > 0] / counts.sum()
+    found = {
+        "error": distortion(book.normalize(x), book.centers),
+        "perplexity": float((-(shares * shares.log()).sum()).exp()),
+        "frames": len(x),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    (out / LOSSES).write_text(json.dumps({"step": run.fit.steps, **found}) + "\n")
+    (out / MEASURED).write_text(json.dumps({"step": run.fit.steps, **found}) + "\n")
+    save_part(out, "units", config, made, units_data.units_card(config, clips))
+    return made.eval()
+
+
+def debug(folder: Path) -> dict[str, float]:
+    """In seconds, on orders that flite reads: the share of phones that log-mel units miss, with 2 centres and with 50.
+
+    The number is phone impurity: what a frame's phone is not, when it is guessed from the unit.
+    """
+    speech = spoken(folder / "speech", 24)
+    found = {}
+    for name, size in (("before", 2), ("after", 50)):
+        run = UnitsRun(features="log-mel", size=size, minutes=5, fit=FitConfig(batch=512, steps=60))
+        units = train(run, speech, folder / str(size), say=lambda line: None)
+        found[name] = _impurity(units, recordings(speech, "train"), folder / str(size))
+    return found
+
+
+def spoken(folder: Path, count: int) -> Path:
+    """Orders that flite reads, as recordings with a manifest."""
+    from vivavoce.audio.files import write_audio
+    from vivavoce.data.synthesis import LISTENING_RATE, readings, speak
+    from vivavoce.recipes.listener_data import texts_of_orders
+
+    records = []
+    for number, one in enumerate(speak(readings(texts_of_orders(count, 0), 0, engines={"flite": 1.0}))):
+        wave = torch.from_numpy(one.wave).float()
+        write_audio(folder / f"{number}.wav", wave, LISTENING_RATE)
+        records.append(
+            Record(
+                id=str(number), path=f"{number}.wav", split="train" if number % 4 else "dev", speaker=one.reading.voice,
+                source="flite", licence="synthetic", seconds=len(wave) / LISTENING_RATE, sample_rate=LISTENING_RATE,
+                text=one.reading.text,
+            )
+        )  # fmt: skip
+    write_manifest(folder, records)
+    return folder
+
+
+def _impurity(units: Units, clips: list[Record], folder: Path) -> float:
+    aligner = load_part(units_data.BUNDLED, "listener")
+    kept = units_data.frames(units.front, clips, folder / "measured", lambda line: None, aligner)
+    table = torch.zeros(units.config.size, aligner.config.symbols)
+    for place in range(len(kept)):
+        item = kept[place]
+        ids = units.quantizer(torch.from_numpy(item["features"].copy()).float())
+        labels = torch.from_numpy(item["labels"].copy()).long()[::2][: len(ids)]
+        table.index_put_((ids[: len(labels)], labels), torch.ones(len(labels)), accumulate=True)
+    return 1 - float(table.amax(1).sum() / table.sum())
+
+
+def _run(run: UnitsRun, given: Given) -> None:
+    assert given.speech is not None
+    train(run, given.speech, given.out, listener=given.start, say=given.say)
+
+
+RECIPE = Recipe(
+    part="units",
+    settings=UnitsRun(),
+    train=_run,
+    debug=debug,
+    needs={"speech": "people who speak English, with texts"},
+    takes={"from": "a folder with the listener whose layer is used; the bundled one if left out"},
+)

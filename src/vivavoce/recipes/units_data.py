@@ -1,0 +1,126 @@
+"""What units are found in: frames of recordings, and the phones that are spoken in them, computed once and kept."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+import vivavoce
+from vivavoce.audio.files import read_audio
+from vivavoce.audio.loudness import at_level
+from vivavoce.core import rng
+from vivavoce.core.config import dump
+from vivavoce.core.errors import ConfigError, ManifestError, VivavoceError
+from vivavoce.core.parts import load_part
+from vivavoce.data.aligned import LEVEL_DB, aligned
+from vivavoce.data.cache import Cache
+from vivavoce.data.manifest import Record, recordings
+from vivavoce.models.features import ListenerLayer, SpectrumConfig
+from vivavoce.models.listener import Listener
+from vivavoce.models.units import UnitsConfig
+
+BUNDLED = Path(vivavoce.__file__).parent / "weights" / "mini"
+FEATURES = ("listener", "random", "log-mel", "mfcc")
+"""What units can be made of, beside the Whispers of ``vivavoce models``."""
+_LONGEST_SECONDS = 20.0
+Say = Callable[[str], None]
+
+
+def front_of(name: str, layer: int, *, whole: bool = False, listener: Path | None = None, seed: int = 1) -> nn.Module:
+    """The front that gives these features. ConfigError for a name that is none of `FEATURES` and no Whisper."""
+    match name:
+        case "listener":
+            return ListenerLayer.of(load_part(listener or BUNDLED, "listener"), layer, whole)
+        case "random":
+            known: Listener = load_part(listener or BUNDLED, "listener")
+            torch.manual_seed(seed)
+            return ListenerLayer.of(known.config.build(), layer, whole)
+        case "log-mel":
+            return SpectrumConfig().build()
+        case "mfcc":
+            return SpectrumConfig(cepstra=13).build()
+        case _ if name.startswith("whisper"):
+            from vivavoce.hub.whisper_layer import whisper_layer
+
+            return whisper_layer(name).build()
+    raise ConfigError(f"there are no features {name!r}; there are {', '.join(FEATURES)}, and Whispers by their names")
+
+
+def sample(speech: Path, minutes: float, seed: int, *, least_text: int = 1) -> list[Record]:
+    """English training recordings with a text, drawn at random until they last so long; the same ones every time."""
+    clips = [
+        clip
+        for clip in recordings(speech, "train", lang="en")
+        if len(clip.text or "") >= least_text and 1.0 <= clip.seconds <= _LONGEST_SECONDS
+    ]
+    order = rng.stream(seed, "units", "sample").permutation(len(clips))
+    chosen, seconds = [], 0.0
+    for place in order:
+        if seconds >= 60 * minutes:
+            break
+        chosen.append(clips[place])
+        seconds += clips[place].seconds
+    if not chosen:
+        raise ManifestError(f"{speech} has no English training recordings with a text; units need people who speak")
+    return chosen
+
+
+def sound_of(clip: Record, rate: int) -> Float[Tensor, " N"]:
+    """A recording as units hear it, at one level."""
+    return at_level(read_audio(clip.file, rate, allow_silent=True)[0], rate, LEVEL_DB)
+
+
+def frames(front: Any, clips: Sequence[Record], folder: Path, say: Say, aligner: Listener | None = None) -> Cache:
+    """The front's vectors of each recording, half precision [T, D]; with an aligner its phones and those of every
+    20 ms beside them, which are empty where text and sound do not fit."""
+
+    @torch.no_grad()
+    def make() -> Iterator[dict[str, np.ndarray]]:
+        for number, clip in enumerate(clips):
+            wave = sound_of(clip, front.config.sample_rate)
+            item = {"features": front(wave[None, None])[0].T.half().numpy()}
+            if aligner is not None:
+                item |= _phones(aligner, clip)
+            yield item
+            if (number + 1) % 200 == 0:
+                say(f"features of {number + 1} of {len(clips)} recordings")
+
+    digest = hashlib.sha256()
+    for name, value in sorted(front.state_dict().items()):
+        digest.update(name.encode() + value.numpy().tobytes())
+    config = {"front": dump(front.config), "weights": digest.hexdigest(), "aligned": aligner is not None}
+    return Cache.of(folder, config, [clip.file for clip in clips], make)
+
+
+def _phones(aligner: Listener, clip: Record) -> dict[str, np.ndarray]:
+    try:
+        found, score = aligned(aligner, read_audio(clip.file, aligner.config.mel.sample_rate)[0], clip.text or "")
+    except VivavoceError:
+        found, score = None, -np.inf
+    if found is None or score < -1.5:
+        return {"labels": np.zeros(0, np.uint8), "phones": np.zeros(0, np.uint8)}
+    return {"labels": found.labels.numpy(), "phones": np.array(found.phones, np.uint8)}
+
+
+def all_frames(kept: Cache) -> Float[Tensor, "N D"]:
+    """The vectors of all recordings, end to end."""
+    return torch.from_numpy(np.concatenate([kept[i]["features"] for i in range(len(kept))]).astype(np.float32))
+
+
+def named(front: Any, name: str, layer: int) -> str:
+    """What the features are called for people."""
+    return f"{name} layer {layer}" if name in ("listener", "random") else name
+
+
+def units_card(config: UnitsConfig, clips: Sequence[Record]) -> dict[str, Any]:
+    """What they were found in."""
+    return {
+        "what": config.made_by,
+        "hours": round(sum(clip.seconds for clip in clips) / 3600, 2),
+        "recordings": len(clips),
+    }
