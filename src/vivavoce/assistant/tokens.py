@@ -6,6 +6,7 @@ The file holds the stream with its spec, whose alphabet is a digest, since ids m
 import hashlib
 import json
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,10 +31,13 @@ from vivavoce.hub.fetch import folder_of
 from vivavoce.hub.repository import PREFIX
 from vivavoce.losses.spectral import log_floor, magnitudes
 from vivavoce.models.codec import Codec
+from vivavoce.models.units import Units
 from vivavoce.systems.encodec import ChunkedCodec, ChunkedTokens
 from vivavoce.text.tokenizers import PhoneTokenizer
 
 _SHOWN_WINDOW = 1024
+_VERSION = 2
+"""Of the file's form; earlier ones do not name theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +56,12 @@ class Coded:
             beside: dict[str, Any] = {}
             if self.chunks is not None:
                 beside = {"frames": np.array(self.chunks.frames), "loudness": self.chunks.loudness[0].numpy()}
-            np.savez_compressed(file, codes=codes, samples=self.samples, spec=spec, **beside)
+            np.savez_compressed(file, codes=codes, samples=self.samples, spec=spec, version=_VERSION, **beside)
 
 
 AnyCodec = Codec | ChunkedCodec
+Tokenizer = AnyCodec | Units
+"""What makes tokens of sound; units alone make no sound of tokens."""
 
 
 def open_codec(choice: str | Path) -> AnyCodec:
@@ -74,12 +80,25 @@ def open_codec(choice: str | Path) -> AnyCodec:
     return load_part(folder, "codec")
 
 
-def plain(codec: AnyCodec) -> Codec:
-    """The codec itself, without what cuts recordings into chunks for it."""
-    return codec.codec if isinstance(codec, ChunkedCodec) else codec
+def open_tokenizer(choice: str | Path) -> Tokenizer:
+    """What `open_codec` opens, or the units of a folder that holds no codec."""
+    units = (Path(choice) / "units.json").exists() and not (Path(choice) / "codec.json").exists()
+    return load_part(choice, "units") if units else open_codec(choice)
 
 
-def encode(codec: AnyCodec, path: Path, books: int | None = None) -> Coded:
+def sounding(tokenizer: Tokenizer) -> AnyCodec:
+    """Itself, if it makes sound of tokens; SpecError for units, which do not."""
+    if isinstance(tokenizer, Units):
+        raise SpecError("units alone make no sound; decode with --model and the folder of a codec that has them")
+    return tokenizer
+
+
+def plain(tokenizer: Tokenizer) -> Codec | Units:
+    """The codec or the units themselves, without what cuts recordings into chunks for them."""
+    return tokenizer.codec if isinstance(tokenizer, ChunkedCodec) else tokenizer
+
+
+def encode(codec: Tokenizer, path: Path, books: int | None = None) -> Coded:
     """A sound file of any length as tokens; AudioError when it is not usable sound.
 
     Its channels are averaged. SpecError for more books than there are.
@@ -89,6 +108,10 @@ def encode(codec: AnyCodec, path: Path, books: int | None = None) -> Coded:
     if isinstance(codec, ChunkedCodec):
         chunks = codec.encode(whole(config.wave, wave.expand(1, config.wave.channels, -1)), books)
         return Coded(chunks.codes, len(wave), chunks)
+    if isinstance(codec, Units):
+        if books not in (None, 1):
+            raise SpecError(f"{books} books were asked for and units have one; leave --books out")
+        return Coded(codec.encode(sound(wave, config.sample_rate)), len(wave))
     return Coded(codec.encode(sound(wave, config.sample_rate), books), len(wave))
 
 
@@ -110,33 +133,42 @@ def decode(codec: AnyCodec, coded: Coded, books: int | None = None) -> Float[Ten
     return made[0] if len(made) == 1 else made
 
 
-def load(codec: AnyCodec, path: Path) -> Coded:
-    """Tokens from a file that `Coded.save` wrote. Raises SpecError when it is none, or belongs to another codec."""
+def load(codec: Tokenizer, path: Path) -> Coded:
+    """Tokens from a file that `Coded.save` wrote. Raises SpecError when it is none, or of another tokenizer."""
     wanted = codec.tokens
     try:
         with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
+            if "version" in file and int(file["version"]) > _VERSION:
+                raise SpecError(
+                    f"{path} is a token file of form {int(file['version'])}, this version reads up to {_VERSION}; "
+                    "update vivavoce, or encode the recording again"
+                )
             data, samples = torch.from_numpy(file["codes"].astype(np.int64)), int(file["samples"])
             spec = configs.load(json.loads(str(file["spec"]))) if "spec" in file else _earlier(plain(codec), file)
             frames = tuple(int(count) for count in file["frames"]) if "frames" in file else None
             loudness = torch.from_numpy(file["loudness"].astype(np.float32)) if "loudness" in file else None
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, ConfigError) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zlib.error, zipfile.BadZipFile, ConfigError) as error:
         raise SpecError(f"{path} is no token file that can be read; make one with: vivavoce tokens encode") from error
     if not isinstance(spec, Tokens) or not 1 <= spec.books <= wanted.books or spec != wanted.first(spec.books):
         raise SpecError(
-            f"{path} has {spec}, wanted {wanted}; encode the recording again, or decode with --model and the folder of "
-            "the codec that made it"
+            f"{path} has {spec}, wanted {wanted}; encode the recording again, or name with --model the folder of what "
+            "made it"
         )
     fits = data.dim() == 2 and data.shape[0] == spec.books and data.numel() > 0
     if not fits or int(data.min()) < 0 or int(data.max()) >= spec.size or samples < 0:
         raise SpecError(f"{path} has codes {tuple(data.shape)}, wanted {spec.books} books of ids below {spec.size}")
+    if frames is None and samples > data.shape[1] * plain(codec).config.hop:
+        raise SpecError(f"{path} tells of {samples} samples, which {data.shape[1]} frames cannot be; encode it again")
     codes = whole(spec, data[None])
     if frames is None or loudness is None:
         return Coded(codes, samples)
     return Coded(codes, samples, ChunkedTokens(codes, frames, loudness[None]))
 
 
-def _earlier(codec: Codec, file: np.lib.npyio.NpzFile) -> Tokens:
+def _earlier(codec: Codec | Units, file: np.lib.npyio.NpzFile) -> Tokens:
     """The spec of a file of the first form, which names its codec by eight digits of the books' digest."""
+    if isinstance(codec, Units):
+        raise KeyError("spec")
     found = codec.quantizer.deciding()
     entries = torch.cat([value for name, value in found.items() if name.rpartition(".")[2] == "entries"])
     digest = hashlib.sha256(entries.half().numpy().tobytes()).hexdigest()[:8]
@@ -147,7 +179,7 @@ def _earlier(codec: Codec, file: np.lib.npyio.NpzFile) -> Tokens:
 def corpus(speech: Path, parts: Sequence[str], out: Path, say: Callable[[str], None] = print) -> None:
     """The recordings of a manifest as a token corpus (`data.tokens`), a stream per part.
 
-    A part is a folder with a codec, or ``phones`` for those of the texts. What is made already and fits is kept.
+    A part is a folder with a codec or units, or ``phones`` for those of the texts. What is made already and fits is kept.
     """
     records = read_manifest(speech / "manifest.jsonl")
     for part in parts:
@@ -161,7 +193,7 @@ def _encoder(part: str) -> tuple[Tokens, Encode]:
     if part == "phones":
         phones = PhoneTokenizer()
         return phones.tokens, lambda record: phones.encode([record.text or ""]).data[0]
-    codec = open_codec(part)
+    codec = open_tokenizer(part)
     if isinstance(codec, ChunkedCodec):
         raise SpecError(f"{part} takes recordings in chunks, of which no corpus is made; take one with frames in a row")
     return codec.tokens, lambda record: encode(codec, record.file).codes.data[0]
@@ -182,7 +214,7 @@ def _told(
     return encoded
 
 
-def draw(codec: AnyCodec, wave: Float[Tensor, " N"], coded: Coded, path: Path) -> None:
+def draw(codec: Tokenizer, wave: Float[Tensor, " N"], coded: Coded, path: Path) -> None:
     """A picture of a recording: waveform, spectrogram and the token streams on one time axis."""
     from matplotlib.figure import Figure
 
@@ -212,8 +244,8 @@ def draw(codec: AnyCodec, wave: Float[Tensor, " N"], coded: Coded, path: Path) -
     )
     tokens.set_yticks(range(books), ["meaning", *(f"detail {book}" for book in range(1, books))])
     tokens.set_xlabel(
-        f"seconds; {frames_a_second:g} frames/s of {books} ids below {config.size} = "
-        f"{frames_a_second * books * np.log2(config.size) / 1000:.1f} kbit/s"
+        f"seconds; {frames_a_second:g} frames/s of {books} ids below {codec.tokens.size} = "
+        f"{frames_a_second * books * np.log2(codec.tokens.size) / 1000:.1f} kbit/s"
     )
     tokens.set_xlim(0, max(seconds, end))
     with atomic_write(path) as temporary:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from vivavoce.assistant.tokens import AnyCodec
+    from vivavoce.assistant.tokens import Tokenizer
 
 app = typer.Typer(no_args_is_help=True, help="Turn sound into tokens and back, and look at them.")
 
@@ -14,7 +14,8 @@ _Out = Annotated[Path, typer.Option("--out", "-o", help="The file to write.")]
 _Model = Annotated[
     str,
     typer.Option(
-        "--model", help="A folder with a codec, or hf:OWNER/NAME that was fetched; the bundled one if left out."
+        "--model",
+        help="A folder with a codec or units, or hf:OWNER/NAME that was fetched; the bundled codec if left out.",
     ),
 ]
 _Books = Annotated[int | None, typer.Option("--books", min=1, help="Use only the first so many books.")]
@@ -33,7 +34,7 @@ def encode(
 
     if out.suffix != ".npz":
         raise SpecError(f"tokens are written as .npz, got {out.name}; give -o {out.with_suffix('.npz').name}")
-    codec = _codec(model)
+    codec = _tokenizer(model)
     coded = tokens.encode(codec, recording, books)
     coded.save(out)
     _, made, frames = coded.codes.data.shape
@@ -52,7 +53,8 @@ def decode(
     from vivavoce.assistant import tokens
     from vivavoce.audio.files import write_audio
 
-    codec = _codec(model)
+    codec = _tokenizer(model)
+    codec = tokens.sounding(codec)
     wave = tokens.decode(codec, tokens.load(codec, file), books)
     rate = tokens.plain(codec).config.sample_rate
     write_audio(out, wave, rate)
@@ -84,10 +86,10 @@ def show(
 
     if out.suffix != ".png":
         raise SpecError(f"pictures are written as .png, got {out.name}; give -o {out.with_suffix('.png').name}")
-    codec = _codec(model)
+    codec = _tokenizer(model)
     if file.suffix == ".npz":
         coded = tokens.load(codec, file)
-        wave = tokens.decode(codec, coded)
+        wave = tokens.decode(tokens.sounding(codec), coded)
         wave = wave if wave.ndim == 1 else wave.mean(0)
     else:
         coded = tokens.encode(codec, file)
@@ -96,8 +98,8 @@ def show(
     typer.echo(str(out))
 
 
-def _codec(model: str) -> "AnyCodec":
+def _tokenizer(model: str) -> "Tokenizer":
     import vivavoce
-    from vivavoce.assistant.tokens import open_codec
+    from vivavoce.assistant.tokens import open_tokenizer
 
-    return open_codec(model or Path(vivavoce.__file__).parent / "weights" / "mini")
+    return open_tokenizer(model or Path(vivavoce.__file__).parent / "weights" / "mini")

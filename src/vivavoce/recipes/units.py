@@ -72,7 +72,7 @@ def debug(folder: Path) -> dict[str, float]:
     speech = spoken(folder / "speech", 24)
     found = {}
     for name, size in (("before", 2), ("after", 50)):
-        run = UnitsRun(features="log-mel", size=size, minutes=5, fit=FitConfig(batch=512, steps=60))
+        run = UnitsRun(features="log-mel", size=size, minutes=5.0, fit=FitConfig(batch=512, steps=60))
         units = train(run, speech, folder / str(size), say=lambda line: None)
         found[name] = _impurity(units, recordings(speech, "train"), folder / str(size))
     return found

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 import vivavoce
 from vivavoce.audio.files import read_audio
@@ -31,7 +31,7 @@ _LONGEST_SECONDS = 20.0
 Say = Callable[[str], None]
 
 
-def front_of(name: str, layer: int, *, whole: bool = False, listener: Path | None = None, seed: int = 1) -> nn.Module:
+def front_of(name: str, layer: int, *, whole: bool = False, listener: Path | None = None, seed: int = 1) -> Any:
     """The front that gives these features. ConfigError for a name that is none of `FEATURES` and no Whisper."""
     match name:
         case "listener":
