@@ -79,11 +79,11 @@ def frames(front: Any, clips: Sequence[Record], folder: Path, say: Say, aligner:
     """The front's vectors of each recording, half precision [T, D]; with an aligner its phones and those of every
     20 ms beside them, which are empty where text and sound do not fit."""
 
-    @torch.no_grad()
     def make() -> Iterator[dict[str, np.ndarray]]:
         for number, clip in enumerate(clips):
             wave = sound_of(clip, front.config.sample_rate)
-            item = {"features": front(wave[None, None])[0].T.half().numpy()}
+            with torch.no_grad():
+                item = {"features": front(wave[None, None])[0].T.half().numpy()}
             if aligner is not None:
                 item |= _phones(aligner, clip)
             yield item
