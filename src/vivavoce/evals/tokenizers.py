@@ -1,0 +1,168 @@
+"""What can be measured as a tokenizer: units and codecs from folders, and the controls that stand beside them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vivavoce.assistant.tokens import tokenizer
+from vivavoce.audio.resample import resample
+from vivavoce.core import rng
+from vivavoce.core.config import dump
+from vivavoce.core.errors import ConfigError
+from vivavoce.core.streams import alphabet_of, sound
+from vivavoce.evals.tokens_speech import RATE
+from vivavoce.models.codec import Codec
+from vivavoce.models.features import ListenerLayer, SpectrumConfig
+from vivavoce.models.listener import Listener
+from vivavoce.models.units import Units
+
+Wave = Float[Tensor, " N"]
+Frames = Tensor
+"""Int[T, K] for ids, Float[T, D] for vectors."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokenizer:
+    """Sound at 16 kHz to ids or vectors, and, for codecs, to sound at ``sample_rate`` and back.
+
+    ``size`` 0 stands for vectors. ``teacher`` names what the ids were made of. ``control``: it is no candidate.
+    """
+
+    name: str
+    rate: float
+    size: int
+    encode: Callable[[Wave], Frames]
+    books: int = 1
+    latency_ms: float | None = None
+    teacher: str = ""
+    control: bool = False
+    shipped: bool = False
+    sample_rate: int = 0
+    resynthesize: Callable[[Wave, int], Wave] | None = None
+
+    @property
+    def bits_per_second(self) -> float | None:
+        """Of all books, without any coding of entropy."""
+        return self.rate * self.books * float(np.log2(self.size)) if self.size else None
+
+
+def controls(listener: Listener, seed: int = 1) -> list[Tokenizer]:
+    """Log-mel, MFCC and the top of a listener with random weights, as vectors; and of the real listener's."""
+    torch.manual_seed(seed)
+    layers = listener.config.trunk.layers
+    fronts: Mapping[str, Any] = {
+        "log-mel": SpectrumConfig().build(),
+        "MFCC": SpectrumConfig(cepstra=13).build(),
+        "random network": ListenerLayer.of(listener.config.build(), layers),
+        "listener, top layer": ListenerLayer.of(listener, layers),
+    }
+    return [_vectors(name, front) for name, front in fronts.items()]
+
+
+def shuffled(known: Tokenizer, seed: int = 1) -> Tokenizer:
+    """The same ids in another order within each recording: what is left is how often each is used."""
+
+    def encode(wave: Wave) -> Frames:
+        ids = known.encode(wave)
+        order = rng.stream(seed, "shuffled", len(ids), int(ids.sum())).permutation(len(ids))
+        return ids[torch.from_numpy(order)]
+
+    return replace(known, name=f"{known.name}, shuffled", encode=encode, control=True, resynthesize=None)
+
+
+def opened(choice: str, shipped: bool = False) -> list[Tokenizer]:
+    """What a folder holds: units with the vectors that they are made of, or a codec whole and its first book.
+
+    ConfigError for a codec at a rate that cannot be measured.
+    """
+    made: Any = tokenizer(choice)
+    name = "shipped codec" if shipped else Path(choice).name
+    if isinstance(made, Units):
+        return [_units(name, made), _vectors(f"features of {name}", made.front)]
+    if not isinstance(made, Codec):
+        raise ConfigError(f"{choice} holds a {type(made).__name__}, which cannot be measured as a tokenizer")
+    first = replace(_codec(f"{name}, first book", made, 1), shipped=shipped, control=shipped)
+    return [first, replace(_codec(name, made, made.config.books), shipped=shipped)]
+
+
+_MEMORY: dict[str, dict[tuple[int, int], Tensor]] = {}
+"""Vectors of fronts by their digest and the sounds that a suite holds: units of one front are measured together."""
+
+
+def _remembered(front: Any) -> Callable[[Wave], Tensor]:
+    """The front's vectors of a sound at 16 kHz, computed once for all fronts with the same weights."""
+    rate = front.config.sample_rate
+    known = _MEMORY.setdefault(alphabet_of("front", dump(front.config), front.state_dict()), {})
+
+    def vectors(wave: Wave) -> Tensor:
+        key = wave.data_ptr(), len(wave)
+        if key not in known:
+            low = wave if rate == RATE else resample(wave, RATE, rate)
+            low = torch.nn.functional.pad(low, (0, -len(low) % front.config.hop))
+            with torch.no_grad():
+                known[key] = front(low[None, None])[0].T
+        return known[key]
+
+    return vectors
+
+
+def _vectors(name: str, front: Any) -> Tokenizer:
+    config, encode = front.config, _remembered(front)
+
+    rate = config.sample_rate / config.hop
+    return Tokenizer(name=name, rate=rate, size=0, encode=encode, latency_ms=_latency(front), control=True)
+
+
+def _latency(part: Any) -> float | None:
+    try:
+        return part.timing.latency_ms
+    except (ConfigError, AttributeError):
+        return None
+
+
+def _units(name: str, units: Units) -> Tokenizer:
+    front = units.front
+    vectors = _remembered(front)
+
+    @torch.no_grad()
+    def encode(wave: Wave) -> Frames:
+        return units.quantizer.encode(vectors(wave).T[None])[0].T
+
+    return Tokenizer(
+        name=name,
+        rate=float(units.config.rate),
+        size=units.config.size,
+        encode=encode,
+        latency_ms=_latency(front),
+        teacher=f"features of {name}",
+    )
+
+
+def _codec(name: str, codec: Codec, books: int) -> Tokenizer:
+    rate = codec.config.sample_rate
+
+    def encode(wave: Wave) -> Frames:
+        codes = codec.encode(sound(resample(wave, RATE, rate), rate)).data[0, :books].T
+        return codes[: -(-len(wave) * rate // RATE // codec.config.hop)]
+
+    def resynthesize(wave: Wave, sample_rate: int) -> Wave:
+        sent = resample(wave, sample_rate, rate)
+        codes = codec.encode(sound(sent, rate)).part(0, books)
+        return resample(codec.decode(codes).data[0, 0, : len(sent)], rate, sample_rate)[: len(wave)]
+
+    return Tokenizer(
+        name=name,
+        rate=float(codec.config.rate),
+        size=codec.config.size,
+        encode=encode,
+        books=books,
+        latency_ms=_latency(codec),
+        sample_rate=rate,
+        resynthesize=resynthesize,
+    )
