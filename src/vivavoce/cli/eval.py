@@ -167,3 +167,48 @@ def opened(
     report.write(out, add=add)
     typer.echo(formats.dumps(report.json()) if json else report.text())
     typer.echo(f"written to {out}", err=True)
+
+
+@app.command()
+def tokens(
+    speech: Annotated[Path, typer.Option(envvar="VIVAVOCE_SPEECH", help="Recordings of people with a manifest.jsonl.")],
+    tokenizers: Annotated[
+        list[str] | None, typer.Option("--tokenizer", help="A folder with units or a codec; may be repeated.")
+    ] = None,
+    gate: Annotated[
+        bool, typer.Option("--gate", help="Fail if units do not pass the gate, or if a control does.")
+    ] = False,
+    only: Annotated[str, typer.Option(help="Parts to measure, comma-separated; all if left out.")] = "",
+    minutes: Annotated[float, typer.Option(min=1, help="Of training speech that probes learn from.")] = 20,
+    clips: Annotated[int, typer.Option(min=1, help="Recordings that are decoded, of each group.")] = 20,
+    ears: Annotated[str, typer.Option(help="A Whisper that hears what was decoded: whisper-base.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
+    out: Annotated[Path, typer.Option(help="Where the JSON is written; a picture beside it.")] = Path(
+        "runs/eval/tokens.json"
+    ),
+    add: Annotated[bool, typer.Option("--add", help="Keep the other tables of the report that is there.")] = False,
+) -> None:
+    """What tokens carry and what comes back out of them, beside controls; and whether units pass the gate."""
+    import json as formats
+
+    from vivavoce.core.errors import ConfigError
+    from vivavoce.evals import tokens as suites
+
+    parts = tuple(part.strip() for part in only.split(",") if part.strip()) or suites.PARTS
+    if unknown := sorted(set(parts) - set(suites.PARTS)):
+        raise ConfigError(f"the suite tokens has no part {unknown[0]!r}; its parts are {', '.join(suites.PARTS)}")
+    if gate and "meaning" not in parts:
+        raise ConfigError("the gate needs the part meaning; leave --only out, or name it")
+    suite = suites.TokenSuite(heard_seconds=60 * minutes, clips=clips, ears=ears, parts=parts)
+    kept = out.parent / "speech"
+    report, found = suites.run(suite, tokenizers or [], speech, kept, lambda line: typer.echo(line, err=True))
+    report.write(out, add=add)
+    if "meaning" in parts:
+        suites.draw(found, out.with_suffix(".png"))
+    typer.echo(formats.dumps(report.json()) if json else report.text())
+    lines, right = suites.gate_text(found)
+    for line in lines:
+        typer.echo(line, err=True)
+    typer.echo(f"written to {out}", err=True)
+    if gate and not right:
+        raise typer.Exit(1)

@@ -1,0 +1,180 @@
+"""What comes back out of tokens: quality, intelligibility, the voice, and the words that others hear in it.
+
+On lossless recordings of dev people and on LibriSpeech test-clean, which is only ever reported. Opus stands beside the
+codecs where libopus can be reached.
+"""
+
+import io
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vivavoce.audio.files import read_audio
+from vivavoce.audio.mel import LogMelConfig
+from vivavoce.audio.resample import resample
+from vivavoce.core.errors import PartError
+from vivavoce.data.manifest import Record, recordings
+from vivavoce.evals import intervals, quality
+from vivavoce.evals.report import Row
+from vivavoce.evals.speakers import Speakers, cepstra
+from vivavoce.evals.tokenizers import Tokenizer
+from vivavoce.evals.words import distance, plain
+
+Wave = Float[Tensor, " N"]
+GROUPS = {"dev": "dev people, lossless", "test": "LibriSpeech test-clean"}
+OPUS_KBITS = (6, 12)
+_RATE = 16_000
+_MEL = LogMelConfig(sample_rate=_RATE, bins=80, hop=160, window=400, n_fft=512, fmax=8000.0)
+
+
+def sound_rows(todo: Sequence[Tokenizer], suite: Any, speech: Path, say: Callable[[str], None]) -> dict[str, list[Row]]:
+    """Rows by tokenizer; the originals and Opus have tables of their own."""
+    judge = _judge(speech)
+    hear = _ears(suite.ears, say)
+    ways: dict[str, Callable[[Wave, int], Wave] | None] = {"originals": None}
+    ways |= {one.name: one.resynthesize for one in todo}
+    ways |= {f"Opus at {kbits} kbit/s": opus for kbits in OPUS_KBITS if (opus := opus_at(kbits)) is not None}
+    found: dict[str, list[Row]] = {name: [] for name in ways}
+    for split, group in GROUPS.items():
+        clips = chosen(speech, split, suite.clips)
+        for name, way in ways.items():
+            found[name] += _rows(clips, way, group, judge, hear)
+            shown = "; ".join(f"{row.name} {row.shown()}" for row in found[name][-8:] if row.value is not None)
+            say(f"{name}: {shown}")
+    return found
+
+
+def chosen(speech: Path, split: str, count: int) -> list[Record]:
+    """Lossless recordings of 2 to 10 s with a text, one of each speaker before a second of any."""
+    clips = [
+        clip
+        for clip in recordings(speech, split, lang="en", least_rate=_RATE)
+        if clip.quality == "lossless" and clip.text and 2.0 <= clip.seconds <= 10.0
+    ]
+    seen: dict[str, int] = {}
+    ranked = []
+    for clip in sorted(clips, key=lambda clip: zlib.crc32(clip.id.encode())):
+        seen[clip.speaker] = seen.get(clip.speaker, 0) + 1
+        ranked.append((seen[clip.speaker], len(ranked), clip))
+    return [clip for _, _, clip in sorted(ranked, key=lambda one: one[:2])[:count]]
+
+
+def _rows(
+    clips: Sequence[Record],
+    way: Callable[[Wave, int], Wave] | None,
+    group: str,
+    judge: Speakers | None,
+    hear: Callable[[Wave], str] | None,
+) -> list[Row]:
+    """Measured on one group; what only compares with an original is left out for originals."""
+    columns: dict[str, list[float]] = {}
+    wrong, totals = [], []
+    for clip in clips:
+        wave = read_audio(clip.file, _RATE)[0]
+        made = wave if way is None else way(wave, _RATE)[: len(wave)]
+        made = torch.nn.functional.pad(made, (0, len(wave) - len(made)))
+        values = {"DNSMOS": quality.dnsmos(made, _RATE)}
+        if way is not None:
+            values |= {
+                "PESQ-WB": quality.pesq(wave, made, _RATE),
+                "STOI": quality.stoi(wave, made, _RATE),
+                "mel distance": mel_distance(wave, made),
+                "SI-SDR, dB": si_sdr(wave, made),
+            }
+            if judge is not None:
+                values["speaker similarity"] = float(judge.vector(wave, _RATE) @ judge.vector(made, _RATE))
+        for name, value in values.items():
+            columns.setdefault(name, []).append(value)
+        if hear is not None:
+            said = plain(clip.text or "")
+            wrong.append(distance(said, plain(hear(made))))
+            totals.append(len(said))
+    rows = [Row(name=f"{name}, {group}", value=intervals.mean(values), unit="") for name, values in columns.items()]
+    heard = intervals.ratio(wrong, totals) if totals else None
+    return [*rows, Row(name=f"word errors, {group}", value=heard)]
+
+
+def mel_distance(wave: Wave, made: Wave) -> float:
+    """Mean absolute difference of log-mel frames (nats)."""
+    front = _MEL.build()
+    return float((front(wave[None]) - front(made[None])).abs().mean())
+
+
+def si_sdr(wave: Wave, made: Wave) -> float:
+    """Scale-invariant ratio of signal and distortion in dB (Le Roux 2019); far below 0 where phases are not kept."""
+    wave, made = wave - wave.mean(), made - made.mean()
+    part = (made @ wave) / (wave @ wave).clamp(min=1e-12) * wave
+    return float(10 * torch.log10((part @ part).clamp(min=1e-12) / ((made - part) @ (made - part)).clamp(min=1e-12)))
+
+
+def opus_at(kbits: int) -> Callable[[Wave, int], Wave] | None:
+    """There and back through Opus; None where PyAV or libopus is missing."""
+    try:
+        import av
+        from av.codec import Codec as Known
+
+        Known("libopus", "w")
+    except Exception:  # what is missing is said by many kinds of errors
+        return None
+
+    def way(wave: Wave, rate: int) -> Wave:
+        high = resample(wave, rate, 48_000).clamp(-1, 1)
+        pcm = np.pad((high * 32767).round().short().numpy(), (0, -len(high) % 960))[None]
+        file = io.BytesIO()
+        with av.open(file, "w", format="ogg") as made:
+            stream = made.add_stream("libopus", rate=48_000, layout="mono")
+            stream.bit_rate = kbits * 1000
+            stream.options = {"application": "voip", "vbr": "off", "frame_duration": "20"}
+            for begin in range(0, pcm.shape[1], 960):
+                piece = np.ascontiguousarray(
+                    np.pad(pcm[:, begin : begin + 960], ((0, 0), (0, max(0, begin + 960 - pcm.shape[1]))))
+                )
+                frame = av.AudioFrame.from_ndarray(piece, format="s16", layout="mono")
+                frame.sample_rate, frame.pts = 48_000, begin
+                made.mux(stream.encode(frame))
+            made.mux(stream.encode(None))
+        file.seek(0)
+        with av.open(file) as read:
+            parts = [frame.to_ndarray() for frame in read.decode(audio=0)]
+        sound = torch.from_numpy(np.concatenate(parts, axis=1)[0].astype(np.float32))
+        sound = sound / 32768 if parts[0].dtype == np.int16 else sound
+        return resample(sound, 48_000, rate)[: len(wave)]
+
+    return way
+
+
+def _judge(speech: Path) -> Speakers | None:
+    """A judge of voices that learnt from training people; None where there are too few."""
+    seen: dict[str, int] = {}
+    taught = []
+    for clip in recordings(speech, "train", lang="en"):
+        if not clip.speaker.endswith(":unknown") and seen.get(clip.speaker, 0) < 4 and 3 <= clip.seconds <= 12:
+            seen[clip.speaker] = seen.get(clip.speaker, 0) + 1
+            if len(seen) <= 120:
+                taught.append((clip.speaker, cepstra(*read_audio(clip.file))))
+    return Speakers(taught) if len(seen) >= 20 else None
+
+
+def _ears(name: str, say: Callable[[str], None]) -> Callable[[Wave], str] | None:
+    """What a Whisper hears in sound at 16 kHz."""
+    if not name:
+        return None
+    from vivavoce.hub.whisper import Wanted, whisper_of
+
+    try:
+        whisper = whisper_of(name)
+    except PartError as error:
+        say(f"word errors are not measured: {error}")
+        return None
+
+    def hear(wave: Wave) -> str:
+        heard = whisper.transcribe(wave.numpy(), Wanted(language="en", beam=1, careful=False))
+        return " ".join(word.text for word in heard.words)
+
+    return hear

@@ -1,0 +1,152 @@
+"""Measures of tokens: on tokens whose worth is known, against slow and plain code, and the gate at its edges."""
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+
+from vivavoce.evals import abx, token_statistics
+from vivavoce.evals.token_gate import Shown, verdicts
+from vivavoce.evals.token_probes import ProbeBudget, kernels, phone_errors, pitch_share, speaker_share
+from vivavoce.evals.token_sound import mel_distance, opus_at, si_sdr
+
+
+def _slow_distance(a: np.ndarray, b: np.ndarray) -> float:
+    """Dynamic time warping of angles, one cell after the other."""
+    cost: dict[tuple[int, int], tuple[float, int]] = {}
+    for i, j in product(range(len(a)), range(len(b))):
+        cosine = a[i] @ b[j] / np.linalg.norm(a[i]) / np.linalg.norm(b[j])
+        here = float(np.arccos(np.clip(cosine, -1, 1)) / np.pi)
+        before = [cost[place] for place in ((i - 1, j - 1), (i - 1, j), (i, j - 1)) if place in cost]
+        best = min(before, key=lambda one: one[0]) if before else (0.0, 0)
+        cost[i, j] = best[0] + here, best[1] + 1
+    total, steps = cost[len(a) - 1, len(b) - 1]
+    return total / steps
+
+
+def _slow_abx(stretches: list[abx.Stretch]) -> tuple[float, float]:
+    """By its definition, triple after triple."""
+    errors: dict[tuple[bool, int, int], dict[tuple, dict[tuple, list[float]]]] = {}
+    for a, b, x in product(stretches, repeat=3):
+        fits = a.phone == x.phone != b.phone and a.speaker == b.speaker and a.context == b.context == x.context
+        if not fits or a is x:
+            continue
+        far, near = _slow_distance(b.frames, x.frames), _slow_distance(a.frames, x.frames)
+        people = errors.setdefault((a.speaker == x.speaker, a.phone, b.phone), {}).setdefault(a.context, {})
+        people.setdefault((a.speaker, x.speaker), []).append(1.0 if near > far else 0.5 if near == far else 0.0)
+    found = []
+    for same in (True, False):
+        pairs = [
+            np.mean([np.mean([np.mean(one) for one in people.values()]) for people in contexts.values()])
+            for (within, _, _), contexts in errors.items()
+            if within == same
+        ]
+        found.append(float(np.mean(pairs)))
+    return found[0], found[1]
+
+
+def test_abx_is_what_its_definition_says():
+    draw = np.random.default_rng(3)
+    stretches = [
+        abx.Stretch(phone, (context,), who, draw.normal(size=(int(draw.integers(1, 5)), 3)) + 0.4 * phone)
+        for phone, context, who in product(range(3), range(2), "ab")
+        for _ in range(int(draw.integers(1, 4)))
+    ]
+    found = abx.abx(stretches)
+    assert (found.within, found.across) == pytest.approx(_slow_abx(stretches), abs=1e-6)
+
+
+def test_abx_of_ids_and_of_nothing():
+    told = [abx.Stretch(p, (), who, np.array([p, p])) for p in range(3) for who in "ab" for _ in range(2)]
+    assert abx.abx(told) == (0.0, 0.0)
+    same = [abx.Stretch(p, (), who, np.array([7])) for p in range(3) for who in "ab" for _ in range(2)]
+    assert abx.abx(same) == (0.5, 0.5)
+    assert abx.abx(told[:1]) == (None, None)
+
+
+def test_ngrams_of_a_cycle_and_of_noise():
+    cycle = [np.arange(200) % 8 for _ in range(4)]
+    found = token_statistics.grams(cycle, cycle, 8)
+    assert found.unigram == pytest.approx(np.log(8), abs=0.01) and found.bigram < 0.1 and found.repeats == 0
+    draw = np.random.default_rng(0)
+    noise = [draw.integers(0, 8, 500) for _ in range(4)]
+    found = token_statistics.grams(noise, [draw.integers(0, 8, 500)], 8)
+    assert abs(found.gain) < 0.05 and found.repeats == pytest.approx(1 / 8, abs=0.04)
+    assert token_statistics.merged(np.array([3, 3, 1, 1, 3])).tolist() == [3, 1, 3]
+    assert token_statistics.merged(np.array([], dtype=int)).tolist() == []
+
+
+def test_what_units_tell_of_phones():
+    phones = [np.repeat(np.arange(5), 8)]
+    same, nothing = [np.repeat(np.arange(5), 4)], [np.zeros(20, int)]
+    assert token_statistics.phones_told(same, phones, 25.0, 50.0) == pytest.approx((1.0, 1.0))
+    assert token_statistics.phones_told(nothing, phones, 25.0, 50.0) == pytest.approx((0.0, 0.2))
+    use = token_statistics.use(np.arange(16), 32)
+    assert (use.entries, use.bits, use.perplexity) == (16, 4.0, 16.0)
+
+
+@pytest.mark.parametrize("rate", [6.25, 12.5, 25.0, 50.0, 75.0])
+def test_the_probe_never_sees_more_than_it_may(rate: float):
+    first, second = kernels(rate)
+    assert first % 2 == second % 2 == 1
+    assert (first + second - 1) / rate <= 0.2 or (first, second) == (1, 1)
+
+
+def test_the_probe_reads_phones_that_are_there_and_no_others():
+    draw = np.random.default_rng(1)
+    said = [draw.integers(1, 12, 10).tolist() for _ in range(40)]
+    labels = [np.repeat(np.array(one, np.uint8), 6) for one in said]
+    told = [torch.from_numpy(one[::2].astype(np.int64))[:, None] for one in labels]
+    mixed = [x[torch.randperm(len(x))] for x in told]
+    budget = ProbeBudget(steps=120, frames=300)
+    total = sum(map(len, said[30:]))
+    for inputs, good in ((told, True), (mixed, False)):
+        heard = list(zip(inputs[:30], labels, said, strict=False))
+        wrong = sum(phone_errors(heard, inputs[30:], said[30:], 25.0, 12, budget))
+        assert wrong / total < 0.15 if good else wrong / total > 0.5
+
+
+def test_speakers_and_melody_are_told_where_they_are():
+    draw = np.random.default_rng(2)
+    who = [name for name in "abcd" for _ in range(12)]
+    voices = [np.eye(4)["abcd".index(one)] * 3 + draw.normal(size=4) for one in who]
+    right, guessed = speaker_share(voices, who)
+    assert np.mean(right) > 0.8 and guessed == pytest.approx(0.25)
+    assert np.mean(speaker_share([draw.normal(size=4) for _ in who], who)[0]) < 0.55
+    ids = [draw.integers(0, 10, 60) for _ in range(10)]
+    assert pitch_share(ids, [0.1 * one for one in ids], 10) > 0.8
+    assert pitch_share(ids, [draw.normal(size=60) for _ in ids], 10) < 0.1
+
+
+def test_the_gate_at_its_edges():
+    good = Shown(phone_errors={"AN4": 0.30}, teacher_errors={"AN4": 0.26}, gain_nats=1.1, repeats=0.3, rate=25.0)
+    assert all(one.holds for one in verdicts(good))
+    changed = [
+        {"phone_errors": {"AN4": 0.32}},
+        {"phone_errors": {"AN4": 0.41}, "teacher_errors": {"AN4": 0.40}},
+        {"phone_errors": {"AN4": 0.41}, "teacher_errors": {}},
+        {"gain_nats": 0.99},
+        {"repeats": 0.05},
+    ]
+    for change in changed:
+        assert sum(not one.holds for one in verdicts(replace(good, **change))) == 1, change
+    assert all(one.holds for one in verdicts(replace(good, repeats=0.05, rate=12.5)))
+
+
+def test_distances_of_sound():
+    wave = torch.sin(torch.arange(16000) / 9.0) * 0.3
+    assert si_sdr(wave, 0.5 * wave) > 60 and mel_distance(wave, wave) == 0
+    noisy = wave + 0.03 * torch.randn(16000)
+    assert 10 < si_sdr(wave, noisy) < 25 and mel_distance(wave, noisy) > 0.5
+
+
+def test_opus_gives_the_sound_again():
+    way = opus_at(24)
+    if way is None:
+        pytest.skip("PyAV has no libopus here")
+    time = torch.arange(24000) / 16000
+    wave = 0.3 * torch.sin(2 * torch.pi * 300 * time) * torch.sin(2 * torch.pi * 2 * time)
+    made = way(wave, 16000)
+    assert abs(len(made) - len(wave)) < 320 and mel_distance(wave[1600:20000], made[1600:20000]) < 1.5
