@@ -1,0 +1,78 @@
+"""Coded tokens come back whatever they are, cost about what their entropy says, and damage does not pass unseen."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vivavoce.core.errors import ConfigError, SpecError
+from vivavoce.core.parts import load_part, save_part
+from vivavoce.generate.entropy_coding import Counts, CountsConfig, Decoder, Encoder, count
+
+
+def _rows(seed: int, count: int = 30, frames: int = 60) -> list[torch.Tensor]:
+    """Two books: the first walks about, the second follows the first."""
+    draw = np.random.default_rng(seed)
+    rows = []
+    for _ in range(count):
+        first = np.cumsum(draw.integers(0, 2, frames)) % 16
+        second = (3 * first + (draw.random(frames) < 0.1)) % 16
+        rows.append(torch.from_numpy(np.stack([first, second])))
+    return rows
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.lists(st.integers(1, 1 << 24), min_size=7, max_size=7)), max_size=40))
+@settings(max_examples=80, deadline=None)
+def test_any_ids_under_any_frequencies_come_back(symbols: list[tuple[int, list[int]]]):
+    coder = Encoder()
+    for id, frequencies in symbols:
+        coder.put(id, np.array(frequencies))
+    back = Decoder(coder.end())
+    assert [back.take(np.array(frequencies)) for _, frequencies in symbols] == [id for id, _ in symbols]
+
+
+def test_the_length_is_the_entropy():
+    draw = np.random.default_rng(0)
+    share = np.array([800, 100, 60, 40])
+    ids = draw.choice(4, 4000, p=share / share.sum())
+    coder = Encoder()
+    for id in ids.tolist():
+        coder.put(id, share)
+    bits = -np.log2((share / share.sum())[ids]).sum()
+    assert bits <= 8 * len(coder.end()) < bits + 40
+
+
+def test_counts_of_a_corpus_code_others_in_fewer_bits(tmp_path):
+    counts = count(_rows(0), "a", 16)
+    save_part(tmp_path, "token-counts", counts.config, counts)
+    again: Counts = load_part(tmp_path, "token-counts")
+    assert again.alphabet == counts.alphabet
+    plain = coded = 0
+    for row in _rows(1, 5):
+        data = counts.encode(row)
+        assert torch.equal(again.decode(data, row.shape[1]), row)
+        assert again.encode(row) == data
+        coded, plain = coded + 8 * len(data), plain + 4 * row.numel()
+    assert coded < 0.6 * plain
+
+
+def test_ids_that_were_never_counted_come_back_too():
+    counts = count(_rows(0, 2, 10), "a", 300)
+    strange = torch.randint(0, 300, (2, 40))
+    assert torch.equal(counts.decode(counts.encode(strange), 40), strange)
+    assert counts.decode(counts.encode(strange[:, :0]), 0).shape == (2, 0)
+
+
+def test_what_cannot_be_is_refused():
+    counts = count(_rows(0, 2, 10), "a", 16)
+    with pytest.raises(SpecError, match="ids below 16"):
+        counts.encode(torch.full((2, 3), 16))
+    with pytest.raises(SpecError, match="2 books"):
+        counts.encode(torch.zeros(1, 3, dtype=torch.long))
+    with pytest.raises(SpecError, match="end too early"):
+        counts.decode(counts.encode(torch.randint(0, 16, (2, 9)))[:3], 5000)
+    with pytest.raises(ConfigError, match="no tokens to count"):
+        count([], "a", 16)
+    with pytest.raises(ConfigError, match="at least one book"):
+        CountsConfig(alphabet="a", size=1, books=1).build()
