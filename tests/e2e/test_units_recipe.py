@@ -59,7 +59,7 @@ def test_files_of_others_and_damaged_ones_are_refused(made: Path, of_listener: P
     file, other = tmp_path / "u.npz", made / "50"
     run = CliRunner()
     run.invoke(app, ["encode", str(made / "speech/1.wav"), "-o", str(file), "--model", str(other)])
-    units = tokens.tokenizer(of_listener)
+    units = tokens.open_tokenizer(of_listener)
     with pytest.raises(SpecError, match="the folder of what made it"):
         tokens.load(units, file)
     refused = run.invoke(app, ["decode", str(file), "-o", str(tmp_path / "x.wav"), "--model", str(other)]).exception
@@ -82,7 +82,7 @@ def test_files_of_others_and_damaged_ones_are_refused(made: Path, of_listener: P
         with pytest.raises(SpecError, match="no token file"):
             tokens.load(load_part(other, "units"), file)
     with pytest.raises(PartError, match="no part 'codec'"):
-        tokens.tokenizer(tmp_path)
+        tokens.open_tokenizer(tmp_path)
 
 
 def test_the_same_recordings_and_features_that_are_not_there(made: Path):

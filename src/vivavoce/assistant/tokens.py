@@ -179,7 +179,8 @@ def _earlier(codec: Codec | Units, file: np.lib.npyio.NpzFile) -> Tokens:
 def corpus(speech: Path, parts: Sequence[str], out: Path, say: Callable[[str], None] = print) -> None:
     """The recordings of a manifest as a token corpus (`data.tokens`), a stream per part.
 
-    A part is a folder with a codec or units, or ``phones`` for those of the texts. What is made already and fits is kept.
+    A part is a folder with a codec or units, or ``phones`` for those of the texts. What is made already and fits is
+    kept.
     """
     records = read_manifest(speech / "manifest.jsonl")
     for part in parts:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vivavoce.assistant.tokens import tokenizer
+from vivavoce.assistant.tokens import open_tokenizer
 from vivavoce.audio.resample import resample
 from vivavoce.core import rng
 from vivavoce.core.config import dump
@@ -81,7 +81,7 @@ def opened(choice: str, shipped: bool = False) -> list[Tokenizer]:
 
     ConfigError for a codec at a rate that cannot be measured.
     """
-    made: Any = tokenizer(choice)
+    made: Any = open_tokenizer(choice)
     name = "shipped codec" if shipped else Path(choice).name
     if isinstance(made, Units):
         return [_units(name, made), _vectors(f"features of {name}", made.front)]
