@@ -83,6 +83,25 @@ class ResidualConfig:
         return ResidualQuantizer(self)
 
 
+class _Sizes:
+    """Half the squared lengths of entries, kept while these do not change: they cost more than a search among few."""
+
+    def __init__(self) -> None:
+        self._known: tuple[Any, ...] = ()
+        self._sizes: Tensor | None = None
+
+    def of(self, entries: Float[Tensor, "K V C"]) -> Float[Tensor, "K V"]:
+        if entries.is_inference():  # its changes are not counted
+            return 0.5 * entries.square().sum(2)
+        state = (entries.data_ptr(), entries._version, entries.dtype, entries.device, entries.shape)
+        if self._sizes is None or state != self._known:
+            self._known, self._sizes = state, 0.5 * entries.square().sum(2)
+        return self._sizes
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_Sizes":
+        return _Sizes()
+
+
 @final
 class ResidualQuantizer(nn.Module):
     """Books that refine each other; not started until `start` has seen vectors, and until then the identity."""
@@ -99,6 +118,7 @@ class ResidualQuantizer(nn.Module):
         self.out = nn.Identity() if same else nn.Linear(config.code_dim, config.dim, bias=config.bias)
         self.register_buffer("entries", torch.zeros(config.books, config.size, config.inner))
         self.register_buffer("usage", torch.zeros(config.books, config.size))
+        self._sizes = _Sizes()
 
     @property
     def started(self) -> bool:
@@ -126,8 +146,10 @@ class ResidualQuantizer(nn.Module):
     def encode(self, x: Float[Tensor, "B D T"], books: int | None = None) -> Int[Tensor, "B K T"]:
         """The nearest entries, book after book; of the first ``books`` only, if given."""
         residual, codes = self.into(x.transpose(1, 2)), []
-        for entries in self.entries if books is None else self.entries[:books]:
-            chosen = nearest(residual, entries)
+        sizes = self._sizes.of(self.entries)
+        for book in range(self.config.books if books is None else books):
+            entries = self.entries[book]
+            chosen = (sizes[book] - residual @ entries.T).argmin(dim=-1)
             residual = residual - entries[chosen]
             codes.append(chosen)
         return torch.stack(codes, dim=1)
@@ -136,8 +158,10 @@ class ResidualQuantizer(nn.Module):
         """Sum of the entries, projected back; fewer books than there are give a coarser vector."""
         if not 1 <= codes.shape[1] <= self.config.books:
             raise SpecError(f"got {codes.shape[1]} books, wanted 1 to {self.config.books}")
-        summed = sum(entries[chosen] for entries, chosen in zip(self.entries, codes.unbind(1), strict=False))
-        return self.out(summed).transpose(1, 2)
+        config = self.config
+        first = torch.arange(0, codes.shape[1] * config.size, config.size, device=codes.device)
+        picked = self.entries.flatten(0, 1)[codes + first[:, None]]
+        return self.out(sum(picked.unbind(1))).transpose(1, 2)
 
     @torch.no_grad()
     def start(self, x: Float[Tensor, "B D T"], rounds: int = 10) -> None:
