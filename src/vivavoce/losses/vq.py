@@ -3,7 +3,7 @@
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn.functional import cosine_similarity
+from torch.nn.functional import cosine_similarity, logsigmoid
 
 
 def distillation(
@@ -22,3 +22,12 @@ def commitment(x: Float[Tensor, "B D T"], chosen: Float[Tensor, "B D T"]) -> Flo
 def codebook_use(entropies: Float[Tensor, " K"], size: int) -> Float[Tensor, ""]:
     """Mean share of the bits that the books really carry: 1 when all entries are used alike."""
     return (entropies / torch.log2(torch.tensor(float(size)))).mean()
+
+
+def distillation_over_time(
+    made: Float[Tensor, "B D T"], teacher: Float[Tensor, "B D T"], mask: Bool[Tensor, "B T"]
+) -> Float[Tensor, ""]:
+    """Minus the log-sigmoid of the cosine over *time* of each feature (SpeechTokenizer's D-axis, §3.2), by features."""
+    wide = mask[:, None].float()
+    cosine = cosine_similarity(made.float() * wide, teacher.float() * wide, dim=2)
+    return -logsigmoid(cosine).mean()

@@ -1,0 +1,171 @@
+"""What the papers' codecs are faithful to: which gradients reach what, which books train, what some books say."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from vivavoce.core.errors import ConfigError, SpecError
+from vivavoce.core.streams import whole
+from vivavoce.losses.vq import distillation_over_time
+from vivavoce.nn.reversal import reversed_gradient
+from vivavoce.nn.seanet import SeanetConfig
+from vivavoce.nn.transformer import TransformerConfig
+from vivavoce.systems.encodec import encodec
+from vivavoce.systems.facodec import Facodec, FacodecConfig
+from vivavoce.systems.soundstream import soundstream
+from vivavoce.systems.speechtokenizer import decode_range, speechtokenizer
+
+TRUNK = TransformerConfig(dim=8, layers=1, heads=2, kv_heads=2, hidden=16, window=64, causal=False, norm="layer")
+FACODEC = FacodecConfig(
+    net=SeanetConfig(
+        dim=8, channels=2, strides=(2, 5), residuals=1, compress=1, activation="snake", causal=False, trim="both"
+    ),
+    timbre=TRUNK, size=16, code_dim=4, phones=5, speakers=3,
+)  # fmt: skip
+
+
+def gradient(part: torch.nn.Module) -> float:
+    return sum(float(p.grad.abs().sum()) for p in part.parameters() if p.grad is not None)
+
+
+def facodec(**changes: object) -> tuple[Facodec, Tensor]:
+    torch.manual_seed(0)
+    return replace(FACODEC, **changes).build(), 0.3 * torch.randn(4, 1, 200)
+
+
+def test_prosody_and_content_of_facodec_learn_nothing_from_the_sound():
+    model, wave = facodec(detail_dropout=0.0)
+    model(wave).wave.square().sum().backward()
+    assert gradient(model.prosody) == 0 and gradient(model.content) == 0
+    assert min(gradient(model.detail), gradient(model.voice), gradient(model.front), gradient(model.back)) > 0
+
+
+def test_three_of_four_examples_of_facodec_go_without_detail():
+    model, wave = facodec()
+    out = model(wave[:1].expand(200, -1, -1))
+    known = out.prosody.values + out.content.values
+    without = [bool(torch.allclose(a, b, atol=1e-6)) for a, b in zip(out.decoded, known, strict=True)]
+    assert 0.65 < sum(without) / 200 < 0.85
+    assert not torch.allclose(model.eval()(wave).decoded, known[:1].expand(4, -1, -1), atol=1e-6)
+
+
+def test_reversed_gradients_of_facodec_have_the_other_sign():
+    x = torch.randn(3, requires_grad=True)
+    (reversed_gradient(x, 2.0) * torch.arange(3.0)).sum().backward()
+    assert x.grad is not None and torch.equal(x.grad, torch.tensor([0.0, -2.0, -4.0]))
+    model, wave = facodec(detail_dropout=0.0)
+    heads = model.heads(model(wave))
+    hidden = [*heads.hidden_pitch, *heads.hidden_phones, heads.hidden_speaker]
+    assert all(head is not None for head in hidden) and heads.speaker is not None
+    for head, books in ((heads.pitch, model.prosody), (heads.phones, model.content)):
+        model.zero_grad()
+        head.square().sum().backward(retain_graph=True)
+        assert gradient(books) > 0 and gradient(model.detail) == 0
+
+
+def test_facodec_says_codes_in_any_voice():
+    model, wave = facodec()
+    codes, voice = model.eval().encode(wave)
+    assert codes.shape == (4, 6, 20) and voice.shape == (4, 8)
+    with torch.no_grad():
+        assert torch.allclose(model.decode(codes, voice), model(wave).wave, atol=1e-5)
+        model.scale_shift.weight.normal_()
+        assert not torch.allclose(model.decode(codes, voice.flip(0)), model.decode(codes, voice))
+    with pytest.raises(SpecError, match="6"):
+        model.decode(codes[:, :2], voice)
+    with pytest.raises(SpecError, match="multiple of 10"):
+        model.encode(wave[:, :, :5])
+
+
+def test_the_second_facodec_takes_prosody_from_mel_alone():
+    model, wave = facodec(prosody_bins=4)
+    mel = torch.randn(4, 6, 20)
+    with torch.no_grad():
+        first, other = model.eval()(wave, mel).prosody.codes, model(wave.flip(0), mel).prosody.codes
+        assert torch.equal(first, other)
+    with pytest.raises(SpecError, match="mel frames"):
+        model(wave)
+    with pytest.raises(ConfigError, match="both ways"):
+        replace(FACODEC, net=SeanetConfig(dim=8)).build()
+
+
+def test_the_teacher_of_speechtokenizer_reaches_the_first_book_alone():
+    torch.manual_seed(0)
+    codec = speechtokenizer(channels=2, dim=8, strides=(2, 5), books=3, size=16, teacher_dim=5, dead_below=0.0).build()
+    wave = 0.3 * torch.randn(2, 400)
+    codec.quantizer.start(codec.front(wave[:, None]).detach())
+    teacher, known = torch.randn(2, 5, 40), torch.ones(2, 40, dtype=torch.bool)
+    codec.eval()
+    out = codec(wave)
+    assert out.meaning is not None
+    before = distillation_over_time(out.meaning, teacher, known)
+    with torch.no_grad():
+        codec.quantizer.entries[1:] += 1.0
+        later = codec(wave)
+        assert later.meaning is not None
+        assert torch.equal(distillation_over_time(later.meaning, teacher, known), before)
+        assert not torch.allclose(later.wave, out.wave)
+    first = codec.quantizer.entries[0][out.quantized.codes[:, 0]]
+    assert torch.allclose(out.quantized.meaning.transpose(1, 2), first, atol=1e-6)
+    before.backward()
+    assert gradient(codec.front) > 0 and gradient(codec.back) == 0
+
+
+def test_distillation_goes_along_the_time_of_each_feature():
+    made, mask = torch.randn(2, 3, 20), torch.ones(2, 20, dtype=torch.bool)
+    scaled = made * torch.tensor([1.0, 5.0, 0.1])[None, :, None]  # no matter to a cosine over time
+    least = -torch.nn.functional.logsigmoid(torch.ones(()))
+    assert torch.allclose(distillation_over_time(made, scaled, mask), least, atol=1e-5)
+    mask[:, 10:] = False
+    changed = made.clone()
+    changed[:, :, 10:] = 100.0
+    assert torch.allclose(distillation_over_time(made, changed, mask), least, atol=1e-5)
+
+
+def test_any_range_of_speechtokenizers_books_is_decoded():
+    torch.manual_seed(0)
+    codec = speechtokenizer(channels=2, dim=8, strides=(2, 5), books=3, size=16).build().eval()
+    wave = 0.3 * torch.randn(1, 1, 400)
+    codec.quantizer.start(codec.front(wave).detach())
+    codes = codec.encode(whole(codec.config.wave, wave))
+    assert not codec.streams
+    assert torch.allclose(decode_range(codec, codes).data, codec.decode(codes).data, atol=1e-5)
+    made = [decode_range(codec, codes.part(first, books)).data for first, books in ((0, 1), (1, 2), (2, 1))]
+    assert all(one.shape == wave.shape for one in made) and not torch.allclose(made[1], made[2])
+    with pytest.raises(SpecError, match="wanted books of"):
+        decode_range(encodec(channels=2, dim=8, strides=(2, 5), books=3, size=16, choices=()).build(), codes)
+
+
+def test_more_books_of_soundstream_bring_the_vectors_closer():
+    torch.manual_seed(0)
+    codec = soundstream(channels=2, dim=8, strides=(2, 5), books=4, size=16).build().eval()
+    latents = codec.front(0.5 * torch.randn(4, 1, 400)).detach()
+    codec.quantizer.start(latents)
+    codes = codec.quantizer.encode(latents)
+    errors = [float((codec.quantizer.decode(codes[:, :n]) - latents).square().mean()) for n in (1, 2, 3, 4)]
+    assert errors == sorted(errors, reverse=True) and errors[3] < 0.7 * errors[0]
+
+
+def test_every_example_of_soundstream_and_every_batch_of_encodec_draws_its_number_of_books():
+    torch.manual_seed(0)
+    for config, per_example in (
+        (soundstream(channels=2, dim=8, strides=(2, 5), books=4, size=16, dead_below=0.0).quantizer, True),
+        (encodec(dim=8, books=4, size=16, choices=(1, 4), dead_below=0.0).quantizer, False),
+    ):
+        quantizer = config.build().train()
+        x = torch.randn(16, 8, 30)
+        quantizer.start(x)
+        seen = []
+        for _ in range(8):
+            entries = quantizer.entries.clone()
+            made = quantizer(x)
+            sums, found = torch.zeros_like(made.values), []
+            for book in range(4):
+                sums = sums + entries[book][made.codes[:, book]].transpose(1, 2)
+                found.append((sums - made.values).abs().amax((1, 2)) < 1e-4)
+            seen.append(torch.stack(found).float().argmax(0) + 1)
+        drawn = torch.stack(seen)
+        assert {int(n) for n in drawn.unique()} == ({1, 2, 3, 4} if per_example else {1, 4})
+        assert bool((drawn == drawn[:, :1]).all()) != per_example
