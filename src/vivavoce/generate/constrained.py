@@ -1,5 +1,6 @@
 """Writing under a grammar: whole pieces are scored together, forced ones are free, single bytes come last."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -10,7 +11,7 @@ from vivavoce.text.grammar import Place
 Spell = Callable[[bytes, bytes], list[int]]
 """Ids that a model reads for a piece of text after what stands before it."""
 Weigh = Callable[[bytes, Sequence[tuple[bytes, Place]]], list[float]]
-"""What is added to the log-probabilities of pieces (each with the place after it) behind a text."""
+"""What is added to the log-probabilities of pieces (each with the place after it) behind a text; -inf rules one out."""
 _SURE = 0.98
 _LITTLE = 4.0
 _UNLIKELY = -6.0
@@ -21,10 +22,13 @@ _STEPS = 400
 def choose(line: Line, options: Sequence[Sequence[int]], favour: Sequence[float] = ()) -> int:
     """The likeliest of several continuations, by the probability of all its ids; the line stays where it is.
 
-    ``favour`` is added to their log-probabilities. Continuations must not be empty. Where the first id decides almost
+    ``favour`` is added to their log-probabilities; -inf rules one out, but never all of them. Continuations must not be
+    empty. Where the first id decides almost
     surely, only its continuations are looked at. Where much is added, what the model thinks is taken by the id and
     bounded: a long name is no worse than a short one, and a bracket that it never saw not out of the question.
     """
+    if -math.inf in favour and (allowed := [n for n, added in enumerate(favour) if added > -math.inf]):
+        return allowed[choose(line, [options[n] for n in allowed], [favour[n] for n in allowed])]
     if len(options) == 1:
         return 0
     added = torch.tensor(favour or [0.0] * len(options))

@@ -2,12 +2,13 @@
 
 Arguments are kept as said. Where the mind was taught a tool, a value is only made less likely when its words were all
 said (now, or in the order that is being changed), but not together: "a lot of one" after "a lot of another and a bit of
-one". A tool that it was not taught, called because it has to be, it cannot judge by itself; there the words decide
-which listed values and optional properties are written, which number goes where, which words fill a free text and when
-a list ends.
+one". Where it is known how values are said, no argument is made up, and none that was spelled is passed over. A tool
+that it was not taught, called because it has to be, it cannot judge by itself; there the words decide which listed
+values and optional properties are written, which number goes where, which words fill a free text and when a list ends.
 """
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -64,11 +65,12 @@ class Evidence:
         schema: Mapping[str, Any],
         *,
         known: bool,
-        earlier: Iterable[str] = (),
+        earlier: Iterable[tuple[str, str]] = (),
         forms: Forms | None = None,
     ) -> None:
-        """``words`` are the user's, ``earlier`` the values of calls before; ``known``: the mind was taught the tool,
+        """``words`` are the user's, ``earlier`` the arguments of calls before; ``known``: the mind was taught the tool,
         and ``forms`` is how its values are said."""
+        before = set(earlier)
         self.words = tuple(words[-_RECENT:])
         self.known = known
         self.forms = forms or Forms()
@@ -76,7 +78,9 @@ class Evidence:
         self.names = dict(_names(schema))
         self.listed = {part for value in _listed(schema) for part in _parts(value)}
         said = [word for word in self.words if word in self.listed]
-        self.rows: list[Sequence[str]] = [said, *map(_parts, sorted(earlier))]
+        self.rows: list[Sequence[str]] = [said, *map(_parts, sorted({value for _, value in before}))]
+        self.order = list(schema.get("properties", ())) if known else []
+        self.unsaid = set(self._unsaid(schema)) - {key for key, _ in before} if known else set[str]()
 
     def candidates(self) -> list[bytes]:
         """What free places may be filled with: runs of the user's words, and the numbers among them."""
@@ -96,6 +100,8 @@ class Evidence:
         if self.known:
             if self.spelled and _last_key(text) in self.forms.spelled:
                 return [_PROOF * self._spelled(piece) for piece, _ in pieces]
+            if any(_KEY.match(piece) for piece, _ in pieces):
+                return [-math.inf if self._amiss(text, piece) else 0.0 for piece, _ in pieces]
             return [self._taught(_string(piece)) for piece, _ in pieces]
         left = self._left(text)
         closing = any(piece[:1] in (b"}", b"]") for piece, _ in pieces)
@@ -132,6 +138,21 @@ class Evidence:
         if forms := self.forms.said.get(value or ""):
             return _PROOF * any(_find(form, self.words) is not None for form in forms)
         return _TORN * self._torn(value)
+
+    def _unsaid(self, schema: Mapping[str, Any]) -> Iterator[str]:
+        """Properties of which no value was said, where it is known how they are said."""
+        for key, inner in dict(schema.get("properties", {})).items():
+            forms = [form for value in inner.get("enum", ()) for form in self.forms.said.get(value, ())]
+            said = any(_find(form, self.words) is not None for form in forms)
+            if not self.spelled if key in self.forms.spelled else forms and not said:
+                yield key
+
+    def _amiss(self, text: bytes, piece: bytes) -> bool:
+        """Whether a piece begins a property that nobody named, or comes behind one that was spelled and left out."""
+        key, last = _last_key(piece), _last_key(text)
+        first = self.order.index(last) + 1 if last in self.order else 0
+        passed = self.order[first : self.order.index(key)] if key in self.order else self.order[first:]
+        return key in self.unsaid or (bool(self.spelled) and not self.forms.spelled.isdisjoint(passed))
 
     def _spelled(self, piece: bytes) -> float:
         """1 for the word that was spelled last, which puts right one before; less for any other."""
@@ -232,7 +253,7 @@ def spelled_in(words: Sequence[str]) -> Iterator[str]:
         if len(word) == 1:
             letters += word * (1 + (place > 0 and words[place - 1] == "double"))
         elif not doubled:
-            if len(letters) > 1:
+            if len(letters) > 1 and not set(letters) <= {"a", "i"}:  # which are words
                 apart = abs(len(letters) - len(before))
                 whole = len(before) > 2 and apart < 2 and (letters.startswith(before) or before.startswith(letters))
                 yield before if whole else letters

@@ -175,7 +175,7 @@ class Mind:
             plain_words(context.user),
             next(tool.parameters for tool in context.tools if tool.name == name),
             known=name in model.config.tools,
-            earlier=_values(context.history),
+            earlier=_arguments(context.history),
             forms=self.forms,
         )
         arguments = write(line, places[name], model.spell, evidence.candidates(), evidence.weigh)
@@ -290,10 +290,10 @@ class _Phrases:
         return text
 
 
-def _values(history: tuple[Exchange, ...]) -> set[str]:
-    """What stands in the calls so far."""
+def _arguments(history: tuple[Exchange, ...]) -> set[tuple[str, str]]:
+    """The arguments of the calls so far that are texts."""
     calls = [json.loads(call.arguments or "{}") for exchange in history for call in exchange.calls]
-    return {value for call in calls if isinstance(call, dict) for value in call.values() if isinstance(value, str)}
+    return {(k, v) for call in calls if isinstance(call, dict) for k, v in call.items() if isinstance(v, str)}
 
 
 @runtime_checkable
