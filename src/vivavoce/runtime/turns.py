@@ -103,7 +103,7 @@ class Turns:
             case Frame():
                 return self._frame(event, now)
             case Judged() if self._stretch:
-                return tuple(self._judged(self._stretch, event))
+                return tuple(self._judged(self._stretch, event, now))
             case Gap(samples):
                 self._advance(samples)
             case InputTaken():
@@ -244,7 +244,7 @@ class Turns:
             yield from self._out_of_date(stretch)
             yield from self._resume()
 
-    def _judged(self, stretch: Stretch, judged: Judged) -> Iterator[Action]:
+    def _judged(self, stretch: Stretch, judged: Judged, now: int) -> Iterator[Action]:
         voice, words = stretch.voice, stretch.words
         if words.whole and (judged.early or not judged.whole):
             return
@@ -257,7 +257,9 @@ class Turns:
             return
         words.whole = not judged.early
         if isinstance(stretch.phase, Floor):
-            yield from self._prepare(stretch, stretch.phase)
+            # the silence may be over already, and the microphone may give nothing more
+            ended = tuple(self._end(stretch, now)) if self._patient else ()
+            yield from ended or self._prepare(stretch, stretch.phase)
         elif isinstance(stretch.phase, Suspect) and voice.silence >= SPECULATE:
             yield from self._decide(stretch)
 
@@ -266,6 +268,17 @@ class Turns:
         silence, words = stretch.voice.silence, stretch.words
         if not silence:
             return
+        if ended := tuple(self._end(stretch, now)):
+            yield from ended
+        elif words.asked:
+            yield from self._prepare(stretch, phase)
+        elif silence >= min(SPECULATE, self._wait(words)):
+            words.asked = True
+            yield Judge()
+
+    def _end(self, stretch: Stretch, now: int) -> Iterator[Action]:
+        """The turn is over if the silence has lasted, and the words are there if they are waited for."""
+        silence, words = stretch.voice.silence, stretch.words
         if silence >= self._wait(words) and (words.whole or not self._patient):
             self._stretch = None
             yield SpeechStopped(now - silence)
@@ -273,11 +286,6 @@ class Turns:
             if self.config.create_response and not words.noise:
                 self._asked = True
                 yield Reply()
-        elif words.asked:
-            yield from self._prepare(stretch, phase)
-        elif silence >= min(SPECULATE, self._wait(words)):
-            words.asked = True
-            yield Judge()
 
     # ---- steps that several phases share ----
 
