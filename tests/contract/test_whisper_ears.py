@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -89,6 +90,18 @@ def test_a_truncated_model_is_refused_when_it_is_read(folder, tmp_path):
 
 
 # ---- without the model ----
+
+
+def test_what_follows_a_sound_in_a_short_window_is_silent():
+    pytest.importorskip("faster_whisper")
+    from vivavoce.hub.shortened import silent_after
+
+    features = np.array([[0.5, -0.8, 0.0, 0.0], [0.2, 0.0, 0.0, 0.0]], np.float32)
+    assert (
+        silent_after(features).tolist()
+        == np.array([[0.5, -0.8, -0.8, -0.8], [0.2, 0.0, -0.8, -0.8]], np.float32).tolist()
+    )
+    assert not silent_after(np.zeros((2, 3), np.float32)).any()
 
 
 def test_what_was_not_fetched_is_named_with_the_command_that_fetches_it(tmp_path, monkeypatch):
