@@ -173,7 +173,11 @@ def _export_to(to: str, source: Path, out: Path) -> None:
     from vivavoce.assistant.tokens import open_codec, plain
     from vivavoce.core.errors import ConfigError
     from vivavoce.hub.codecs import write
+    from vivavoce.models.codec import Codec
 
     if to != "hf":
         raise ConfigError(f"parts are written to hf, got --to {to}; leave it out for a model's folder of our own")
-    typer.echo(write(plain(open_codec(source)), out))
+    codec = plain(open_codec(source))
+    if not isinstance(codec, Codec):
+        raise ConfigError(f"only codecs are written to hf, {source} holds units")
+    typer.echo(write(codec, out))

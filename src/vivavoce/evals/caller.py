@@ -72,7 +72,8 @@ class Caller:
                     await self._hush_until(lambda: time.perf_counter() > self._began_at + _HEARD)
                     if self._plays_until > time.perf_counter() + 1.0:
                         self._onset = time.perf_counter()
-                self._sounds.clear(), self._over.clear()
+                self._sounds.clear()
+                self._over.clear()
                 await self._say(question)
                 self._spoke_until = time.perf_counter()
                 await self._hush_until(self._sounds.is_set)

@@ -56,8 +56,7 @@ def run(chosen: Chosen, parts: tuple[str, ...], say: Say = print) -> Report:
 
 def loaded(chosen: Chosen) -> Model:
     """The chosen model."""
-    parts = {"ears": chosen.ears, "mind": chosen.mind, "speaker": chosen.speaker}
-    return vivavoce.load(chosen.model or BUNDLED, **parts)
+    return vivavoce.load(chosen.model or BUNDLED, ears=chosen.ears, mind=chosen.mind, speaker=chosen.speaker)
 
 
 def _voices(chosen: Chosen, say: Say) -> list[Table]:

@@ -131,9 +131,9 @@ def speaker_share(pooled: Sequence[np.ndarray], who: Sequence[str], seed: int = 
     order = rng.stream(seed, "speakers").permutation(chosen)
     seen: dict[str, int] = dict.fromkeys(names, 0)
     heard, asked = [], []
-    for place in order:
+    for place in (int(one) for one in order):
         seen[who[place]] += 1
-        (heard if seen[who[place]] % 2 else asked).append(int(place))
+        (heard if seen[who[place]] % 2 else asked).append(place)
     x = np.stack([pooled[place] for place in heard])
     centre, scale = x.mean(0), x.std(0) + 1e-6
     x = (x - centre) / scale

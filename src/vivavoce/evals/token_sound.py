@@ -140,7 +140,7 @@ def opus_at(kbits: int) -> Callable[[Wave, int], Wave] | None:
                 made.mux(stream.encode(frame))
             made.mux(stream.encode(None))
         file.seek(0)
-        with av.open(file) as read:
+        with av.open(file, "r") as read:
             parts = [frame.to_ndarray() for frame in read.decode(audio=0)]
         sound = torch.from_numpy(np.concatenate(parts, axis=1)[0].astype(np.float32))
         sound = sound / 32768 if parts[0].dtype == np.int16 else sound

@@ -141,12 +141,11 @@ def _meaning(one: Tokenizer, given: Material, suite: TokenSuite, found: Found) -
     said = {"heard": given.heard, **given.groups, "machines": given.machines}
     frames = {name: [one.encode(clip.wave) for clip in group] for name, group in said.items()}
     rows, size = found.table.rows, one.size
+    heard = [(x, clip.labels, clip.phones) for x, clip in zip(frames["heard"], given.heard, strict=True)]
+    every = [x for name in given.groups for x in frames[name]]
+    wanted = [clip.phones for clip in given.unheard]
+    errors = token_probes.phone_errors(heard, every, wanted, one.rate, size, suite.budget)
     for name, group in given.groups.items():
-        heard = [(x, clip.labels, clip.phones) for x, clip in zip(frames["heard"], given.heard, strict=True)]
-        if name == next(iter(given.groups)):
-            every = [x for other in given.groups for x in frames[other]]
-            wanted = [clip.phones for clip in given.unheard]
-            errors = token_probes.phone_errors(heard, every, wanted, one.rate, size, suite.budget)
         first = sum(len(given.groups[other]) for other in list(given.groups)[: list(given.groups).index(name)])
         found.errors[name] = errors[first : first + len(group)]
         estimate = intervals.ratio(found.errors[name], [len(clip.phones) for clip in group])
@@ -169,9 +168,8 @@ def _statistics(
     unheard = [x for name in given.groups for x in ids[name]]
     use = token_statistics.use(np.concatenate(unheard), size)
     whole = token_statistics.grams(ids["heard"], unheard, size)
-    short = token_statistics.grams(
-        *([token_statistics.merged(x) for x in part] for part in (ids["heard"], unheard)), size
-    )
+    runs, unheard_runs = ([token_statistics.merged(x) for x in part] for part in (ids["heard"], unheard))
+    short = token_statistics.grams(runs, unheard_runs, size)
     labels = [clip.labels for clip in given.unheard]
     pnmi, purity = token_statistics.phones_told(unheard, labels, one.rate, LABEL_RATE)
     tokens = sum(len(token_statistics.merged(x)) for x in unheard)

@@ -77,11 +77,12 @@ def people(
 
     def make() -> Iterator[dict[str, np.ndarray]]:
         for number, clip in enumerate(chosen):
+            found, score = None, -np.inf
             try:
                 found, score = aligned(aligner, read_audio(clip.file, RATE)[0], clip.text or "")
-            except VivavoceError:
-                score = -np.inf
-            if score < _LEAST_RATIO:
+            except VivavoceError as error:
+                say(f"{chosen[number].id}: {error}")
+            if found is None or score < _LEAST_RATIO:
                 yield {"labels": np.zeros(0, np.uint8), "phones": np.zeros(0, np.uint8)}
             else:
                 yield {"labels": found.labels.numpy(), "phones": np.array(found.phones, np.uint8)}

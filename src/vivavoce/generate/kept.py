@@ -43,7 +43,7 @@ class Kept:
     @torch.inference_mode()
     def _fresh(self) -> Line:
         model = self.writer.model
-        hidden = torch.zeros(1, model.config.trunk.dim).to(model.trunk.norm.weight)
+        hidden = torch.zeros(1, model.config.trunk.dim).to(next(model.trunk.norm.parameters()))
         return Line(self.writer, WriterState(model.init_state(1, room=ROOM), hidden, [Row()]))
 
 

@@ -86,7 +86,9 @@ class Writer:
         """Empty rows."""
         lm = self.model.init_state(rows)
         return WriterState(
-            lm, torch.zeros(rows, self.model.config.trunk.dim).to(self.model.trunk.norm.weight), [None] * rows
+            lm,
+            torch.zeros(rows, self.model.config.trunk.dim).to(next(self.model.trunk.norm.parameters())),
+            [None] * rows,
         )
 
     @torch.inference_mode()

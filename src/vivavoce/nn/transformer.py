@@ -230,6 +230,7 @@ class Transformer(nn.Module):
         ``valid`` marks what may be attended to where sequences are padded; a causal model with padding at the end
         needs none.
         """
+        after = x
         for after in self.each(x, valid, condition, memory):  # noqa: B007 - the last one is wanted
             pass
         return after if self.config.post else self.norm(after)

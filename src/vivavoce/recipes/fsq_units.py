@@ -91,7 +91,8 @@ def phones_of(text: str) -> list[int]:
 @torch.no_grad()
 def phone_errors(task: UnitsRecogniser, kept: Cache, phones: Sequence[Sequence[int]]) -> dict[str, float]:
     """Greedy errors from the top, from the ids alone, and of the listener itself."""
-    wrong, total = dict.fromkeys(("top", "local", "teacher"), 0), 0
+    wrong: dict[str, int] = dict.fromkeys(("top", "local", "teacher"), 0)
+    total = 0
     task.eval()
     for place, said in enumerate(phones):
         if said:

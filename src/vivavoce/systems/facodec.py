@@ -181,7 +181,7 @@ class Facodec(nn.Module):
             raise SpecError(f"got {codes.shape[1]} books, wanted {sum(self.config.books)}")
         parts: Sequence[Any] = (self.prosody, self.content, self.detail)
         pieces = codes.split(self.config.books, dim=1)
-        return self.speak(sum(part.decode(one) for part, one in zip(parts, pieces, strict=True)), timbre)
+        return self.speak(torch.stack([p.decode(one) for p, one in zip(parts, pieces, strict=True)]).sum(0), timbre)
 
     def _melody(self, x: Float[Tensor, "B D T"], mel: Float[Tensor, "B M T"] | None) -> Float[Tensor, "B D T"]:
         if (self.melody is None) != (mel is None):

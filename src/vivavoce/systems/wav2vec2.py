@@ -131,4 +131,4 @@ class CtcModel(nn.Module):
 
 def spelled(best: Int[Tensor, " T"], symbols: Sequence[str]) -> tuple[str, ...]:
     """Symbols of a path through time."""
-    return tuple(symbols[index - 1] for index in torch.unique_consecutive(best).tolist() if index)
+    return tuple(symbols[int(index) - 1] for index in torch.unique_consecutive(best) if index)
