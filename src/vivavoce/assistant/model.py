@@ -21,6 +21,7 @@ from vivavoce.assistant.minds import AnyMind, Minds, name_of
 from vivavoce.assistant.remote import endpoint_of, is_address
 from vivavoce.assistant.speakers import MINI, speaker_of
 from vivavoce.assistant.speaking import Mouth
+from vivavoce.assistant.speech_mind import SpeechMind, is_speech_mind, load_speech_mind
 from vivavoce.assistant.synthesis import PhraseMouth
 from vivavoce.assistant.thinking import Clerk
 from vivavoce.assistant.turn import Finished, Transcript, Turn
@@ -60,7 +61,8 @@ def load(
     ``ears`` replaces who finds the words: a name that ``vivavoce models`` lists (``whisper-base``), a folder or
     ``hf:OWNER/NAME``; of several, ``mini`` among them, the first is used where nothing else is asked for.
     ``mind`` replaces the part that decides what is said: a name that ``vivavoce models`` lists, a folder, a ``.gguf``
-    file or ``hf:OWNER/NAME`` is a chat model, ``http://HOST/v1#MODEL`` any server of chat completions; of several,
+    file or ``hf:OWNER/NAME`` is a chat model, a folder of ``vivavoce train speechgpt`` one that hears and speaks
+    itself, ``http://HOST/v1#MODEL`` any server of chat completions; of several,
     ``mini`` among them, the first thinks where nobody else is asked for.
     ``speaker`` replaces the voice: a name of the catalogue, a folder, or the address of any server of speech.
 
@@ -85,12 +87,14 @@ def load(
     return Model(described, {choice: mind_of(choice) for choice in chosen}, described.speaker, recognisers)
 
 
-def mind_of(choice: str) -> ChatMind | EndpointMind | None:
+def mind_of(choice: str) -> ChatMind | EndpointMind | SpeechMind | None:
     """The mind of a choice; None for the model's own. ConfigError and PartError say what can be chosen."""
     if choice in ("", "mini"):
         return None
     if is_address(choice):
         return EndpointMind(endpoint_of(choice))
+    if is_speech_mind(choice):
+        return load_speech_mind(Path(choice))
     from vivavoce.hub.chat_model import load_chat
 
     return ChatMind(load_chat(choice))
@@ -127,7 +131,7 @@ class Model:
     def __init__(
         self,
         described: ModelFile,
-        minds: Mapping[str, ChatMind | EndpointMind | None] | None = None,
+        minds: Mapping[str, ChatMind | EndpointMind | SpeechMind | None] | None = None,
         speaker: str | Path = MINI,
         recognisers: Mapping[str, Whisper | None] | None = None,
     ) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 from torch import Tensor
 
 from vivavoce.core.voice import Voice
@@ -92,6 +92,14 @@ class Restyle:
     voice: Voice
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Utter:
+    """Something that the mind said itself, in sound at 24 kHz, and the text that goes with it; no speaker is needed."""
+
+    text: str
+    pcm: Float32[np.ndarray, " N"]
+
+
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """The mind could not answer as it should; what was said stands, and whoever runs the conversation is told why."""
@@ -112,7 +120,7 @@ class Frame:
     marks: tuple[str, ...] = ()
 
 
-Thought = Say | Call | Restyle | Trouble
+Thought = Say | Utter | Call | Restyle | Trouble
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -82,9 +82,9 @@ class Writer:
         self.hook = hook
 
     @torch.inference_mode()
-    def init_state(self, rows: int) -> WriterState:
-        """Empty rows."""
-        lm = self.model.init_state(rows)
+    def init_state(self, rows: int, room: int | None = None) -> WriterState:
+        """Empty rows; ``room`` as in `Transformer.init_state`, for windows that are seldom full."""
+        lm = self.model.init_state(rows, room)
         return WriterState(
             lm,
             torch.zeros(rows, self.model.config.trunk.dim).to(next(self.model.trunk.norm.parameters())),

@@ -85,6 +85,10 @@ class ChatText:
         """What stands in a message for something that is no text."""
         return _HOLE
 
+    def plain(self, text: str) -> list[int]:
+        """Ids of a text in which nothing is special, whatever it looks like."""
+        return self.tokenizer.plain(text)
+
     def read(self, ids: list[int]) -> str:
         """The text of ids; bytes that make no letter become �."""
         return b"".join(self.tokenizer.pieces[id] for id in ids).decode("utf-8", "replace").strip()

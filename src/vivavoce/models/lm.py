@@ -60,7 +60,7 @@ class StreamLM(nn.Module):
         self.trunk = config.trunk.build()
         if config.lora is not None:
             add_lora(self.trunk, config.lora)
-        self.depth = _Depth(config.depth, width, config.scored) if config.depth is not None else None
+        self.depth = Depth(config.depth, width, config.scored) if config.depth is not None else None
         scores = sum(config.scored)
         untied = not config.tied and self.depth is None
         self.out = _table(config, scores) if untied else None
@@ -89,6 +89,10 @@ class StreamLM(nn.Module):
         after = F.pad(ids[:, : len(self.config.scored) - 1, 1:], (0, 1)).transpose(1, 2)
         found = self.depth(hidden.flatten(0, 1), after.flatten(0, 1))
         return [lane.float().unflatten(0, hidden.shape[:2]) for lane in found]
+
+    def scored(self, x: Float[Tensor, "B S D"]) -> list[Float[Tensor, "B S _"]]:
+        """As `forward`, for vectors in place of ids: what is heard stands among the words."""
+        return self._scores(self.trunk(x))
 
     def init_state(self, rows: int, room: int | None = None) -> TransformerState:
         """Empty windows; ``room`` as in `Transformer.init_state`."""
@@ -127,7 +131,7 @@ def _table(config: StreamLMConfig, rows: int) -> nn.Parameter | Int8Linear:
     return Int8Linear(width, rows) if config.trunk.bits == 8 else nn.Parameter(torch.randn(rows, width) * 0.02)
 
 
-class _Depth(nn.Module):
+class Depth(nn.Module):
     """The lanes of a column one after the other: each sees the trunk's vector and the ids of the lanes before it.
 
     Every lane has an entrance, an embedding and a head of its own. Departs from Moshi: the layers between are shared.

@@ -4,12 +4,41 @@ The new rows are zero (AudioPaLM, arXiv:2306.12925 §3.1): right after growing, 
 and those of marks and units are 0 everywhere.
 """
 
+from typing import Any, Protocol, runtime_checkable
+
 import torch
 
 from vivavoce.core.errors import SpecError
 from vivavoce.core.layout import Layout
 from vivavoce.core.streams import Tokens
 from vivavoce.models.lm import StreamLM, StreamLMConfig
+
+
+@runtime_checkable
+class ChatText(Protocol):
+    """The text side of a chat model (`hub.chat_text`): ids of text, and what its conversations look like."""
+
+    @property
+    def tokens(self) -> Tokens:
+        """The stream of its ids."""
+        ...
+
+    @property
+    def hole(self) -> str:
+        """What stands in a message for something that is no text."""
+        ...
+
+    def around(self, messages: list[Any]) -> list[list[int]]:
+        """A conversation up to where its answer begins, as ids: the pieces around every `hole` in its messages."""
+        ...
+
+    def plain(self, text: str) -> list[int]:
+        """Ids of a text in which nothing is special."""
+        ...
+
+    def read(self, ids: list[int]) -> str:
+        """The text of ids."""
+        ...
 
 
 def text_rows(layout: Layout, text: Tokens) -> range:

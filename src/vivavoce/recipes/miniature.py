@@ -9,9 +9,15 @@ import torch
 from safetensors.torch import save_file
 
 from vivavoce.assistant.demo import LINES, RECORDINGS
-from vivavoce.audio.files import length_of
-from vivavoce.data.manifest import Record, write_manifest
+from vivavoce.audio.files import length_of, read_audio
+from vivavoce.core.parts import load_part, save_part
+from vivavoce.core.streams import sound
+from vivavoce.data.manifest import Record, read_manifest, write_manifest
+from vivavoce.data.tokens import add_stream
 from vivavoce.hub.tokens import byte_letters, tokenizer_json
+from vivavoce.models.features import SpectrumConfig
+from vivavoce.models.units import Units, UnitsConfig
+from vivavoce.nn.kmeans import FitConfig, fit
 
 
 def recordings(
@@ -80,3 +86,28 @@ def chat_model(folder: Path, *, dim: int = 64, layers: int = 2, window: int = 51
             state[f"model.layers.{layer}.{name}.weight"] = made
     save_file(state, folder / "model.safetensors")
     return folder
+
+
+def unit_corpus(
+    folder: Path, lines: Sequence[tuple[str, str]], *, size: int = 48, splits: Sequence[str] = ("train",)
+) -> tuple[Path, Path]:
+    """A token corpus of recordings with their units: k-means of spectra, which tell little. Gives both folders."""
+    speech = recordings(folder / "speech", lines, splits=splits)
+    records = read_manifest(speech / "manifest.jsonl")
+    front = SpectrumConfig(stride=4)
+    spectrum = front.build()
+    waves = [read_audio(record.file, front.sample_rate)[0] for record in records]
+    with torch.no_grad():
+        frames = torch.cat([spectrum(wave[None, None])[0].T for wave in waves])
+    book = fit(frames, size, FitConfig(starts=1, steps=20, trial_steps=10, batch=512))
+    config = UnitsConfig(front=front, quantizer=book.config, made_by="k-means of a few spectra")
+    units = config.build().eval()
+    units.quantizer.load_state_dict(book.state_dict())
+    save_part(folder / "units", "units", config, units)
+    known: Units = load_part(folder / "units", "units")
+
+    def encode(record: Record) -> torch.Tensor:
+        return known.encode(sound(read_audio(record.file, front.sample_rate)[0], front.sample_rate)).data[0]
+
+    add_stream(folder / "corpus", records, known.tokens, encode)
+    return folder / "corpus", folder / "units"

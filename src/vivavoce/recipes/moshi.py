@@ -5,7 +5,6 @@ who interrupt; the answer falls silent where it is interrupted for good.
 """
 
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from vivavoce.core import rng
 from vivavoce.core.config import dump
 from vivavoce.core.errors import SpecError
 from vivavoce.core.layout import Grid
-from vivavoce.core.parts import load_part, save_part
+from vivavoce.core.parts import copy_part, load_part, save_part
 from vivavoce.core.streams import sound
 from vivavoce.data import manifest
 from vivavoce.evals.scenes import REAL, Kind, Scene, hum
@@ -136,8 +135,7 @@ def train(
     )  # fmt: skip
     model.load_state_dict({k.removeprefix("model."): v.cpu() for k, v in done.model.state_dict().items()})
     save_part(out, "moshi", config, model, {"recipe": "vivavoce.recipes.moshi", "settings": dump(run)}, torch.float16)
-    for suffix in ("json", "safetensors"):
-        shutil.copyfile(codec / f"codec.{suffix}", out / f"codec.{suffix}")
+    copy_part(codec, "codec", out)
     return done
 
 

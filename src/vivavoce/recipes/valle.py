@@ -4,7 +4,6 @@ The corpus has the streams ``phones`` and ``codes`` (``vivavoce tokens corpus SP
 """
 
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from vivavoce.assistant.model import BUNDLED
 from vivavoce.assistant.tokens import corpus as make_corpus
 from vivavoce.core.config import dump
 from vivavoce.core.errors import SpecError
-from vivavoce.core.parts import load_part, save_part
+from vivavoce.core.parts import copy_part, load_part, save_part
 from vivavoce.data.tokens import Batches, TokenCorpus
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.recipes.miniature import recordings
@@ -121,8 +120,7 @@ def train(
     for mine, trained in ((model.first, first.model), (model.rest, rest.model)):
         mine.load_state_dict({k.removeprefix("model."): v.cpu() for k, v in trained.state_dict().items()})
     save_part(out, "valle", config, model, {"recipe": "vivavoce.recipes.valle", "settings": dump(run)}, torch.float16)
-    for suffix in ("json", "safetensors"):
-        shutil.copyfile(codec / f"codec.{suffix}", out / f"codec.{suffix}")
+    copy_part(codec, "codec", out)
     return {
         f"{name} {key}": value for name, one in (("first", first), ("rest", rest)) for key, value in one.losses.items()
     }

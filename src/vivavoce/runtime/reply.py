@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from vivavoce.audio.pcm import to_float, to_int16
-from vivavoce.core.talk import Call, Entry, Restyle, Say, Thought, Trouble, Word
+from vivavoce.core.talk import Call, Entry, Restyle, Say, Thought, Trouble, Utter, Word
 from vivavoce.core.voice import Voice
 from vivavoce.runtime import api
 from vivavoce.runtime.model import FRAME, Context, Pcm, Spoken
@@ -154,6 +154,8 @@ class Reply:
         match piece:
             case Say(text) if text:
                 self._say(text)
+            case Utter(text, pcm):
+                self._utter(text, pcm)
             case Call() if not (self.request.config.one_call and self._called):
                 self._called = True
                 if self._message is None:
@@ -255,6 +257,15 @@ class Reply:
         if self.speaks:
             self._fed = True
             self._orders.append(Feed(text))
+
+    def _utter(self, text: str, pcm: Pcm) -> None:
+        """Sound that needs no speaker."""
+        self.open_message()
+        assert self._message is not None
+        self._message.text.append(text)
+        self._outputs.append(api.TextOut(self.turn, self._message.entry.id, text))
+        if self.speaks:
+            self.spoke(Spoken(pcm))
 
     def _call(self, call: Call) -> None:
         entry = Entry(

@@ -1,0 +1,121 @@
+"""What the recipes of token language models share: a run on grids, measured on held-out ones before and after."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from vivavoce.core.config import dump
+from vivavoce.core.errors import TrainingError
+from vivavoce.core.layout import Grid
+from vivavoce.data.tokens import TokenCorpus
+from vivavoce.train import fit, warm_cosine
+from vivavoce.train.recipe import hooks
+from vivavoce.train.tasks.grid import GridBatch, GridTask, collate
+
+HELD = 64
+"""Grids that are measured on at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridRun:
+    """Numbers of a run on grids; ``batch`` grids a step."""
+
+    steps: int = 5000
+    batch: int = 8
+    lr: float = 2e-5
+    warmup: int = 150
+    ema: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The mean loss of a held-out target and the share that is right, before and after."""
+
+    before: Mapping[str, float]
+    after: Mapping[str, float]
+
+    def card(self, recipe: str, settings: Any, **more: Any) -> dict[str, Any]:
+        """For the card of the part."""
+        held = {"before": dict(self.before), "after": dict(self.after)}
+        return {"recipe": f"vivavoce.recipes.{recipe}", "settings": dump(settings), "held_out": held, **more}
+
+
+@torch.no_grad()
+def loss_of(model: nn.Module, grids: Sequence[Grid], device: str = "cpu") -> dict[str, float]:
+    """The mean loss over all targets of grids, and the share of right guesses."""
+    training, task, sums, count = model.training, GridTask(model.to(device)), {"tokens": 0.0, "right": 0.0}, 0.0
+    model.eval()
+    for grid in grids:
+        batch = collate([grid])
+        batch = GridBatch(batch.ids.to(device), batch.weights.to(device))
+        found, weight = task.losses("model", batch, task.outputs(batch)), float(batch.weights[:, :, 1:].sum())
+        for name in sums:
+            sums[name] += weight * float(found[name].value)
+        count += weight
+    model.train(training)
+    return {name: value / max(count, 1e-8) for name, value in sums.items()}
+
+
+def learn(
+    out: Path,
+    title: str,
+    model: nn.Module,
+    batches: Callable[[int], GridBatch],
+    held: Sequence[Grid],
+    run: GridRun,
+    *,
+    seed: int,
+    identity: Any,
+    device: str = "cpu",
+    also: Callable[[], Mapping[str, float]] | None = None,
+) -> Measured:
+    """Trains what can be learnt of a model; at the end it has the trained (or averaged) weights, on the CPU.
+
+    ``also`` measures something beside the held-out grids.
+    """
+    held = held[:HELD]
+
+    def measured(there: str) -> dict[str, float]:
+        return {**loss_of(model, held, there), **(also() if also is not None else {})}
+
+    before, task = measured(device), GridTask(model.train())
+    optimizer = torch.optim.AdamW(
+        [weight for weight in task.parameters() if weight.requires_grad], lr=run.lr, betas=(0.9, 0.95), weight_decay=0.0
+    )
+    done = fit(
+        task, batches, optimizer, steps=run.steps,
+        hooks=hooks(out, title, identity, measure=lambda task: loss_of(task.model, held, device)),
+        schedule=warm_cosine(run.steps, run.warmup), seed=seed, ema=run.ema, device=device, bf16=device != "cpu",
+    )  # fmt: skip
+    model.load_state_dict({key.removeprefix("model."): value for key, value in done.model.state_dict().items()})
+    after = measured(device)
+    model.cpu().eval()
+    return Measured(before, after)
+
+
+def held_out(corpus: TokenCorpus, say: Callable[[str], None]) -> list[int]:
+    """The utterances of dev, or the training ones where there are none, which is said."""
+    dev = corpus.of("dev")
+    if not dev:
+        say(f"{corpus.folder} has no utterances of the split dev; training utterances are measured instead")
+    return dev or corpus.of("train")
+
+
+def pairs_of(path: Path, corpus: TokenCorpus) -> list[tuple[int, int]]:
+    """Questions and answers of a file of JSON lines ``{"question": ID, "answer": ID}``; TrainingError for others."""
+    places = {one.id: index for index, one in enumerate(corpus.utterances)}
+    try:
+        lines = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+        found = [(places[line["question"]], places[line["answer"]]) for line in lines]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise TrainingError(
+            f'{path} has no pairs of this corpus ({error}); write lines of {{"question": ID, "answer": ID}}'
+        ) from error
+    if not found:
+        raise TrainingError(f'{path} is empty; write lines of {{"question": ID, "answer": ID}}')
+    return found

@@ -1,0 +1,98 @@
+"""AudioPaLM in miniature: single and combined tasks by their tags, and text that is not forgotten."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from vivavoce.assistant.demo import RECORDINGS
+from vivavoce.audio.files import read_audio
+from vivavoce.core.errors import ConfigError, SpecError, TrainingError
+from vivavoce.core.layout import read
+from vivavoce.core.parts import load_part, read_card
+from vivavoce.core.streams import Stream, sound
+from vivavoce.data.tokens import TokenCorpus
+from vivavoce.hub.chat_text import ChatText
+from vivavoce.recipes.audiopalm import SMALL, _Examples, debug, shares, train
+from vivavoce.systems.audiopalm import AudioPaLM
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("audiopalm")
+    found = debug(made)
+    assert found["after"] < 0.5 * found["before"] and found["text after"] < found["text before"], found
+    return made
+
+
+@pytest.fixture(scope="module")
+def system(folder: Path) -> AudioPaLM:
+    run = folder / "run"
+    return AudioPaLM(load_part(run, "audiopalm"), ChatText.load(run), load_part(run, "units"))
+
+
+def test_a_combined_task_has_what_lies_between_written_first_and_targets_are_learnt_only(
+    folder: Path, system: AudioPaLM
+) -> None:
+    tokens, config = TokenCorpus(folder / "corpus"), system.model.config
+    grid = _Examples(SMALL, tokens, config, system.text).grid("ASR S2T S2S", (0, 1))
+    found = read(config.layout(("ASR", "S2T", "S2S")), grid.ids)
+    texts = {name: system.text.read(found[name][0].tolist()) for name in ("tag", "ASR", "S2T")}
+    asked, answered = tokens.utterances[0].text, tokens.utterances[1].text
+    assert list(found) == ["tag", "source", "ASR", "S2T", "S2S"]
+    assert texts == {"tag": "[ASR S2T S2S English]", "ASR": asked, "S2T": answered}
+    assert torch.equal(found["source"], tokens.items(0)["units"]) and torch.equal(
+        found["S2S"], tokens.items(1)["units"]
+    )
+    begin = found["tag"].shape[1] + found["source"].shape[1] + 2
+    assert not grid.target[0, : begin + 1].any() and grid.target[0, begin + 1 :].all()
+
+
+def test_tasks_are_done_from_sound_and_from_text(system: AudioPaLM) -> None:
+    rate = system.units.config.sample_rate
+    wave = sound(read_audio(RECORDINGS / "1.ogg", rate)[0], rate)
+    done = system.do(("ASR", "S2T"), wave, most=60)
+    assert list(done) == ["ASR", "S2T"] and all(isinstance(text, str) for text in done.values())
+    (said,) = system.do(("TTS",), "Hello there!", most=60).values()
+    assert isinstance(said, Stream) and said.spec == system.units.tokens
+    with pytest.raises(SpecError, match="has no acoustic model"):
+        system.sound(said)
+
+
+def test_languages_and_tasks_that_are_not_known_are_refused(system: AudioPaLM) -> None:
+    config = system.model.config
+    with pytest.raises(SpecError, match="was not taught 'Klingon'; its languages are English"):
+        system.do(("ASR",), "", ("Klingon",))
+    for tasks, languages, error in (
+        (("SING",), ("English",), "there is no task 'SING'"),
+        (("ASR", "TTS"), ("English",), "cannot be combined"),
+        (("AST",), ("English",), "name 2 languages, got 1"),
+    ):
+        with pytest.raises(SpecError, match=error):
+            config.tag(tasks, languages)
+    with pytest.raises(SpecError, match="reads units, got str"):
+        system.do(("ASR",), "text")
+    assert replace(config, languages=("French", "English")).tag(("ASR", "AST"), ("French", "English")) == (
+        "[ASR AST French English]"
+    )
+
+
+def test_shares_are_capped_and_weighted(folder: Path, tmp_path: Path) -> None:
+    found = shares({"ASR": 1000, "TTS": 10, "text": 50}, {"text": 2.0}, 100)
+    assert found == pytest.approx({"ASR": 100 / 210, "TTS": 10 / 210, "text": 100 / 210})
+    with pytest.raises(ConfigError, match="no task has examples"):
+        shares({"ASR": 0}, {}, 10)
+    with pytest.raises(TrainingError, match="needs questions and answers"):
+        train(SMALL, folder / "corpus", folder / "units", folder / "llm", tmp_path)
+    for weight in ("SING=1", "ASR=x", "ASR=-1"):
+        with pytest.raises(ConfigError, match="weight"):
+            run = replace(SMALL, tasks=("ASR",), weights=(weight,))
+            train(run, folder / "corpus", folder / "units", folder / "llm", tmp_path)
+
+
+def test_the_card_says_what_became_of_text(folder: Path) -> None:
+    held = read_card(folder / "run", "audiopalm")["held_out"]
+    assert held["before"]["text"] > 0 and held["after"]["text"] > 0

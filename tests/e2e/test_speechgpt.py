@@ -1,0 +1,135 @@
+"""SpeechGPT in miniature: three stages in order, the chain of modality, and what is refused."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from vivavoce.assistant.demo import RECORDINGS
+from vivavoce.assistant.model import BUNDLED
+from vivavoce.assistant.tokens import corpus as make_corpus
+from vivavoce.audio.files import read_audio
+from vivavoce.cli.main import app
+from vivavoce.core.errors import PartError, SpecError, TrainingError
+from vivavoce.core.layout import read
+from vivavoce.core.parts import copy_part, load_part, read_card
+from vivavoce.data.phrasings import phrased, phrasings
+from vivavoce.data.tokens import TokenCorpus
+from vivavoce.hub.chat_text import ChatText
+from vivavoce.recipes import unit_vocoder
+from vivavoce.recipes.miniature import chat_model, unit_corpus
+from vivavoce.recipes.speechgpt import SMALL, _makers, debug, train
+from vivavoce.systems.speechgpt import CHAINS, FORMS, SpeechGPT
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("speechgpt")
+    found = debug(made)
+    for stage in ("", "first ", "second "):
+        assert found[f"{stage}after"] < 0.6 * found[f"{stage}before"], found
+    return made
+
+
+def test_the_first_two_stages_change_every_weight_and_the_third_small_maps_only(folder: Path) -> None:
+    first, second, third = (load_part(folder / str(stage), "speechgpt") for stage in (1, 2, 3))
+    for name, weight in second.lm.state_dict().items():
+        assert not torch.equal(weight, first.lm.state_dict()[name]), name
+        kept = third.lm.state_dict()[name.replace(".qkv.", ".qkv.linear.")]
+        assert torch.equal(weight, kept), f"{name} is not what stage 2 left"
+    learnt = {name for name, weight in third.lm.named_parameters() if weight.requires_grad}
+    assert learnt and all(".down." in name or ".up." in name for name in learnt)
+    held = read_card(folder / "3", "speechgpt")["held_out"]
+    assert held["after"]["tokens"] < held["before"]["tokens"]
+    assert read_card(folder / "3", "speechgpt")["stages"], "the card tells of the stage before"
+
+
+def test_the_chain_is_read_back_in_its_order_in_all_four_formats(folder: Path) -> None:
+    model, text = load_part(folder / "3", "speechgpt"), ChatText.load(folder / "3")
+    tokens = TokenCorpus(folder / "corpus")
+    run = replace(SMALL, stage=3)
+    makers = _makers(run, tokens, model.config, text, folder / "pairs.jsonl", print)
+    for form in CHAINS:
+        grid, layout = makers.grid(form, (0, 1), None), model.config.layout(form)
+        found = read(layout, grid.ids)
+        assert tuple(found) == FORMS[form]
+        marks = [layout.marks[id] for id in grid.ids[0].tolist() if id < len(layout.marks)]
+        assert marks == [*FORMS[form], "end"]
+        for name, index in (("tq", 0), ("ta", 1)):
+            if name in found:
+                assert text.read(found[name][0].tolist()) == tokens.utterances[index].text
+        for name, index in (("asked", 0), ("ua", 1)):
+            if name in found:
+                assert torch.equal(found[name], makers.units(index))
+                assert (found[name][0].diff() != 0).all(), "there are repeats"
+        given = [place for place, name in enumerate(grid.ids[0].tolist()) if not grid.target[0, place] and name]
+        assert max(given) < grid.target[0].nonzero().min(), "the loss is counted on the answer only"
+    system = SpeechGPT(model, text, load_part(folder / "3", "units"))
+    items = system.given("speech to text", [{"role": "user", "content": ""}], makers.units(0))
+    *_, written = system.write("speech to text", items, seed=1, most=300)
+    assert written.chain.question and written.chain.units is None
+
+
+def test_there_are_many_wordings() -> None:
+    for task in ("recognise", "synthesise"):
+        assert len(set(phrasings(task))) >= 200
+    assert phrased("text to text", "Hi.") == "Hi."
+
+
+def test_a_stage_begins_from_the_one_before(folder: Path, tmp_path: Path) -> None:
+    corpus, units, pairs = folder / "corpus", folder / "units", folder / "pairs.jsonl"
+    with pytest.raises(TrainingError, match=r"stage 3 starts from a model of stage 2, the one in .* is of stage 1"):
+        train(replace(SMALL, stage=3), corpus, units, tmp_path, start=folder / "1", pairs=pairs)
+    with pytest.raises(TrainingError, match="stage 2 starts from stage 1"):
+        train(replace(SMALL, stage=2), corpus, units, tmp_path, llm=folder / "llm")
+    with pytest.raises(TrainingError, match="stage 1 starts from a chat model"):
+        train(SMALL, corpus, units, tmp_path, start=folder / "1")
+    with pytest.raises(TrainingError, match="stage 3 needs questions"):
+        train(replace(SMALL, stage=3), corpus, units, tmp_path, start=folder / "2")
+    with pytest.raises(PartError, match="brings no chat template"):
+        train(SMALL, corpus, units, tmp_path, llm=chat_model(tmp_path / "bare", template=""))
+    other, _ = unit_corpus(tmp_path / "other", (("4.ogg", "How do I sound?"),), size=20)
+    with pytest.raises(TrainingError, match="make the corpus again"):
+        train(replace(SMALL, stage=2), other, units, tmp_path, start=folder / "1")
+
+
+def test_units_of_another_alphabet_are_refused(folder: Path, tmp_path: Path) -> None:
+    _, units = unit_corpus(tmp_path, (("4.ogg", "How do I sound?"),), size=20)
+    model, text = load_part(folder / "3", "speechgpt"), ChatText.load(folder / "3")
+    with pytest.raises(SpecError, match=r"was trained on .*units.*, got .*use the parts"):
+        SpeechGPT(model, text, load_part(units, "units"))
+
+
+def test_a_full_context_loses_its_oldest_turns_and_the_log_says_so(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    system = SpeechGPT(
+        load_part(folder / "3", "speechgpt"), ChatText.load(folder / "3"), load_part(folder / "3", "units")
+    )
+    turns = [{"role": role, "content": f"{n} " * 60} for n in range(4) for role in ("user", "assistant")]
+    with caplog.at_level(logging.WARNING):
+        items = system.given("text to text", [*turns, {"role": "user", "content": "And?"}], room=200)
+    assert "the oldest" in caplog.text and items["told"].shape[1] <= 800
+    text = system.text.read(items["told"][0].tolist())
+    assert "3 3" in text and "0 0" not in text and "And?" in text
+    with pytest.raises(SpecError, match="ask something shorter"):
+        system.given("text to text", [{"role": "user", "content": "long " * 300}])
+
+
+def test_it_answers_a_recording_from_the_command_line(folder: Path, tmp_path: Path) -> None:
+    make_corpus(folder / "speech", [str(BUNDLED)], folder / "corpus")
+    found = unit_vocoder.train(unit_vocoder.SMALL, folder / "corpus", BUNDLED, tmp_path / "run")
+    assert found["right"] > 0.5 and found["durations"] < 0.5, found
+    for part in ("vocoder", "codec"):
+        copy_part(tmp_path / "run", part, folder / "3")
+    asked = ["ask", str(RECORDINGS / "1.ogg"), "--out", str(tmp_path / "answers"), "--json", "--mind"]
+    done = CliRunner().invoke(app, [*asked, str(folder / "2")])
+    assert done.exit_code == 2 and "is of stage 2 and holds no conversations" in done.output
+    done = CliRunner().invoke(app, [*asked, str(folder / "3")])
+    assert done.exit_code == 0, done.output
+    assert len(read_audio(tmp_path / "answers/1.answer.wav", allow_silent=True)[0]) > 0
