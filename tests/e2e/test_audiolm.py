@@ -86,6 +86,6 @@ def test_resynthesis_is_as_long_as_what_was_said_with_a_voice_and_without(system
 
 
 def test_other_units_are_refused(system: AudioLM, tmp_path: Path) -> None:
-    _, units = unit_corpus(tmp_path, (("4.ogg", "How do I sound?"),), size=20)
+    _, units = unit_corpus(tmp_path, (("4.ogg", "How do I sound?"),), size=12)
     with pytest.raises(SpecError, match=r"was trained on .*, got .*; use its own units"):
         AudioLM(system.model, load_part(units, "units"), system.codec)

@@ -93,13 +93,13 @@ def test_a_stage_begins_from_the_one_before(folder: Path, tmp_path: Path) -> Non
         train(replace(SMALL, stage=3), corpus, units, tmp_path, start=folder / "2")
     with pytest.raises(PartError, match="brings no chat template"):
         train(SMALL, corpus, units, tmp_path, llm=chat_model(tmp_path / "bare", template=""))
-    other, _ = unit_corpus(tmp_path / "other", (("4.ogg", "How do I sound?"),), size=20)
+    other, _ = unit_corpus(tmp_path / "other", (("4.ogg", "How do I sound?"),), size=12)
     with pytest.raises(TrainingError, match="make the corpus again"):
         train(replace(SMALL, stage=2), other, units, tmp_path, start=folder / "1")
 
 
 def test_units_of_another_alphabet_are_refused(folder: Path, tmp_path: Path) -> None:
-    _, units = unit_corpus(tmp_path, (("4.ogg", "How do I sound?"),), size=20)
+    _, units = unit_corpus(tmp_path, (("4.ogg", "How do I sound?"),), size=12)
     model, text = load_part(folder / "3", "speechgpt"), ChatText.load(folder / "3")
     with pytest.raises(SpecError, match=r"was trained on .*units.*, got .*use the parts"):
         SpeechGPT(model, text, load_part(units, "units"))

@@ -157,7 +157,7 @@ SAID = (LINES[0], LINES[3])
 
 def debug(folder: Path) -> dict[str, float]:
     """Half a minute on a CPU: two recordings are learnt by heart; the second stage's loss before and after."""
-    corpus, units = unit_corpus(folder, SAID)
+    corpus, units = unit_corpus(folder, SAID, size=24)
     make_corpus(folder / "speech", [str(BUNDLED)], corpus)
     found = train(SMALL, corpus, units, BUNDLED, folder / "run")
     numbers = {"before": found["coarse"].before["tokens"], "after": found["coarse"].after["tokens"]}
