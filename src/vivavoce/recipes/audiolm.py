@@ -127,8 +127,11 @@ def cropped(
     seconds = min(items["units"].shape[1] / unit_rate, items["codes"].shape[1] / rate)
     size = min(run.crops[stage], seconds)
     begin = 0.0 if draw is None else float(draw.random()) * (seconds - size)
-    units = items["units"][:, int(begin * unit_rate) : int(begin * unit_rate) + max(1, int(size * unit_rate))]
-    codes = items["codes"][: config.codes.books, int(begin * rate) : int(begin * rate) + max(1, int(size * rate))]
+    units, codes = (
+        items[name][:, round(begin * clock) : round(begin * clock) + max(1, round(size * clock))]
+        for name, clock in (("units", unit_rate), ("codes", rate))
+    )
+    codes = codes[: config.codes.books]
     books = config.coarse_books
     streams: Stream = merged(whole(config.units, units[None])).units
     made = (

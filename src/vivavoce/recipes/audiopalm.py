@@ -192,11 +192,13 @@ class _Examples:
         except (OSError, UnicodeDecodeError) as error:
             raise TrainingError(f"the text {path} cannot be read ({error}); give UTF-8 text, a line each") from error
         for line in lines:
-            messages = json.loads(line) if line.startswith("[{") else None
             ids = self.text.plain(line)
-            if messages is not None:
-                last = messages.pop()["content"]
-                ids = [*self.text.around(messages)[0], *self.text.plain(last)]
+            if line.startswith("[{"):
+                try:
+                    *before, last = json.loads(line)
+                    ids = [*self.text.around(before)[0], *self.text.plain(last["content"])]
+                except (ValueError, TypeError, KeyError) as error:
+                    raise TrainingError(f"a line of {path} is no list of messages ({error}): {line[:80]}") from error
             piece = torch.tensor([ids[: self.config.trunk.window - 2]])
             grids.append(self.config.layout(()).pack({TEXT: piece}))
         if not grids:
@@ -221,7 +223,7 @@ def debug(folder: Path) -> dict[str, float]:
     lines = [{"question": a.id, "answer": b.id} for a, b in pairwise(utterances)]
     (folder / "pairs.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     chat = json.dumps([{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Good day."}])
-    (folder / "text.txt").write_text(f"The counter opens at nine.\n{chat}\n")
+    (folder / "text.txt").write_text(f"The counter opens at nine.\n{chat}\n" * 6)
     found = train(SMALL, corpus, units, llm, folder / "run", pairs=folder / "pairs.jsonl", text=folder / "text.txt")
     return {
         "before": found.before["tokens"], "after": found.after["tokens"], "right": found.after["right"],

@@ -76,8 +76,8 @@ def train(
 
     def batches(step: int) -> GridBatch:
         draw = rng.stream(run.seed, "speechgpt", step)
-        size = min(run.grids.batch, len(makers.train))
-        chosen = draw.choice(len(makers.train), size, replace=False)
+        count, size = len(makers.train), run.grids.batch
+        chosen = draw.choice(count, size, replace=count < size)
         made = [makers.grids(makers.train[int(n)], draw) for n in chosen]
         return collate([grids[int(draw.integers(len(grids)))] for grids in made])
 
@@ -228,7 +228,7 @@ def debug(folder: Path) -> dict[str, float]:
     first = train(SMALL, corpus, units, folder / "1", llm=llm)
     run = replace(SMALL, stage=2, grids=replace(SMALL.grids, steps=110))
     second = train(run, corpus, units, folder / "2", start=folder / "1")
-    run = replace(SMALL, stage=3, grids=replace(SMALL.grids, steps=110, lr=1e-2))
+    run = replace(SMALL, stage=3, grids=replace(SMALL.grids, steps=130, lr=1e-2))
     third = train(run, corpus, units, folder / "3", start=folder / "2", pairs=folder / "pairs.jsonl")
     found = {"before": third.before["tokens"], "after": third.after["tokens"], "right": third.after["right"]}
     for name, one in (("first", first), ("second", second)):
