@@ -56,8 +56,13 @@ TEMPLATE = (
 """What most chat models read."""
 
 
-def chat_model(folder: Path, *, dim: int = 64, layers: int = 2, window: int = 512, template: str = TEMPLATE) -> Path:
-    """A Llama with random weights that reads bytes, in the form in which chat models are published."""
+def chat_model(
+    folder: Path, *, dim: int = 64, layers: int = 2, window: int = 512, template: str = TEMPLATE, spread: float = 0.02
+) -> Path:
+    """A Llama with random weights that reads bytes, in the form in which chat models are published.
+
+    ``spread`` is that of its embeddings; where these are not learnt, small ones leave it undecided whatever it hears.
+    """
     torch.manual_seed(1)
     folder.mkdir(parents=True, exist_ok=True)
     special = ["<|im_start|>", "<|im_end|>"]
@@ -79,7 +84,7 @@ def chat_model(folder: Path, *, dim: int = 64, layers: int = 2, window: int = 51
         "self_attn.k_proj": (dim // 2, dim), "self_attn.v_proj": (dim // 2, dim), "self_attn.o_proj": (dim, dim),
         "mlp.gate_proj": (2 * dim, dim), "mlp.up_proj": (2 * dim, dim), "mlp.down_proj": (dim, 2 * dim),
     }  # fmt: skip
-    state = {"model.embed_tokens.weight": torch.randn(len(tokens), dim) * 0.02, "model.norm.weight": torch.ones(dim)}
+    state = {"model.embed_tokens.weight": torch.randn(len(tokens), dim) * spread, "model.norm.weight": torch.ones(dim)}
     for layer in range(layers):
         for name, shape in shapes.items():
             made = torch.ones(shape) if len(shape) == 1 else torch.randn(shape) * 0.05

@@ -230,7 +230,7 @@ def debug(folder: Path) -> dict[str, float]:
         trunk = TransformerConfig(dim=48, layers=1, heads=4, kv_heads=4, hidden=96, window=600, causal=False)
         encoder = EncoderConfig(front=WaveFrontConfig(dim=48, kernels=(40, 8), strides=(40, 8)), trunk=trunk)
         save_part(folder / name, "encoder", encoder, encoder.build())
-    llm = miniature.chat_model(folder / "llm", dim=96, window=400)
+    llm = miniature.chat_model(folder / "llm", dim=96, window=400, spread=0.3)
     both = folder / "first", folder / "second"
     first = train(SMALL, speech, *both, folder / "1", llm=llm)
     second = train(replace(SMALL, stage=2), speech, *both, folder / "2", start=folder / "1")
