@@ -202,10 +202,15 @@ class SpeechGPT:
     def write(
         self, form: Form, items: Mapping[str, Tensor], *, sampler: Sampler = _SAMPLER, seed: int = 0, most: int = _MOST
     ) -> Iterator[Written]:
-        """A reply, a column at a time; what is given comes from `given`."""
+        """A reply, a column at a time; what is given comes from `given`.
+
+        Question and answer in text take a quarter of the room (``most`` columns, or what the window has left) each.
+        """
         config = self.model.config
         used = sum(item.shape[1] + 1 for item in items.values())
-        row = Row(Cursor(config.layout(form), items), Uniforms(seed), most=min(used + most, config.trunk.window))
+        room = min(most, config.trunk.window - used)
+        each = {name: max(1, room // 4) for name in ("tq", "ta")}  # so that a chain comes to its end
+        row = Row(Cursor(config.layout(form), items, most=each), Uniforms(seed), most=used + room)
         writer = Writer(self.model.lm, sampler)
         state = writer.init_state(1, room=ROOM)
         writer.begin(state, 0, row)

@@ -39,8 +39,8 @@ class Cursor:
 
     ``items`` are the streams that are given, and as much of the others as is there already: a prompt, or all of it
     where something of a later block is there too. With ``whole``, all of them are all there is; without any, the cursor
-    reads. ``frames`` are how many some of the streams are to have, by name. Raises SpecError when a given stream is
-    missing.
+    reads. ``frames`` are how many some of the streams are to have, by name, ``most`` how many others may have. Raises
+    SpecError when a given stream is missing.
     """
 
     def __init__(
@@ -50,9 +50,10 @@ class Cursor:
         *,
         whole: bool = False,
         frames: Mapping[str, int] | None = None,
+        most: Mapping[str, int] | None = None,
     ) -> None:
         """Stands before the first column."""
-        self.layout, self._wanted = layout, frames or {}
+        self.layout, self._wanted, self._most = layout, frames or {}, most or {}
         self.columns = 0
         """Columns taken so far."""
         self.over = False
@@ -161,6 +162,8 @@ class Cursor:
         wanted = self._wanted.get(this.segment.stream.name)
         if lane == 0 and wanted is not None:
             return after if place >= wanted * len(this.ids) else (this.ids[turn],)
+        if lane == 0 and place >= self._most.get(this.segment.stream.name, place + 1) * len(this.ids):
+            return after
         endless = self.layout.endless and block + 1 == len(self._blocks) and not self._reading
         return (this.ids[turn],) if lane or turn or endless else (this.ids[0], range(after, after + 1))
 
