@@ -24,7 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("audiolm")
     found = debug(made)
     for stage in ("semantic", "coarse", "fine"):
-        assert found[f"{stage} after"] < 0.7 * found[f"{stage} before"], found
+        assert found[f"{stage} after"] < 0.9 * found[f"{stage} before"], found
     return made
 
 
