@@ -173,16 +173,31 @@ class Salmonn:
         self.model, self.text, self.first, self.second = model.eval(), text, first, second
         scale_lora(model, config.lora.alpha / config.lora.rank if scale is None else scale)
 
-    @torch.inference_mode()
     def answer(
-        self, sound: Stream[Wave], question: str, ends: frozenset[int], *, past: Sequence[dict[str, str]] = (),
+        self,
+        sound: Stream[Wave],
+        question: str,
+        ends: frozenset[int],
+        *,
+        past: Sequence[dict[str, str]] = (),
         most: int = 200,
-    ) -> Iterator[str]:  # fmt: skip
-        """The answer about one recording (at the first encoder's rate), longer after each step.
+    ) -> Iterator[str]:
+        """The answer about one recording, longer after each step.
 
         ``…`` in the question is where the recording stands, before it if there is none. SpecError for a recording that
         lasts too long.
         """
+        line = self._asked(sound, question, past)
+        for _ in range(most):
+            id = int(line.scores().argmax())
+            if id in ends:
+                return
+            line.push([id])
+            yield self.text.read(line.written)
+
+    @torch.inference_mode()
+    def _asked(self, sound: Stream[Wave], question: str, past: Sequence[dict[str, str]]) -> Line:
+        """A line that has read everything up to where the answer begins."""
         frames = [encode(one, sound, self.model.config.seconds) for one in (self.first, self.second)]
         heard = self.model.bridge(frames[0], frames[1])
         asked = question if "…" in question else f"…\n{question}"
@@ -191,13 +206,7 @@ class Salmonn:
         x = torch.cat((vectors[0], heard.to(vectors[0].dtype), *vectors[1:]), dim=1)
         state = self.model.lm.init_state(1, room=x.shape[1] + ROOM)
         hidden = self.model.lm.trunk.step(x, state)[:, -1]
-        line = Line(Writer(self.model.lm), WriterState(state, hidden, [Row()]))
-        for _ in range(most):
-            id = int(line.scores().argmax())
-            if id in ends:
-                return
-            line.push([id])
-            yield self.text.read(line.written)
+        return Line(Writer(self.model.lm), WriterState(state, hidden, [Row()]))
 
 
 def encode(encoder: Hears, sound: Stream[Wave], seconds: float) -> Float[Tensor, "1 T D"]:

@@ -198,7 +198,6 @@ class SpeechGPT:
             log.warning("the context is full: the oldest %d turns are left out", dropped)
         return items
 
-    @torch.inference_mode()
     def write(
         self, form: Form, items: Mapping[str, Tensor], *, sampler: Sampler = _SAMPLER, seed: int = 0, most: int = _MOST
     ) -> Iterator[Written]:
