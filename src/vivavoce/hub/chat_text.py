@@ -69,9 +69,13 @@ class ChatText:
         """What a conversation looks like."""
         return ChatTemplate(self.source, self.bos, self.eos)
 
-    @cached_property
+    @property
     def tokens(self) -> Tokens:
         """The stream of its ids; the alphabet is the digest of the tokenizer."""
+        return self._tokens
+
+    @cached_property
+    def _tokens(self) -> Tokens:
         alphabet = alphabet_of("chat", json.loads(self.tokenizer_json))
         return Tokens(name="text", alphabet=alphabet, size=len(self.tokenizer.pieces))
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -89,7 +89,7 @@ def learn(
     )
     done = fit(
         task, batches, optimizer, steps=run.steps,
-        hooks=hooks(out, title, identity, measure=lambda task: loss_of(task.model, held, device)),
+        hooks=hooks(out, title, identity, measure=lambda task: loss_of(cast(GridTask, task).model, held, device)),
         schedule=warm_cosine(run.steps, run.warmup), seed=seed, ema=run.ema, device=device, bf16=device != "cpu",
     )  # fmt: skip
     model.load_state_dict({key.removeprefix("model."): value for key, value in done.model.state_dict().items()})
