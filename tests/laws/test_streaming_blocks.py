@@ -4,6 +4,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,14 +18,20 @@ from vivavoce.audio.mel import LogMelConfig
 from vivavoce.audio.polyphase import RationalConfig
 from vivavoce.core.streaming import Streaming
 from vivavoce.models.back import SpectralBackConfig
+from vivavoce.models.encoder import EncoderConfig
+from vivavoce.models.encoder_layer import EncoderLayerConfig
+from vivavoce.models.features import ListenerLayerConfig, SpectrumConfig
 from vivavoce.models.front import MelFrontConfig
 from vivavoce.models.listener import ListenerConfig
+from vivavoce.models.mel_front import MelFrontConfig as StridedMelConfig
 from vivavoce.models.speak import SpeakerConfig
+from vivavoce.models.wave_front import WaveFrontConfig
 from vivavoce.nn.chain import OverTime
 from vivavoce.nn.conformer import ConformerConfig
 from vivavoce.nn.conv import ConvConfig
 from vivavoce.nn.convnext import ConvNeXtConfig
 from vivavoce.nn.edges import EdgeConv
+from vivavoce.nn.positions import ConvPositionsConfig
 from vivavoce.nn.recurrent import ResidualLstm
 from vivavoce.nn.seanet import SeanetConfig
 from vivavoce.nn.spectral import SpectralHeadConfig
@@ -67,12 +74,27 @@ BLOCKS: dict[str, Callable[[], Any]] = {
 TRUNK = TransformerConfig(dim=16, layers=2, heads=4, kv_heads=2, hidden=24, window=7)
 CONFORMER = ConformerConfig(dim=16, layers=1, heads=2, kernel=3, chunk=4, window=8)
 SPEAKER = SpeakerConfig(text_width=16, text_blocks=1, width=24, blocks=1, voice=8)
+ENCODER = EncoderConfig(
+    front=WaveFrontConfig(dim=16, norm="layer", causal=True),
+    trunk=TransformerConfig(
+        dim=32, layers=2, heads=2, kv_heads=2, hidden=48, window=20, norm="layer", gated=False, bias=True, rotary=False
+    ),
+    positions=ConvPositionsConfig(kernel=6, groups=2, causal=True),
+    streams=True,
+)
 ELSEWHERE: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "conformer": (CONFORMER.build, (8, 16)),  # the listener's laws are the conformer's
     "listener": (ListenerConfig(trunk=CONFORMER).build, (2560,)),
     "transformer": (TRUNK.build, (3, 16)),
     "rational": (RationalConfig().build, (30,)),
     "speaker": (SPEAKER.build, (4, SPEAKER.inputs)),
+    "encoder": (ENCODER.build, (1280,)),
+    "layer of an encoder": (EncoderLayerConfig(encoder=ENCODER, layer=1).build, (1, 1280)),
+    "wave front": (ENCODER.front.build, (1280,)),
+    "strided mel front": (StridedMelConfig(channels=4, dim=24).build, (2560,)),
+    "positions": (partial(ConvPositionsConfig(kernel=6, groups=2, causal=True).build, 32), (4, 32)),
+    "layer of a listener": (ListenerLayerConfig(listener=ListenerConfig(trunk=CONFORMER), layer=1).build, (1, 2560)),
+    "spectrum": (SpectrumConfig(stride=2).build, (1, 640)),
 }
 """Blocks with laws in files of their own, and the shape of what a row of them takes."""
 WIDTH = {
