@@ -497,3 +497,9 @@ def test_a_clip_that_is_none_is_refused_by_the_voice():
 
     with pytest.raises(vivavoce.VivavoceError, match="the clip"):
         vivavoce.load().mouth.imitate(b"nothing")
+
+
+def test_chunks_with_another_beginning_are_no_recording(capfd: pytest.CaptureFixture[str]):
+    with pytest.raises(AudioError, match="no header of a format"):
+        read_recording(b"\xff\xff\0\0" + sound("wav")[4:], 24000)
+    assert not capfd.readouterr().err  # libsndfile would take the first bytes for MP3 and complain there

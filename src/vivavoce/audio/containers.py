@@ -44,7 +44,7 @@ def looks_like_text(source: Source) -> bool:
 def _part(source: Source, place: int, *, first: bool) -> Part | None:
     head = source.at(place, 40)
     for magic, at, look in _KNOWN:
-        if head[at : at + len(magic)] == magic:
+        if head[at : at + len(magic)] == magic and (at != 8 or head[:4] in _CHUNKED):
             return look(source, place)
     if len(head) == 40 and all(source.at(place + step, 1) == b"G" for step in (0, 188, 376)):
         return Part("MPEG-TS", place, source.size, "PyAV", "mpegts")
@@ -77,6 +77,8 @@ def _whole(kind: str, library: Library = "libsndfile", decoder: str = "") -> Cal
     return look
 
 
+_CHUNKED: Final = frozenset({b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM"})
+"""What a file of chunks begins with, whose kind stands behind its size. libsndfile takes other beginnings for MP3."""
 _KNOWN: Final[tuple[tuple[bytes, int, Callable[[Source, int], Part]], ...]] = (
     (b"WAVE", 8, chunks.wave),
     (b"fLaC", 0, pages.flac),
