@@ -1,6 +1,5 @@
 """A chat model as a folder of the hub: ``config.json``, safetensors, ``tokenizer.json`` and its chat template."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +8,14 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from vivavoce.core.errors import PartError
-from vivavoce.hub.published import Published, cannot
+from vivavoce.hub.published import Published, cannot, json_of
 
 _ARCHITECTURES = ("llama", "mistral", "qwen2")
 
 
 def read_folder(folder: Path) -> Published:
     """A chat model of a folder; PartError when something is missing, damaged or of a kind that is not known here."""
-    config = _json(folder / "config.json")
+    config = json_of(folder / "config.json")
     kind = config.get("model_type")
     if kind not in _ARCHITECTURES:
         raise cannot(folder, f"its architecture is {kind}, known are {', '.join(_ARCHITECTURES)}")
@@ -37,8 +36,8 @@ def read_folder(folder: Path) -> Published:
         with safe_open(places[name], "pt") as tensors:
             return tensors.get_tensor(name).to(torch.float32)
 
-    described = _json(folder / "tokenizer_config.json", needed=False)
-    made = _json(folder / "generation_config.json", needed=False)
+    described = _if_there(folder / "tokenizer_config.json")
+    made = _if_there(folder / "generation_config.json")
     ends = made.get("eos_token_id", config.get("eos_token_id"))
     return Published(
         config=config,
@@ -61,16 +60,8 @@ def _text(path: Path) -> str:
         raise PartError(f"{path} cannot be read ({error}); fetch the model again") from error
 
 
-def _json(path: Path, needed: bool = True) -> dict[str, Any]:
-    if not needed and not path.exists():
-        return {}
-    try:
-        data = json.loads(_text(path))
-    except ValueError as error:
-        raise PartError(f"{path} is no JSON ({error}); fetch the model again") from error
-    if not isinstance(data, dict):
-        raise PartError(f"{path} holds no object; fetch the model again")
-    return data
+def _if_there(path: Path) -> dict[str, Any]:
+    return json_of(path) if path.exists() else {}
 
 
 def _token(value: Any) -> str:

@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import chain
 from math import ceil
 from typing import Any
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from vivavoce.core.errors import PartError
 from vivavoce.hub.adapter import Rule, normalised, published
-from vivavoce.hub.seanet import both, decoder_places, encodec_name, encoder_places, memory_rules
+from vivavoce.hub.seanet import both, decoder_places, encodec_name, encoder_places, memory_rules, net_of
 from vivavoce.models.back import SeanetBackConfig
 from vivavoce.models.codec import Codec, CodecConfig
 from vivavoce.models.front import SeanetFrontConfig
@@ -33,24 +34,14 @@ def config_of(given: Mapping[str, Any]) -> CodecConfig:
         raise PartError(f"a causal decoder cut by {ratio} on the right is not known; wanted trim_right_ratio 1")
     if given.get("pad_mode", "reflect") not in _EDGES:
         raise PartError(f"padding by {given['pad_mode']!r} is not known; known are {', '.join(_EDGES)}")
-    net = SeanetConfig(
-        dim=given["hidden_size"],
-        channels=given["num_filters"],
-        strides=tuple(reversed(given["upsampling_ratios"])),
-        kernel=given["kernel_size"],
-        last_kernel=given["last_kernel_size"],
-        residual_kernel=given["residual_kernel_size"],
-        residuals=given["num_residual_layers"],
-        dilation_base=given["dilation_growth_rate"],
-        compress=given["compress"],
-        skip="conv" if given["use_conv_shortcut"] else "identity",
+    net = replace(
+        net_of(given),
         memory="lstm",
         memory_layers=given["num_lstm_layers"],
         causal=causal,
-        edge=_EDGES[given.get("pad_mode", "reflect")],  # pyright: ignore[reportArgumentType]
+        edge=_EDGES[given.get("pad_mode", "reflect")],
         trim="right" if causal else "both",
         normed=given["norm_type"] == "time_group_norm",
-        wave_channels=given["audio_channels"],
     )
     if given.get("codebook_dim") not in (None, net.dim):
         raise PartError(f"entries of {given['codebook_dim']} numbers for vectors of {net.dim} are not known")

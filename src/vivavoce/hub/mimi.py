@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vivavoce.core.errors import PartError
 from vivavoce.hub.adapter import Rule, published
-from vivavoce.hub.seanet import both, decoder_places, encodec_name, encoder_places, plain
+from vivavoce.hub.seanet import both, decoder_places, encodec_name, encoder_places, net_of, plain
 from vivavoce.models.back import SeanetBackConfig
 from vivavoce.models.codec import Codec, CodecConfig
 from vivavoce.models.front import SeanetFrontConfig
@@ -23,19 +23,7 @@ _LEAST_USE = 1e-5
 
 def config_of(given: Mapping[str, Any]) -> CodecConfig:
     """Our configuration of a ``config.json``; PartError for what we cannot hold."""
-    net = SeanetConfig(
-        dim=given["hidden_size"],
-        channels=given["num_filters"],
-        strides=tuple(reversed(given["upsampling_ratios"])),
-        kernel=given["kernel_size"],
-        last_kernel=given["last_kernel_size"],
-        residual_kernel=given["residual_kernel_size"],
-        residuals=given["num_residual_layers"],
-        dilation_base=given["dilation_growth_rate"],
-        compress=given["compress"],
-        skip="conv" if given["use_conv_shortcut"] else "identity",
-        wave_channels=given["audio_channels"],
-    )
+    net = net_of(given)
     known = {
         "use_causal_conv": True, "pad_mode": "constant", "trim_right_ratio": 1.0, "hidden_act": "gelu",
         "attention_bias": False, "upsample_groups": net.dim,

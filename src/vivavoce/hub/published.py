@@ -1,5 +1,6 @@
-"""A chat model as somebody published it, whatever the files: its numbers, its tensors, its tokens, its template."""
+"""Models as somebody published them: their JSON files, and a chat model's numbers, tensors, tokens and template."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,17 @@ class Published:
     eos: str = ""
     ends: tuple[int, ...] = ()
     """Ids after which it says nothing more."""
+
+
+def json_of(path: Path) -> dict[str, Any]:
+    """The object in a model's JSON file; PartError when it cannot be read or holds something else."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PartError(f"{path} cannot be read ({error}); fetch the model again") from error
+    if not isinstance(found, dict):
+        raise PartError(f"{path} holds no JSON object; fetch the model again")
+    return found
 
 
 def cannot(path: Path, why: str) -> PartError:

@@ -1,10 +1,27 @@
 """Where each layer of a SEANet is, in the order in which sound passes them, for tables of published weights."""
 
-from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, NamedTuple
 
 from vivavoce.hub.adapter import Rule
 from vivavoce.nn.seanet import SeanetConfig
+
+
+def net_of(given: Mapping[str, Any]) -> SeanetConfig:
+    """What the ``config.json`` of EnCodec and of Mimi say alike of a SEANet."""
+    return SeanetConfig(
+        dim=given["hidden_size"],
+        channels=given["num_filters"],
+        strides=tuple(reversed(given["upsampling_ratios"])),
+        kernel=given["kernel_size"],
+        last_kernel=given["last_kernel_size"],
+        residual_kernel=given["residual_kernel_size"],
+        residuals=given["num_residual_layers"],
+        dilation_base=given["dilation_growth_rate"],
+        compress=given["compress"],
+        skip="conv" if given["use_conv_shortcut"] else "identity",
+        wave_channels=given["audio_channels"],
+    )
 
 
 class Place(NamedTuple):

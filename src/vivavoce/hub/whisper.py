@@ -4,7 +4,6 @@ A folder is checked when it is named; its weights are read when they are first n
 the threads of CTranslate2 do not outlive a fork.
 """
 
-import json
 import os
 import re
 import struct
@@ -20,6 +19,7 @@ from jaxtyping import Float32
 from vivavoce.core.errors import PartError
 from vivavoce.hub.catalogue import find
 from vivavoce.hub.fetch import DESCRIPTION, folder_of, place
+from vivavoce.hub.published import json_of
 
 FAMILY = "whisper-ct2"
 RATE = 16_000
@@ -204,18 +204,8 @@ def _checked(folder: Path, name: str, threads: int) -> Whisper:
     if spec != _SPEC:
         what = spec.rstrip(b"\0").decode("ascii", "replace") if 0 < length < 100 else "damaged or something else"
         raise PartError(f"{folder / 'model.bin'} holds no Whisper for CTranslate2 (it is {what})")
-    config, tokenizer = _read(folder / "config.json"), _read(folder / "tokenizer.json")
+    config, tokenizer = json_of(folder / "config.json"), json_of(folder / "tokenizer.json")
     return Whisper(folder, name, _languages(config, tokenizer), threads)
-
-
-def _read(file: Path) -> Mapping[str, Any]:
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise PartError(f"{file} cannot be read ({error}); fetch the model again") from error
-    if not isinstance(found, dict):
-        raise PartError(f"{file} holds no JSON object; fetch the model again")
-    return found
 
 
 def _languages(config: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> tuple[str, ...]:

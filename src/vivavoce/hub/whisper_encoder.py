@@ -1,6 +1,5 @@
 """Whisper with published weights as a model of ours: from the transformers library's files, or from CTranslate2's."""
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from torch import Tensor
 from vivavoce.core.errors import PartError
 from vivavoce.hub import ctranslate2_file
 from vivavoce.hub.adapter import Rule, adapt
+from vivavoce.hub.published import json_of
 from vivavoce.systems.whisper import WhisperModel, Writing, prompt_of, sized
 
 _GELU = 3
@@ -67,8 +67,9 @@ def from_ctranslate2(folder: Path) -> Loaded:
     tensors = {name: value for name, value in found.tensors.items() if value.ndim}
     made = adapt(tensors, _CTRANSLATE2, config.build())
     assert isinstance(made, WhisperModel)
-    published = _json(folder / "config.json")
-    special = {token["content"]: int(token["id"]) for token in _json(folder / "tokenizer.json").get("added_tokens", ())}
+    published = json_of(folder / "config.json")
+    tokens = json_of(folder / "tokenizer.json").get("added_tokens", ())
+    special = {token["content"]: int(token["id"]) for token in tokens}
     return Loaded(
         made,
         special,
@@ -105,16 +106,6 @@ def model(published: Mapping[str, Any], state: Mapping[str, Tensor]) -> WhisperM
 
 def _count(shapes: Mapping[str, Any], side: str) -> int:
     return sum(re.fullmatch(rf"{side}/layer_\d+/ffn/linear_0/weight", name) is not None for name in shapes)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise PartError(f"{path} cannot be read ({error}); fetch the model again") from error
-    if not isinstance(found, dict):
-        raise PartError(f"{path} holds no JSON object; fetch the model again")
-    return found
 
 
 _SIDES = (("encoder", "encoder.trunk"), ("decoder", "decoder"))

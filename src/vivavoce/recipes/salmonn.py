@@ -30,7 +30,7 @@ from vivavoce.nn.lora import LoraConfig, scale_lora
 from vivavoce.nn.qformer import qformer_trunk
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.recipes import miniature
-from vivavoce.recipes.token_lm import GridRun, Measured
+from vivavoce.recipes.token_lm import GridRun, Measured, stage_before
 from vivavoce.systems.salmonn import LORA, HeardBatch, Hears, SalmonnConfig, SalmonnModel, encode, words
 from vivavoce.train import fit, warm_cosine
 from vivavoce.train.recipe import Given, Recipe, hooks
@@ -186,14 +186,8 @@ def _begun(
         known |= {name: known[name][:size] for name in ("embed", "out") if name in known}
         model.lm.load_state_dict({**own, **known})
         return model, found.text
-    if start is None or llm is not None:
-        raise TrainingError(f"stage {run.stage} starts from stage {run.stage - 1} and nothing else: --from FOLDER")
-    before: SalmonnModel = load_part(start, "salmonn")
-    if before.config.stage != run.stage - 1:
-        raise TrainingError(
-            f"stage {run.stage} starts from a model of stage {run.stage - 1}, the one in {start} is of stage "
-            f"{before.config.stage}; train the stages in their order"
-        )
+    before: SalmonnModel
+    start, before = stage_before("salmonn", start, llm, run.stage)
     for wanted, encoder in zip((before.config.first, before.config.second), encoders, strict=True):
         if encoder.spec() != wanted:
             raise TrainingError(f"the model in {start} hears {wanted}, got {encoder.spec()}; use its own encoders")

@@ -29,7 +29,7 @@ from vivavoce.models.trunk import grow
 from vivavoce.models.units import merged
 from vivavoce.nn.lora import LoraConfig
 from vivavoce.recipes.miniature import chat_model, unit_corpus
-from vivavoce.recipes.token_lm import GridRun, Measured, held_out, learn, pairs_of
+from vivavoce.recipes.token_lm import GridRun, Measured, held_out, learn, pairs_of, stage_before
 from vivavoce.systems.speechgpt import CHAINS, FORMS, STAGES, Form, SpeechGPTConfig, SpeechGPTModel
 from vivavoce.train.recipe import Given, Recipe
 from vivavoce.train.tasks.grid import GridBatch, collate
@@ -112,14 +112,8 @@ def _begun(
         model = config.build()
         model.lm.load_state_dict(grow(found.lm, config.whole, config.text).state_dict())
         return model, found.text
-    if start is None or llm is not None:
-        raise TrainingError(f"stage {run.stage} starts from stage {run.stage - 1} and nothing else: --from FOLDER")
-    known: SpeechGPTModel = load_part(start, "speechgpt")
-    if known.config.stage != run.stage - 1:
-        raise TrainingError(
-            f"stage {run.stage} starts from a model of stage {run.stage - 1}, the one in {start} is of stage "
-            f"{known.config.stage}; train the stages in their order"
-        )
+    known: SpeechGPTModel
+    start, known = stage_before("speechgpt", start, llm, run.stage)
     if known.config.units != units:
         raise TrainingError(
             f"the model in {start} speaks {known.config.units}, the corpus has {units}; use its own units"

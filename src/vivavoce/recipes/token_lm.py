@@ -12,6 +12,7 @@ from torch import nn
 from vivavoce.core.config import dump
 from vivavoce.core.errors import TrainingError
 from vivavoce.core.layout import Grid
+from vivavoce.core.parts import load_part
 from vivavoce.data.tokens import TokenCorpus
 from vivavoce.train import fit, warm_cosine
 from vivavoce.train.recipe import hooks
@@ -43,6 +44,19 @@ class Measured:
         """For the card of the part."""
         held = {"before": dict(self.before), "after": dict(self.after)}
         return {"recipe": f"vivavoce.recipes.{recipe}", "settings": dump(settings), "held_out": held, **more}
+
+
+def stage_before(part: str, start: Path | None, llm: str | Path | None, stage: int) -> tuple[Path, Any]:
+    """Folder and model that a later stage of a curriculum goes on from; TrainingError unless it is the stage before."""
+    if start is None or llm is not None:
+        raise TrainingError(f"stage {stage} starts from stage {stage - 1} and nothing else: --from FOLDER")
+    known = load_part(start, part)
+    if known.config.stage != stage - 1:
+        raise TrainingError(
+            f"stage {stage} starts from a model of stage {stage - 1}, the one in {start} is of stage "
+            f"{known.config.stage}; train the stages in their order"
+        )
+    return start, known
 
 
 @torch.no_grad()
