@@ -21,7 +21,7 @@ from vivavoce.hub.published import Published
 from vivavoce.hub.template import ChatTemplate
 from vivavoce.hub.tokens import ChatTokenizer
 from vivavoce.models.lm import StreamLM
-from vivavoce.nn.int8 import rounded
+from vivavoce.nn.int8 import Int8Linear, rounded
 
 WINDOW = 4096
 """Positions that are kept of a conversation; models that know fewer have theirs."""
@@ -87,9 +87,11 @@ def load_chat(choice: str) -> ChatModel:
         _convert(read_folder(path) if path.is_dir() else read_gguf(path), path, kept)
     text = ChatText.load(kept)
     name = choice if choice in names() or choice.startswith("hf:") else path.stem
-    return ChatModel(
-        name=name, lm=load_part(kept, "lm"), tokenizer=text.tokenizer, template=text.template, ends=text.ends
-    )
+    lm: StreamLM = load_part(kept, "lm")
+    for module in lm.modules():
+        if isinstance(module, Int8Linear):
+            module.pack(table=module is lm.embed)
+    return ChatModel(name=name, lm=lm, tokenizer=text.tokenizer, template=text.template, ends=text.ends)
 
 
 def _digest(path: Path) -> str:

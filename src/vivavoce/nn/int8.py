@@ -1,16 +1,23 @@
-"""Matrices of whole numbers: a quarter of the memory, and for single positions less to read than anything else.
+"""Matrices of whole numbers: a quarter of the memory, and less to read than anything else.
 
-Only the weights are rounded (each row to 255 steps of a scale of its own), what goes through them is not. Such a module
-is given its weights and is not trained.
+Only the weights are rounded (each row to 255 steps of a scale of its own). What goes through them is taken as two
+whole numbers of seven bits, the second of which is what the first leaves over, so products are whole numbers too and
+exact; that costs a second row, which is nearly free where reading the matrix is what takes the time. Such a module is
+given its weights and is not trained.
 """
+
+import warnings
+from functools import cache
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Float32, Int, Int8
 from torch import Tensor, nn
 
-_FEW = 2
-"""Up to so many positions the matrix is read as it is; from more on it pays to widen it first."""
+_HALF = 63
+"""The largest whole number in what goes through: products of two neighbours then stay within 16 bits."""
+_FINE = 126
+"""What is left over is counted in so many parts of a step."""
 
 
 def rounded(weight: Float[Tensor, "O I"]) -> tuple[Int8[Tensor, "O I"], Float32[Tensor, " O"]]:
@@ -23,7 +30,7 @@ def rounded(weight: Float[Tensor, "O I"]) -> tuple[Int8[Tensor, "O I"], Float32[
 class Int8Linear(nn.Module):
     """A linear map, or a table of vectors, in 8 bits."""
 
-    whole: Tensor
+    whole: Tensor | None
     scale: Tensor
     bias: Tensor | None
 
@@ -33,18 +40,58 @@ class Int8Linear(nn.Module):
         self.register_buffer("whole", torch.zeros(outputs, inputs, dtype=torch.int8))
         self.register_buffer("scale", torch.zeros(outputs))
         self.register_buffer("bias", torch.zeros(outputs) if bias else None)
+        self._packed: torch.ScriptObject | None = None
+
+    def pack(self, *, table: bool = False) -> None:
+        """Puts the matrix in the order in which this processor multiplies it; then it stays on the processor.
+
+        A ``table`` keeps its rows as well. Does nothing where the processor has no such order.
+        """
+        if "fbgemm" in torch.backends.quantized.supported_engines and self.whole is not None:
+            self._packed = _packed(self.whole)
+            if not table:
+                self.whole = None
 
     def forward(self, x: Float[Tensor, "*S I"]) -> Float[Tensor, "*S O"]:
         """The same as `nn.Linear` with the rounded weights."""
-        count = x.numel() // max(x.shape[-1], 1)
-        if 0 < count <= _FEW and x.device.type == "cpu":
-            narrow = x.reshape(count, -1).bfloat16()
-            y = torch._weight_int8pack_mm(narrow, self.whole, self.scale.bfloat16()).float()
-            y = y.view(*x.shape[:-1], -1)
+        if self._packed is not None:
+            y = _product(self._packed, x.float().flatten(0, -2)).mul_(self.scale).view(*x.shape[:-1], -1)
         else:
+            assert self.whole is not None
             y = F.linear(x.float(), self.whole.float()) * self.scale.float()
         return (y if self.bias is None else y + self.bias.float()).to(x.dtype)
 
     def rows(self, ids: Int[Tensor, "*S"]) -> Float32[Tensor, "*S I"]:
         """Vectors of a table, chosen by their numbers."""
+        assert self.whole is not None
         return self.whole[ids].float() * self.scale[ids].float()[..., None]
+
+
+def _packed(whole: Int8[Tensor, "O I"]) -> torch.ScriptObject:
+    """The matrix in FBGEMM's order."""
+    outputs = len(whole)
+    with warnings.catch_warnings():
+        # The tensor type is deprecated, the product is not, and there is no other way to give it a matrix.
+        warnings.filterwarnings("ignore", "torch.quantize_per_tensor", UserWarning)
+        scales, zeros = torch.ones(outputs, dtype=torch.double), torch.zeros(outputs, dtype=torch.long)
+        typed = torch._make_per_channel_quantized_tensor(whole, scales, zeros, 0)
+        return torch.ops.quantized.linear_prepack(typed, None)
+
+
+def _product(packed: torch.ScriptObject, x: Float32[Tensor, "N I"]) -> Float32[Tensor, "N O"]:
+    """``x`` times the matrix of whole numbers."""
+    step = torch.linalg.vector_norm(x, torch.inf, 1, keepdim=True).div_(_HALF).clamp_(min=1e-30)
+    exact = x / step
+    coarse = exact.round()
+    parts = torch.cat((coarse, exact.sub_(coarse).mul_(_FINE).round_(), _guard(x.shape[1])))
+    whole, rest, _ = torch.ops.quantized.linear_dynamic(parts, packed, True).split((len(x), len(x), 1))
+    return whole.add_(rest, alpha=1 / _FINE).mul_(step)
+
+
+@cache
+def _guard(inputs: int) -> Float32[Tensor, "1 I"]:
+    """A row by which the product, which chooses its steps by what goes in, finds that their size is one: nothing is
+    rounded again."""
+    row = torch.zeros(1, inputs)
+    row[0, 0], row[0, 1] = -_HALF - 1, _HALF
+    return row

@@ -1,0 +1,56 @@
+"""Matrices of whole numbers, as they are and in the processor's order."""
+
+import pytest
+import torch
+
+from vivavoce.nn.int8 import Int8Linear, rounded
+
+pytestmark = pytest.mark.skipif(
+    "fbgemm" not in torch.backends.quantized.supported_engines, reason="this processor has no order of its own"
+)
+
+
+def _linear(inputs: int, outputs: int, *, bias: bool = False) -> Int8Linear:
+    made = Int8Linear(inputs, outputs, bias)
+    made.whole, made.scale = rounded(torch.randn(outputs, inputs))
+    if bias:
+        made.bias = torch.randn(outputs)
+    return made
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_the_processors_order_changes_nothing(bias: bool) -> None:
+    torch.manual_seed(0)
+    linear = _linear(96, 40, bias=bias)
+    x = torch.randn(2, 5, 96) * torch.logspace(-4, 4, 5)[:, None]
+    x[0, 0, 3] = 50 * x[0, 0].abs().max()  # one that stands out leaves the others their digits
+    wanted = linear(x)
+    linear.pack()
+    allowed = wanted.abs().amax(-1, keepdim=True) / 500
+    assert ((linear(x) - wanted).abs() <= allowed).all()
+    assert linear.whole is None
+
+
+def test_what_is_read_depends_on_no_other_position() -> None:
+    torch.manual_seed(1)
+    linear = _linear(96, 40)
+    linear.pack()
+    x = torch.randn(9, 96)
+    x[4] *= 1e6
+    assert torch.equal(linear(x)[2:3], linear(x[2:3]))
+
+
+def test_silence_stays_silence() -> None:
+    linear = _linear(8, 4)
+    linear.pack()
+    assert torch.equal(linear(torch.zeros(1, 8)), torch.zeros(1, 4))
+
+
+def test_a_table_keeps_its_rows() -> None:
+    torch.manual_seed(2)
+    table = _linear(8, 30)
+    ids = torch.tensor([3, 29])
+    before = table.rows(ids)
+    table.pack(table=True)
+    assert torch.equal(table.rows(ids), before)
+    assert table(torch.randn(1, 8)).shape == (1, 30)
