@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from vivavoce.assistant.model import recording_of
 from vivavoce.audio.resample import resample
 from vivavoce.core.errors import ConfigError, PartError
 from vivavoce.evals.open_ears import heard_live
-from vivavoce.hub.whisper import whisper_of
+from vivavoce.hub.whisper import Wanted, whisper_of
 from vivavoce.runtime.model import RATE, HearingOptions
 
 ORDER = RECORDINGS / "2.ogg"
@@ -69,6 +70,22 @@ def test_what_is_shown_while_somebody_speaks_is_the_beginning_of_what_was_said(m
     text, shown, speech = heard_live(FollowingEars(model.ears.mini, model.ears.recognisers, None), order)
     assert len(shown.split()) >= 4 and text.startswith(shown)
     assert plain(text).endswith(END) and speech > 0.9
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_who_ends_every_window_early_is_not_followed_from_one_to_the_next(model, monkeypatch, most):
+    written = []
+    start = 50364  # the token of 0.00 s; twenty further is 0.40 s
+
+    def short(*_given, **_more):
+        written.append([start, 440, start + 20, start + 20])
+        return SimpleNamespace(sequences_ids=written[-1:], no_speech_prob=0.0), 0.0, 0.0, 1.0
+
+    monkeypatch.setattr("vivavoce.hub.whisper._WINDOWS", most)
+    monkeypatch.setattr(model.ears.first.model, "generate_with_fallback", short)
+    sound = np.random.default_rng(0).normal(0, 0.1, 4 * 16_000).astype(np.float32)
+    model.ears.first.transcribe(sound, Wanted(language="en", window=8.0, careful=False))
+    assert len(written) == most
 
 
 def test_the_language_is_found_out_or_refused(model, order):

@@ -17,12 +17,20 @@ WHOLE = 3000
 """Frames (100 a second) of the window that the model was taught."""
 
 
+class Enough(Exception):
+    """A call has had all the windows that it may take."""
+
+
 class How(local):
-    """How the calls of this thread are done: the encoder takes so many frames of every window, and ``between`` is
-    called before encoding, writing, and finding when the words were said."""
+    """How the calls of this thread are done.
+
+    The encoder takes so many ``frames`` of every window; ``between`` is called before encoding, writing, and finding
+    when the words were said; when no ``windows`` are left, `Enough` ends the call.
+    """
 
     frames: int = WHOLE
     between: Callable[[], None] = staticmethod(lambda: None)
+    windows: int | None = None
 
 
 class ShortenedWhisper(WhisperModel):
@@ -36,6 +44,10 @@ class ShortenedWhisper(WhisperModel):
     def encode(self, features: np.ndarray) -> Any:
         """What the encoder makes of the beginning of a window, Float[80, T]."""
         self.how.between()
+        if self.how.windows is not None:
+            if not self.how.windows:
+                raise Enough
+            self.how.windows -= 1
         if self.how.frames < WHOLE:
             features = silent_after(features[..., : self.how.frames])
         return super().encode(features)

@@ -8,7 +8,8 @@ import os
 import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -29,6 +30,8 @@ _SPEC = b"WhisperSpec\0"
 _RUN = 4
 _TOKENS_A_SECOND, _TOKENS, _MOST_TOKENS = 10, 16, 200
 """More than anybody says in a second, and beside it; a prompt of twice as many characters leaves room for so many."""
+_WINDOWS = 2
+"""A sound that fits into one window is quickly heard in at most so many."""
 _CAREFUL: Mapping[str, Any] = {"temperature": [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]}
 _FILES = ("config.json", "model.bin", "tokenizer.json")
 
@@ -112,7 +115,7 @@ class Whisper:
     def plain(self) -> Any:
         """faster-whisper's model as it is, to compare with."""
         model = self.model
-        model.how.frames, model.how.between = round(100 * WINDOW_SECONDS), lambda: None
+        model.how.frames, model.how.between, model.how.windows = round(100 * WINDOW_SECONDS), lambda: None, None
         return model
 
     def transcribe(
@@ -120,17 +123,22 @@ class Whisper:
     ) -> Transcribed:
         """The words of a sound at 16 kHz; any length. ``between`` is called between the steps of the work, and may end
         it by an error."""
-        found = self._heard(wave, wanted, wanted.window, between)
+        found = self._heard(wave, wanted, between)
         if wanted.window < WINDOW_SECONDS and _repeats(found.words):
-            found = self._heard(wave, wanted, WINDOW_SECONDS, between)
+            # Whoever goes round in circles with several beams seldom does with one.
+            found = self._heard(wave, replace(wanted, window=WINDOW_SECONDS, beam=1), between)
         return found
 
-    def _heard(
-        self, wave: Float32[np.ndarray, " N"], wanted: Wanted, window: float, between: Callable[[], None]
-    ) -> Transcribed:
+    def _heard(self, wave: Float32[np.ndarray, " N"], wanted: Wanted, between: Callable[[], None]) -> Transcribed:
+        from vivavoce.hub.shortened import Enough
+
         model = self.model
-        model.how.frames = round(100 * max(1.0, min(window, WINDOW_SECONDS)))
+        model.how.frames = round(100 * max(1.0, min(wanted.window, WINDOW_SECONDS)))
         model.how.between = between
+        # Whoever goes round in circles ends each window early, and would begin one after the other.
+        short = len(wave) < RATE * (WINDOW_SECONDS - 1)
+        most = _WINDOWS + len(wanted.clips) + (not wanted.language)
+        model.how.windows = most if short and not wanted.careful else None
         segments, info = model.transcribe(
             wave,
             language=wanted.language or None,
@@ -142,7 +150,12 @@ class Whisper:
             word_timestamps=True,
             **(_CAREFUL if wanted.careful else _quick(len(wave) / RATE, wanted)),
         )
-        words = [word for segment in segments for word in _spelled(segment.words or ())]
+        words: list[Spelled] = []
+        with suppress(Enough):
+            for segment in segments:
+                words += _spelled(segment.words or ())
+                if not wanted.careful and wanted.window < WINDOW_SECONDS and _repeats(words):
+                    break
         return Transcribed(tuple(words), info.language)
 
 
