@@ -173,7 +173,7 @@ class Search:
         if len(inside) > self.config.tokens:
             inside = inside[np.argpartition(-tokens.score[inside], self.config.tokens)[: self.config.tokens]]
         order = inside[np.argsort(-tokens.score[inside], kind="stable")]
-        key = (tokens.node[order] * len(self.model.back_off) + tokens.history[order]) * 2 + tokens.blank[order]
+        key = (tokens.node[order] * self.model.states + tokens.history[order]) * 2 + tokens.blank[order]
         return tokens.take(order[np.unique(key, return_index=True)[1]])
 
     def best(self, state: SearchState, *, final: bool) -> tuple[list[HeardWord], float]:

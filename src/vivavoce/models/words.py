@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from vivavoce.core.errors import PartError
+from vivavoce.models.word_slots import Fillings, SlotModel, SlotWords, words_of
 from vivavoce.text.phones import ids
 from vivavoce.text.pronounce import pronunciations
 
@@ -30,6 +31,8 @@ class WordsConfig:
     vocabulary: tuple[str, ...]
     grams: int
     histories: int
+    slots: tuple[SlotWords, ...] = ()
+    """What counts as one word; the vocabulary has the tokens and all words of each."""
 
     def build(self) -> "Words":
         """Empty arrays of the right size, to be filled with weights."""
@@ -74,9 +77,19 @@ class WordModel:
         self.start = int(words.start[0])
         if len(self.keys) == 0:
             raise PartError("the word model is empty; train it with: vivavoce train words")
+        slots = words.config.slots
+        self.tokens = frozenset(self.index[slot.token] for slot in slots)
+        """Indices that are slots and no words."""
+        self.slots = SlotModel(slots, self) if slots else None
+        self.states = len(self.back_off) * (len(self.slots.fillings) if self.slots else 1)
+        """How many states there are: histories, and those inside a slot."""
 
-    def score(self, histories: np.ndarray, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Log-probabilities of words after histories, and the histories after them."""
+    def score(self, states: np.ndarray, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Log-probabilities of words after states, and the states after them."""
+        return self.grams(states, words) if self.slots is None else self.slots.score(states, words)
+
+    def grams(self, histories: np.ndarray, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same for histories of the n-grams alone."""
         size = len(self.vocabulary)
         states, score = histories.astype(np.int64), np.zeros(len(words), np.float32)
         follow = np.zeros(len(words), np.int64)
@@ -119,15 +132,24 @@ class WordModel:
 
 
 def estimate(
-    texts: Iterable[tuple[Sequence[str], float]], *, order: int = 4, discount: float = 0.6, least: float = 0.0
+    texts: Iterable[tuple[Sequence[str], float]],
+    *,
+    order: int = 4,
+    discount: float = 0.6,
+    least: float = 0.0,
+    slots: Sequence[SlotWords] = (),
 ) -> Words:
-    """A word model from normalised sentences with weights.
+    """A word model from normalised sentences with weights, in which fillings of ``slots`` are one word each.
 
     n-grams of the highest orders (3 and up) seen no more than ``least`` times in weight are left out.
     """
     counts: list[Counter[tuple[int, ...]]] = [Counter() for _ in range(order)]
     index: dict[str, int] = {"": END}
-    for words, weight in texts:
+    for word in (*(slot.token for slot in slots), *words_of(slots)):
+        index.setdefault(word, len(index))
+    fillings = Fillings(slots, index) if slots else None
+    for sentence, weight in texts:
+        words = sentence if fillings is None else fillings.tokens_of(sentence)
         line = [_BEGIN, *(index.setdefault(word, len(index)) for word in words), END]
         for last in range(1, len(line)):
             for size in range(min(order, last + 1)):
@@ -168,7 +190,7 @@ def estimate(
         for gram, p in probability.items()
         if gram[-1] != _BEGIN
     )
-    words = WordsConfig(vocabulary=vocabulary, grams=len(rows), histories=len(histories)).build()
+    words = WordsConfig(vocabulary=vocabulary, grams=len(rows), histories=len(histories), slots=tuple(slots)).build()
     words.keys.copy_(torch.tensor([row[0] for row in rows]))
     words.log_probs.copy_(torch.tensor([row[2] for row in rows]).log())
     words.followers.copy_(torch.tensor([0 if r[1][-1] == END else longest(r[1][-(order - 1) :]) for r in rows]))
@@ -208,7 +230,7 @@ class Tree:
         ends: list[list[int]] = [[]]
         vocabulary = model.vocabulary
         for word in range(1, len(vocabulary)):
-            for form in pronunciations(vocabulary[word]):
+            for form in () if word in model.tokens else pronunciations(vocabulary[word]):
                 node = 0
                 for symbol in ids(form):
                     following = children[node].get(symbol)
@@ -233,13 +255,17 @@ class Tree:
                 alone[node] = max(alone[node], unigrams[word])
             alone[parent[node]] = max(alone[parent[node]], alone[node])
         self._alone = alone
-        self._before = _last_words(model)
-        self._spare = np.where(np.arange(len(model.back_off)) == 0, 0.0, model.back_off).astype(np.float32)
+        self._before, self._histories = _last_words(model), len(model.back_off)
+        spare = np.where(np.arange(self._histories) == 0, 0.0, model.back_off)
+        if model.slots is not None:  # nodes of fillings come behind the histories
+            spare = np.concatenate((spare, model.slots.leaving()))
+        self._spare = spare.astype(np.float32)
         self._pairs, self._likeliest = self._of_pairs(model, np.array(parent, np.int64))
 
-    def ahead(self, histories: np.ndarray, nodes: np.ndarray) -> np.ndarray:
-        """How likely the likeliest word below each node is after each history, in nats; nodes are not the root."""
-        before = self._before[histories]
+    def ahead(self, states: np.ndarray, nodes: np.ndarray) -> np.ndarray:
+        """How likely the likeliest word below each node is after each state, in nats; nodes are not the root."""
+        node, history = np.divmod(states, self._histories)
+        before = np.where(node > 0, self._histories + node, self._before[history])
         keys = before * len(self.phone) + nodes
         place = np.searchsorted(self._pairs, keys)
         place[place == len(self._pairs)] = 0
@@ -253,6 +279,14 @@ class Tree:
         pairs = (self._before[histories] == histories) & (histories > 0) & (words != END)
         scores = model.log_probs[pairs].astype(np.float32)
         histories, words = histories[pairs], words[pairs]
+        if model.slots is not None:
+            begun = np.unique(histories[np.isin(words, model.slots.fillings.tokens)])
+            node, following, likely = model.slots.arcs()
+            inside = node > 0
+            entered = model.slots.entering(begun)
+            histories = np.concatenate((histories, entered[0], self._histories + node[inside]))
+            words = np.concatenate((words, entered[1], following[inside]))
+            scores = np.concatenate((scores, entered[2], likely[inside])).astype(np.float32)
         order = np.argsort(self.end, kind="stable")
         nodes = np.repeat(np.arange(len(self.phone)), np.diff(self.end_begin))[order]
         first = np.searchsorted(self.end[order], words)

@@ -16,6 +16,7 @@ from vivavoce.core.parts import load_part, save_part
 from vivavoce.data.character import Character
 from vivavoce.data.sentences import sentences
 from vivavoce.data.sheet import Sheet, find_sheet, load_sheet
+from vivavoce.models.word_slots import SlotWords
 from vivavoce.models.words import WordModel, Words, estimate
 from vivavoce.text.normalise import normalise
 from vivavoce.train.recipe import Given, Recipe
@@ -39,6 +40,7 @@ class WordsRun:
     anything: int = 4000
     talk_counts: float = 0.4
     order: int = 4
+    slots: bool = False
     least: float = 1.0
     seed: int = 1
 
@@ -86,7 +88,24 @@ def make(run: WordsRun, transcripts: Iterable[str] = ()) -> Words:
             if words:
                 yield words, count
 
-    return estimate(normalised(), order=run.order, least=run.least)
+    slots = slots_of(load_sheet(find_sheet(run.character))) if run.slots else ()
+    return estimate(normalised(), order=run.order, least=run.least, slots=slots)
+
+
+def slots_of(sheet: Sheet) -> list[SlotWords]:
+    """A sheet's slots as what counts as one word: every value alone, and within the phrases that it stands in."""
+    found: list[SlotWords] = []
+    for slot in sheet.tool.slots:
+        if slot.spelled:
+            forms = [form for value in slot.values for form in (f"{value} {' '.join(value)}", " ".join(value))]
+        else:
+            forms = [form for value in slot.every() for form in slot.forms(value)]
+        said = tuple(" ".join(normalise(form)) for form in forms)
+        found.append(SlotWords(token=f"<{slot.name}>", forms=said, open=slot.spelled))
+        if slot.phrases:
+            phrases = tuple(" ".join(phrase.lower().split()) for phrase in slot.phrases)
+            found.append(SlotWords(token=f"<{slot.name} in its phrase>", phrases=phrases, forms=said, open=slot.spelled))
+    return found
 
 
 def export(words: Words, out: Path, card: dict[str, Any]) -> Path:
