@@ -19,6 +19,7 @@ SLOTS = (
 TEXTS = [
     "a suite for two nights under l e e", "a suite for may twenty under lee l e e for one night",
     "a suite staying one night for may first", "a suite under k a y for two nights please", "a suite please",
+    "a suite under lee l e e", "a suite under l e e please",
 ]  # fmt: skip
 
 
