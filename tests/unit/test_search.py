@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from vivavoce.generate.search import SearchConfig
+from vivavoce.models.word_slots import SlotWords
 from vivavoce.models.words import Tree, WordModel, estimate
 from vivavoce.text.phones import PHONES, ids
 from vivavoce.text.pronounce import pronunciations
@@ -93,3 +94,32 @@ def test_several_gives_different_lines(model: WordModel) -> None:
     search.advance(spoken("can i have a large latte", noise=1.0), state)
     lines = [" ".join(w.word for w in words) for words, _ in search.several(state, 4, final=True)]
     assert len(lines) > 1 and len(set(lines)) == len(lines)
+
+
+def test_doubt_lets_the_words_overrule_a_phone_that_the_listener_is_sure_of() -> None:
+    model = WordModel(estimate([(line.split(), 1.0) for line in ("a green boat", "a brown boat")]))
+    heard = spoken("a green boat", frames_each=4)
+    sure = heard[:, ids(pronunciations("green")[0])[0]].argmax() + np.arange(2)
+    heard[sure] = -40.0
+    heard[sure, ids(pronunciations("brown")[0])[0]] = 0.0
+    found = {}
+    for doubt in (0.0, 0.01):
+        search = SearchConfig(doubt=doubt, beam=100.0).build(model, Tree(model))
+        state = search.init_state()
+        search.advance(heard, state)
+        found[doubt] = " ".join(word.word for word in search.best(state, final=True)[0])
+    assert found[0.01] == "a green boat" != found[0.0]
+
+
+def test_the_search_goes_through_slots_word_by_word() -> None:
+    slots = (
+        SlotWords(token="<nights>", phrases=("for {value}",), forms=("two nights", "one night")),
+        SlotWords(token="<day>", phrases=("for {value}",), forms=("may first", "may twenty first")),
+    )
+    lines = ["a suite for two nights for may first", "a suite for may first please"]
+    model = WordModel(estimate([(line.split(), 1.0) for line in lines], slots=slots))
+    search = SearchConfig(model_scale=1.0).build(model, Tree(model))
+    for line in ("a suite for one night for may twenty first", "a suite for may twenty first please"):
+        state = search.init_state()
+        search.advance(spoken(line, noise=1.0), state)
+        assert " ".join(word.word for word in search.best(state, final=True)[0]) == line

@@ -50,6 +50,11 @@ _THOROUGH = SearchConfig(word_bonus=1.0, beam=16.0, tokens=2500)
 _FAMILIAR = SearchConfig(model_scale=1.0, word_bonus=1.0, beam=14.0, tokens=2000)
 _FAMILIAR_NATS = -2.2
 """Log-probability per word from which on a sentence is one that the word model knows; see `recipes.endings`."""
+_SLOTTED = SearchConfig(model_scale=2.0, word_bonus=2.0, beam=18.0, tokens=2000, doubt=0.003)
+"""The same where the word model knows slots: it is then so much surer that the sound, which is not as independent from
+frame to frame as the search takes it to be, can count less."""
+_SLOTTED_NATS = -3.0
+"""There one word misheard within a filling costs as much as several elsewhere."""
 _STRANGE_NATS, _FEW_WORDS = -3.0, 4
 """Where words are less likely than this, the search has made them of sounds that it has no words for."""
 
@@ -119,7 +124,9 @@ class Ears:
         tree = Tree(self.model)
         self.search: Search = (search or _FOLLOWING).build(self.model, tree)
         self.thorough: Search = (thorough or _THOROUGH).build(self.model, tree)
-        self.familiar: Search = _FAMILIAR.build(self.model, tree)
+        slotted = self.model.slots is not None
+        self.familiar: Search = (_SLOTTED if slotted else _FAMILIAR).build(self.model, tree)
+        self._familiar_nats = _SLOTTED_NATS if slotted else _FAMILIAR_NATS
         self.resample: Rational = RationalConfig(rate=RATE).build()
         self.gate = Gate(listener, listener.config.speech if gated else None)
         self._chunk = listener.timing.hop
@@ -247,7 +254,7 @@ class Ears:
                 return ()
             frames = silenced(frames, spoken)
         words = _words(self.thorough, frames)
-        if words and self.likely(words) > _FAMILIAR_NATS:
+        if words and self.likely(words) > self._familiar_nats:
             words = _words(self.familiar, frames)
         if voice is not None:
             words = tuple(replace(word, speech=voice.around(word.start / _FRAME, word.end / _FRAME)) for word in words)

@@ -22,6 +22,8 @@ class SearchConfig:
     word_bonus: float = 0.5
     beam: float = 12.0
     tokens: int = 1500
+    doubt: float = 0.0
+    """Share of every frame's probability that is spread over all symbols: a listener is surer than it is right."""
 
     def build(self, model: WordModel, tree: Tree) -> "Search":
         """The search."""
@@ -91,9 +93,13 @@ class Search:
 
     def advance(self, log_probs: np.ndarray, state: SearchState) -> None:
         """Takes the next frames, ``[T, V]`` log-probabilities with blank at 0."""
-        for frame in log_probs:
+        blanks = log_probs[:, 0] > _SURE_BLANK
+        if self.config.doubt:
+            spread = np.log(self.config.doubt / log_probs.shape[1])
+            log_probs = np.logaddexp(log_probs + np.log1p(-self.config.doubt), spread)
+        for frame, blank in zip(log_probs, blanks, strict=True):
             state.free += float(frame.max())
-            if frame[0] > _SURE_BLANK:
+            if blank:
                 tokens = state.tokens
                 tokens.score += frame[0]
                 tokens.sound += frame[0]
