@@ -26,7 +26,8 @@ from vivavoce.train.recipe import Given, Recipe
 class WordsRun:
     """How many sentences of each kind, what a sentence that is no order counts, the length of n-grams, and the seed.
 
-    ``character`` is a name or the path of a sheet.
+    ``character`` is a name or the path of a sheet. With ``slots`` every filling of one of its slots counts as one word;
+    see `models.word_slots`.
 
     Talk is drawn more often than it counts: it has many more wordings than orders have, and a wording that was never
     drawn is heard as something else.
