@@ -29,7 +29,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def of_listener(made: Path) -> Path:
-    run = UnitsRun(layer=3, size=20, minutes=1.0, fit=FitConfig(batch=256, steps=20))
+    run = UnitsRun(features="listener", layer=3, size=20, minutes=1.0, fit=FitConfig(batch=256, steps=20))
     train(run, made / "speech", made / "listener", say=lambda line: None)
     return made / "listener"
 

@@ -56,14 +56,15 @@ def test_abx_is_what_its_definition_says():
     ]
     found = abx.abx(stretches)
     assert (found.within, found.across) == pytest.approx(_slow_abx(stretches), abs=1e-6)
+    assert found.contrasts[1] == 2 * 3 * 2
 
 
 def test_abx_of_ids_and_of_nothing():
     told = [abx.Stretch(p, (), who, np.array([p, p])) for p in range(3) for who in "ab" for _ in range(2)]
-    assert abx.abx(told) == (0.0, 0.0)
+    assert abx.abx(told) == (0.0, 0.0, (6, 6))
     same = [abx.Stretch(p, (), who, np.array([7])) for p in range(3) for who in "ab" for _ in range(2)]
-    assert abx.abx(same) == (0.5, 0.5)
-    assert abx.abx(told[:1]) == (None, None)
+    assert abx.abx(same) == (0.5, 0.5, (6, 6))
+    assert abx.abx(told[:1]) == (None, None, (0, 0))
 
 
 def test_ngrams_of_a_cycle_and_of_noise():

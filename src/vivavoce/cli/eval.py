@@ -179,7 +179,7 @@ def tokens(
         bool, typer.Option("--gate", help="Fail if units do not pass the gate, or if a control does.")
     ] = False,
     only: Annotated[str, typer.Option(help="Parts to measure, comma-separated; all if left out.")] = "",
-    minutes: Annotated[float, typer.Option(min=1, help="Of training speech that probes learn from.")] = 20,
+    minutes: Annotated[float, typer.Option(min=1, help="Of training speech that probes learn from.")] = 30,
     clips: Annotated[int, typer.Option(min=1, help="Recordings that are decoded, of each group.")] = 20,
     ears: Annotated[str, typer.Option(help="A Whisper that hears what was decoded: whisper-base.")] = "",
     json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,

@@ -3,7 +3,8 @@
 Schatz et al. (Interspeech 2013). The distance of two stretches is the mean distance of frames along the cheapest path
 that matches them (dynamic time warping): angles between vectors, or for ids whether they differ. A and B are of one
 speaker; X is of the same one (within), or of another (across). Errors are averaged over speakers, then over contexts,
-then over pairs of phones. All distances between two speakers' stretches are computed at once.
+then over pairs of phones. All distances between two speakers' stretches are computed at once. An error of few
+contrasts says nothing, so their number is told beside it.
 """
 
 from collections import defaultdict
@@ -31,10 +32,14 @@ class Stretch:
 
 
 class Errors(NamedTuple):
-    """Shares of triples in which A was not the nearer one; None where there are no triples."""
+    """Shares of triples in which A was not the nearer one; None where there are no triples.
+
+    ``contrasts``: how many pairs of phones in a context were told apart, within and across.
+    """
 
     within: float | None
     across: float | None
+    contrasts: tuple[int, int]
 
 
 def abx(stretches: Sequence[Stretch], seed: int = 0, most: int = _MOST) -> Errors:
@@ -63,7 +68,7 @@ def abx(stretches: Sequence[Stretch], seed: int = 0, most: int = _MOST) -> Error
                     error = _error(of_a, of_b, same=who == other)
                     if error is not None:
                         (within if who == other else across)[context, a, b].append(error)
-    return Errors(_averaged(within), _averaged(across))
+    return Errors(_averaged(within), _averaged(across), (len(within), len(across)))
 
 
 def _error(of_a: np.ndarray, of_b: np.ndarray, same: bool) -> float | None:

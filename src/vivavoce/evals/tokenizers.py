@@ -1,6 +1,6 @@
 """What can be measured as a tokenizer: units and codecs from folders, and the controls that stand beside them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,8 @@ Frames = Tensor
 class Tokenizer:
     """Sound at 16 kHz to ids or vectors, and, for codecs, to sound at ``sample_rate`` and back.
 
-    ``size`` 0 stands for vectors. ``teacher`` names what the ids were made of. ``control``: it is no candidate.
+    ``size`` 0 stands for vectors, of which ``front`` is the digest. ``teacher`` names what the ids were made of.
+    ``control``: it is no candidate.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Tokenizer:
     books: int = 1
     latency_ms: float | None = None
     teacher: str = ""
+    front: str = ""
     control: bool = False
     shipped: bool = False
     sample_rate: int = 0
@@ -76,6 +78,17 @@ def shuffled(known: Tokenizer, seed: int = 1) -> Tokenizer:
     return replace(known, name=f"{known.name}, shuffled", encode=encode, control=True, resynthesize=None)
 
 
+def without_twins(todo: Sequence[Tokenizer]) -> list[Tokenizer]:
+    """Vectors of one front once, whatever was made of them: it is the teacher of all of that."""
+    kept: dict[str, str] = {}
+    names = {one.name: kept.setdefault(one.front, one.name) for one in todo if one.front}
+    return [
+        replace(one, teacher=names.get(one.teacher, one.teacher))
+        for one in todo
+        if not one.front or names[one.name] == one.name
+    ]
+
+
 def opened(choice: str, shipped: bool = False) -> list[Tokenizer]:
     """What a folder holds: units with the vectors that they are made of, or a codec whole and its first book.
 
@@ -98,7 +111,7 @@ _MEMORY: dict[str, dict[tuple[int, int], Tensor]] = {}
 def _remembered(front: Any) -> Callable[[Wave], Tensor]:
     """The front's vectors of a sound at 16 kHz, computed once for all fronts with the same weights."""
     rate = front.config.sample_rate
-    known = _MEMORY.setdefault(alphabet_of("front", dump(front.config), front.state_dict()), {})
+    known = _MEMORY.setdefault(_digest(front), {})
 
     def vectors(wave: Wave) -> Tensor:
         key = wave.data_ptr(), len(wave)
@@ -112,11 +125,17 @@ def _remembered(front: Any) -> Callable[[Wave], Tensor]:
     return vectors
 
 
+def _digest(front: Any) -> str:
+    return alphabet_of("front", dump(front.config), front.state_dict())
+
+
 def _vectors(name: str, front: Any) -> Tokenizer:
     config, encode = front.config, _remembered(front)
 
     rate = config.sample_rate / config.hop
-    return Tokenizer(name=name, rate=rate, size=0, encode=encode, latency_ms=_latency(front), control=True)
+    return Tokenizer(
+        name=name, rate=rate, size=0, encode=encode, latency_ms=_latency(front), front=_digest(front), control=True
+    )
 
 
 def _latency(part: Any) -> float | None:

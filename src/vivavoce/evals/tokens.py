@@ -15,11 +15,12 @@ import vivavoce
 from vivavoce.audio.pitch import track_pitch
 from vivavoce.core.errors import ConfigError
 from vivavoce.core.parts import load_part
+from vivavoce.data.sentences import sentences
 from vivavoce.evals import abx, intervals, token_probes, token_statistics
 from vivavoce.evals.report import Report, Row, Table
 from vivavoce.evals.token_gate import Shown, Verdict, verdicts
-from vivavoce.evals.tokenizers import Tokenizer, controls, opened, shuffled
-from vivavoce.evals.tokens_speech import LABEL_RATE, RATE, Said, machines, people
+from vivavoce.evals.tokenizers import Tokenizer, controls, opened, shuffled, without_twins
+from vivavoce.evals.tokens_speech import LABEL_RATE, RATE, Said, contrasts, machines, people
 from vivavoce.evals.words import distance
 from vivavoce.models.listener import Listener
 from vivavoce.nn.kmeans import FitConfig, fit
@@ -27,6 +28,9 @@ from vivavoce.nn.kmeans import FitConfig, fit
 BUNDLED = Path(vivavoce.__file__).parent / "weights" / "mini"
 PARTS = ("meaning", "sound")
 _CENTRES = 200
+_SENTENCES_SEED = 7
+_LEAST_CONTRASTS = 30
+"""Below it an ABX error is not shown."""
 Say = Callable[[str], None]
 
 
@@ -35,7 +39,7 @@ class TokenSuite:
     """How much is listened to: seconds of training speech for probes, of dev audiobooks; flite's sentences per voice;
     clips that are decoded; and by whom these are heard (a Whisper of ``vivavoce models``)."""
 
-    heard_seconds: float = 1200.0
+    heard_seconds: float = 1800.0
     book_seconds: float = 420.0
     sentences: int = 16
     clips: int = 20
@@ -82,7 +86,7 @@ def material(suite: TokenSuite, speech: Path, kept: Path, listener: Listener, sa
         groups = {"dev": people(speech, "dev", suite.book_seconds, listener, kept, say)}
     if not heard or not all(groups.values()):
         raise ConfigError(f"{speech} needs English train and dev recordings with texts for tokens to be measured on")
-    return Material(heard, groups, machines(suite.sentences))
+    return Material(heard, groups, machines([*contrasts(), *sentences(suite.sentences, _SENTENCES_SEED)]))
 
 
 def run(
@@ -93,7 +97,7 @@ def run(
     todo = [one for choice in choices for one in opened(choice)]
     units = [one for one in todo if one.size and one.books == 1]
     todo += opened(str(BUNDLED), shipped=True)
-    todo += [shuffled(one) for one in units] + controls(listener)
+    todo = without_twins([*todo, *(shuffled(one) for one in units), *controls(listener)])
     about = {"tokenizers": list(choices), "heard_seconds": suite.heard_seconds, "steps": suite.budget.steps}
     report, found = Report("tokens", about), {one.name: Found(Table(one.name, _being(one))) for one in todo}
     if "meaning" in suite.parts:
@@ -204,13 +208,16 @@ def _distances(frames: dict[str, list[torch.Tensor]], one: Tokenizer, given: Mat
                     made.append(abx.Stretch(phone, around if context else (), clip.speaker, own[first:last]))
         return made
 
+    def told(name: str, error: float | None, contrasts: int) -> Row:
+        return _row(name, error if contrasts >= _LEAST_CONTRASTS else None, "%", remark=f"{contrasts} contrasts")
+
     near = abx.abx(stretches("machines", given.machines, True), most=3)
     real = abx.abx([s for name, group in given.groups.items() for s in stretches(name, group, False)], most=3)
     return [
-        _row("ABX errors within a voice (flite, triphones)", near.within, "%"),
-        _row("ABX errors across voices (flite, triphones)", near.across, "%"),
-        _row("ABX errors within a speaker (people, any context)", real.within, "%"),
-        _row("ABX errors across speakers (people, any context)", real.across, "%"),
+        told("ABX errors within a voice (flite, triphones)", near.within, near.contrasts[0]),
+        told("ABX errors across voices (flite, triphones)", near.across, near.contrasts[1]),
+        told("ABX errors within a speaker (people, any context)", real.within, real.contrasts[0]),
+        told("ABX errors across speakers (people, any context)", real.across, real.contrasts[1]),
     ]
 
 

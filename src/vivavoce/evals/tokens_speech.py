@@ -19,7 +19,6 @@ from vivavoce.core.errors import VivavoceError
 from vivavoce.data.aligned import LEVEL_DB, aligned, labels_of
 from vivavoce.data.cache import Cache
 from vivavoce.data.manifest import Record, recordings
-from vivavoce.data.sentences import sentences
 from vivavoce.data.synthesis import Reading, speak
 from vivavoce.models.listener import Listener
 from vivavoce.text.phones import PHONE_IDS, SIL
@@ -100,9 +99,23 @@ def people(
     return found
 
 
-def machines(count: int, seed: int = 7, voices: Sequence[str] = VOICES) -> list[Said]:
-    """The same sentences read by each of flite's voices, with the times that it tells."""
-    texts = list(sentences(count, seed))
+CONTRASTS = (
+    "beat bit bait bet bat boot boat bought but bite",
+    "bat cat fat hat mat pat rat sat chat vat",
+    "dine fine line mine nine pine shine sign vine wine",
+    "bill dill fill hill kill mill pill till will chill",
+)
+"""Words that differ in one phone; sentences drawn at random hold hardly a phone twice between the same neighbours."""
+
+
+def contrasts() -> list[str]:
+    """Each row of `CONTRASTS` as a sentence in two orders: every phone in question twice in one context, and apart."""
+    rows = [row.split() for row in CONTRASTS]
+    return [" and ".join(f"say {word}" for word in order) for row in rows for order in (row, row[::-1])]
+
+
+def machines(texts: Sequence[str], voices: Sequence[str] = VOICES) -> list[Said]:
+    """The same texts read by each of flite's voices, with the times that it tells."""
     wanted = [
         Reading(text=text, engine="flite", voice=voice, rate=1.0, pitch=1.0) for voice in voices for text in texts
     ]

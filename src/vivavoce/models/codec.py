@@ -22,8 +22,10 @@ from vivavoce.core.streaming import State, Streaming, Timing
 from vivavoce.core.streams import Stream, Tokens, Wave, alphabet_of, whole
 from vivavoce.models.back import BackConfig, SpectralBackConfig
 from vivavoce.models.front import FrontConfig, MelFront, MelFrontConfig, SeanetFrontConfig
+from vivavoce.models.units_front import UnitsFront
 from vivavoce.nn.chain import Chain
 from vivavoce.nn.convnext import ConvNeXtConfig
+from vivavoce.nn.given_book import GivenBookConfig
 from vivavoce.nn.quantize import Quantized, QuantizerConfig, ResidualConfig, SplitConfig
 
 _FRONT, _BACK = MelFrontConfig(), SpectralBackConfig()
@@ -76,10 +78,13 @@ class CodecConfig:
     def build(self) -> "Codec":
         """The module; ConfigError when the parts do not fit each other."""
         front, back = (self.front.dim, self.front.hop), (self.back.dim, self.back.hop)
-        if front != back or self.quantizer.dim != self.front.dim:
+        taken = given = self.quantizer.dim
+        if isinstance(self.quantizer, GivenBookConfig):
+            given = self.quantizer.values_dim
+        if front != (taken, self.back.hop) or back[0] != given:
             raise ConfigError(
-                f"the front gives vectors of {front[0]} every {front[1]} samples, the quantiser takes "
-                f"{self.quantizer.dim}, the back vectors of {back[0]} every {back[1]}; make them equal"
+                f"the front gives vectors of {front[0]} every {front[1]} samples, the quantiser makes of {taken} "
+                f"{given}, the back takes vectors of {back[0]} every {back[1]}; make them equal"
             )
         return Codec(self)
 
@@ -152,8 +157,14 @@ class Codec(nn.Module):
 
     @property
     def timing(self) -> Timing:
-        """One token frame per hop; sound in to sound out waits for the delay too."""
-        return Timing(rate=Fraction(self.config.sample_rate), hop=self.config.hop, lookahead=self.delay)
+        """One token frame per hop, or as many as the front gives at once; sound in to sound out waits for the delay
+        too."""
+        return Timing(rate=Fraction(self.config.sample_rate), hop=self._chunk, lookahead=self.delay)
+
+    @property
+    def _chunk(self) -> int:
+        """Samples that the front takes at once."""
+        return self.front.timing.hop if isinstance(self.front, UnitsFront) else self.config.hop
 
     @property
     def tokens(self) -> Tokens:
@@ -185,7 +196,7 @@ class Codec(nn.Module):
         hop = self.config.hop
         sound = pad(wave.data, (0, self.delay))
         sound = pad(sound, (0, -sound.shape[2] % hop))
-        latents = _through(self.front, sound, _PIECE * hop)
+        latents = _through(self.front, sound, _PIECE * hop // self._chunk * self._chunk)
         codes = self.quantizer.encode(latents) if books is None else self.quantizer.encode(latents, books)
         return Stream(tokens, codes, (wave.lengths + self.delay + hop - 1) // hop)
 
@@ -232,7 +243,8 @@ class Codec(nn.Module):
     def encode_step(
         self, wave: Float[Tensor, "B N"], state: State, active: Bool[Tensor, " B"] | None = None
     ) -> Int[Tensor, "B K T"]:
-        """Codes of the frames that end within these samples; N must be a multiple of ``config.hop`` (SpecError)."""
+        """Codes of the frames that end within these samples; N must be a multiple of ``config.hop`` (SpecError), of
+        `timing`'s hop until the last ones."""
         if wave.shape[1] % self.config.hop:
             raise SpecError(f"got {wave.shape[1]} samples, wanted a multiple of {self.config.hop}; buffer the rest")
         return self.quantizer.encode(self.front.step(wave[:, None], state, active))

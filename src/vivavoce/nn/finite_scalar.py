@@ -22,10 +22,15 @@ _SLACK = 1e-3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FiniteScalarConfig:
-    """Vectors of ``dim`` are projected to as many numbers as there are ``levels``; the book has their product."""
+    """Vectors of ``dim`` are projected to as many numbers as there are ``levels``; the book has their product.
+
+    ``hidden``: the width of a layer that the projection has inside, after a normalisation; 0 for a linear one. Four
+    linear functions of a vector tell far fewer classes apart than the book has entries.
+    """
 
     dim: int
     levels: tuple[int, ...] = (8, 5, 5, 5)
+    hidden: int = 0
 
     @property
     def books(self) -> int:
@@ -39,7 +44,7 @@ class FiniteScalarConfig:
 
     def build(self) -> "FiniteScalar":
         """The module."""
-        if self.dim < 1 or not self.levels or min(self.levels) < 2:
+        if self.dim < 1 or not self.levels or min(self.levels) < 2 or self.hidden < 0:
             raise ConfigError(f"finite scalar quantisation needs levels of at least 2, got {self}")
         return FiniteScalar(self)
 
@@ -56,7 +61,14 @@ class FiniteScalar(nn.Module):
         """Projections as in ``torch.nn.Linear``."""
         super().__init__()
         self.config = config
-        self.into = nn.Linear(config.dim, len(config.levels))
+        self.into: nn.Module = nn.Linear(config.dim, len(config.levels))
+        if config.hidden:
+            self.into = nn.Sequential(
+                nn.LayerNorm(config.dim),
+                nn.Linear(config.dim, config.hidden),
+                nn.GELU(),
+                nn.Linear(config.hidden, len(config.levels)),
+            )
         self.out = nn.Linear(len(config.levels), config.dim)
         self.register_buffer("levels", torch.tensor(config.levels), persistent=False)
         basis = [prod(config.levels[:place]) for place in range(len(config.levels))]
@@ -72,7 +84,7 @@ class FiniteScalar(nn.Module):
 
     def deciding(self) -> dict[str, Tensor]:
         """The tensors that decide which codes a vector gets."""
-        return {"into.weight": self.into.weight, "into.bias": self.into.bias, "levels": self.levels}
+        return {f"into.{name}": value for name, value in self.into.state_dict().items()} | {"levels": self.levels}
 
     def encode(self, x: Float[Tensor, "B D T"], books: int | None = None) -> Int[Tensor, "B 1 T"]:
         """One id per vector; the first number's level counts by ones."""
@@ -90,7 +102,7 @@ class FiniteScalar(nn.Module):
         """Nothing has to be begun."""
 
     def _bounded(self, x: Float[Tensor, "B D T"]) -> Float[Tensor, "B T L"]:
-        inner = linear(x.transpose(1, 2).float(), self.into.weight.float(), self.into.bias.float())
+        inner = self.into(x.transpose(1, 2).float())
         half = (self.levels - 1) * (1 + _SLACK) / 2
         offset = (1 - self.levels % 2) / 2  # an even number of levels has no middle one
         return (inner + (offset / half).atanh()).tanh() * half - offset

@@ -51,7 +51,8 @@ class FitConfig:
 
     Each of ``starts`` is begun on ``begun_on`` frames per centre and followed for ``trial_steps`` batches; the one
     with the least error on held-out frames is gone on with. A centre whose share of the last ``settle`` batches is
-    below ``dead_below`` of an even share is moved to a frame that is far from all centres.
+    below ``dead_below`` of an even share is moved to a frame that is far from all centres. ``scaled`` brings each
+    number to one spread first; without it distances are those of the features themselves.
     """
 
     starts: int = 5
@@ -62,6 +63,7 @@ class FitConfig:
     batch: int = 8192
     settle: int = 20
     dead_below: float = 0.01
+    scaled: bool = True
     seed: int = 1
 
 
@@ -136,7 +138,8 @@ def fit(
     made = KMeansConfig(dim=frames.shape[1], size=size, features=features).build()
     made.mean.copy_(frames.mean(0))
     deviation = frames.std(0)
-    made.deviation.copy_(torch.where(deviation < _FLAT, torch.ones_like(deviation), deviation))
+    flat = deviation < _FLAT
+    made.deviation.copy_(torch.where(flat if config.scaled else torch.ones_like(flat), 1.0, deviation))
     _halve(made.mean)
     _halve(made.deviation)
     draw = rng.torch_stream(config.seed, "kmeans")

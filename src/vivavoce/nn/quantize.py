@@ -125,8 +125,11 @@ class ResidualQuantizer(nn.Module):
         """Whether the books hold anything."""
         return bool(self.usage.any())
 
-    def forward(self, x: Float[Tensor, "B D T"]) -> Quantized:
-        """Vectors to their nearest entries and back; moves the books when training."""
+    def forward(self, x: Float[Tensor, "B D T"], given: Int[Tensor, "B T"] | None = None) -> Quantized:
+        """Vectors to their nearest entries and back; moves the books when training.
+
+        ``given``: the first book's codes come from elsewhere; its entries are then the means of what they stand for.
+        """
         with torch.autocast(x.device.type, enabled=False):
             inner = self.into(x.transpose(1, 2).float())
             if not self.started:
@@ -134,7 +137,7 @@ class ResidualQuantizer(nn.Module):
                 codes = torch.zeros(len(x), self.config.books, x.shape[2], dtype=torch.long, device=x.device)
                 commitment = inner.new_zeros(())
             else:
-                made, first, codes, commitment = self._quantize(inner)
+                made, first, codes, commitment = self._quantize(inner, given)
             values = self.out(made).transpose(1, 2)
             alone = values if first is made else self.out(first).transpose(1, 2)
         return Quantized(values, codes, commitment, alone)
@@ -143,13 +146,19 @@ class ResidualQuantizer(nn.Module):
         """The tensors that decide which codes a vector gets."""
         return {"entries": self.entries} | {f"into.{key}": value for key, value in self.into.state_dict().items()}
 
-    def encode(self, x: Float[Tensor, "B D T"], books: int | None = None) -> Int[Tensor, "B K T"]:
-        """The nearest entries, book after book; of the first ``books`` only, if given."""
+    def encode(
+        self, x: Float[Tensor, "B D T"], books: int | None = None, given: Int[Tensor, "B T"] | None = None
+    ) -> Int[Tensor, "B K T"]:
+        """The nearest entries, book after book; of the first ``books`` only, if that is said. `forward` says what
+        ``given`` is."""
         residual, codes = self.into(x.transpose(1, 2)), []
         sizes = self._sizes.of(self.entries)
         for book in range(self.config.books if books is None else books):
             entries = self.entries[book]
-            chosen = (sizes[book] - residual @ entries.T).argmin(dim=-1)
+            if book == 0 and given is not None:
+                chosen = given
+            else:
+                chosen = (sizes[book] - residual @ entries.T).argmin(dim=-1)
             residual = residual - entries[chosen]
             codes.append(chosen)
         return torch.stack(codes, dim=1)
@@ -164,19 +173,23 @@ class ResidualQuantizer(nn.Module):
         return self.out(sum(picked.unbind(1))).transpose(1, 2)
 
     @torch.no_grad()
-    def start(self, x: Float[Tensor, "B D T"], rounds: int = 10) -> None:
+    def start(self, x: Float[Tensor, "B D T"], rounds: int = 10, given: Int[Tensor, "B T"] | None = None) -> None:
         """Fills the books by k-means on these vectors, each book on what the ones before it left."""
         residual = self.into(x.transpose(1, 2).float()).flatten(0, 1)
         if len(residual) < self.config.size:
             raise SpecError(f"got {len(residual)} vectors, wanted at least {self.config.size} to start the books with")
         for book in range(self.config.books):
-            self.entries[book] = kmeans(residual, self.config.size, rounds)
-            chosen = nearest(residual, self.entries[book])
+            if book == 0 and given is not None:
+                chosen = given.flatten()
+                self.entries[book] = _means(residual, chosen, self.config.size)[0]
+            else:
+                self.entries[book] = kmeans(residual, self.config.size, rounds)
+                chosen = nearest(residual, self.entries[book])
             residual = residual - self.entries[book][chosen]
         self.usage.fill_(1.0)
 
     def _quantize(
-        self, inner: Float[Tensor, "B T C"]
+        self, inner: Float[Tensor, "B T C"], given: Int[Tensor, "B T"] | None
     ) -> tuple[Float[Tensor, "B T C"], Float[Tensor, "B T C"], Int[Tensor, "B K T"], Float[Tensor, ""]]:
         """All books' sum, the first one's entries, the codes and the commitment."""
         config = self.config
@@ -190,11 +203,13 @@ class ResidualQuantizer(nn.Module):
         first = summed
         for book in range(config.books):
             used = (book < books)[:, None, None]
+            free = book > 0 or given is None
             with torch.no_grad():
-                chosen = nearest(residual, self.entries[book])
+                chosen = nearest(residual, self.entries[book]) if free else given
                 picked = self.entries[book][chosen] * used
                 if self.training:
-                    self._follow(book, residual.detach()[used[:, 0, 0]].flatten(0, 1), chosen[used[:, 0, 0]].flatten())
+                    seen = used[:, 0, 0]
+                    self._follow(book, residual.detach()[seen].flatten(0, 1), chosen[seen].flatten(), free)
             commitment = commitment + ((residual - picked).square() * used).sum(2).mean() / config.books
             residual = residual - picked
             summed = summed + picked
@@ -207,8 +222,9 @@ class ResidualQuantizer(nn.Module):
         alone = made if config.books == 1 else inner + (first - inner).detach()
         return made, alone, torch.stack(codes, dim=1), commitment
 
-    def _follow(self, book: int, vectors: Float[Tensor, "N C"], chosen: Int[Tensor, " N"]) -> None:
-        """Moving averages: an entry is the mean of the vectors that chose it; unused ones jump to random vectors."""
+    def _follow(self, book: int, vectors: Float[Tensor, "N C"], chosen: Int[Tensor, " N"], free: bool) -> None:
+        """Moving averages: an entry is the mean of the vectors that chose it; unused ones jump to random vectors where
+        they are ``free`` to be chosen."""
         if len(vectors) == 0:
             return
         entries, usage, decay = self.entries[book], self.usage[book], self.config.decay
@@ -218,6 +234,8 @@ class ResidualQuantizer(nn.Module):
         weight = (decay * usage / after.clamp(min=1e-8))[:, None]
         entries.copy_(weight * entries + (1 - decay) * total / after.clamp(min=1e-8)[:, None])
         usage.copy_(after)
+        if not free:
+            return
         dead = (usage < self.config.dead_below).nonzero()[:, 0]
         if len(dead):
             drawn = torch.randint(len(vectors), (len(dead),), device=vectors.device)
@@ -311,13 +329,19 @@ def kmeans(x: Float[Tensor, "N C"], size: int, rounds: int) -> Float[Tensor, "V 
     """Means of ``size`` clusters, begun at random vectors; empty clusters are begun anew."""
     means = x[torch.randperm(len(x), device=x.device)[:size]].clone()
     for _ in range(rounds):
-        chosen = nearest(x, means)
-        count = torch.zeros(size, device=x.device).index_add_(0, chosen, torch.ones(len(x), device=x.device))
-        total = torch.zeros_like(means).index_add_(0, chosen, x)
+        means, count = _means(x, nearest(x, means), size)
         empty = count == 0
-        means = total / count.clamp(min=1)[:, None]
         means[empty] = x[torch.randint(len(x), (int(empty.sum()),), device=x.device)]
     return means
+
+
+def _means(
+    x: Float[Tensor, "N C"], chosen: Int[Tensor, " N"], size: int
+) -> tuple[Float[Tensor, "V C"], Float[Tensor, " V"]]:
+    """The mean of the vectors that chose each entry, 0 where none did, and how many these were."""
+    count = torch.zeros(size, device=x.device).index_add_(0, chosen, torch.ones(len(x), device=x.device))
+    total = x.new_zeros(size, x.shape[1]).index_add_(0, chosen, x)
+    return total / count.clamp(min=1)[:, None], count
 
 
 def perplexity(codes: Int[Tensor, "B K T"], size: int, mask: Bool[Tensor, "B T"] | None = None) -> Float[Tensor, " K"]:

@@ -1,7 +1,7 @@
-"""How supervised units are learnt: finite scalar quantisation inside a recogniser of phones, begun at the listener.
+"""How supervised units are learnt: finite scalar quantisation inside a recogniser of phones, above a listener's trunk.
 
-The listener's frames below the learnt block are computed once. Phones are those of the texts, each word said in the way
-that is listed first, or as an aligner finds them (``aligned``).
+The trunk's frames are computed once. Phones, and where they are, are found by an aligner in the texts; the listener's
+own distributions teach beside them. A minute of one core learns from an hour of speech heard once.
 """
 
 import json
@@ -19,9 +19,11 @@ from vivavoce.core.parts import load_part, save_part
 from vivavoce.data.cache import Cache
 from vivavoce.data.manifest import recordings
 from vivavoce.evals.words import distance
-from vivavoce.models.features import ListenerLayer, ListenerLayerConfig
+from vivavoce.models.features import ListenerLayer
 from vivavoce.models.listener import SPLIT, Listener
 from vivavoce.models.units import Units, UnitsConfig
+from vivavoce.nn.finite_scalar import FiniteScalarConfig
+from vivavoce.nn.quantize import perplexity
 from vivavoce.recipes import units_data
 from vivavoce.recipes.listener import collapse
 from vivavoce.recipes.units import spoken
@@ -30,36 +32,37 @@ from vivavoce.text.phones import ids
 from vivavoce.text.pronounce import pronunciations
 from vivavoce.train import Run, fit, warm_cosine
 from vivavoce.train.recipe import LOSSES, Given, Recipe, hooks
-from vivavoce.train.tasks.units import FrameBatch, RecogniserWeights, UnitsRecogniser
+from vivavoce.train.tasks.units import UNKNOWN, FrameBatch, RecogniserWeights, UnitsRecogniser
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FsqUnitsRun:
-    """Numbers of a run; ``layer`` of the listener is learnt anew, ``levels`` are those of the quantiser."""
+    """Numbers of a run; ``levels`` and ``hidden`` are those of the quantiser.
 
-    layer: int = 6
-    levels: tuple[int, ...] = (5, 5, 5, 4)
+    ``whole``: the trunk sees all of a recording, which is clearer and cannot be streamed.
+    """
+
+    levels: tuple[int, ...] = (8, 5, 5, 5)
+    hidden: int = 256
+    whole: bool = False
     weights: RecogniserWeights = RecogniserWeights()
-    aligned: bool = False
-    minutes: float = 60.0
-    frames: int = 2000
-    steps: int = 1200
+    minutes: float = 120.0
+    frames: int = 3000
+    steps: int = 1500
     warmup: int = 50
-    lr: float = 6e-4
-    ema: float = 0.995
+    lr: float = 2e-3
+    ema: float = 0.99
     seed: int = 1
 
 
 class Batches:
     """Batches of about so many frames, recordings of like length together; a function of the step."""
 
-    def __init__(
-        self, kept: Cache, phones: Sequence[Sequence[int]], frames: int, seed: int, hop_seconds: float
-    ) -> None:
-        """Recordings without phones, or with more than there are frames for, are left out."""
-        self.kept, self.phones, self.seed, self.hop_seconds = kept, phones, seed, hop_seconds
-        sizes = kept.lengths("features")
-        usable = [i for i, said in enumerate(phones) if 0 < 1.05 * len(said) <= SPLIT * sizes[i]]
+    def __init__(self, kept: Cache, frames: int, seed: int, hop_seconds: float) -> None:
+        """Recordings whose phones were not found, or with more of them than there are frames for, are left out."""
+        self.kept, self.seed, self.hop_seconds = kept, seed, hop_seconds
+        sizes, counts = kept.lengths("features"), kept.lengths("phones")
+        usable = [i for i in range(len(kept)) if 0 < 1.05 * counts[i] <= SPLIT * sizes[i]]
         order = sorted(usable, key=lambda i: int(sizes[i]))
         self.groups: list[list[int]] = []
         for place in order:
@@ -72,12 +75,17 @@ class Batches:
         """The batch of a step; each comes once a pass."""
         number, place = divmod(step, len(self.groups))
         group = self.groups[int(rng.stream(self.seed, "pass", number).permutation(len(self.groups))[place])]
-        rows = [torch.from_numpy(self.kept[i]["features"].astype(np.float32)) for i in group]
-        said = [torch.tensor(list(self.phones[i]), dtype=torch.long) for i in group]
+        items = [self.kept[i] for i in group]
+        rows = [torch.from_numpy(item["features"].astype(np.float32)) for item in items]
+        said = [torch.from_numpy(item["phones"].astype(np.int64)) for item in items]
         lengths, counts = (torch.tensor([len(row) for row in each]) for each in (rows, said))
         frames = nn.utils.rnn.pad_sequence(rows, batch_first=True)
+        labels = torch.full((len(rows), SPLIT * frames.shape[1]), UNKNOWN)
+        for row, item in enumerate(items):
+            known = torch.from_numpy(item["labels"].astype(np.int64))[: SPLIT * len(rows[row])]
+            labels[row, : len(known)] = known
         seconds = float(lengths.sum()) * self.hop_seconds
-        return FrameBatch(frames, lengths, nn.utils.rnn.pad_sequence(said, batch_first=True), counts, seconds)
+        return FrameBatch(frames, lengths, nn.utils.rnn.pad_sequence(said, batch_first=True), counts, labels, seconds)
 
 
 def phones_of(text: str) -> list[int]:
@@ -89,22 +97,28 @@ def phones_of(text: str) -> list[int]:
 
 
 @torch.no_grad()
-def phone_errors(task: UnitsRecogniser, kept: Cache, phones: Sequence[Sequence[int]]) -> dict[str, float]:
-    """Greedy errors from the top, from the ids alone, and of the listener itself."""
-    wrong: dict[str, int] = dict.fromkeys(("top", "local", "teacher"), 0)
-    total = 0
+def measure(task: UnitsRecogniser, kept: Cache, phones: Sequence[Sequence[int]]) -> dict[str, float]:
+    """Greedy errors from the ids alone and of the listener itself, and how the ids are used."""
+    wrong: dict[str, int] = dict.fromkeys(("ids", "listener"), 0)
+    total, codes = 0, []
     task.eval()
     for place, said in enumerate(phones):
         if said:
             frames = torch.from_numpy(kept[place]["features"].astype(np.float32))[None]
-            batch = FrameBatch(frames, torch.tensor([frames.shape[1]]), torch.zeros(1, 1).long(), torch.ones(1).long())
+            none = torch.zeros(1, 1).long()
+            batch = FrameBatch(frames, torch.tensor([frames.shape[1]]), none, none[0], none)
             out = task.outputs(batch)
-            heard = {"top": out.top, "local": out.local, "teacher": task.heard_by_teacher(batch)}
-            for name, shares in heard.items():
+            for name, shares in (("ids", out.ctc), ("listener", task.heard_by_teacher(batch)[0])):
                 wrong[name] += distance(collapse(shares[0].argmax(-1)), list(said))
             total += len(said)
+            codes.append(out.quantized.codes[0])
     task.train()
-    return {f"phone_errors_{name}": count / max(total, 1) for name, count in wrong.items()}
+    used = torch.cat(codes, dim=1) if codes else torch.zeros(1, 2).long()
+    found = {f"phone_errors_{name}": count / max(total, 1) for name, count in wrong.items()}
+    return found | {
+        "perplexity": float(perplexity(used[None], task.quantizer.config.size)[0]),
+        "repeats": float((used[0].diff() == 0).float().mean()),
+    }
 
 
 def train(
@@ -112,48 +126,41 @@ def train(
 ) -> Units:
     """Writes the part ``units`` into ``out``; a run that was killed goes on where it was.
 
-    ``start`` is the folder of the listener that is begun at, the bundled one if left out.
+    ``start`` is the folder of the listener above whose trunk is learnt, the bundled one if left out.
     """
     listener: Listener = load_part(start or units_data.BUNDLED, "listener")
-    below = ListenerLayer.of(listener, run.layer - 1)
+    front = ListenerLayer.of(listener, listener.config.trunk.layers, run.whole)
     clips = units_data.sample(speech, run.minutes, run.seed)
-    kept = units_data.frames(below, clips, out / "features", say, listener if run.aligned else None)
-    said = (
-        [[int(p) for p in kept[i]["phones"]] for i in range(len(kept))]
-        if run.aligned
-        else [phones_of(clip.text or "") for clip in clips]
-    )
+    kept = units_data.frames(front, clips, out / "features", say, listener)
     tested = [clip for clip in recordings(speech, "dev", lang="en") if clip.text and clip.seconds < 20][::9]
-    dev = units_data.frames(below, tested, out / "dev", say)
+    dev = units_data.frames(front, tested, out / "dev", say)
     wanted = [phones_of(clip.text or "") for clip in tested]
     torch.manual_seed(run.seed)
-    task = UnitsRecogniser(listener, run.layer, run.levels, run.weights)
+    book = FiniteScalarConfig(dim=front.config.dim, levels=run.levels, hidden=run.hidden)
+    task = UnitsRecogniser(listener, book, run.weights)
     config = UnitsConfig(
-        front=ListenerLayerConfig(listener=below.config.listener, layer=run.layer),
-        quantizer=task.quantizer.config,
+        front=front.config,
+        quantizer=book,
         made_by=f"finite scalar quantisation inside a recogniser, levels {run.levels}",
     )
 
     def units_of(model: nn.Module) -> Units:
         assert isinstance(model, UnitsRecogniser)
         made = config.build()
-        made.front.load_state_dict(
-            below.state_dict()
-            | {k.replace("blocks.0", f"trunk.blocks.{run.layer - 1}"): v for k, v in model.below.state_dict().items()}
-        )
+        made.front.load_state_dict(front.state_dict())
         made.quantizer.load_state_dict(model.quantizer.state_dict())
         return made.eval()
 
     def export(now: Run) -> None:
         save_part(out, "units", config, units_of(now.model), units_data.units_card(config, clips))
 
-    def measure(model: nn.Module) -> dict[str, float]:
+    def measured(model: nn.Module) -> dict[str, float]:
         assert isinstance(model, UnitsRecogniser)
-        return phone_errors(model, dev, wanted)
+        return measure(model, dev, wanted)
 
     done = fit(
         task,
-        Batches(kept, said, run.frames, run.seed, below.config.hop / below.config.sample_rate),
+        Batches(kept, run.frames, run.seed, front.config.hop / front.config.sample_rate),
         torch.optim.AdamW(task.parameters(), run.lr, betas=(0.9, 0.98), weight_decay=0.01),
         steps=run.steps,
         schedule=warm_cosine(run.steps, run.warmup, floor=0.05),
@@ -165,7 +172,7 @@ def train(
             "units",
             config,
             every=max(1, min(20, run.steps // 40)),
-            measure=measure if tested else None,
+            measure=measured if tested else None,
             export=export,
         ),
     )
@@ -173,8 +180,7 @@ def train(
 
 
 def debug(folder: Path) -> dict[str, float]:
-    """In seconds, on orders that flite reads, begun at the bundled listener: CTC through the quantiser before and
-    after."""
+    """In seconds, on orders that flite reads, above the bundled listener: CTC through the ids, before and after."""
     speech = spoken(folder / "speech", 16)
     run = FsqUnitsRun(minutes=5.0, frames=300, steps=40, warmup=5, lr=1e-3, ema=0.9)
     train(run, speech, folder, say=lambda line: None)
@@ -193,5 +199,5 @@ RECIPE = Recipe(
     train=_run,
     debug=debug,
     needs={"speech": "people who speak English, with texts"},
-    takes={"from": "a folder with the listener that is begun at; the bundled one if left out"},
+    takes={"from": "a folder with the listener whose trunk is used; the bundled one if left out"},
 )

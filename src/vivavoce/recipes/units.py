@@ -1,11 +1,12 @@
 """How units are found without labels: frames of a front that is not learnt here, and k-means of them.
 
-Features are those of a layer of the listener, of Whisper's encoder, or a control (log-mel, MFCC, a listener with random
-weights). Whether the units are worth anything is not decided here but by ``vivavoce eval tokens``.
+Features are the listener's distributions over phones or one of its layers, those of Whisper's encoder, or a control
+(log-mel, MFCC, a listener with random weights). Whether the units are worth anything is not decided here but by
+``vivavoce eval tokens``.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -22,14 +23,15 @@ from vivavoce.train.recipe import LOSSES, MEASURED, Given, Recipe
 class UnitsRun:
     """Which features (`units_data.front_of`), how many centres, and how much speech they are found in.
 
-    ``whole``: a listener's frames see all of the recording; such units cannot be streamed.
+    ``whole``: a listener's frames see all of the recording; such units cannot be streamed. Distances between
+    distributions are those of the vectors themselves (``fit.scaled`` is for all other features).
     """
 
-    features: str = "listener"
+    features: str = "posteriors"
     layer: int = 5
     whole: bool = False
-    size: int = 200
-    minutes: float = 60.0
+    size: int = 1024
+    minutes: float = 120.0
     fit: FitConfig = FitConfig()
     seed: int = 1
 
@@ -45,7 +47,9 @@ def train(
     clips = units_data.sample(speech, run.minutes, run.seed)
     x = units_data.all_frames(units_data.frames(front, clips, out / "features", say))
     name = units_data.named(front, run.features, run.layer)
-    book = fit(x, run.size, run.fit, features=name, say=say)
+    book = fit(
+        x, run.size, replace(run.fit, scaled=run.fit.scaled and run.features != "posteriors"), features=name, say=say
+    )
     config = UnitsConfig(front=front.config, quantizer=book.config, made_by=f"k-means of {name}, {run.size} centres")
     made = config.build()
     made.front.load_state_dict(front.state_dict())

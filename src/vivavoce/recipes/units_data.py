@@ -22,10 +22,11 @@ from vivavoce.data.cache import Cache
 from vivavoce.data.manifest import Record, recordings
 from vivavoce.models.features import ListenerLayer, SpectrumConfig
 from vivavoce.models.listener import Listener
+from vivavoce.models.posteriors import Posteriors
 from vivavoce.models.units import UnitsConfig
 
 BUNDLED = Path(vivavoce.__file__).parent / "weights" / "mini"
-FEATURES = ("listener", "random", "log-mel", "mfcc")
+FEATURES = ("posteriors", "listener", "random", "log-mel", "mfcc")
 """What units can be made of, beside the Whispers of ``vivavoce models``."""
 _LONGEST_SECONDS = 20.0
 Say = Callable[[str], None]
@@ -34,6 +35,8 @@ Say = Callable[[str], None]
 def front_of(name: str, layer: int, *, whole: bool = False, listener: Path | None = None, seed: int = 1) -> Any:
     """The front that gives these features. ConfigError for a name that is none of `FEATURES` and no Whisper."""
     match name:
+        case "posteriors":
+            return Posteriors.of(load_part(listener or BUNDLED, "listener"), whole)
         case "listener":
             return ListenerLayer.of(load_part(listener or BUNDLED, "listener"), layer, whole)
         case "random":
@@ -114,6 +117,8 @@ def all_frames(kept: Cache) -> Float[Tensor, "N D"]:
 
 def named(front: Any, name: str, layer: int) -> str:
     """What the features are called for people."""
+    if name == "posteriors":
+        return "the listener's distributions over phones"
     return f"{name} layer {layer}" if name in ("listener", "random") else name
 
 
