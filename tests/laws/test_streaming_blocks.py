@@ -24,7 +24,9 @@ from vivavoce.models.features import ListenerLayerConfig, SpectrumConfig
 from vivavoce.models.front import MelFrontConfig
 from vivavoce.models.listener import ListenerConfig
 from vivavoce.models.mel_front import MelFrontConfig as StridedMelConfig
+from vivavoce.models.posteriors import PosteriorsConfig
 from vivavoce.models.speak import SpeakerConfig
+from vivavoce.models.units_front import UnitsFrontConfig
 from vivavoce.models.wave_front import WaveFrontConfig
 from vivavoce.nn.chain import OverTime
 from vivavoce.nn.conformer import ConformerConfig
@@ -95,6 +97,14 @@ ELSEWHERE: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "positions": (partial(ConvPositionsConfig(kernel=6, groups=2, causal=True).build, 32), (4, 32)),
     "layer of a listener": (ListenerLayerConfig(listener=ListenerConfig(trunk=CONFORMER), layer=1).build, (1, 2560)),
     "spectrum": (SpectrumConfig(stride=2).build, (1, 640)),
+    "posteriors": (PosteriorsConfig(listener=ListenerConfig(trunk=CONFORMER)).build, (1, 2560)),
+    "units front": (
+        UnitsFrontConfig(
+            sound=MelFrontConfig(fine=THIN, coarse=THIN),
+            units=PosteriorsConfig(listener=ListenerConfig(trunk=CONFORMER)),
+        ).build,
+        (1, 3840),
+    ),
 }
 """Blocks with laws in files of their own, and the shape of what a row of them takes."""
 WIDTH = {

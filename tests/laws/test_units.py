@@ -13,6 +13,7 @@ from vivavoce.core.parts import load_part, save_part
 from vivavoce.core.streams import Stream, Tokens, sound
 from vivavoce.models.features import ListenerLayer, ListenerLayerConfig, SpectrumConfig
 from vivavoce.models.listener import ListenerConfig
+from vivavoce.models.posteriors import Posteriors, PosteriorsConfig
 from vivavoce.models.units import Merged, Units, UnitsConfig, merged, spread
 from vivavoce.nn.conformer import ConformerConfig
 from vivavoce.nn.finite_scalar import FiniteScalarConfig
@@ -21,6 +22,7 @@ from vivavoce.nn.kmeans import FitConfig, KMeansConfig, fit
 SMALL = ListenerConfig(trunk=ConformerConfig(dim=16, layers=3, heads=2, window=12, dropout=0.0))
 FRONTS = {
     "listener": ListenerLayerConfig(listener=SMALL, layer=2),
+    "posteriors": PosteriorsConfig(listener=SMALL),
     "mel": SpectrumConfig(stride=2),
     "cepstra": SpectrumConfig(stride=2, cepstra=5),
 }
@@ -36,18 +38,16 @@ def _noise(samples: int) -> torch.Tensor:
 def _units(front: str, book: str = "kmeans") -> Units:
     torch.manual_seed(1)
     config = FRONTS[front]
-    if book == "scalar":
-        made = UnitsConfig(front=config, quantizer=FiniteScalarConfig(dim=config.dim, levels=(5, 5))).build().eval()
-        with torch.no_grad():
-            made.quantizer.into.weight.mul_(0.2)
-        return made
+    if book != "kmeans":
+        levels = FiniteScalarConfig(dim=config.dim, levels=(5, 5), hidden=8 if book == "hidden" else 0)
+        return UnitsConfig(front=config, quantizer=levels).build().eval()
     made = UnitsConfig(front=config, quantizer=KMeansConfig(dim=config.dim, size=12)).build().eval()
     frames = made.features(_noise(16000)[:1])[0].T
     made.quantizer.load_state_dict(fit(frames, 12, FitConfig(batch=64, steps=10)).state_dict())
     return made
 
 
-@pytest.mark.parametrize("book", ["kmeans", "scalar"])
+@pytest.mark.parametrize("book", ["kmeans", "scalar", "hidden"])
 @pytest.mark.parametrize("front", list(FRONTS))
 def test_stepped_units_are_those_of_the_whole(front: str, book: str):
     units = _units(front, book)
@@ -105,6 +105,18 @@ def test_a_layer_of_a_listener_gives_its_frames():
         _ = ListenerLayer.of(listener, 3, whole=True).timing
     with pytest.raises(ConfigError, match="layers 1 to 3"):
         ListenerLayer.of(listener, 4)
+
+
+def test_posteriors_are_roots_of_what_the_listener_says():
+    torch.manual_seed(2)
+    listener = SMALL.build().eval()
+    wave = torch.randn(1, 6400)
+    heard = listener.listen(wave)
+    roots = Posteriors.of(listener, whole=True)(wave[:, None])[0].T.unflatten(1, (2, 2, -1))
+    for place, (shares, weight) in enumerate(((heard.ctc, 1.0), (heard.frame, 0.5))):
+        assert torch.allclose(roots[:, place].square() / weight**2, shares[0].exp().unflatten(0, (-1, 2)), atol=1e-5)
+    with pytest.raises(ConfigError, match="cannot be streamed"):
+        _ = Posteriors.of(listener, whole=True).timing
 
 
 def test_lengths_one_sample_nothing_and_other_rates():

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from vivavoce.evals import abx, token_statistics
 from vivavoce.evals.token_gate import Shown, verdicts
 from vivavoce.evals.token_probes import ProbeBudget, kernels, phone_errors, pitch_share, speaker_share
 from vivavoce.evals.token_sound import mel_distance, opus_at, si_sdr
+from vivavoce.evals.tokenizers import Tokenizer, without_twins
+from vivavoce.evals.tokens_speech import contrasts, machines
 
 
 def _slow_distance(a: np.ndarray, b: np.ndarray) -> float:
@@ -65,6 +68,27 @@ def test_abx_of_ids_and_of_nothing():
     same = [abx.Stretch(p, (), who, np.array([7])) for p in range(3) for who in "ab" for _ in range(2)]
     assert abx.abx(same) == (0.5, 0.5, (6, 6))
     assert abx.abx(told[:1]) == (None, None, (0, 0))
+
+
+def test_the_sentences_of_abx_hold_contrasts():
+    said = machines(contrasts(), voices=("slt",))
+    told = [
+        abx.Stretch(phone, around, clip.speaker, clip.labels[begin:end])
+        for clip in said
+        for phone, around, begin, end in clip.stretches()
+    ]
+    found = abx.abx(told)
+    assert found.within == 0 and found.contrasts[0] >= 150 and found.across is None
+
+
+def test_vectors_of_one_front_are_measured_once():
+    def one(name: str, **others: Any) -> Tokenizer:
+        return Tokenizer(name=name, rate=25.0, size=0, encode=lambda wave: wave, **others)
+
+    todo = [one("features of a", front="x"), one("b", teacher="features of b"), one("features of b", front="x")]
+    left = without_twins([*todo, one("other", front="y")])
+    assert [x.name for x in left] == ["features of a", "b", "other"]
+    assert left[1].teacher == "features of a"
 
 
 def test_ngrams_of_a_cycle_and_of_noise():

@@ -195,15 +195,16 @@ def tokens(
     from vivavoce.evals import tokens as suites
 
     parts = tuple(part.strip() for part in only.split(",") if part.strip()) or suites.PARTS
-    if unknown := sorted(set(parts) - set(suites.PARTS)):
-        raise ConfigError(f"the suite tokens has no part {unknown[0]!r}; its parts are {', '.join(suites.PARTS)}")
-    if gate and "meaning" not in parts:
-        raise ConfigError("the gate needs the part meaning; leave --only out, or name it")
+    if unknown := sorted(set(parts) - {*suites.PARTS, suites.GATE}):
+        known = ", ".join((*suites.PARTS, suites.GATE))
+        raise ConfigError(f"the suite tokens has no part {unknown[0]!r}; its parts are {known}")
+    if gate and {"meaning", suites.GATE}.isdisjoint(parts):
+        raise ConfigError("the gate needs the part meaning, or gate alone; leave --only out, or name one")
     suite = suites.TokenSuite(heard_seconds=60 * minutes, clips=clips, ears=ears, parts=parts)
     kept = out.parent / "speech"
     report, found = suites.run(suite, tokenizers or [], speech, kept, lambda line: typer.echo(line, err=True))
     report.write(out, add=add)
-    if "meaning" in parts:
+    if not {"meaning", suites.GATE}.isdisjoint(parts):
         suites.draw(found, out.with_suffix(".png"))
     typer.echo(formats.dumps(report.json()) if json else report.text())
     lines, right = suites.gate_text(found)

@@ -27,6 +27,8 @@ from vivavoce.nn.kmeans import FitConfig, fit
 
 BUNDLED = Path(vivavoce.__file__).parent / "weights" / "mini"
 PARTS = ("meaning", "sound")
+GATE = "gate"
+"""A part that stands for itself: only what the gate asks, of candidates and of what must fail it."""
 _CENTRES = 200
 _SENTENCES_SEED = 7
 _LEAST_CONTRASTS = 30
@@ -98,9 +100,11 @@ def run(
     units = [one for one in todo if one.size and one.books == 1]
     todo += opened(str(BUNDLED), shipped=True)
     todo = without_twins([*todo, *(shuffled(one) for one in units), *controls(listener)])
+    if GATE in suite.parts:
+        todo = [one for one in todo if one.size and (one.books == 1 or not one.shipped)]
     about = {"tokenizers": list(choices), "heard_seconds": suite.heard_seconds, "steps": suite.budget.steps}
     report, found = Report("tokens", about), {one.name: Found(Table(one.name, _being(one))) for one in todo}
-    if "meaning" in suite.parts:
+    if not {"meaning", GATE}.isdisjoint(suite.parts):
         given = material(suite, speech, kept, listener, say)
         own = _listened(listener, given)
         for one in todo:
@@ -161,6 +165,8 @@ def _meaning(one: Tokenizer, given: Material, suite: TokenSuite, found: Found) -
         rows.append(_row("k-means of it, centres", float(_CENTRES)))
     if ids is not None:
         rows += _statistics(ids, size, one, given, found)
+    if GATE in suite.parts:
+        return
     if one.books == 1 or not one.size:
         rows += _distances(frames, one, given)
     rows += _leaks(frames, one, given)
@@ -268,17 +274,19 @@ def _listened(listener: Listener, given: Material) -> dict[str, list[int]]:
 
 
 def _judge(one: Tokenizer, found: dict[str, Found], given: Material, own: dict[str, list[int]]) -> None:
-    """The gate's verdicts. A teacher's errors are the probe's on what the ids were made of; where that is a listener's,
-    they are no more than the listener's own."""
+    """The gate's verdicts. A teacher's errors are the probe's on what the ids were made of, and no more than the
+    listener's own, which stand for them where the vectors were not measured."""
     here = found[one.name]
     if here.shown is None or not one.size:
         return
     totals = {name: sum(len(clip.phones) for clip in group) for name, group in given.groups.items()}
     shares = {name: sum(wrong) / totals[name] for name, wrong in here.errors.items()}
     teacher: dict[str, float] = {}
+    if one.teacher:
+        teacher = {name: sum(wrong) / totals[name] for name, wrong in own.items()}
     if one.teacher in found:
-        teacher = {name: sum(wrong) / totals[name] for name, wrong in found[one.teacher].errors.items()}
-        teacher = {name: min(share, sum(own[name]) / totals[name]) for name, share in teacher.items()}
+        probed = {name: sum(wrong) / totals[name] for name, wrong in found[one.teacher].errors.items()}
+        teacher = {name: min(share, probed[name]) for name, share in teacher.items()}
     here.shown = replace(here.shown, phone_errors=shares, teacher_errors=teacher)
     here.verdicts = verdicts(here.shown)
     here.table.rows += [
