@@ -114,9 +114,9 @@ def test_learning_moves_the_sound_and_leaves_the_units(made: Codec):
     for name, value in before.items():
         if name.startswith(("front.units.", "quantizer.units.")):
             assert torch.equal(value, after[name]), name
-    for name in ("quantizer.residual.entries", "quantizer.residual.into.weight", "front.sound.enter.conv.weight"):
-        changed = [key for key in after if key.startswith(name.rsplit(".", 1)[0])]
-        assert changed and any(not torch.equal(before[key], after[key]) for key in changed), name
+    for name in ("quantizer.residual.entries", "quantizer.residual.into.", "front.sound.enter.", "back.head."):
+        changed = [key for key in after if key.startswith(name)]
+        assert any(not torch.equal(before[key], after[key]) for key in changed), name
 
 
 def test_the_alphabet_tells_units_apart(made: Codec):
@@ -132,10 +132,11 @@ def test_the_alphabet_tells_units_apart(made: Codec):
 def test_parts_that_cannot_be_put_together(parts: tuple[Codec, Units]):
     codec, units = parts
     residual = ResidualConfig(dim=16, size=8)
+    heard = PosteriorsConfig(listener=LISTENER)
     with pytest.raises(ConfigError, match="12 units do not fit in books of 8"):
         GivenBookConfig(units=units.config.quantizer, residual=residual).build()
     with pytest.raises(ConfigError, match="vectors a second"):
-        UnitsFrontConfig(sound=MelFrontConfig(stride=2), units=units.config.front).build()
+        UnitsFrontConfig(sound=MelFrontConfig(stride=2), units=heard).build()
     with pytest.raises(ConfigError, match="units of a listener"):
         unit_codec(codec.config, UnitsConfig(front=SpectrumConfig(), quantizer=KMeansConfig(dim=320, size=4)))
     with pytest.raises(SpecError, match="to begin the books with"):

@@ -40,7 +40,13 @@ def _units(front: str, book: str = "kmeans") -> Units:
     config = FRONTS[front]
     if book != "kmeans":
         levels = FiniteScalarConfig(dim=config.dim, levels=(5, 5), hidden=8 if book == "hidden" else 0)
-        return UnitsConfig(front=config, quantizer=levels).build().eval()
+        made = UnitsConfig(front=config, quantizer=levels).build().eval()
+        last = made.quantizer.into[-1] if levels.hidden else made.quantizer.into
+        with torch.no_grad():
+            numbers = made.quantizer.into(made.features(_noise(16000)[:1])[0].T)
+            last.weight.div_(numbers.std(0)[:, None])
+            last.bias.copy_((last.bias - numbers.mean(0)) / numbers.std(0))
+        return made
     made = UnitsConfig(front=config, quantizer=KMeansConfig(dim=config.dim, size=12)).build().eval()
     frames = made.features(_noise(16000)[:1])[0].T
     made.quantizer.load_state_dict(fit(frames, 12, FitConfig(batch=64, steps=10)).state_dict())

@@ -44,24 +44,32 @@ def kernels(rate: float) -> tuple[int, int]:
 
 
 class PhoneProbe(nn.Module):
-    """Ids Int[B, T, K] or vectors Float[B, T, D] to phones at 50 a second: CTC's, and each frame's."""
+    """Ids Int[B, T, K] or vectors Float[B, T, D] to phones at 50 a second: CTC's, and each frame's.
 
-    def __init__(self, rate: float, size: int, books: int, dim: int) -> None:
-        """``size`` 0 for vectors of ``dim`` numbers."""
+    Ids enter as the vectors that they stand for, where there are any, and as what is learnt of each: rare ids are then
+    read like those that they resemble.
+    """
+
+    def __init__(self, rate: float, size: int, books: int, dim: int, stand_for: Tensor | None = None) -> None:
+        """``size`` 0 for vectors of ``dim`` numbers; ``stand_for`` Float[V, D] of the only book."""
         super().__init__()
         self.split = max(1, round(LABEL_RATE / rate))
+        self.stand_for = stand_for
         self.books = nn.ModuleList(nn.Embedding(size, _WIDTH) for _ in range(books if size else 0))
-        self.enter = None if size else nn.Linear(dim, _WIDTH)
+        self.enter = None if size and stand_for is None else nn.Linear(dim, _WIDTH)
+        if stand_for is not None:
+            nn.init.zeros_(self.books[0].weight)
         first, second = kernels(rate)
         self.first = nn.Conv1d(_WIDTH, _WIDTH, first, padding=first // 2)
         self.second = nn.Conv1d(_WIDTH, 2 * self.split * _SYMBOLS, second, padding=second // 2)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probabilities."""
+        hidden = torch.zeros(1, device=x.device)
+        for place, book in enumerate(self.books):
+            hidden = hidden + book(x[..., place])
         if self.enter is not None:
-            hidden = self.enter(x)
-        else:
-            hidden = torch.stack([book(x[..., place]) for place, book in enumerate(self.books)]).sum(0)
+            hidden = hidden + self.enter(x if self.stand_for is None else self.stand_for[x[..., 0]])
         scores = self.second(F.gelu(self.first(hidden.transpose(1, 2)))).transpose(1, 2)
         both = scores.unflatten(-1, (2, self.split, _SYMBOLS)).movedim(2, 0).flatten(2, 3).log_softmax(-1)
         return both[0], both[1]
@@ -74,8 +82,12 @@ def phone_errors(
     rate: float,
     size: int,
     budget: ProbeBudget,
+    stand_for: Tensor | None = None,
 ) -> list[int]:
-    """Errors per unheard recording; ``heard`` are inputs with the phones of frames and in order."""
+    """Errors per unheard recording; ``heard`` are inputs with the phones of frames and in order.
+
+    ``stand_for``: the vectors Float[V, D] of the ids of a single book, if they have any.
+    """
     draw = rng.stream(budget.seed, "probe")
     torch.manual_seed(budget.seed)
     example = heard[0][0]
@@ -84,7 +96,11 @@ def phone_errors(
     if vectors:
         everything = torch.cat([x for x, _, _ in heard])
         mean, spread = everything.mean(0), everything.std(0).clamp(min=1e-5)
-    probe = PhoneProbe(rate, size, 1 if vectors else example.shape[1], example.shape[1])
+    dim = example.shape[1]
+    if stand_for is not None:
+        used = stand_for[torch.cat([x[:, 0] for x, _, _ in heard])]
+        dim, stand_for = stand_for.shape[1], (stand_for - used.mean(0)) / used.std(0).clamp(min=1e-5)
+    probe = PhoneProbe(rate, size, 1 if vectors else example.shape[1], dim, stand_for)
     optimizer = torch.optim.AdamW(probe.parameters(), budget.lr, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, budget.lr, budget.steps, pct_start=0.1)
     usable = [one for one in heard if len(one[2]) * 1.05 < len(one[0]) * probe.split]

@@ -32,7 +32,7 @@ class Tokenizer:
     """Sound at 16 kHz to ids or vectors, and, for codecs, to sound at ``sample_rate`` and back.
 
     ``size`` 0 stands for vectors, of which ``front`` is the digest. ``teacher`` names what the ids were made of.
-    ``control``: it is no candidate.
+    ``control``: it is no candidate. ``stand_for``: the vectors Float[V, D] of a single book's ids.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Tokenizer:
     latency_ms: float | None = None
     teacher: str = ""
     front: str = ""
+    stand_for: Tensor | None = None
     control: bool = False
     shipped: bool = False
     sample_rate: int = 0
@@ -160,7 +161,14 @@ def _units(name: str, units: Units) -> Tokenizer:
         encode=encode,
         latency_ms=_latency(front),
         teacher=f"features of {name}",
+        stand_for=_stand_for(units.quantizer, units.config.size),
     )
+
+
+@torch.no_grad()
+def _stand_for(quantizer: Any, size: int) -> Tensor:
+    """What each id of the first book is decoded to."""
+    return quantizer.decode(torch.arange(size)[None, None])[0].T
 
 
 def _codec(name: str, codec: Codec, books: int) -> Tokenizer:
@@ -181,6 +189,7 @@ def _codec(name: str, codec: Codec, books: int) -> Tokenizer:
         size=codec.config.size,
         encode=encode,
         books=books,
+        stand_for=_stand_for(codec.quantizer, codec.config.size) if books == 1 else None,
         latency_ms=_latency(codec),
         sample_rate=rate,
         resynthesize=resynthesize,

@@ -152,7 +152,7 @@ def _meaning(one: Tokenizer, given: Material, suite: TokenSuite, found: Found) -
     heard = [(x, clip.labels, clip.phones) for x, clip in zip(frames["heard"], given.heard, strict=True)]
     every = [x for name in given.groups for x in frames[name]]
     wanted = [clip.phones for clip in given.unheard]
-    errors = token_probes.phone_errors(heard, every, wanted, one.rate, size, suite.budget)
+    errors = token_probes.phone_errors(heard, every, wanted, one.rate, size, suite.budget, one.stand_for)
     for name, group in given.groups.items():
         first = sum(len(given.groups[other]) for other in list(given.groups)[: list(given.groups).index(name)])
         found.errors[name] = errors[first : first + len(group)]

@@ -203,13 +203,13 @@ class ResidualQuantizer(nn.Module):
         first = summed
         for book in range(config.books):
             used = (book < books)[:, None, None]
-            free = book > 0 or given is None
+            told = given if book == 0 else None
             with torch.no_grad():
-                chosen = nearest(residual, self.entries[book]) if free else given
+                chosen = nearest(residual, self.entries[book]) if told is None else told
                 picked = self.entries[book][chosen] * used
                 if self.training:
                     seen = used[:, 0, 0]
-                    self._follow(book, residual.detach()[seen].flatten(0, 1), chosen[seen].flatten(), free)
+                    self._follow(book, residual.detach()[seen].flatten(0, 1), chosen[seen].flatten(), free=told is None)
             commitment = commitment + ((residual - picked).square() * used).sum(2).mean() / config.books
             residual = residual - picked
             summed = summed + picked
