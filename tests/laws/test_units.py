@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import pytest
 import torch
@@ -41,9 +42,10 @@ def _units(front: str, book: str = "kmeans") -> Units:
     if book != "kmeans":
         levels = FiniteScalarConfig(dim=config.dim, levels=(5, 5), hidden=8 if book == "hidden" else 0)
         made = UnitsConfig(front=config, quantizer=levels).build().eval()
-        last = made.quantizer.into[-1] if levels.hidden else made.quantizer.into
+        into: Any = made.quantizer.into
+        last = into[-1] if levels.hidden else into
         with torch.no_grad():
-            numbers = made.quantizer.into(made.features(_noise(16000)[:1])[0].T)
+            numbers = into(made.features(_noise(16000)[:1])[0].T)
             last.weight.div_(numbers.std(0)[:, None])
             last.bias.copy_((last.bias - numbers.mean(0)) / numbers.std(0))
         return made
