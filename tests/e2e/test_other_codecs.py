@@ -1,6 +1,7 @@
 """Other people's codecs from the command line: by folder, tokens of them alone, and ours written for others."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,8 +9,10 @@ import soundfile
 import torch
 from typer.testing import CliRunner, Result
 
+from vivavoce.assistant import tokens
 from vivavoce.cli.main import app
-from vivavoce.core.parts import save_part
+from vivavoce.core.parts import load_part, read_card, save_part
+from vivavoce.data.manifest import Record, write_manifest
 from vivavoce.hub import codecs
 from vivavoce.models.codec import Codec
 from vivavoce.systems.encodec import encodec
@@ -45,6 +48,11 @@ def sound(path: Path, samples: int = 12_000, loud: float = 0.2) -> Path:
     return path
 
 
+def changed(path: Path, held: dict[str, Any]) -> None:
+    """A token file with these fields."""
+    np.savez(path, **held)
+
+
 def test_tokens_by_anothers_codec(folder: Path, tmp_path: Path) -> None:
     recording, tokens, made = sound(tmp_path / "in.wav"), tmp_path / "in.npz", tmp_path / "out.wav"
     done = run("tokens", "encode", recording, "-o", tokens, "--model", folder)
@@ -75,7 +83,7 @@ def test_what_is_no_number_or_was_changed_is_refused(folder: Path, tmp_path: Pat
     with np.load(tokens) as file:
         held = dict(file)
     for name, value in (("codes", held["codes"] + 16), ("codes", held["codes"][:2]), ("samples", np.array(-1))):
-        np.savez(tokens, **held | {name: value})
+        changed(tokens, held | {name: value})
         refused(run("tokens", "decode", tokens, "-o", tmp_path / "out.wav", "--model", folder), "wanted 4 books")
 
 
@@ -87,3 +95,55 @@ def test_a_part_of_ours_is_written_for_others(folder: Path, tmp_path: Path) -> N
     refused(run("export", folder / "ours", tmp_path / "theirs", "--to", "onnx"), "--to onnx")
     mini = Path(codecs.__file__).parents[1] / "weights/mini"
     refused(run("export", mini, tmp_path / "no", "--to", "hf"), "not one of strided convolutions")
+
+
+def test_packed_tokens_come_back_and_foreign_or_damaged_ones_do_not(folder: Path, tmp_path: Path) -> None:
+    speech = tmp_path / "speech"
+    speech.mkdir()
+    records = [
+        Record(
+            id=str(n), path=f"{n}.wav", split=split, speaker="a", seconds=0.5, sample_rate=24_000, licence="CC0",
+            source="tones",
+        )
+        for n, split in enumerate(("train", "train", "dev"))
+    ]  # fmt: skip
+    for record in records:
+        tone = 0.2 * np.sin(np.arange(12_000) * np.pi / 60 + int(record.id))
+        soundfile.write(speech / record.path, tone.astype(np.float32), 24_000, subtype="FLOAT")
+    write_manifest(speech, records)
+    corpus, counts, ours = tmp_path / "corpus", tmp_path / "counts", tmp_path / "lively"
+    codec = load_part(folder / "ours", "codec")
+    with torch.no_grad():
+        codec.quantizer.start(codec.front(0.2 * (torch.arange(12_000) * torch.pi / 60).sin()[None, None]))
+    save_part(ours, "codec", codec.config, codec)
+    assert run("tokens", "corpus", speech, "--part", ours, "-o", corpus).exit_code == 0
+    done = run("train", "token-counts", "--with", f"corpus={corpus}", "--out", counts)
+    assert done.exit_code == 0 and "bits a frame instead of 16.00" in done.output, done.output
+    assert read_card(counts, "token-counts")["held_out"]["recordings"] == 1
+    packed, plain, made = tmp_path / "packed.npz", tmp_path / "plain.npz", tmp_path / "out.wav"
+    recording, model = speech / "2.wav", ("--model", ours)
+    for file, more in ((plain, ()), (packed, ("--pack", counts))):
+        assert run("tokens", "encode", recording, "-o", file, *model, *more).exit_code == 0
+    wanted, found = tokens.load(codec, plain), tokens.load(codec, packed, tokens.open_coder(counts))
+    assert torch.equal(found.codes.data, wanted.codes.data) and found.samples == wanted.samples
+    with np.load(packed) as file:
+        held = dict(file)
+    assert str(held["made_by"]).startswith("vivavoce ") and "codes" not in held
+    assert len(held["packed"]) < wanted.codes.data.numel() * 4 / 8
+    assert run("tokens", "decode", packed, "-o", made, *model, "--pack", counts).exit_code == 0
+    refused(run("tokens", "decode", packed, "-o", made, *model), "name its folder with --pack")
+    refused(run("tokens", "encode", recording, "-o", packed, *model, "--books", "2", "--pack", counts), "4 books of")
+    refused(run("tokens", "encode", recording, "-o", packed, "--pack", counts), "this coder is of")
+    spoiled = held["packed"].copy()
+    spoiled[3] ^= 64
+    for name, value, told in (
+        ("packed", spoiled, "is damaged"),
+        ("packed", held["packed"][:5], "end too early"),
+        ("length", np.array(10**6), "cannot be"),
+        ("coder", np.array("counts-0"), "packed by counts-0, not"),
+        ("check", np.array("?"), "no token file"),
+    ):
+        changed(tmp_path / "bad.npz", held | {name: value})
+        refused(run("tokens", "decode", tmp_path / "bad.npz", "-o", made, *model, "--pack", counts), told)
+    packed.write_bytes(packed.read_bytes()[:-40])
+    refused(run("tokens", "decode", packed, "-o", made, *model, "--pack", counts), "no token file")

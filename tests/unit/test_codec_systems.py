@@ -1,14 +1,22 @@
 """What the papers' codecs are faithful to: which gradients reach what, which books train, what some books say."""
 
+import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
-from vivavoce.core.errors import ConfigError, SpecError
+from vivavoce.core.errors import ConfigError, PartError, SpecError
 from vivavoce.core.streams import whole
+from vivavoce.hub import codecs
+from vivavoce.hub import speechtokenizer as hub
+from vivavoce.hub.adapter import normalised, published
 from vivavoce.losses.vq import distillation_over_time
+from vivavoce.models.codec import Codec
 from vivavoce.nn.reversal import reversed_gradient
 from vivavoce.nn.seanet import SeanetConfig
 from vivavoce.nn.transformer import TransformerConfig
@@ -67,16 +75,16 @@ def test_reversed_gradients_of_facodec_have_the_other_sign():
 
 def test_facodec_says_codes_in_any_voice():
     model, wave = facodec()
-    codes, voice = model.eval().encode(wave)
+    codes, voice = model.eval().codes_of(wave)
     assert codes.shape == (4, 6, 20) and voice.shape == (4, 8)
     with torch.no_grad():
-        assert torch.allclose(model.decode(codes, voice), model(wave).wave, atol=1e-5)
+        assert torch.allclose(model.say(codes, voice), model(wave).wave, atol=1e-5)
         model.scale_shift.weight.normal_()
-        assert not torch.allclose(model.decode(codes, voice.flip(0)), model.decode(codes, voice))
+        assert not torch.allclose(model.say(codes, voice.flip(0)), model.say(codes, voice))
     with pytest.raises(SpecError, match="6"):
-        model.decode(codes[:, :2], voice)
+        model.say(codes[:, :2], voice)
     with pytest.raises(SpecError, match="multiple of 10"):
-        model.encode(wave[:, :, :5])
+        model.codes_of(wave[:, :, :5])
 
 
 def test_the_second_facodec_takes_prosody_from_mel_alone():
@@ -136,6 +144,47 @@ def test_any_range_of_speechtokenizers_books_is_decoded():
     assert all(one.shape == wave.shape for one in made) and not torch.allclose(made[1], made[2])
     with pytest.raises(SpecError, match="wanted books of"):
         decode_range(encodec(channels=2, dim=8, strides=(2, 5), books=3, size=16, choices=()).build(), codes)
+
+
+@pytest.mark.parametrize("activation", ["ELU", "Snake"])
+def test_a_speechtokenizer_under_its_published_names_is_read(tmp_path: Path, activation: str):
+    given = {
+        "n_filters": 2, "dimension": 8, "strides": [5, 2], "lstm_layers": 2, "bidirectional": True, "dilation_base": 2,
+        "residual_kernel_size": 3, "n_residual_layers": 1, "activation": activation, "sample_rate": 16000, "n_q": 3,
+        "codebook_size": 16, "semantic_dimension": 5,
+    }  # fmt: skip
+    codec = hub.config_of(given).build().eval()
+    codec.quantizer.start(0.05 * torch.randn(1, 8, 64))
+    state = published(codec, hub.rules(codec.config))
+    names = {re.sub(r"\d+", "n", name) for name in state if not name.endswith("bias")}
+    wanted = {
+        "encoder.model.n.conv.conv.weight", "encoder.model.n.block.n.conv.conv.weight", "transform.weight",
+        "encoder.model.n.shortcut.conv.conv.weight", "decoder.model.n.conv.conv.weight",
+        "decoder.model.n.convtr.convtr.weight", "decoder.model.n.block.n.conv.conv.weight",
+        "decoder.model.n.shortcut.conv.conv.weight", "quantizer.vq.layers.n._codebook.embed",
+        *(f"{half}.model.n.lstm.{kind}_ln" for half in ("encoder", "decoder")
+          for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")),
+        *(f"encoder.model.n.lstm.{kind}_ln_reverse" for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")),
+    }  # fmt: skip
+    if activation == "Snake":
+        wanted |= {f"{half}.model.n.{place}alpha" for half in ("encoder", "decoder") for place in ("", "block.n.")}
+        state = {name: value[None, :, None] if name.endswith("alpha") else value for name, value in state.items()}
+    assert names | {name for name in wanted if "bias_" in name} == wanted
+    layers = [name.removesuffix(".weight") for name in state if re.search(r"(conv|convtr)\.weight$", name)]
+    state = normalised(state, layers)
+    state |= {f"quantizer.vq.layers.{book}._codebook.inited": torch.ones(1) for book in range(3)}
+    save_file(state, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(given))
+    again = codecs.load(tmp_path)
+    assert isinstance(again, Codec) and again.config == codec.config
+    wave = whole(codec.config.wave, 0.3 * torch.randn(1, 1, 400))
+    codes = codec.encode(wave)
+    assert torch.equal(again.encode(wave).data, codes.data)
+    assert torch.allclose(again.back(again.quantizer.decode(codes.data)), codec.decode(codes).data, atol=1e-5)
+    with pytest.raises(PartError, match="memory both ways"):
+        codecs.codec_of(given | {"bidirectional": False}, state)
+    with pytest.raises(PartError, match="nothing is known of"):
+        codecs.codec_of(given, state | {"encoder.extra": torch.ones(1)})
 
 
 def test_more_books_of_soundstream_bring_the_vectors_closer():

@@ -1,5 +1,7 @@
 """Coded tokens come back whatever they are, cost about what their entropy says, and damage does not pass unseen."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,8 @@ from hypothesis import strategies as st
 from vivavoce.core.errors import ConfigError, SpecError
 from vivavoce.core.parts import load_part, save_part
 from vivavoce.generate.entropy_coding import Counts, CountsConfig, Decoder, Encoder, count
+from vivavoce.generate.entropy_lm import FrameLm, FrameLmConfig, padded
+from vivavoce.nn.transformer import TransformerConfig
 
 
 def _rows(seed: int, count: int = 30, frames: int = 60) -> list[torch.Tensor]:
@@ -43,7 +47,7 @@ def test_the_length_is_the_entropy():
     assert bits <= 8 * len(coder.end()) < bits + 40
 
 
-def test_counts_of_a_corpus_code_others_in_fewer_bits(tmp_path):
+def test_counts_of_a_corpus_code_others_in_fewer_bits(tmp_path: Path):
     counts = count(_rows(0), "a", 16)
     save_part(tmp_path, "token-counts", counts.config, counts)
     again: Counts = load_part(tmp_path, "token-counts")
@@ -76,3 +80,34 @@ def test_what_cannot_be_is_refused():
         count([], "a", 16)
     with pytest.raises(ConfigError, match="at least one book"):
         CountsConfig(alphabet="a", size=1, books=1).build()
+
+
+def test_a_small_language_model_codes_what_it_learnt_and_anything_else(tmp_path: Path):
+    trunk = TransformerConfig(dim=16, layers=1, heads=2, kv_heads=2, hidden=32, window=16, norm="layer")
+    model = FrameLmConfig(alphabet="a", size=16, books=2, trunk=trunk).build()
+    batch = padded([*_rows(0, 12, 30), _rows(2, 1, 20)[0]])
+    assert batch[0].shape == (13, 2, 30) and batch[1].tolist() == [30] * 12 + [20]
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    for step in range(120):
+        optimizer.zero_grad()
+        model.loss(*padded(_rows(10 + step, 8, 30))).backward()
+        optimizer.step()
+    save_part(tmp_path, "token-lm", model.config, model)
+    again: FrameLm = load_part(tmp_path, "token-lm")
+    assert again.alphabet == model.alphabet
+    plain = coded = 0
+    for row in _rows(1, 2, 40):
+        data = again.encode(row)
+        assert torch.equal(again.decode(data, row.shape[1]), row)
+        coded, plain = coded + 8 * len(data), plain + 4 * row.numel()
+    assert coded < 0.7 * plain
+    strange = torch.randint(0, 16, (2, 12))
+    assert torch.equal(again.decode(again.encode(strange), 12), strange)
+    changed = strange.clone()
+    changed[:, 7:] = 0
+    with torch.no_grad():
+        assert torch.equal(again(strange[None])[:, :8], again(changed[None])[:, :8]), "a frame sees those before it"
+    with pytest.raises(SpecError, match="ids below 16"):
+        again.encode(torch.full((2, 3), 16))
+    with pytest.raises(SpecError, match="end too early"):
+        again.decode(b"\x01", 500)

@@ -53,7 +53,7 @@ def make() -> tuple[Line, torch.optim.Optimizer]:
 def test_resume_is_bit_exact(tmp_path: Path) -> None:
     schedule = warm_cosine(12, 3)
     whole, optimizer = make()
-    fit(whole, batches, optimizer, steps=12, schedule=schedule, ema=0.9)
+    unbroken = fit(whole, batches, optimizer, steps=12, schedule=schedule, ema=0.9)
     first, optimizer = make()
     fit(first, batches, optimizer, steps=5, schedule=schedule, ema=0.9, hooks=(Checkpoints(tmp_path),))
     second, optimizer = make()
@@ -61,6 +61,9 @@ def test_resume_is_bit_exact(tmp_path: Path) -> None:
     run = fit(second, batches, optimizer, steps=12, schedule=schedule, ema=0.9, hooks=(Checkpoints(tmp_path),))
     assert run.step == 12
     for a, b in zip(whole.parameters(), second.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert unbroken.ema is not None and run.ema is not None
+    for a, b in zip(unbroken.ema.parameters(), run.ema.parameters(), strict=True):
         assert torch.equal(a, b)
 
 

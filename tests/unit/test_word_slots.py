@@ -12,8 +12,12 @@ from vivavoce.models.words import Tree, WordModel, estimate
 from vivavoce.recipes.words import slots_of
 
 SLOTS = (
-    SlotWords(token="<nights in its phrase>", phrases=("for {value}", "staying {value}"), forms=("two nights", "one night")),
-    SlotWords(token="<day in its phrase>", phrases=("for {value}",), forms=("may first", "may twenty", "may twenty first")),
+    SlotWords(
+        token="<nights in its phrase>", phrases=("for {value}", "staying {value}"), forms=("two nights", "one night")
+    ),
+    SlotWords(
+        token="<day in its phrase>", phrases=("for {value}",), forms=("may first", "may twenty", "may twenty first")
+    ),
     SlotWords(token="<name in its phrase>", phrases=("under {value}",), forms=("lee l e e", "l e e"), open=True),
 )
 TEXTS = [
@@ -39,7 +43,10 @@ def _steps(model: WordModel, words: Sequence[str]) -> list[float]:
 
 
 def test_a_sentence_is_told_with_its_longest_fillings_as_one_word_each() -> None:
-    index = {word: n for n, word in enumerate([*(s.token for s in SLOTS), *{w for s in SLOTS for f in s.fillings() for w in f}])}
+    index = {
+        word: n
+        for n, word in enumerate([*(s.token for s in SLOTS), *{w for s in SLOTS for f in s.fillings() for w in f}])
+    }
     told = Fillings(SLOTS, index).tokens_of("a suite for may twenty first for two days under lee l e e".split())
     assert told == ["a", "suite", "<day in its phrase>", "for", "two", "days", "<name in its phrase>"]
 

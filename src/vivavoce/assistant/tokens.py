@@ -1,22 +1,27 @@
 """Tokens as files: a recording becomes codes in an ``.npz``, codes become sound again, and both can be looked at.
 
-The file holds the stream with its spec, whose alphabet is a digest, since ids mean nothing to another codec.
+The file holds the stream with its spec, whose alphabet is a digest, since ids mean nothing to another codec. Its ids
+may be entropy-coded by counts or a language model of such tokens, without which nobody can read them.
 """
 
 import hashlib
 import json
+import os
+import time
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
+import vivavoce
 from vivavoce.audio.files import read_audio
 from vivavoce.audio.stft import hann
 from vivavoce.core import config as configs
@@ -26,6 +31,8 @@ from vivavoce.core.parts import load_part
 from vivavoce.core.streams import Stream, Tokens, sound, whole
 from vivavoce.data.manifest import Record, read_manifest
 from vivavoce.data.tokens import Encode, add_stream
+from vivavoce.generate.entropy_coding import Counts
+from vivavoce.generate.entropy_lm import FrameLm
 from vivavoce.hub import codecs
 from vivavoce.hub.fetch import folder_of
 from vivavoce.hub.repository import PREFIX
@@ -33,33 +40,50 @@ from vivavoce.losses.spectral import log_floor, magnitudes
 from vivavoce.models.codec import Codec
 from vivavoce.models.units import Units
 from vivavoce.systems.encodec import ChunkedCodec, ChunkedTokens
+from vivavoce.systems.facodec import Facodec, Voiced
 from vivavoce.text.tokenizers import PhoneTokenizer
 
 _SHOWN_WINDOW = 1024
-_VERSION = 2
-"""Of the file's form; earlier ones do not name theirs."""
+_SLACK = 1024
+"""Frames that a packed file may have beyond its sound: codecs lag, chunks overlap."""
+_VERSION, _PACKED = 2, 3
+"""Of the file's form, plain and entropy-coded; earlier ones do not name theirs."""
+
+
+EntropyCoder = Counts | FrameLm
+"""What knows which tokens are likely."""
 
 
 @dataclass(frozen=True, slots=True)
 class Coded:
-    """A recording as tokens; of a codec that takes it in chunks also what belongs to each of them."""
+    """A recording as tokens; of a codec that takes it in chunks also what belongs to each of them, of one that tells
+    the voice apart also the voice."""
 
     codes: Stream[Tokens]
     samples: int  # length of the sound that they stand for
     chunks: ChunkedTokens | None = None
+    voice: Float[Tensor, "1 D"] | None = None
 
-    def save(self, path: Path) -> None:
-        """Writes an ``.npz``, whole or not at all."""
+    def save(self, path: Path, coder: EntropyCoder | None = None) -> None:
+        """Writes an ``.npz``, whole or not at all; with ``coder`` entropy-coded (SpecError for those of others)."""
+        data = self.codes.data[0]
+        held: dict[str, Any] = {"codes": data.numpy().astype(np.uint16), "version": _VERSION}
+        if coder is not None:
+            packed = np.frombuffer(_fitting(coder, self.codes.spec).encode(data), np.uint8)
+            held = {"packed": packed, "length": data.shape[1], "coder": coder.alphabet, "version": _PACKED}
+            held["check"] = _check(data)
         with atomic_write(path) as temporary, open(temporary, "wb") as file:
             spec = json.dumps(configs.dump(self.codes.spec))
-            codes = self.codes.data[0].numpy().astype(np.uint16)
             beside: dict[str, Any] = {}
             if self.chunks is not None:
                 beside = {"frames": np.array(self.chunks.frames), "loudness": self.chunks.loudness[0].numpy()}
-            np.savez_compressed(file, codes=codes, samples=self.samples, spec=spec, version=_VERSION, **beside)
+            if self.voice is not None:
+                beside["voice"] = self.voice[0].numpy()
+            about = {"spec": spec, "made_by": f"vivavoce {vivavoce.__version__}"}
+            np.savez_compressed(file, samples=self.samples, **held, **about, **beside)
 
 
-AnyCodec = Codec | ChunkedCodec
+AnyCodec = Codec | ChunkedCodec | Facodec
 Tokenizer = AnyCodec | Units
 """What makes tokens of sound; units alone make no sound of tokens."""
 
@@ -93,7 +117,7 @@ def sounding(tokenizer: Tokenizer) -> AnyCodec:
     return tokenizer
 
 
-def plain(tokenizer: Tokenizer) -> Codec | Units:
+def plain(tokenizer: Tokenizer) -> Codec | Units | Facodec:
     """The codec or the units themselves, without what cuts recordings into chunks for them."""
     return tokenizer.codec if isinstance(tokenizer, ChunkedCodec) else tokenizer
 
@@ -108,6 +132,9 @@ def encode(codec: Tokenizer, path: Path, books: int | None = None) -> Coded:
     if isinstance(codec, ChunkedCodec):
         chunks = codec.encode(whole(config.wave, wave.expand(1, config.wave.channels, -1)), books)
         return Coded(chunks.codes, len(wave), chunks)
+    if isinstance(codec, Facodec):
+        voiced = codec.encode(sound(wave, config.sample_rate), books)
+        return Coded(voiced.codes, len(wave), voice=voiced.voice)
     if isinstance(codec, Units):
         if books not in (None, 1):
             raise SpecError(f"{books} books were asked for and units have one; leave --books out")
@@ -128,28 +155,79 @@ def decode(codec: AnyCodec, coded: Coded, books: int | None = None) -> Float[Ten
         if coded.chunks is None:
             raise SpecError("these tokens do not say how their recording was cut; encode it again with this codec")
         made = codec.decode(replace(coded.chunks, codes=codes)).data[0, :, : coded.samples]
+    elif isinstance(codec, Facodec):
+        if coded.voice is None or coded.voice.shape[1] != codec.config.net.dim:
+            raise SpecError("these tokens do not say whose voice they are; encode the recording again with this codec")
+        made = codec.decode(Voiced(codes, coded.voice)).data[0, :, : coded.samples]
     else:
         made = codec.decode(codes).data[0, :, : coded.samples]
     return made[0] if len(made) == 1 else made
 
 
-def load(codec: Tokenizer, path: Path) -> Coded:
-    """Tokens from a file that `Coded.save` wrote. Raises SpecError when it is none, or of another tokenizer."""
+def open_coder(folder: Path) -> EntropyCoder:
+    """What ``train entropy-lm`` or ``train token-counts`` wrote; PartError when there is nothing of the kind."""
+    return load_part(folder, "token-lm" if (folder / "token-lm.json").exists() else "token-counts")
+
+
+def _fitting(coder: EntropyCoder, spec: Tokens) -> EntropyCoder:
+    """A coder of just these tokens."""
+    known = coder.config
+    if (known.alphabet, known.size, known.books) != (spec.alphabet, spec.size, spec.books):
+        raise SpecError(
+            f"this coder is of {known.books} books of {known.alphabet} and the tokens have {spec.books} of "
+            f"{spec.alphabet}; learn such tokens with: vivavoce train token-counts --with corpus=FOLDER"
+        )
+    return coder
+
+
+def _check(codes: Int[Tensor, "K T"]) -> int:
+    return zlib.crc32(codes.numpy().astype("<u2").tobytes())
+
+
+def _unpacked(file: np.lib.npyio.NpzFile, path: Path, coder: EntropyCoder | None, spec: Tokens, hop: int) -> Tensor:
+    """The ids of an entropy-coded file."""
+    wanted, length, samples = str(file["coder"]), int(file["length"]), int(file["samples"])
+    if coder is None or coder.alphabet != wanted:
+        other = "" if coder is None else f", not {coder.alphabet}"
+        raise SpecError(f"{path} was packed by {wanted}{other}; name its folder with --pack")
+    if not 0 < length <= samples // hop + _SLACK:
+        raise SpecError(f"{path} tells of {samples} samples, which {length} frames cannot be; encode it again")
+    data = _fitting(coder, spec).decode(file["packed"].astype(np.uint8).tobytes(), length)
+    if _check(data) != int(file["check"]):
+        raise SpecError(
+            f"{path} is damaged, or was packed by a language model on a machine whose arithmetic differs: what is "
+            "unpacked is not what was packed; encode the recording again"
+        )
+    return data
+
+
+def load(codec: Tokenizer, path: Path, coder: EntropyCoder | None = None) -> Coded:
+    """Tokens from a file that `Coded.save` wrote, with the coder that packed it, if any did.
+
+    Raises SpecError when it is none, of another tokenizer, or packed by another coder.
+    """
     wanted = codec.tokens
     try:
         with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
-            if "version" in file and int(file["version"]) > _VERSION:
+            if "version" in file and int(file["version"]) > _PACKED:
                 raise SpecError(
-                    f"{path} is a token file of form {int(file['version'])}, this version reads up to {_VERSION}; "
+                    f"{path} is a token file of form {int(file['version'])}, this version reads up to {_PACKED}; "
                     "update vivavoce, or encode the recording again"
                 )
-            data, samples = torch.from_numpy(file["codes"].astype(np.int64)), int(file["samples"])
+            samples = int(file["samples"])
             spec = configs.load(json.loads(str(file["spec"]))) if "spec" in file else _earlier(plain(codec), file)
+            if not isinstance(spec, Tokens):
+                raise KeyError("spec")
+            if "packed" in file:
+                data = _unpacked(file, path, coder, spec, plain(codec).config.hop)
+            else:
+                data = torch.from_numpy(file["codes"].astype(np.int64))
             frames = tuple(int(count) for count in file["frames"]) if "frames" in file else None
             loudness = torch.from_numpy(file["loudness"].astype(np.float32)) if "loudness" in file else None
+            voice = torch.from_numpy(file["voice"].astype(np.float32))[None] if "voice" in file else None
     except (OSError, ValueError, KeyError, TypeError, EOFError, zlib.error, zipfile.BadZipFile, ConfigError) as error:
         raise SpecError(f"{path} is no token file that can be read; make one with: vivavoce tokens encode") from error
-    if not isinstance(spec, Tokens) or not 1 <= spec.books <= wanted.books or spec != wanted.first(spec.books):
+    if not 1 <= spec.books <= wanted.books or spec != wanted.first(spec.books):
         raise SpecError(
             f"{path} has {spec}, wanted {wanted}; encode the recording again, or name with --model the folder of what "
             "made it"
@@ -161,13 +239,13 @@ def load(codec: Tokenizer, path: Path) -> Coded:
         raise SpecError(f"{path} tells of {samples} samples, which {data.shape[1]} frames cannot be; encode it again")
     codes = whole(spec, data[None])
     if frames is None or loudness is None:
-        return Coded(codes, samples)
+        return Coded(codes, samples, voice=voice)
     return Coded(codes, samples, ChunkedTokens(codes, frames, loudness[None]))
 
 
-def _earlier(codec: Codec | Units, file: np.lib.npyio.NpzFile) -> Tokens:
+def _earlier(codec: Codec | Units | Facodec, file: np.lib.npyio.NpzFile) -> Tokens:
     """The spec of a file of the first form, which names its codec by eight digits of the books' digest."""
-    if isinstance(codec, Units):
+    if not isinstance(codec, Codec):
         raise KeyError("spec")
     found = codec.quantizer.deciding()
     entries = torch.cat([value for name, value in found.items() if name.rpartition(".")[2] == "entries"])
@@ -180,13 +258,22 @@ def corpus(speech: Path, parts: Sequence[str], out: Path, say: Callable[[str], N
     """The recordings of a manifest as a token corpus (`data.tokens`), a stream per part.
 
     A part is a folder with a codec or units, or ``phones`` for those of the texts. What is made already and fits is
-    kept.
+    kept. Every core encodes a recording of its own; how fast it went is told in hours of sound an hour.
     """
     records = read_manifest(speech / "manifest.jsonl")
+    cores, threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, torch.get_num_threads()
     for part in parts:
         spec, encoded = _encoder(part)
-        made = add_stream(out, records, spec, _told(encoded, len(records), spec.name, say))
+        begun, counted = time.monotonic(), count()
+        torch.set_num_threads(1)
+        try:
+            made = add_stream(out, records, spec, _told(encoded, counted, len(records), spec.name, say), cores)
+        finally:
+            torch.set_num_threads(threads)
         say(f"{out / spec.name}: {len(made)} utterances of {spec.alphabet}")
+        if next(counted):
+            speed = sum(record.seconds for record in records) / max(time.monotonic() - begun, 1e-3)
+            say(f"{speed:.0f} hours of sound an hour on {cores} cores")
 
 
 def _encoder(part: str) -> tuple[Tokens, Encode]:
@@ -200,16 +287,13 @@ def _encoder(part: str) -> tuple[Tokens, Encode]:
     return codec.tokens, lambda record: encode(codec, record.file).codes.data[0]
 
 
-def _told(
-    make: Callable[[Record], Tensor], count: int, name: str, say: Callable[[str], None]
-) -> Callable[[Record], Tensor]:
-    done = 0
+def _told(make: Encode, counted: Iterator[int], number: int, name: str, say: Callable[[str], None]) -> Encode:
+    """The same, counted; several threads may count."""
 
     def encoded(record: Record) -> Tensor:
-        nonlocal done
-        done += 1
-        if done % 500 == 0:
-            say(f"{name}: {done} of {count}")
+        done = next(counted)
+        if done and done % 500 == 0:
+            say(f"{name}: {done} of {number}")
         return make(record)
 
     return encoded

@@ -18,6 +18,12 @@ _Model = Annotated[
         help="A folder with a codec or units, or hf:OWNER/NAME that was fetched; the bundled codec if left out.",
     ),
 ]
+_Pack = Annotated[
+    Path | None,
+    typer.Option(
+        "--pack", help="A folder of `train token-counts` or `entropy-lm`, by which the ids are entropy-coded."
+    ),
+]
 _Books = Annotated[int | None, typer.Option("--books", min=1, help="Use only the first so many books.")]
 
 
@@ -27,8 +33,9 @@ def encode(
     out: _Out,
     books: _Books = None,
     model: _Model = "",
+    pack: _Pack = None,
 ) -> None:
-    """Writes the tokens of a recording as an .npz file."""
+    """Writes the tokens of a recording as an .npz file, entropy-coded if it is said by what."""
     from vivavoce.assistant import tokens
     from vivavoce.core.errors import SpecError
 
@@ -36,7 +43,7 @@ def encode(
         raise SpecError(f"tokens are written as .npz, got {out.name}; give -o {out.with_suffix('.npz').name}")
     codec = _tokenizer(model)
     coded = tokens.encode(codec, recording, books)
-    coded.save(out)
+    coded.save(out, None if pack is None else tokens.open_coder(pack))
     _, made, frames = coded.codes.data.shape
     seconds = coded.samples / tokens.plain(codec).config.sample_rate
     typer.echo(f"{out}: {made} books x {frames} frames, {seconds:.2f} s")
@@ -48,14 +55,16 @@ def decode(
     out: _Out,
     books: _Books = None,
     model: _Model = "",
+    pack: _Pack = None,
 ) -> None:
-    """Writes the sound of tokens."""
+    """Writes the sound of tokens; packed ones need what packed them."""
     from vivavoce.assistant import tokens
     from vivavoce.audio.files import write_audio
 
     codec = _tokenizer(model)
     codec = tokens.sounding(codec)
-    wave = tokens.decode(codec, tokens.load(codec, file), books)
+    coder = None if pack is None else tokens.open_coder(pack)
+    wave = tokens.decode(codec, tokens.load(codec, file, coder), books)
     rate = tokens.plain(codec).config.sample_rate
     write_audio(out, wave, rate)
     typer.echo(f"{out}: {wave.shape[-1] / rate:.2f} s")
@@ -78,6 +87,7 @@ def show(
     file: Annotated[Path, typer.Argument(help="A sound file, or tokens that `encode` wrote.")],
     out: _Out,
     model: _Model = "",
+    pack: _Pack = None,
 ) -> None:
     """Draws waveform, spectrogram and token streams as a PNG."""
     from vivavoce.assistant import tokens
@@ -88,7 +98,7 @@ def show(
         raise SpecError(f"pictures are written as .png, got {out.name}; give -o {out.with_suffix('.png').name}")
     codec = _tokenizer(model)
     if file.suffix == ".npz":
-        coded = tokens.load(codec, file)
+        coded = tokens.load(codec, file, None if pack is None else tokens.open_coder(pack))
         wave = tokens.decode(tokens.sounding(codec), coded)
         wave = wave if wave.ndim == 1 else wave.mean(0)
     else:

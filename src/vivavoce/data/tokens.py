@@ -6,7 +6,9 @@ it, or the manifest, has changed; streams can be added one by one. `Batches` dra
 
 import hashlib
 import json
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -42,9 +44,10 @@ class Utterance:
     text: str | None = None
 
 
-def add_stream(folder: Path, records: Sequence[Record], spec: Tokens, encode: Encode) -> Cache:
+def add_stream(folder: Path, records: Sequence[Record], spec: Tokens, encode: Encode, workers: int = 1) -> Cache:
     """Makes a stream of a corpus, or finds it made; the corpus is begun where there is none.
 
+    ``workers`` threads encode side by side; the stream does not depend on their number.
     Streams that were made of other records stay, and are refused when the corpus is opened.
     """
     lines = [json.dumps(_facts(record), ensure_ascii=False) for record in records]
@@ -55,11 +58,23 @@ def add_stream(folder: Path, records: Sequence[Record], spec: Tokens, encode: En
 
     def make() -> Iterator[dict[str, np.ndarray]]:
         kind = np.uint16 if spec.size <= 1 << 16 else np.int32
-        for record in records:
-            yield {"ids": encode(record).T.numpy().astype(kind)}
+        for ids in _side_by_side(encode, records, workers):
+            yield {"ids": ids.T.numpy().astype(kind)}
 
     about = {"spec": configs.dump(spec), "utterances": hashlib.sha256(listed.encode()).hexdigest()}
     return Cache.of(folder / spec.name, about, [record.file for record in records], make)
+
+
+def _side_by_side(encode: Encode, records: Sequence[Record], workers: int) -> Iterator[Int[Tensor, "K T"]]:
+    """The tokens of each, in order; few wait to be taken, so that an error ends the work soon."""
+    with ThreadPoolExecutor(workers) as pool:
+        coming: deque[Future[Int[Tensor, "K T"]]] = deque()
+        for record in records:
+            coming.append(pool.submit(encode, record))
+            if len(coming) > 2 * workers:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
 
 
 def _facts(record: Record) -> dict[str, Any]:

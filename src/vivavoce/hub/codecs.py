@@ -13,19 +13,19 @@ from torch import Tensor
 
 from vivavoce.core.atomic import atomic_write
 from vivavoce.core.errors import PartError
-from vivavoce.hub import dac, encodec, mimi
+from vivavoce.hub import dac, encodec, mimi, speechtokenizer
 from vivavoce.hub.adapter import adapt, folded
 from vivavoce.models.codec import Codec
 from vivavoce.systems.encodec import ChunkedCodec
 
-FAMILIES: Mapping[str, ModuleType] = {family.TYPE: family for family in (encodec, mimi, dac)}
+FAMILIES: Mapping[str, ModuleType] = {family.TYPE: family for family in (encodec, mimi, dac, speechtokenizer)}
 _WEIGHTS = "model.safetensors"
 
 
 def is_codec(folder: Path) -> bool:
     """Whether a folder says that it holds a codec that is known here."""
     try:
-        return json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type") in FAMILIES
+        return _kind(json.loads((folder / "config.json").read_text(encoding="utf-8"))) in FAMILIES
     except (OSError, ValueError, AttributeError):
         return False
 
@@ -48,7 +48,7 @@ def load(folder: Path) -> Codec | ChunkedCodec:
 
 def codec_of(given: Mapping[str, Any], state: Mapping[str, Tensor]) -> Codec | ChunkedCodec:
     """The codec of a ``config.json`` and its tensors."""
-    kind = given.get("model_type")
+    kind = _kind(given)
     family = FAMILIES.get(str(kind))
     if family is None:
         raise PartError(f"a codec of the kind {kind!r} is not known; known are {', '.join(FAMILIES)}")
@@ -65,6 +65,11 @@ def codec_of(given: Mapping[str, Any], state: Mapping[str, Tensor]) -> Codec | C
     made = adapt(tensors, family.rules(config), module, begun)
     assert isinstance(made, Codec)
     return made if chunks is None else ChunkedCodec(made, chunks)
+
+
+def _kind(given: Mapping[str, Any]) -> Any:
+    """The family that a ``config.json`` names, or the one that names itself by its numbers."""
+    return speechtokenizer.TYPE if speechtokenizer.is_one(given) else given.get("model_type")
 
 
 def write(codec: Codec, folder: Path) -> Path:

@@ -20,6 +20,17 @@ def maker_hinge(made: Sequence[Float[Tensor, "..."]]) -> Float[Tensor, ""]:
     return torch.stack([relu(1 - score.float()).mean() for score in made]).mean()
 
 
+def judge_squares(real: Sequence[Float[Tensor, "..."]], made: Sequence[Float[Tensor, "..."]]) -> Float[Tensor, ""]:
+    """The same by least squares (arXiv:1611.04076): real scores to 1, made ones to 0."""
+    pairs = [(1 - a.float()).square().mean() + b.float().square().mean() for a, b in zip(real, made, strict=True)]
+    return torch.stack(pairs).mean()
+
+
+def maker_squares(made: Sequence[Float[Tensor, "..."]]) -> Float[Tensor, ""]:
+    """For the maker, by least squares: scores to 1."""
+    return torch.stack([(1 - score.float()).square().mean() for score in made]).mean()
+
+
 def feature_matching(
     real: Sequence[Sequence[Float[Tensor, "..."]]], made: Sequence[Sequence[Float[Tensor, "..."]]]
 ) -> Float[Tensor, ""]:

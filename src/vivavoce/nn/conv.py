@@ -112,7 +112,7 @@ class CausalConv(nn.Module):
             return linear(windows.transpose(1, 2).flatten(2), self.weight.flatten(1), self.bias).transpose(1, 2)
         if config.outputs > config.inputs:
             windows = windows.repeat_interleave(config.outputs // config.inputs, dim=1)
-        made = (windows * self.weight).sum(3)
+        made = (windows @ self.weight.transpose(1, 2))[..., 0]
         return made if self.bias is None else made + self.bias[:, None]
 
     def _whole(self, x: Float[Tensor, "B D T"]) -> None:

@@ -1,11 +1,11 @@
-"""Discriminators: networks that look at spectra at several resolutions, or at a wave folded by several periods, and say
-how real each patch is.
+"""Discriminators: networks that look at spectra at several resolutions, at a wave folded by several periods, or at a
+wave at several scales, and say how real each patch is.
 
 The multi-scale STFT discriminator of EnCodec (arXiv:2210.13438 §3.4), made for a CPU. Departures: three scales, and
 groups of neighbouring bins enter as channels, which makes the pictures small and the multiplications dense; spectra
 enter with square-root magnitudes, so that quiet parts count. The multi-period discriminator of HiFi-GAN
-(arXiv:2010.05646 §2.3). In both, frequencies that a recording cannot be trusted to are taken from the real and the made
-sound alike.
+(arXiv:2010.05646 §2.3). The multi-scale waveform discriminator of MelGAN (arXiv:1910.06711 §2.2) and SoundStream. In
+all, frequencies that a recording cannot be trusted to are taken from the real and the made sound alike.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from typing import NamedTuple, final
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu, pad
+from torch.nn.functional import avg_pool1d, leaky_relu, pad
 from torch.nn.utils.parametrizations import weight_norm
 
 from vivavoce.audio.stft import hann
@@ -30,9 +30,10 @@ class Judgement(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiscriminatorConfig:
-    """One network per window, hop a quarter of it, and one per period (samples; none by default).
+    """One network per window, hop a quarter of it, one per period (samples) and one per scale of the wave.
 
-    ``period_channels`` are the first layer's; every later one has four times as many, up to 32 times.
+    ``period_channels`` and ``scale_channels`` are the first layer's; every later one has four times as many, up to 32
+    or 64 times. The first scale is the wave itself, each further one has half the rate; none by default.
     """
 
     sample_rate: int = 24000
@@ -41,6 +42,8 @@ class DiscriminatorConfig:
     grouped: int = 8  # neighbouring bins that enter as channels
     periods: tuple[int, ...] = ()
     period_channels: int = 16
+    scales: int = 0
+    scale_channels: int = 16
 
     def build(self) -> "Discriminator":
         """The module."""
@@ -120,20 +123,47 @@ class PeriodJudge(nn.Module):
 
 
 @final
+class WaveJudge(nn.Module):
+    """Strided convolutions over the samples themselves, in groups, so that a long view costs little."""
+
+    def __init__(self, channels: int) -> None:
+        """A first layer, four that each take a quarter of the ticks, a last one and a score."""
+        super().__init__()
+        widths = [min(4**i, 64) * channels for i in range(5)]
+        self.layers = nn.ModuleList([weight_norm(nn.Conv1d(1, channels, 15, padding=7))])
+        for a, b in pairwise(widths):
+            self.layers.append(weight_norm(nn.Conv1d(a, b, 41, 4, 20, groups=max(1, a // 4))))
+        self.layers.append(weight_norm(nn.Conv1d(widths[-1], widths[-1], 5, padding=2)))
+        self.score = weight_norm(nn.Conv1d(widths[-1], 1, 3, padding=1))
+
+    def forward(self, wave: Float[Tensor, "B N"]) -> Judgement:
+        """A score per patch, and what the layers saw; the last axis has one place."""
+        x, features = wave[:, None], []
+        for layer in self.layers:
+            x = leaky_relu(layer(x), 0.2)
+            features.append(x[..., None])
+        return Judgement(self.score(x)[..., None], tuple(features))
+
+
+@final
 class Discriminator(nn.Module):
-    """Judges of several resolutions and periods."""
+    """Judges of several resolutions, periods and scales."""
 
     def __init__(self, config: DiscriminatorConfig) -> None:
-        """One judge per window and per period."""
+        """One judge per window, per period and per scale."""
         super().__init__()
         self.config = config
         self.judges = nn.ModuleList([SpectrumJudge(w, config) for w in config.windows])
         self.folders = nn.ModuleList([PeriodJudge(period, config.period_channels) for period in config.periods])
+        self.scales = nn.ModuleList([WaveJudge(config.scale_channels) for _ in range(config.scales)])
 
     def forward(self, wave: Float[Tensor, "B N"], highest_hz: Float[Tensor, " B"]) -> list[Judgement]:
         """What each judge says."""
         found = [judge(wave, highest_hz) for judge in self.judges]
-        if self.folders:
+        if self.folders or self.scales:
             heard = below(wave, highest_hz, self.config.sample_rate)
             found += [judge(heard) for judge in self.folders]
+            for number, judge in enumerate(self.scales):
+                heard = avg_pool1d(heard, 4, 2, 1, count_include_pad=False) if number else heard
+                found.append(judge(heard))
         return found

@@ -20,7 +20,7 @@ from vivavoce.audio.files import write_audio
 from vivavoce.audio.mel import LogMelConfig
 from vivavoce.core import rng
 from vivavoce.core.parts import load_part, save_part
-from vivavoce.core.streams import sound
+from vivavoce.core.streams import Stream, sound
 from vivavoce.data.cache import Cache
 from vivavoce.data.manifest import Record, recordings, write_manifest
 from vivavoce.evals import quality
@@ -33,12 +33,14 @@ from vivavoce.recipes.codec_data import (
     Crops,
     Sample,
     measuring_clips,
-    teacher_features,
     waves,
 )
+from vivavoce.recipes.codec_teacher import taught, teacher_of
+from vivavoce.systems.facodec import Facodec
 from vivavoce.train import Run, clock_cosine, fit, warm_cosine
 from vivavoce.train.recipe import LOSSES, Given, Recipe, begin_from, hooks
 from vivavoce.train.tasks.codec import CodecSpectral, CodecWeights
+from vivavoce.train.tasks.codec_adversarial import CodecAdversarial
 from vivavoce.train.tasks.codec_gan import CodecGan
 
 _SHARE = (
@@ -56,9 +58,7 @@ _SHARE = (
 class Stage:
     """Numbers of a run of either stage; with ``seconds`` it ends by the clock, and ``steps`` is only its limit."""
 
-    codec: CodecConfig = CodecConfig()
     crops: CropConfig = CropConfig(share=_SHARE)
-    weights: CodecWeights = CodecWeights()
     steps: int = 12000
     seconds: float = 0.0
     warmup: int = 300
@@ -71,10 +71,16 @@ class Stage:
 class CodecRun(Stage):
     """Numbers of the first stage; after ``bypass_steps`` the books are begun."""
 
+    codec: CodecConfig = CodecConfig()
+    weights: CodecWeights = CodecWeights()
     bypass_steps: int = 300
 
 
-def measure(codec: Codec, samples: Sequence[Sample]) -> dict[str, float]:
+Sounding = Codec | Facodec
+"""What makes sound of its tokens."""
+
+
+def measure(codec: Sounding, samples: Sequence[Sample]) -> dict[str, float]:
     """STOI, PESQ-WB and bits per code over clips (packages ``pystoi`` and ``pesq``)."""
     rate = codec.config.sample_rate
     clear, opinion, codes = [], [], []
@@ -83,7 +89,8 @@ def measure(codec: Codec, samples: Sequence[Sample]) -> dict[str, float]:
         made = codec.resynthesize(sample.wave[None].to(device))[0].cpu()
         clear.append(quality.stoi(sample.wave, made, rate))
         opinion.append(quality.pesq(sample.wave, made, rate))
-        codes.append(codec.encode(sound(sample.wave.to(device), rate)).data[0].cpu())
+        coded = codec.encode(sound(sample.wave.to(device), rate))
+        codes.append((coded if isinstance(coded, Stream) else coded.codes).data[0].cpu())
     used = entropy(torch.cat(codes, dim=1)[None], codec.config.size)
     return {
         "stoi": float(np.mean(clear)),
@@ -109,28 +116,26 @@ def train(
     a head for it.
     """
     if teacher is not None:
-        dim = load_part(teacher, "listener").config.trunk.dim
-        run = replace(run, codec=replace(run.codec, teacher_dim=dim))
+        known = teacher_of(teacher)
+        run = replace(run, codec=replace(run.codec, teacher_dim=known.dim))
     torch.manual_seed(run.seed)
     task = CodecSpectral(run.codec, run.weights, bypass_steps=run.bypass_steps)
     if start is not None:
         begin_from(task.codec, load_part(start, "codec"), fresh=("teach.",))
     optimizer = torch.optim.AdamW(task.parameters(), run.lr, betas=(0.9, 0.99), weight_decay=0.01)
-    clips, kept, features = recordings(speech, "train", least_rate=LEAST_RATE), cache or folder, None
-    if teacher is not None:
-        digest = json.loads((teacher / "listener.json").read_text())["weights"]["sha256"]
-        features = teacher_features(load_part(teacher, "listener"), digest, clips, kept)
-    crops = Crops(run.crops, run.codec, clips, decoded(clips, run.codec, kept), features, run.seed)
+    clips, kept = recordings(speech, "train", least_rate=LEAST_RATE), cache or folder
+    features = None if teacher is None else taught(teacher_of(teacher), run.codec.rate, clips, kept)
+    crops = Crops(run.crops, run.codec, clips, decoded(clips, run.codec.sample_rate, kept), features, run.seed)
     return learn(task, {"model": optimizer}, run, crops, speech, folder, device)
 
 
-def decoded(clips: Sequence[Record], codec: CodecConfig, kept: Path) -> Cache:
-    """The sound of the clips at the codec's rate, from ``kept`` where it was decoded before."""
-    return waves(clips, codec.sample_rate, kept, workers=os.cpu_count() or 1)
+def decoded(clips: Sequence[Record], rate: int, kept: Path) -> Cache:
+    """The sound of the clips at a rate, from ``kept`` where it was decoded before."""
+    return waves(clips, rate, kept, workers=os.cpu_count() or 1)
 
 
 def learn(
-    task: CodecSpectral | CodecGan,
+    task: CodecSpectral | CodecGan | CodecAdversarial,
     optimizers: Mapping[str, Optimizer],
     run: Stage,
     crops: Crops,
@@ -138,15 +143,16 @@ def learn(
     folder: Path,
     device: str,
 ) -> Run:
-    """Either stage: measures on dev clips of ``speech``, exports the part ``codec`` into ``folder``."""
-    samples = measuring_clips(speech, run.codec.sample_rate)
+    """Any of them: measures on dev clips of ``speech``, exports the part ``codec`` into ``folder``."""
+    config = task.codec.config
+    samples = measuring_clips(speech, config.sample_rate)
 
-    def codec_of(model: nn.Module) -> Codec:
-        assert isinstance(model, CodecSpectral | CodecGan)
+    def codec_of(model: nn.Module) -> Sounding:
+        assert isinstance(model, CodecSpectral | CodecGan | CodecAdversarial)
         return model.codec
 
     def export(now: Run) -> None:
-        save_part(folder, "codec", run.codec, codec_of(now.model), _card(now, crops.clips), torch.float16)
+        save_part(folder, "codec", config, codec_of(now.model), _card(now, crops.clips), torch.float16)
 
     return fit(
         task,
@@ -163,7 +169,7 @@ def learn(
         hooks=hooks(
             folder,
             "codec",
-            run.codec,
+            config,
             every=max(1, min(20, run.steps // 100)),
             measure=(lambda model: measure(codec_of(model), samples)) if samples else None,
             export=export,
@@ -197,7 +203,7 @@ SMALL = CodecRun(
 )  # fmt: skip
 
 
-def debug(folder: Path) -> dict[str, float]:
+def debug(folder: Path, run: CodecRun = SMALL) -> dict[str, float]:
     """In seconds on a CPU, on made-up vowels: the first and the last mel distance."""
     speech, records = folder / "speech", []
     for number in range(6):
@@ -210,9 +216,9 @@ def debug(folder: Path) -> dict[str, float]:
             )
         )  # fmt: skip
     write_manifest(speech, records)
-    run = train(SMALL, speech, folder)
+    done = train(run, speech, folder)
     curve = [json.loads(line)["mel"] for line in (folder / LOSSES).read_text().splitlines()]
-    return {"before": curve[0], "after": run.losses["mel"]}
+    return {"before": curve[0], "after": done.losses["mel"]}
 
 
 def _vowels(number: int) -> np.ndarray:
@@ -243,5 +249,8 @@ RECIPE = Recipe(
     train=_run,
     debug=debug,
     needs={"speech": "recordings at 16 kHz and more"},
-    takes={"from": "a codec to go on from", "teacher": "a folder with a listener, which teaches the first book"},
+    takes={
+        "from": "a codec to go on from",
+        "teacher": "a folder with a listener or a HuBERT, which teaches the first book",
+    },
 )

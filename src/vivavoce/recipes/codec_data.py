@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Protocol, final, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,14 +18,12 @@ from vivavoce.audio.pcm import to_float, to_int16
 from vivavoce.audio.resample import resample
 from vivavoce.audio.stft import mel_of_hz
 from vivavoce.core import rng
-from vivavoce.core.config import dump
 from vivavoce.core.errors import ManifestError
 from vivavoce.data.cache import Cache
 from vivavoce.data.manifest import WIDE_HZ, Record, recordings
 from vivavoce.models.codec import CodecConfig
 from vivavoce.models.front import MelFrontConfig
-from vivavoce.models.listener import Listener
-from vivavoce.train.tasks.codec import SoundBatch
+from vivavoce.train.tasks.codec import Labels, SoundBatch
 
 _NARROW_MEL_HZ = 7700.0
 _ALL_BINS = 1 << 30
@@ -36,9 +34,9 @@ Log = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CropConfig:
-    """How batches are drawn."""
+    """How batches are drawn; ``share`` is the part of the crops that each source gives, else all by their length."""
 
-    share: tuple[tuple[str, float], ...]  # part of the crops that each source gives
+    share: tuple[tuple[str, float], ...] = ()
     batch: int = 10
     frames: int = 32  # token frames per crop
     played_otherwise: float = 0.5  # share of crops that are played faster or slower
@@ -65,22 +63,6 @@ def waves(clips: Sequence[Record], rate: int, folder: Path, say: Log = print, wo
     return Cache.of(folder / "waves", {"sample_rate": rate}, [clip.file for clip in clips], make)
 
 
-@torch.no_grad()
-def teacher_features(listener: Listener, digest: str, clips: Sequence[Record], folder: Path, say: Log = print) -> Cache:
-    """What a listener's trunk says of each clip, one vector per 40 ms; ``digest`` names its weights."""
-    rate = listener.config.mel.sample_rate
-
-    def make() -> Iterator[dict[str, np.ndarray]]:
-        for number, clip in enumerate(clips):
-            wave = read_audio(clip.file, rate, allow_silent=True)[0]
-            yield {"features": listener.listen(wave[None]).features[0].half().numpy()}
-            if (number + 1) % 100 == 0:
-                say(f"listened to {number + 1} of {len(clips)} clips")
-
-    config = {"listener": dump(listener.config), "digest": digest}
-    return Cache.of(folder / "teacher", config, [clip.file for clip in clips], make)
-
-
 @dataclass(frozen=True, slots=True)
 class DrawnSpectra:
     """Sentences that a speaker drew, end to end: spectra, and the tokens that the codec's encoder gives for them."""
@@ -102,6 +84,21 @@ def load_drawn(path: Path) -> DrawnSpectra:
         raise ManifestError(f"{path} is not a file of drawn spectra ({error}); make it again") from error
 
 
+@runtime_checkable
+class Framed(Protocol):
+    """What crops are cut for: a rate, and samples per frame."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Of the sound."""
+        ...
+
+    @property
+    def hop(self) -> int:
+        """Samples per frame."""
+        ...
+
+
 @final
 class Crops:
     """Batches as a function of the step: sources by their share, then clips by length."""
@@ -109,22 +106,30 @@ class Crops:
     def __init__(
         self,
         config: CropConfig,
-        codec: CodecConfig,
+        codec: Framed,
         clips: Sequence[Record],
         sound: Cache,
         teacher: Cache | None = None,
         seed: int = 1,
         drawn: DrawnSpectra | None = None,
+        labels: Callable[[Sequence[tuple[int, int]]], Labels] | None = None,
     ) -> None:
-        """``sound`` and ``teacher`` are caches of just these clips."""
+        """``sound`` and ``teacher`` are caches of just these clips.
+
+        ``labels`` says what is known of crops, given the clip and the first frame of each.
+        """
+        if not clips:
+            raise ManifestError("the manifest has no recordings to train on; look at their splits and sample rates")
         self.config, self.codec, self.clips, self.seed = config, codec, clips, seed
         self.drawn = drawn if config.drawn else None
-        self.sound, self.teacher = sound, teacher
+        self.sound, self.teacher, self.labels = sound, teacher, labels
+        self.width = teacher[0]["features"].shape[1] if teacher is not None and len(teacher) else 0
         lengths = sound.lengths("wave").astype(np.float64)
+        given = config.share or (("", 1.0),)
         self.members = {
-            name: np.array([i for i, clip in enumerate(clips) if clip.source == name]) for name, _ in config.share
+            name: np.array([i for i, clip in enumerate(clips) if name in ("", clip.source)]) for name, _ in given
         }
-        self.shares = {name: share for name, share in config.share if len(self.members[name])}
+        self.shares = {name: share for name, share in given if len(self.members[name])}
         if not self.shares:
             raise ManifestError(f"the manifest has none of the sources {list(self.members)}; name its own in `share`")
         self.chances = {name: lengths[self.members[name]] / lengths[self.members[name]].sum() for name in self.shares}
@@ -136,8 +141,8 @@ class Crops:
         size, names = config.frames * self.codec.hop, list(self.shares)
         shares = np.array(list(self.shares.values())) / sum(self.shares.values())
         wave = torch.zeros(config.batch, size)
-        bins, highest = [], []
-        features = torch.zeros(config.batch, self.codec.teacher_dim, config.frames)
+        bins, highest, places = [], [], []
+        features = torch.zeros(config.batch, self.width, config.frames)
         known = torch.zeros(config.batch, config.frames, dtype=torch.bool)
         for row in range(config.batch):
             name = names[draw.choice(len(names), p=shares)]
@@ -145,6 +150,7 @@ class Crops:
             otherwise = draw.random() < config.played_otherwise
             speed = float(draw.uniform(*config.speeds)) if otherwise else 1.0
             frame, piece = self._crop(clip, size, speed, draw)
+            places.append((clip, frame))
             wave[row, : len(piece)] = piece * 10 ** (draw.uniform(*config.gains_db) / 20)
             top = min(self.clips[clip].trusted_hz * speed, rate / 2)
             narrowed = top > WIDE_HZ and draw.random() < config.narrowed
@@ -159,7 +165,8 @@ class Crops:
         taught = (None, None) if self.teacher is None else (features, known)
         seconds = config.batch * size / rate
         beside = (None, None) if self.drawn is None else self._drawn(self.drawn, draw)
-        return SoundBatch(wave.clamp(-1, 1), torch.tensor(bins), torch.tensor(highest), seconds, *taught, *beside)
+        told = None if self.labels is None else self.labels(places)
+        return SoundBatch(wave.clamp(-1, 1), torch.tensor(bins), torch.tensor(highest), seconds, *taught, *beside, told)
 
     def _drawn(
         self, drawn: DrawnSpectra, draw: np.random.Generator
@@ -189,9 +196,9 @@ class Crops:
         return frame, piece[:size]
 
 
-def _narrow_bins(codec: CodecConfig) -> int:
+def _narrow_bins(codec: Framed) -> int:
     """Mel bins that a 16 kHz recording fills; all of them where the front takes no mel frames."""
-    if not isinstance(codec.front, MelFrontConfig):
+    if not isinstance(codec, CodecConfig) or not isinstance(codec.front, MelFrontConfig):
         return _ALL_BINS
     mel = codec.front.mel
     low, edge, high = mel_of_hz(torch.tensor([mel.fmin, _NARROW_MEL_HZ, mel.fmax])).tolist()

@@ -11,12 +11,14 @@ import torch
 
 from vivavoce.core.parts import load_part
 from vivavoce.data.manifest import recordings
+from vivavoce.models.codec import CodecConfig
 from vivavoce.nn.discriminate import DiscriminatorConfig
 from vivavoce.recipes import codec
 from vivavoce.recipes.codec import SMALL, Stage, decoded, learn
 from vivavoce.recipes.codec_data import LEAST_RATE, Crops, load_drawn
 from vivavoce.train import Run
 from vivavoce.train.recipe import Given, Recipe, begin_from
+from vivavoce.train.tasks.codec import CodecWeights
 from vivavoce.train.tasks.codec_gan import CodecGan
 
 
@@ -27,6 +29,8 @@ class CodecGanRun(Stage):
     ``judges_share`` is the judges' gradient beside the spectra's at first and after ``judges_over`` steps.
     """
 
+    codec: CodecConfig = CodecConfig()
+    weights: CodecWeights = CodecWeights()
     steps: int = 4000
     lr: float = 3e-4
     judges: DiscriminatorConfig = DiscriminatorConfig()
@@ -71,7 +75,10 @@ def train(
         "judges": torch.optim.AdamW(task.parameters_of("judges"), run.lr, betas=betas),
     }
     clips = recordings(speech, "train", least_rate=LEAST_RATE)
-    sound, spectra = decoded(clips, run.codec, cache or folder), None if drawn is None else load_drawn(drawn)
+    sound, spectra = (
+        decoded(clips, run.codec.sample_rate, cache or folder),
+        None if drawn is None else load_drawn(drawn),
+    )
     crops = Crops(run.crops, run.codec, clips, sound, None, run.seed, spectra)
     return learn(task, optimizers, run, crops, speech, folder, device)
 

@@ -18,16 +18,17 @@ from vivavoce.recipes.codec_data import LEAST_RATE, Crops
 from vivavoce.systems.unit_codec import begun
 from vivavoce.train import Run
 from vivavoce.train.recipe import LOSSES, Given, Recipe, begin_from
-from vivavoce.train.tasks.codec import CodecSpectral
+from vivavoce.train.tasks.codec import CodecSpectral, CodecWeights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitCodecRun(Stage):
-    """Numbers of a run; ``codec`` is made of the two parts that it begins at.
+    """Numbers of a run, whose codec is made of the two parts that it begins at.
 
     The books are begun with ``begin_seconds`` of the ``minutes`` of speech that are learnt from.
     """
 
+    weights: CodecWeights = CodecWeights()
     books: int = 8
     code_dim: int = 96
     minutes: float = 120.0
@@ -45,7 +46,7 @@ def train(
     """Writes the part ``codec`` into ``folder``; ``start`` is a folder with a codec, ``units`` one with units."""
     known = load_part(start, "codec")
     clips = _clips(speech, run.minutes, run.seed)
-    sound = decoded(clips, known.config, cache or folder)
+    sound = decoded(clips, known.config.sample_rate, cache or folder)
     waves, seconds = [], 0.0
     for place, clip in enumerate(clips):
         if seconds < run.begin_seconds:
@@ -53,15 +54,14 @@ def train(
             seconds += clip.seconds
     torch.manual_seed(run.seed)
     first = begun(known, load_part(units, "units"), waves, books=run.books, code_dim=run.code_dim)
-    run = replace(run, codec=first.config)
-    task = CodecSpectral(run.codec, run.weights, bypass_steps=0)
+    task = CodecSpectral(first.config, run.weights, bypass_steps=0)
     begin_from(task.codec, first)
     optimizer = torch.optim.AdamW(task.parameters_of("model"), run.lr, betas=(0.9, 0.99), weight_decay=0.01)
     return learn(
         task,
         {"model": optimizer},
         run,
-        Crops(run.crops, run.codec, clips, sound, None, run.seed),
+        Crops(run.crops, first.config, clips, sound, None, run.seed),
         speech,
         folder,
         device,

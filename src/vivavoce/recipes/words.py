@@ -105,7 +105,9 @@ def slots_of(sheet: Sheet) -> list[SlotWords]:
         found.append(SlotWords(token=f"<{slot.name}>", forms=said, open=slot.spelled))
         if slot.phrases:
             phrases = tuple(" ".join(phrase.lower().split()) for phrase in slot.phrases)
-            found.append(SlotWords(token=f"<{slot.name} in its phrase>", phrases=phrases, forms=said, open=slot.spelled))
+            found.append(
+                SlotWords(token=f"<{slot.name} in its phrase>", phrases=phrases, forms=said, open=slot.spelled)
+            )
     return found
 
 

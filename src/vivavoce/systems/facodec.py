@@ -3,18 +3,23 @@
 Prosody and content are quantised beside each other from the same vectors, detail from what both leave. The decoder
 gets prosody and content without gradients, so their books learn from their own heads alone: pitch, phones. Whatever
 must not be where it is, is taken out by heads behind a reversed gradient. Departs: SEANet with plain Snake instead of
-alias-free SnakeBeta; heads are two convolutions; at the size that is asked for.
+alias-free SnakeBeta; heads are two convolutions; at the size that is asked for. Learning: `recipes.facodec`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, NamedTuple, final
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
+from vivavoce.audio.mel import LogMelConfig
+from vivavoce.core.config import dump
 from vivavoce.core.errors import ConfigError, SpecError
+from vivavoce.core.streams import Stream, Tokens, Wave, alphabet_of, whole
 from vivavoce.nn.factorised import FactorisedConfig
 from vivavoce.nn.quantize import Quantized
 from vivavoce.nn.reversal import reversed_gradient
@@ -51,6 +56,16 @@ class FacodecConfig:
         """Samples per frame."""
         return self.net.hop
 
+    @property
+    def rate(self) -> Fraction:
+        """Frames per second."""
+        return Fraction(self.sample_rate, self.hop)
+
+    @property
+    def wave(self) -> Wave:
+        """The sound that goes in and comes out."""
+        return Wave(sample_rate=self.sample_rate)
+
     def build(self) -> "Facodec":
         """The module."""
         if self.timbre.dim != self.net.dim or min(self.books) < 1 or self.net.causal:
@@ -70,6 +85,14 @@ class Factors(NamedTuple):
     timbre: Float[Tensor, "B D"]
     decoded: Float[Tensor, "B D T"]
     """What the decoder got, before the voice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Voiced:
+    """Codes (prosody, content, detail), and the voice that says them, which may be taken from another recording."""
+
+    codes: Stream[Tokens]
+    voice: Float[Tensor, "B D"]
 
 
 class Heads(NamedTuple):
@@ -102,6 +125,11 @@ class Facodec(nn.Module):
         self.prosody, self.content, self.detail = (books(count) for count in config.books)
         self.melody = nn.Linear(config.prosody_bins, dim) if config.prosody_bins else None
         self.melody_trunk = config.timbre.build() if config.prosody_bins else None
+        mel = LogMelConfig(
+            sample_rate=config.sample_rate, bins=80, hop=config.hop, window=4 * config.hop, n_fft=4 * config.hop,
+            fmax=config.sample_rate / 2,
+        )  # fmt: skip
+        self.mel = mel.build() if config.prosody_bins else None
         self.voice = config.timbre.build()
         self.norm = nn.LayerNorm(dim, elementwise_affine=False)
         self.scale_shift = nn.Linear(dim, 2 * dim)
@@ -163,10 +191,10 @@ class Facodec(nn.Module):
         return self.back((self.norm(x.transpose(1, 2)) * scale + shift).transpose(1, 2))
 
     @torch.no_grad()
-    def encode(
+    def codes_of(
         self, wave: Float[Tensor, "B 1 N"], mel: Float[Tensor, "B M T"] | None = None
     ) -> tuple[Int[Tensor, "B K T"], Float[Tensor, "B D"]]:
-        """Codes (prosody, content, detail) and the voice of whole recordings; N is a multiple of the hop."""
+        """Codes and the voice of whole recordings; N is a multiple of the hop."""
         if wave.shape[2] % self.config.hop:
             raise SpecError(f"got {wave.shape[2]} samples, wanted a multiple of {self.config.hop}; pad with silence")
         x = self.front(wave)
@@ -175,13 +203,44 @@ class Facodec(nn.Module):
         return torch.cat((prosody, content, self.detail.encode(left)), dim=1), self.timbre(x)
 
     @torch.no_grad()
-    def decode(self, codes: Int[Tensor, "B K T"], timbre: Float[Tensor, "B D"]) -> Float[Tensor, "B 1 N"]:
+    def say(self, codes: Int[Tensor, "B K T"], timbre: Float[Tensor, "B D"]) -> Float[Tensor, "B 1 N"]:
         """Sound of codes in a voice, which may be another one's. SpecError for other numbers of books."""
         if codes.shape[1] != sum(self.config.books):
             raise SpecError(f"got {codes.shape[1]} books, wanted {sum(self.config.books)}")
         parts: Sequence[Any] = (self.prosody, self.content, self.detail)
         pieces = codes.split(self.config.books, dim=1)
         return self.speak(torch.stack([p.decode(one) for p, one in zip(parts, pieces, strict=True)]).sum(0), timbre)
+
+    @property
+    def tokens(self) -> Tokens:
+        """The stream of codes; its alphabet is the digest of all that decides them."""
+        config, deciding = self.config, ("front.", "prosody.", "content.", "detail.", "melody")
+        state = {name: value for name, value in self.state_dict().items() if name.startswith(deciding)}
+        alphabet = alphabet_of("facodec", dump(config.net), state)
+        return Tokens(name="codes", alphabet=alphabet, size=config.size, books=sum(config.books), rate=config.rate)
+
+    def encode(self, wave: Stream[Wave], books: int | None = None) -> Voiced:
+        """Sound of any length. SpecError for fewer books than there are: no kind of them can be left out."""
+        wave, config = wave.expect(self.config.wave), self.config
+        if books not in (None, sum(config.books)):
+            raise SpecError(f"{books} books were asked for and this codec has {sum(config.books)}; leave --books out")
+        sound = pad(wave.data, (0, -wave.data.shape[2] % config.hop))
+        codes, voice = self.codes_of(sound, self.mel_of(sound[:, 0]))
+        return Voiced(Stream(self.tokens, codes, (wave.lengths + config.hop - 1) // config.hop), voice)
+
+    def decode(self, tokens: Voiced) -> Stream[Wave]:
+        """Its inverse, in the voice that is given. SpecError for codes of another codec."""
+        codes = tokens.codes.expect(self.tokens)
+        return Stream(self.config.wave, self.say(codes.data, tokens.voice), codes.lengths * self.config.hop)
+
+    def resynthesize(self, wave: Float[Tensor, "B N"]) -> Float[Tensor, "B N"]:
+        """There and back, of the input's length."""
+        return self.decode(self.encode(whole(self.config.wave, wave[:, None]))).data[:, 0, : wave.shape[1]]
+
+    @torch.no_grad()
+    def mel_of(self, wave: Float[Tensor, "B N"]) -> Float[Tensor, "B M T"] | None:
+        """The mel frames that the second version takes prosody from; None for the first."""
+        return None if self.mel is None else self.mel(wave)
 
     def _melody(self, x: Float[Tensor, "B D T"], mel: Float[Tensor, "B M T"] | None) -> Float[Tensor, "B D T"]:
         if (self.melody is None) != (mel is None):

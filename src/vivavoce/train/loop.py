@@ -155,6 +155,8 @@ def fit(
     base = {phase: [group["lr"] for group in optimizer.param_groups] for phase, optimizer in optimizers.items()}
     for hook in hooks:
         hook.start(run)
+    if average is not None:
+        average.n_averaged.fill_(run.step)  # averages that were put back are gone on with, not begun anew
     run.started, run.audio_at_start = time.monotonic(), run.audio_seconds
     bad = 0
     begin, end = run.step * accumulate, steps * accumulate

@@ -20,6 +20,16 @@ from vivavoce.train.task import Losses, Task, Term
 _PER_ENTRY = 12  # latents that k-means gets for each entry of a book
 
 
+class Labels(NamedTuple):
+    """What is known of crops beside their sound (FACodec)."""
+
+    height: Float[Tensor, "B T"]  # of the melody: octaves from the recording's median
+    voiced: Float[Tensor, "B T"]  # 1 where there is a pitch
+    phones: Int[Tensor, "B T"]  # -1 where nobody knows
+    speakers: Int[Tensor, " B"]
+    whole: Float[Tensor, "B 1 W"]  # a longer stretch of the recording, of which the voice is taken
+
+
 class SoundBatch(NamedTuple):
     """Crops of sound."""
 
@@ -31,6 +41,7 @@ class SoundBatch(NamedTuple):
     teacher_known: Bool[Tensor, "B T"] | None = None
     codes: Int[Tensor, "R K T"] | None = None  # tokens of spectra that a speaker drew
     drawn: Float[Tensor, "R M S"] | None = None  # those spectra
+    labels: Labels | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,32 +1,43 @@
-"""Learning a whole codec against judges, as SoundStream, EnCodec, SpeechTokenizer and Mimi do; each is a set of values.
+"""Learning a whole codec against judges; SoundStream, EnCodec, SpeechTokenizer, Mimi and FACodec are sets of values.
 
 The books begin by k-means on the first batch. What the sound is measured by (its distance, α-weighted mel distances,
-adversarial and feature terms) is weighed by EnCodec's balancer (arXiv:2210.13438 §3.4); commitment and the teacher's
-term stay outside of it. Judges rest in a share of the steps, drawn by the number of the step.
+adversarial and feature terms) is weighed by EnCodec's balancer (arXiv:2210.13438 §3.4) or simply added; commitment and
+what else a codec learns (`Passed.beside`) stay outside of it. Judges rest in a share of the steps, drawn by the number
+of the step.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, final
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, final, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from vivavoce.core import rng
-from vivavoce.losses.adversarial import Balancer, feature_matching, judge_hinge, maker_hinge
+from vivavoce.losses.adversarial import (
+    Balancer,
+    feature_matching,
+    judge_hinge,
+    judge_squares,
+    maker_hinge,
+    maker_squares,
+)
 from vivavoce.losses.spectral import AlphaSpectral
 from vivavoce.losses.vq import distillation, distillation_over_time
-from vivavoce.models.codec import CodecConfig, Resynthesis
 from vivavoce.nn.discriminate import DiscriminatorConfig
 from vivavoce.train.task import Losses, Task, Term
 from vivavoce.train.tasks.codec import SoundBatch
+
+_GAMES = {"hinge": (judge_hinge, maker_hinge), "squares": (judge_squares, maker_squares)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdversarialWeights:
     """Shares of the gradient at the sound, of terms that are 0 or more; weights of the terms beside them.
 
-    Mimi's last stage is ``wave=0, mel=0``: judges alone. SpeechTokenizer's teacher is ``over_time``, Mimi's by frames.
+    Not ``balanced``, they are plain weights. Mimi's last stage is ``wave=0, mel=0``: judges alone. SpeechTokenizer's
+    teacher is ``over_time``, Mimi's by frames. ``read`` is what the heads of a FACodec count.
     """
 
     wave: float = 0.1
@@ -36,58 +47,91 @@ class AdversarialWeights:
     commitment: float = 1.0
     teacher: float = 1.0
     over_time: bool = True
+    read: float = 1.0
+    balanced: bool = True
+    game: Literal["hinge", "squares"] = "hinge"
     judged: float = 2 / 3
     """Share of the steps in which the judges learn."""
 
 
-class Heard(NamedTuple):
-    """One forward: the sound, aligned with what was heard."""
+@runtime_checkable
+class Trained(Protocol):
+    """The configuration of something that is learnt so."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Of the sound."""
+        ...
+
+    def build(self) -> Any:
+        """The module."""
+        ...
+
+
+class Passed(NamedTuple):
+    """One forward: the sound that was heard and the one that was made of it, and what is learnt beside the sound."""
 
     real: Float[Tensor, "B N"]
     made: Float[Tensor, "B N"]
-    passed: Resynthesis
+    commitment: Float[Tensor, ""]
+    beside: Mapping[str, Term]
+
+
+Pass = Callable[[Any, SoundBatch, AdversarialWeights], Passed]
+"""A module's forward on a batch; it begins the books where they were not begun."""
+
+
+def pass_codec(codec: Any, batch: SoundBatch, weights: AdversarialWeights) -> Passed:
+    """Of a `Codec`: a teacher joins where the batch has one."""
+    if not codec.quantizer.started:
+        with torch.no_grad():
+            codec.quantizer.start(codec.front(batch.wave[:, None]), rounds=50)
+    out, delay, beside = codec(batch.wave), codec.delay, {}
+    if batch.teacher is not None and batch.teacher_known is not None and out.meaning is not None:
+        far = distillation_over_time if weights.over_time else distillation
+        beside["teacher"] = Term(far(out.meaning, batch.teacher, batch.teacher_known), weights.teacher)
+    heard = batch.wave[:, : batch.wave.shape[1] - delay]
+    return Passed(heard, out.wave[:, delay:], out.quantized.commitment, beside)
 
 
 @final
-class CodecAdversarial(Task[SoundBatch, Heard]):
-    """Front, quantiser and back learn together."""
+class CodecAdversarial(Task[SoundBatch, Passed]):
+    """All of a codec learns together."""
 
     phases: ClassVar[tuple[str, ...]] = ("codec", "judges")
 
     def __init__(
         self,
-        config: CodecConfig,
+        config: Trained,
         judges: DiscriminatorConfig | None = None,
         weights: AdversarialWeights | None = None,
         *,
+        passes: Pass = pass_codec,
         seed: int = 1,
     ) -> None:
-        """Fresh weights."""
+        """Fresh weights; ``passes`` is the codec's forward."""
         super().__init__()
         self.codec = config.build()
         self.judges = (judges or DiscriminatorConfig(sample_rate=config.sample_rate)).build()
         self.weights = weights or AdversarialWeights()
         self.spectral = AlphaSpectral(config.sample_rate)
         self.balancer = Balancer(4)
-        self.seed = seed
+        self.passes, self.seed = passes, seed
 
     def parameters_of(self, phase: str) -> list[nn.Parameter]:
         """The codec and the judges have an optimiser each."""
         return [p for p in (self.codec if phase == "codec" else self.judges).parameters() if p.requires_grad]
 
-    def outputs(self, batch: SoundBatch) -> Heard:
+    def outputs(self, batch: SoundBatch) -> Passed:
         """The codec's forward, after its books were begun by the first batch."""
-        if not self.codec.quantizer.started:
-            with torch.no_grad():
-                self.codec.quantizer.start(self.codec.front(batch.wave[:, None]), rounds=50)
-        passed, delay = self.codec(batch.wave), self.codec.delay
-        return Heard(batch.wave[:, : batch.wave.shape[1] - delay], passed.wave[:, delay:], passed)
+        return self.passes(self.codec, batch, self.weights)
 
-    def losses(self, phase: str, batch: SoundBatch, out: Heard) -> Losses:
-        """The balanced gradient with commitment and teacher for the codec, or the judges' hinge."""
+    def losses(self, phase: str, batch: SoundBatch, out: Passed) -> Losses:
+        """The gradient at the sound with commitment and what else is learnt for the codec, or the judges' side."""
+        judging, making = _GAMES[self.weights.game]
         if phase == "judges":
             real, made = self.judges(out.real, batch.highest_hz), self.judges(out.made.detach(), batch.highest_hz)
-            return {"judges": Term(judge_hinge([j.score for j in real], [j.score for j in made]))}
+            return {"judges": Term(judging([j.score for j in real], [j.score for j in made]))}
         weights, wave = self.weights, out.made.detach().requires_grad_()
         with torch.no_grad():
             theirs = self.judges(out.real, batch.highest_hz)
@@ -95,17 +139,25 @@ class CodecAdversarial(Task[SoundBatch, Heard]):
         seen = {
             "mel": (self.spectral(wave, out.real), weights.mel),
             "wave": ((wave - out.real).abs().mean(), weights.wave),
-            "adversarial": (maker_hinge([j.score for j in ours]), weights.adversarial),
+            "adversarial": (making([j.score for j in ours]), weights.adversarial),
             "features": (feature_matching([j.features for j in theirs], [j.features for j in ours]), weights.features),
         }
-        order = sorted(seen, key=lambda name: not seen[name][1])  # the balancer measures by the first, which counts
-        pull = self.balancer([seen[name][0] for name in order], [seen[name][1] for name in order], wave)
-        terms = {"pull": Term((out.made * pull).sum())}
-        terms["commit"] = Term(out.passed.quantized.commitment, weights.commitment)
-        if batch.teacher is not None and batch.teacher_known is not None and out.passed.meaning is not None:
-            far = distillation_over_time if weights.over_time else distillation
-            terms["teacher"] = Term(far(out.passed.meaning, batch.teacher, batch.teacher_known), weights.teacher)
+        pull = self._pull({name: pair for name, pair in seen.items() if weights.balanced or pair[1]}, wave)
+        terms = {
+            "pull": Term((out.made * pull).sum()),
+            "commit": Term(out.commitment, weights.commitment),
+            **out.beside,
+        }
         return terms | {name: Term(value.detach(), 0.0) for name, (value, _) in seen.items()}
+
+    def _pull(
+        self, seen: Mapping[str, tuple[Float[Tensor, ""], float]], wave: Float[Tensor, "B N"]
+    ) -> Float[Tensor, "B N"]:
+        """The gradient at the made sound."""
+        if not self.weights.balanced:
+            return torch.autograd.grad(torch.stack([weight * value for value, weight in seen.values()]).sum(), wave)[0]
+        order = sorted(seen, key=lambda name: not seen[name][1])  # the balancer measures by the first, which counts
+        return self.balancer([seen[name][0] for name in order], [seen[name][1] for name in order], wave)
 
     def skip(self, phase: str, step: int) -> bool:
         """Whether the judges rest."""

@@ -1,0 +1,133 @@
+"""How a whole codec is trained against judges; SoundStream, EnCodec, SpeechTokenizer, Mimi and FACodec are its values.
+
+Each has a recipe of a few lines beside this file.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vivavoce.assistant.model import BUNDLED
+from vivavoce.core.parts import load_part
+from vivavoce.data.manifest import recordings
+from vivavoce.models.codec import CodecConfig
+from vivavoce.nn.discriminate import DiscriminatorConfig
+from vivavoce.recipes import miniature
+from vivavoce.recipes.codec import Stage, decoded, learn
+from vivavoce.recipes.codec_data import LEAST_RATE, CropConfig, Crops
+from vivavoce.recipes.codec_teacher import taught, teacher_of
+from vivavoce.train import Run
+from vivavoce.train.recipe import Given, Recipe, begin_from
+from vivavoce.train.tasks.codec_adversarial import AdversarialWeights, CodecAdversarial, Pass, pass_codec
+
+TEACHER = "a folder with a HuBERT or a listener, which teaches the first book; without it nothing does, the control"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodecGame(Stage):
+    """What all these runs have: the judges, and what each term counts."""
+
+    crops: CropConfig = CropConfig(frames=75)
+    judges: DiscriminatorConfig = DiscriminatorConfig()
+    weights: AdversarialWeights = AdversarialWeights()
+    steps: int = 100_000
+    lr: float = 3e-4
+    betas: tuple[float, float] = (0.5, 0.9)
+    ema: float = 0.99
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdversarialRun(CodecGame):
+    """Numbers of a run; ``codec`` is the method's."""
+
+    codec: CodecConfig
+
+
+def train(
+    run: AdversarialRun,
+    speech: Path,
+    folder: Path,
+    *,
+    start: Path | None = None,
+    teacher: Path | None = None,
+    cache: Path | None = None,
+    device: str = "cpu",
+) -> Run:
+    """Measures on dev clips and writes the part ``codec`` into ``folder``; decoded sound is kept in ``cache``.
+
+    ``start`` is a folder with a codec to go on from.
+    """
+    known = None if teacher is None else teacher_of(teacher)
+    codec = replace(run.codec, teacher_dim=0 if known is None else known.dim)
+    clips, kept = recordings(speech, "train", least_rate=LEAST_RATE), cache or folder
+    features = None if known is None else taught(known, codec.rate, clips, kept)
+    sound = decoded(clips, codec.sample_rate, kept)
+    crops = Crops(run.crops, codec, clips, sound, features, run.seed)
+    return play(run, codec, crops, speech, folder, start=start, device=device)
+
+
+def play(
+    run: CodecGame,
+    codec: Any,
+    crops: Crops,
+    speech: Path,
+    folder: Path,
+    *,
+    passes: Pass = pass_codec,
+    start: Path | None = None,
+    device: str = "cpu",
+) -> Run:
+    """The game itself: a codec of any form (`Pass`) learns from crops."""
+    torch.manual_seed(run.seed)
+    judges = replace(run.judges, sample_rate=codec.sample_rate)
+    task = CodecAdversarial(codec, judges, run.weights, passes=passes, seed=run.seed)
+    if start is not None:
+        begin_from(task.codec, load_part(start, "codec"), fresh=("teach.",))
+    optimizers = {phase: torch.optim.AdamW(task.parameters_of(phase), run.lr, betas=run.betas) for phase in task.phases}
+    return learn(task, optimizers, run, crops, speech, folder, device)
+
+
+def recipe_of(settings: AdversarialRun, tiny: Mapping[str, Any], **takes: str) -> Recipe[AdversarialRun]:
+    """The recipe of a method; ``tiny`` are changes of its settings in miniature, the ``codec`` among them."""
+
+    def run(settings: AdversarialRun, given: Given) -> None:
+        assert given.speech is not None
+        others = given.others
+        if "teacher" in takes and "teacher" not in others:
+            given.say("no teacher was given, so the first book is taught by nobody: this is the control")
+        train(
+            settings, given.speech, given.out, start=given.start, teacher=others.get("teacher"),
+            cache=others.get("cache"), device=given.device,
+        )  # fmt: skip
+
+    def debug(folder: Path) -> dict[str, float]:
+        small = miniature_of(settings, **tiny)
+        speech = miniature.recordings(folder / "speech")
+        teacher = BUNDLED if "teacher" in takes else None
+        return beside_control(lambda out, run: train(run, speech, out, teacher=teacher, cache=folder), folder, small)
+
+    return Recipe(
+        part="codec",
+        settings=settings,
+        train=run,
+        debug=debug,
+        needs={"speech": "recordings at 16 kHz and more"},
+        takes={"from": "a codec to go on from", "cache": "where decoded sound is kept", **takes},
+    )
+
+
+def miniature_of(run: Any, **changes: Any) -> Any:
+    """Settings for a minute of a CPU: few steps, short crops, narrow judges of the same kinds."""
+    judges = replace(run.judges, windows=run.judges.windows[-1:], channels=4, period_channels=2, scale_channels=2)
+    small = {"steps": 40, "warmup": 5, "lr": 3e-3, "ema": 0.9, "crops": CropConfig(batch=4, frames=20)}
+    return replace(run, judges=judges, **small | changes)
+
+
+def beside_control(train: Callable[[Path, Any], Run], folder: Path, run: Any) -> dict[str, float]:
+    """The mel distance after training beside that of a control that learnt for two steps only."""
+    control = train(folder / "control", replace(run, steps=2))
+    done = train(folder, run)
+    return {"before": control.losses["mel"], "after": done.losses["mel"]}
