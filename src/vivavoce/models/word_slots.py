@@ -24,7 +24,7 @@ _OPEN: Final = -3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotWords:
-    """A slot's token, the phrases around its values (``{value}`` alone where there are none), and how values are said."""
+    """A slot's token, the phrases around its values (``{value}`` alone if there are none), how values are said."""
 
     token: str
     phrases: tuple[str, ...] = ("{value}",)
