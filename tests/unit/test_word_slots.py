@@ -7,7 +7,7 @@ import pytest
 
 from vivavoce.core.config import dump, load
 from vivavoce.data.sheet import find_sheet, load_sheet
-from vivavoce.models.word_slots import Fillings, SlotWords
+from vivavoce.models.word_slots import Fillings, SlotWords, words_of
 from vivavoce.models.words import Tree, WordModel, estimate
 from vivavoce.recipes.words import slots_of
 
@@ -43,10 +43,7 @@ def _steps(model: WordModel, words: Sequence[str]) -> list[float]:
 
 
 def test_a_sentence_is_told_with_its_longest_fillings_as_one_word_each() -> None:
-    index = {
-        word: n
-        for n, word in enumerate([*(s.token for s in SLOTS), *{w for s in SLOTS for f in s.fillings() for w in f}])
-    }
+    index = {word: n for n, word in enumerate([*(s.token for s in SLOTS), *words_of(SLOTS)])}
     told = Fillings(SLOTS, index).tokens_of("a suite for may twenty first for two days under lee l e e".split())
     assert told == ["a", "suite", "<day in its phrase>", "for", "two", "days", "<name in its phrase>"]
 
