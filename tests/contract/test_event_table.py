@@ -22,8 +22,9 @@ from test_webrtc import Peer
 
 from vivavoce.core.voice import STOCK
 from vivavoce.runtime.fake import silence, utter
-from vivavoce.server import wire
 from vivavoce.server.names import MODELS
+from vivavoce.server.wire.events import ClientEvent
+from vivavoce.server.wire.sessions import RealtimeSession, TranscriptionSession
 
 DOC = Path(__file__).parents[2] / "docs" / "realtime.md"
 NO_MCP = "no: MCP tools are not supported; declare functions"
@@ -63,7 +64,7 @@ def table() -> str:
 
 
 def choices() -> list[str]:
-    members = get_args(get_args(wire.ClientEvent)[0])
+    members = get_args(get_args(ClientEvent)[0])
     return [get_args(member.model_fields["type"].annotation)[0] for member in members]
 
 
@@ -149,6 +150,6 @@ def test_every_stock_name_of_the_client_means_something_here():
 
 
 def test_every_field_of_a_session_is_known():
-    ours = set(wire.RealtimeSession.model_fields)
+    ours = set(RealtimeSession.model_fields)
     assert set(RealtimeSessionCreateRequest.model_fields) <= ours
-    assert set(RealtimeTranscriptionSessionCreateRequest.model_fields) <= set(wire.TranscriptionSession.model_fields)
+    assert set(RealtimeTranscriptionSessionCreateRequest.model_fields) <= set(TranscriptionSession.model_fields)

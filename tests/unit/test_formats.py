@@ -10,7 +10,7 @@ from vivavoce.audio.pcm import to_int16
 from vivavoce.core.errors import ProtocolError
 from vivavoce.server.formats import CODERS, TABLES, Decoder, Encoder
 from vivavoce.server.items import base64_bytes
-from vivavoce.server.wire import Problem
+from vivavoce.server.problems import Problem
 
 
 @pytest.mark.parametrize(("name", "peak"), [("audio/pcmu", 32124), ("audio/pcma", 32256)])

@@ -32,11 +32,11 @@ from vivavoce.server import (
     webrtc,
 )
 from vivavoce.server.names import UnknownModel
+from vivavoce.server.problems import NotFound, Problem, problem_of
 from vivavoce.server.replies import ERRORS, WARNING, error_body
 from vivavoce.server.security import Denied
 from vivavoce.server.service import Service
 from vivavoce.server.settings import Settings
-from vivavoce.server.wire import NotFound, Problem, problem_of
 
 log = logging.getLogger(__name__)
 WEB = Path(__file__).parent / "web"

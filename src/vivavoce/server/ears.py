@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from vivavoce.runtime.model import EarsInfo, HearingOptions
 from vivavoce.server.names import MODELS, OURS, UnknownModel
-from vivavoce.server.wire import Problem
+from vivavoce.server.problems import Problem
 
 Ears = tuple[EarsInfo, ...]
 AUTO = "auto"

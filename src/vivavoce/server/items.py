@@ -10,18 +10,16 @@ import numpy as np
 from vivavoce.audio.pcm import to_float, to_int16
 from vivavoce.core.talk import Entry, Word
 from vivavoce.server.formats import Decoder, Encoder
-from vivavoce.server.wire import (
+from vivavoce.server.problems import Problem
+from vivavoce.server.wire.items import (
     AssistantMessage,
     FunctionCall,
     FunctionCallOutput,
     InputAudio,
     InputText,
-    Problem,
+    Item,
     SystemMessage,
-    UserMessage,
 )
-
-WireItem = SystemMessage | UserMessage | AssistantMessage | FunctionCall | FunctionCallOutput
 
 
 def base64_bytes(text: str, param: str) -> bytes:
@@ -46,7 +44,7 @@ def sound_of(text: str, format_name: str, param: str) -> np.ndarray:
     return to_int16(Decoder(format_name)(data, last=True))
 
 
-def entry_of(item: WireItem, format_name: str, new_id: Callable[[str], str], param: str = "item") -> Entry:
+def entry_of(item: Item, format_name: str, new_id: Callable[[str], str], param: str = "item") -> Entry:
     """The entry that an item of a client becomes."""
     name = item.id or new_id("item")
     if isinstance(item, FunctionCall):

@@ -13,12 +13,14 @@ from starlette.websockets import WebSocketState
 from vivavoce.core.errors import CapacityError
 from vivavoce.runtime.api import Input, Output, Respond, TurnEnded, TurnStarted
 from vivavoce.runtime.seats import LiveSession
+from vivavoce.server.event_maker import Events
 from vivavoce.server.names import UnknownModel, check_model
-from vivavoce.server.protocol import Events, Wire
+from vivavoce.server.problems import Problem
+from vivavoce.server.protocol import Wire
 from vivavoce.server.security import Bucket, Denied
 from vivavoce.server.service import Service
 from vivavoce.server.sessions import first_session, updated
-from vivavoce.server.wire import Problem, TranscriptionSession
+from vivavoce.server.wire.sessions import TranscriptionSession
 
 log = logging.getLogger(__name__)
 EXTENSION = "vivavoce.playback"

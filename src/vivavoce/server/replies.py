@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 from starlette.datastructures import UploadFile
 
-from vivavoce.server.wire import Problem
+from vivavoce.server.problems import Problem
 
 
 class ErrorDetail(BaseModel):

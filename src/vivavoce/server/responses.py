@@ -2,7 +2,6 @@
 
 import secrets
 import time
-from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
@@ -14,15 +13,18 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from vivavoce.core.errors import VivavoceError
 from vivavoce.core.talk import Entry
 from vivavoce.runtime.api import Add, Input, Output, Respond, SessionConfig, TextOut, ToolCall, TurnConfig
-from vivavoce.server.chat import KEPT, KEPT_SECONDS, SoundPart, checked, sound_in
 from vivavoce.server.items import user_entry
 from vivavoce.server.names import check_model
+from vivavoce.server.outputs import checked, first_of
+from vivavoce.server.problems import NotFound, Problem
+from vivavoce.server.remembered import Remembered
 from vivavoce.server.replies import ERRORS, sse, warned
 from vivavoce.server.response_events import Writer
 from vivavoce.server.service import Service
 from vivavoce.server.sessions import choice_of, tool_of
-from vivavoce.server.speech import first_of
-from vivavoce.server.wire import FunctionTool, JsonObject, Name, NamedTool, NotFound, Problem, Text
+from vivavoce.server.sound_parts import SoundPart, sound_in
+from vivavoce.server.wire.fields import JsonObject, Name, Text
+from vivavoce.server.wire.sessions import FunctionTool, NamedTool
 
 
 class WrittenPart(BaseModel):
@@ -131,29 +133,6 @@ class Kept:
 
     response: dict[str, Any]
     entries: tuple[Entry, ...]
-    expires_at: float
-
-
-class Memory:
-    """The last responses of an hour, so that a client can go on from one by its id."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[str, Kept] = OrderedDict()
-
-    def keep(self, response: dict[str, Any], entries: tuple[Entry, ...]) -> None:
-        """Remembers a response."""
-        self._kept[response["id"]] = Kept(response, entries, time.time() + KEPT_SECONDS)
-        while len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
-
-    def find(self, key: str) -> Kept | None:
-        """The response of this id, unless it is forgotten."""
-        found = self._kept.get(key)
-        return found if found is not None and found.expires_at > time.time() else None
-
-    def forget(self, key: str) -> None:
-        """Drops a response."""
-        self._kept.pop(key, None)
 
 
 async def entries_of(request: ResponsesRequest, before: int) -> tuple[str, list[Entry], list[str]]:
@@ -249,7 +228,7 @@ RESPONSE: dict[str, Any] = {
 def router(service: Service) -> APIRouter:
     """The endpoints."""
     routes = APIRouter(prefix="/v1/responses", tags=["responses"])
-    memory = Memory()
+    memory: Remembered[Kept] = Remembered()
     content = {"application/json": {"schema": RESPONSE}, "text/event-stream": {"schema": {"type": "string"}}}
     described = {**ERRORS, 200: {"description": "The answer", "content": content}}
 
@@ -318,7 +297,7 @@ def _head(request: ResponsesRequest) -> dict[str, Any]:
 
 
 async def _told(
-    outputs: AsyncIterator[Output], writer: Writer, memory: Memory | None, before: tuple[Entry, ...]
+    outputs: AsyncIterator[Output], writer: Writer, memory: Remembered[Kept] | None, before: tuple[Entry, ...]
 ) -> AsyncIterator[dict[str, Any]]:
     """The events of an answer; when it has ended it is remembered."""
     for event in writer.begin():
@@ -332,7 +311,7 @@ async def _told(
         return
     if memory is not None:
         made = (replace(entry, id=f"item_{len(before) + number}") for number, entry in enumerate(writer.entries))
-        memory.keep(writer.response, (*before, *made))
+        memory.keep(writer.response["id"], Kept(writer.response, (*before, *made)))
 
 
 async def _stream(events: AsyncIterator[dict[str, Any]]) -> AsyncIterator[str]:

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from vivavoce.core.errors import StorageError
 from vivavoce.server.service import Service
 from vivavoce.server.settings import Settings
-from vivavoce.server.wire import MOST_EVENT_BYTES
+from vivavoce.server.wire.fields import MOST_EVENT_BYTES
 
 
 def uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:

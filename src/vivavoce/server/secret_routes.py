@@ -7,10 +7,10 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from vivavoce.server.beta import modern_settings
+from vivavoce.server.problems import Problem, refuse_unsupported
 from vivavoce.server.realtime import make_wire
 from vivavoce.server.replies import ERRORS, NEVER
 from vivavoce.server.service import Service
-from vivavoce.server.wire import Problem, refuse_unsupported
 
 
 class ExpiresAfter(BaseModel):

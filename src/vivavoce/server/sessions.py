@@ -12,20 +12,19 @@ from vivavoce.runtime.api import ReplyOptions, SessionConfig, TurnConfig, Window
 from vivavoce.runtime.model import HearingOptions
 from vivavoce.server.ears import Ears, ears_of, hearing_of, language_of
 from vivavoce.server.names import MODELS, UnknownModel
-from vivavoce.server.wire import (
+from vivavoce.server.problems import Problem, problem_of
+from vivavoce.server.wire.events import ResponseParams
+from vivavoce.server.wire.sessions import (
     FunctionTool,
     InputOnly,
     NamedTool,
-    Problem,
     RealtimeSession,
-    ResponseParams,
     Retention,
     SemanticVad,
     ServerVad,
     Transcription,
     TranscriptionSession,
     VoiceId,
-    problem_of,
 )
 from vivavoce.text.json_schema import arguments_place
 

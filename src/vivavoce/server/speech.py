@@ -14,11 +14,14 @@ from vivavoce.core.errors import SpeakerError, TextError, VivavoceError, VoiceEr
 from vivavoce.core.voice import Voice
 from vivavoce.runtime.api import AudioOut, Output, Refused, ReplyOptions, Respond, SessionConfig, TurnConfig, TurnEnded
 from vivavoce.server.names import check_model
-from vivavoce.server.protocol import usage_of
+from vivavoce.server.outputs import first_of
+from vivavoce.server.problems import Problem
+from vivavoce.server.realtime_responses import usage_of
 from vivavoce.server.replies import ERRORS, broken, sse
 from vivavoce.server.service import Service
 from vivavoce.server.sound_files import MEDIA, FileEncoder, FileFormat
-from vivavoce.server.wire import Name, Problem, Text, VoiceId
+from vivavoce.server.wire.fields import Name, Text
+from vivavoce.server.wire.sessions import VoiceId
 from vivavoce.text.normalise import phrases
 
 
@@ -49,32 +52,6 @@ def wanted_voice(service: Service, voice: str | VoiceId, instructions: str | Non
     except VoiceError as error:
         raise Problem(str(error), "invalid_value", "voice") from error
     return replace(found, description=", ".join(filter(None, (found.description, instructions))), speed=speed)
-
-
-async def first_of(outputs: AsyncIterator[Output], enough: tuple[type, ...] = (AudioOut,)) -> AsyncIterator[Output]:
-    """The same outputs, once there is one of these; errors up to then come before anything was sent."""
-    held: list[Output] = []
-    going = unbroken(outputs)
-    async for output in going:
-        held.append(output)
-        if isinstance(output, enough):
-            break
-
-    async def all_of() -> AsyncIterator[Output]:
-        for output in held:
-            yield output
-        async for output in going:
-            yield output
-
-    return all_of()
-
-
-async def unbroken(outputs: AsyncIterator[Output]) -> AsyncIterator[Output]:
-    """The same outputs; VivavoceError where the answer broke, so that half of one never passes for a whole."""
-    async for output in outputs:
-        if isinstance(output, TurnEnded) and output.why == "failed":
-            raise VivavoceError(output.error or "The answer broke off; ask again.")
-        yield output
 
 
 async def _audible(outputs: AsyncIterator[Output]) -> AsyncIterator[Output]:

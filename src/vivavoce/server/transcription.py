@@ -18,10 +18,10 @@ from vivavoce.runtime.failures import explained, log_failure
 from vivavoce.runtime.model import RATE, HearingOptions, Pcm
 from vivavoce.server.ears import ears_of, hearing_of, language_of
 from vivavoce.server.items import logprobs_of
+from vivavoce.server.problems import Problem
 from vivavoce.server.replies import ERRORS, broken, sse, upload_bytes, warned
 from vivavoce.server.service import Service
 from vivavoce.server.sound_files import read_upload
-from vivavoce.server.wire import Problem
 
 LONGEST_PIECE = 30 * RATE
 SHORTEST_PIECE = 20 * RATE

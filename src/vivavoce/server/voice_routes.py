@@ -10,11 +10,11 @@ from starlette.datastructures import UploadFile as Upload
 from vivavoce.core.errors import ConsentError
 from vivavoce.core.voice import Consent, Voice
 from vivavoce.runtime.model import RATE, FixedVoices
+from vivavoce.server.problems import NotFound, Problem, problem_of
 from vivavoce.server.replies import ERRORS, upload_bytes, warned
 from vivavoce.server.service import Service
 from vivavoce.server.sound_files import read_upload
 from vivavoce.server.voices import ConsentRecord, VoiceRecord
-from vivavoce.server.wire import NotFound, Problem, problem_of
 
 SHORTEST_CLIP = RATE
 LONGEST_CLIP = 60.0

@@ -25,11 +25,11 @@ from vivavoce.runtime.api import AudioIn, AudioOut, Input, Paused, Played, Resum
 from vivavoce.runtime.model import RATE
 from vivavoce.runtime.seats import LiveSession
 from vivavoce.server.beta import modern_settings
+from vivavoce.server.problems import NotFound, Problem, refuse_unsupported
 from vivavoce.server.protocol import Wire
 from vivavoce.server.realtime import Line, make_wire
 from vivavoce.server.replies import ERRORS, NEVER
 from vivavoce.server.service import Service
-from vivavoce.server.wire import NotFound, Problem, refuse_unsupported
 
 log = logging.getLogger(__name__)
 TICK = RATE // 50
@@ -231,7 +231,7 @@ class Call:
             events = self._line.follow(output)
             match output:
                 case AudioOut(turn, _, pcm, _):
-                    name = self._wire.response_of(turn)
+                    name = self._wire.responses.id_of(turn)
                     if name is not None:
                         self._names[turn] = name
                     if turn not in self._sounding:

@@ -1,0 +1,41 @@
+"""What the runtime makes for one answer, looked at before anything of it is sent."""
+
+from collections.abc import AsyncIterator
+
+from vivavoce.core.errors import VivavoceError
+from vivavoce.runtime.api import AudioOut, Output, Refused, TurnEnded
+from vivavoce.server.problems import Problem
+
+
+async def first_of(outputs: AsyncIterator[Output], enough: tuple[type, ...] = (AudioOut,)) -> AsyncIterator[Output]:
+    """The same outputs, once there is one of these; errors up to then come before anything was sent."""
+    held: list[Output] = []
+    going = unbroken(outputs)
+    async for output in going:
+        held.append(output)
+        if isinstance(output, enough):
+            break
+
+    async def all_of() -> AsyncIterator[Output]:
+        for output in held:
+            yield output
+        async for output in going:
+            yield output
+
+    return all_of()
+
+
+async def unbroken(outputs: AsyncIterator[Output]) -> AsyncIterator[Output]:
+    """The same outputs; VivavoceError where the answer broke, so that half of one never passes for a whole."""
+    async for output in outputs:
+        if isinstance(output, TurnEnded) and output.why == "failed":
+            raise VivavoceError(output.error or "The answer broke off; ask again.")
+        yield output
+
+
+async def checked(outputs: AsyncIterator[Output], param: str) -> AsyncIterator[Output]:
+    """The same outputs; Problem where what ``param`` holds was refused."""
+    async for output in outputs:
+        if isinstance(output, Refused):
+            raise Problem(output.message, output.code, param)
+        yield output
