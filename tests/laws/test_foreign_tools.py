@@ -10,8 +10,9 @@ import pytest
 
 from vivavoce.data.sheet import load_sheet
 from vivavoce.evals.orders import DRINKS, orders
-from vivavoce.systems.mini.foreign import Form, name_words, words_of
-from vivavoce.text.json_schema import written
+from vivavoce.systems.mini.foreign import Form
+from vivavoce.systems.mini.spots import name_words, words_of
+from vivavoce.text.json_text import written
 from vivavoce.text.numbers import cardinal
 
 SHEET = load_sheet()

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from vivavoce.core.errors import ToolError
 from vivavoce.text.grammar import Place, start
-from vivavoce.text.json_schema import arguments_place, schema_grammar, written
+from vivavoce.text.json_schema import arguments_place, schema_grammar
+from vivavoce.text.json_text import written
 
 AMOUNT = "(a bit of |some )?(milk|cream)"
 ORDER = {

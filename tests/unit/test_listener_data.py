@@ -8,10 +8,12 @@ from vivavoce.core.errors import SpecError
 from vivavoce.data.aligned import aligned
 from vivavoce.data.manifest import Record
 from vivavoce.data.sentences import everyday, short
+from vivavoce.data.sheet import find_sheet, load_sheet
 from vivavoce.models.listener import Heard, Listener, ListenerConfig
 from vivavoce.nn.conformer import ConformerConfig
+from vivavoce.recipes import gate, listener
 from vivavoce.recipes.flywheel import some_of_each
-from vivavoce.recipes.listener_data import background, nobody, texts_of_a_day
+from vivavoce.recipes.listener_data import background, nobody, texts_of_a_day, texts_of_orders
 from vivavoce.text.normalise import normalise
 from vivavoce.text.phones import PHONE_IDS
 
@@ -75,3 +77,11 @@ def test_some_of_each_person() -> None:
     people = [clip(n, "a") for n in range(9)] + [clip(9, "b")] + [clip(n, "x:unknown") for n in range(10, 30)]
     chosen = [one.speaker for one in some_of_each(people, 2, nameless=5)]
     assert (chosen.count("a"), chosen.count("b"), chosen.count("x:unknown")) == (2, 1, 5)
+
+
+def test_orders_are_those_of_the_character() -> None:
+    porter = load_sheet(find_sheet("porter"))
+    own, default = (" ".join(texts_of_orders(60, 3, sheet)).split() for sheet in (porter, None))
+    assert "latte" in default and not {"latte", "espresso", "mocha"} & set(own)
+    assert {"night", "nights"} & set(own)
+    assert all(hasattr(recipe.RECIPE.settings, "character") for recipe in (listener, gate))

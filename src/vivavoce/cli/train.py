@@ -76,7 +76,7 @@ def _add(name: str, about: str) -> None:
             typer.Option("--with", help="What else the recipe takes: corpus=runs/tokens, codec=runs/codec."),
         ] = None,
         character: Annotated[
-            str, typer.Option("--character", help="Words and mind: for which character, by name or sheet.")
+            str, typer.Option("--character", help="For which character, by name or sheet: words, mind, listener, gate.")
         ] = "",
         device: Annotated[str, typer.Option("--device", help="Where to train: cpu, cuda.")] = "cpu",
         changes: Annotated[

@@ -53,7 +53,7 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
-class Tool:
+class SheetTool:
     """What the character can do."""
 
     name: str
@@ -91,7 +91,7 @@ class Sheet:
     name: str
     persona: str
     voice: str
-    tool: Tool
+    tool: SheetTool
     said: Mapping[str, Any]
 
     def has(self, *path: str) -> bool:
@@ -163,7 +163,7 @@ def load_sheet(path: Path = DEFAULT) -> Sheet:
     return Sheet(data["name"], data["persona"], data["voice"], tool, data)
 
 
-def _tool(data: Any, path: Path) -> Tool:
+def _tool(data: Any, path: Path) -> SheetTool:
     try:
         slots = tuple(
             Slot(
@@ -182,7 +182,7 @@ def _tool(data: Any, path: Path) -> Tool:
             for name, slot in data["slots"].items()
         )
         known = (tuple(data.get(key, ())) for key in ("means", "unlike", "rest"))
-        tool = Tool(data["name"], data["description"], data["item"], slots, *known)
+        tool = SheetTool(data["name"], data["description"], data["item"], slots, *known)
     except (KeyError, TypeError, AttributeError) as error:
         raise ManifestError(
             f"the tool of the character sheet {path} is not complete ({error}); it needs name, description, item and "

@@ -17,6 +17,7 @@ from torch.nn.functional import pad
 
 from vivavoce.audio.mel import LogMelConfig
 from vivavoce.core.config import dump
+from vivavoce.core.derived import Derived
 from vivavoce.core.errors import ConfigError, SpecError
 from vivavoce.core.streaming import State, Streaming, Timing
 from vivavoce.core.streams import Stream, Tokens, Wave, alphabet_of, whole
@@ -148,6 +149,7 @@ class Codec(nn.Module):
         self.quantizer = config.quantizer.build()
         self.back = config.back.build()
         self.teach = nn.Linear(config.front.dim, config.teacher_dim) if config.teacher_dim else None
+        self._alphabet: Derived[str] = Derived()
         self.register_load_state_dict_pre_hook(_rename_earlier)
 
     @property
@@ -171,8 +173,8 @@ class Codec(nn.Module):
         """The stream of codes; its alphabet is the digest of all that decides the ids."""
         deciding = {f"front.{name}": value for name, value in self.front.state_dict().items()}
         deciding |= {f"quantizer.{name}": value for name, value in self.quantizer.deciding().items()}
-        alphabet = alphabet_of("codec", dump(self.config.front), deciding)
         config = self.config
+        alphabet = self._alphabet.of(deciding.values(), lambda: alphabet_of("codec", dump(config.front), deciding))
         return Tokens(name="codes", alphabet=alphabet, size=config.size, books=config.books, rate=config.rate)
 
     def forward(self, wave: Float[Tensor, "B N"], mel: Float[Tensor, "B M S"] | None = None) -> Resynthesis:

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from vivavoce.core.config import dump
+from vivavoce.core.derived import Derived
 from vivavoce.core.errors import ConfigError, SpecError
 from vivavoce.core.streaming import State, Timing
 from vivavoce.core.streams import Latents, Stream, Wave, alphabet_of
@@ -149,7 +150,7 @@ class Encoder(nn.Module):
         self.trunk: Transformer | Conformer = config.trunk.build()
         self.blank = nn.Parameter(torch.rand(dim)) if config.fill == "learnt" else None
         self.drop = nn.Dropout(config.dropout)
-        self._known: tuple[Any, str] | None = None
+        self._alphabet: Derived[str] = Derived()
 
     @property
     def timing(self) -> Timing:
@@ -221,11 +222,8 @@ class Encoder(nn.Module):
 
     def _digest(self) -> str:
         """The alphabet of all layers, made anew when the weights have changed."""
-        state = self.state_dict(keep_vars=True)
-        now = tuple((value.data_ptr(), value._version) for value in state.values())
-        if self._known is None or self._known[0] != now:
-            self._known = now, alphabet_of("encoder", dump(self.config), state)
-        return self._known[1]
+        state = self.state_dict()
+        return self._alphabet.of(state.values(), lambda: alphabet_of("encoder", dump(self.config), state))
 
     def spec(self, layer: int | None = None) -> Latents:
         """The features of a layer: 0 goes into the first, n comes out of the n-th; None: the end."""

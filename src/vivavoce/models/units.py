@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from vivavoce.core.config import dump
+from vivavoce.core.derived import Derived
 from vivavoce.core.errors import ConfigError, SpecError
 from vivavoce.core.streaming import State, Timing
 from vivavoce.core.streams import Stream, Tokens, Wave, alphabet_of
@@ -79,6 +80,7 @@ class Units(nn.Module):
         self.config = config
         self.front = config.front.build()
         self.quantizer = config.quantizer.build()
+        self._alphabet: Derived[str] = Derived()
 
     @property
     def timing(self) -> Timing:
@@ -91,7 +93,7 @@ class Units(nn.Module):
         deciding = {f"front.{name}": value for name, value in self.front.state_dict().items()}
         deciding |= {f"quantizer.{name}": value for name, value in self.quantizer.deciding().items()}
         decided = [dump(self.config.front), dump(self.config.quantizer)]
-        alphabet = alphabet_of("units", decided, deciding)
+        alphabet = self._alphabet.of(deciding.values(), lambda: alphabet_of("units", decided, deciding))
         return Tokens(name="units", alphabet=alphabet, size=self.config.size, rate=self.config.rate)
 
     @torch.no_grad()

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from vivavoce.core.derived import Derived
 from vivavoce.core.errors import ConfigError, SpecError
 
 
@@ -83,25 +84,6 @@ class ResidualConfig:
         return ResidualQuantizer(self)
 
 
-class _Sizes:
-    """Half the squared lengths of entries, kept while these do not change: they cost more than a search among few."""
-
-    def __init__(self) -> None:
-        self._known: tuple[Any, ...] = ()
-        self._sizes: Tensor | None = None
-
-    def of(self, entries: Float[Tensor, "K V C"]) -> Float[Tensor, "K V"]:
-        if entries.is_inference():  # its changes are not counted
-            return 0.5 * entries.square().sum(2)
-        state = (entries.data_ptr(), entries._version, entries.dtype, entries.device, entries.shape)
-        if self._sizes is None or state != self._known:
-            self._known, self._sizes = state, 0.5 * entries.square().sum(2)
-        return self._sizes
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "_Sizes":
-        return _Sizes()
-
-
 @final
 class ResidualQuantizer(nn.Module):
     """Books that refine each other; not started until `start` has seen vectors, and until then the identity."""
@@ -118,7 +100,8 @@ class ResidualQuantizer(nn.Module):
         self.out = nn.Identity() if same else nn.Linear(config.code_dim, config.dim, bias=config.bias)
         self.register_buffer("entries", torch.zeros(config.books, config.size, config.inner))
         self.register_buffer("usage", torch.zeros(config.books, config.size))
-        self._sizes = _Sizes()
+        self._sizes: Derived[Tensor] = Derived()
+        """Half the squared lengths of the entries, which cost more than a search among few."""
 
     @property
     def started(self) -> bool:
@@ -152,7 +135,7 @@ class ResidualQuantizer(nn.Module):
         """The nearest entries, book after book; of the first ``books`` only, if that is said. `forward` says what
         ``given`` is."""
         residual, codes = self.into(x.transpose(1, 2)), []
-        sizes = self._sizes.of(self.entries)
+        sizes = self._sizes.of([self.entries], lambda: 0.5 * self.entries.square().sum(2))
         for book in range(self.config.books if books is None else books):
             entries = self.entries[book]
             if book == 0 and given is not None:

@@ -1,9 +1,10 @@
 """How the weights of `assistant.ending` are found: ends of speech against places inside it, by logistic regression.
 
 Recordings of the training speakers and orders by the synthesis programs' training voices, each once whole and once cut
-at its quietest place in the middle. People and orders count the same. ``python -m vivavoce.recipes.endings SPEECH``
-prints the weights and how well they part what they were fitted on, and how likely the words of whole utterances are,
-from which the bounds in `assistant.hearing` were read; it takes a minute or two.
+at its quietest place in the middle. People and orders count the same.
+``python -m vivavoce.recipes.endings SPEECH [CHARACTER]`` prints the weights and how well they part what they were fitted
+on, and how likely the words of whole utterances are, from which the bounds in `assistant.hearing` were read; it takes a
+minute or two.
 """
 
 import sys
@@ -23,6 +24,7 @@ from vivavoce.audio.resample import resample
 from vivavoce.core import rng
 from vivavoce.data import manifest
 from vivavoce.data.character import Character
+from vivavoce.data.sheet import find_sheet, load_sheet
 from vivavoce.data.synthesis import readings, speak
 from vivavoce.evals.scenes import level, pause_within, trimmed
 from vivavoce.runtime.model import RATE, Pcm
@@ -40,6 +42,7 @@ class EndingsRun:
     seconds: float = 6.0
     restraint: float = 0.01
     seed: int = 3
+    character: str = "innkeeper"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,8 @@ def sounds(run: EndingsRun, speech: Path) -> Iterator[tuple[Pcm, float]]:
     for index in draw.permutation(len(known))[: run.people].tolist():
         wave, rate = read_audio(known[index].file)
         yield resample(wave[None], rate, RATE)[0].numpy(), 1.0 / run.people
-    texts = [turn.user for turn in Character().orders(run.orders, run.seed)]
+    character = Character(load_sheet(find_sheet(run.character)))
+    texts = [turn.user for turn in character.orders(run.orders, run.seed)]
     for spoken in speak(readings(texts, run.seed), sample_rate=RATE):
         yield spoken.wave.astype(np.float32), 1.0 / run.orders
 
@@ -138,4 +142,4 @@ def main(speech: Path, run: EndingsRun | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), EndingsRun(character=sys.argv[2]) if len(sys.argv) > 2 else None)

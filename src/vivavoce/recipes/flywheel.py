@@ -27,6 +27,7 @@ from vivavoce.data.examples import bin_of_hz
 from vivavoce.data.features import Features, features
 from vivavoce.data.manifest import Record
 from vivavoce.data.packed import Packed, Utterance, pack
+from vivavoce.data.sheet import Sheet
 from vivavoce.models.codec import Codec
 from vivavoce.models.listener import MEL
 from vivavoce.models.manner import Manner
@@ -161,7 +162,9 @@ def _utterance(mel: Float[Tensor, "M T"], plan: Plan) -> Utterance:
     return Utterance(mel, [p for p in plan.script.phone.tolist() if p], labels)
 
 
-def turn(speech: Path, cache: Path, part: Path, count: int, seed: int = 21) -> tuple[Packed, DrawnSpectra]:
+def turn(
+    speech: Path, cache: Path, part: Path, count: int, seed: int = 21, sheet: Sheet | None = None
+) -> tuple[Packed, DrawnSpectra]:
     """Sentences in the voices of the training recordings of ``speech``, spoken by the part ``speaker`` in a folder.
 
     Nearly half are orders and talk of customers, the others are of any kind. A third goes through the part ``codec``
@@ -176,7 +179,7 @@ def turn(speech: Path, cache: Path, part: Path, count: int, seed: int = 21) -> t
     with torch.inference_mode():
         voices = people(speaker, clips, made)
     read = [clip.text for clip in everyone if clip.text and len(clip.text) > 20]
-    texts = texts_of_orders(round(count * 0.45), seed) + texts_of_a_day(round(count * 0.28), seed)
+    texts = texts_of_orders(round(count * 0.45), seed, sheet) + texts_of_a_day(round(count * 0.28), seed)
     texts += texts_of_anything(count - len(texts), seed, read)
     texts = [texts[index] for index in rng.stream(seed, "order of sentences").permutation(len(texts))]
     sounded = len(texts) // 3

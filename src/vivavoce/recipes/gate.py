@@ -25,6 +25,7 @@ from vivavoce.assistant.gate import Voice, averaged
 from vivavoce.assistant.model import BUNDLED
 from vivavoce.core import rng
 from vivavoce.core.parts import load_part, read_card, save_part
+from vivavoce.data.sheet import find_sheet, load_sheet
 from vivavoce.models.listener import LONG_FRAMES, Listener, SpeechConfig, SpeechHead
 from vivavoce.recipes.endings import logistic
 from vivavoce.recipes.gate_data import Scene, Scenery, scenes
@@ -37,7 +38,8 @@ from vivavoce.train.tasks.binary import BinaryBatch, BinaryTask
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateRun:
-    """How many recordings with and without speech are heard, how many of each are kept for measuring, and the head."""
+    """How many recordings with and without speech are heard, how many of each are kept for measuring, the head, and
+    the character that is spoken to."""
 
     speech: int = 600
     noises: int = 700
@@ -49,6 +51,7 @@ class GateRun:
     lr: float = 2e-3
     folds: int = 3
     seed: int = 5
+    character: str = "innkeeper"
 
 
 _STANDS_OUT_DB = 6.0
@@ -241,9 +244,10 @@ def make(
     ``noises`` is a folder of recordings of places with a ``manifest.jsonl``, whose lines name ``split`` and ``kind``.
     """
     bare: Listener = load_part(start, "listener")
+    sheet = load_sheet(find_sheet(run.character))
 
     def scenery(count: int, *, unseen: bool) -> Scenery:
-        return Scenery(speech, noises, count=count, seed=run.seed, unseen=unseen)
+        return Scenery(speech, noises, count=count, seed=run.seed, unseen=unseen, sheet=sheet)
 
     known = list(scenes(bare, scenery(run.speech, unseen=False), run.speech, run.noises))
     say(f"{len(known)} recordings, {sum(len(scene.spoken) for scene in known) / 1500:.0f} min, to learn from")

@@ -21,6 +21,7 @@ from vivavoce.audio.resample import resample
 from vivavoce.core import rng
 from vivavoce.data import manifest, nonspeech
 from vivavoce.data.nonspeech import Samples, places
+from vivavoce.data.sheet import Sheet
 from vivavoce.data.synthesis import LISTENING_RATE as RATE
 from vivavoce.data.synthesis import readings, speak
 from vivavoce.evals.noise import ALONE, noise
@@ -76,10 +77,10 @@ def people(speech: Path, split: str, seed: int) -> Iterator[Samples]:
             yield resample(wave[None], rate, RATE)[0].numpy()
 
 
-def machines(count: int, seed: int, *, unseen: bool) -> Iterator[Samples]:
+def machines(count: int, seed: int, *, unseen: bool, sheet: Sheet | None = None) -> Iterator[Samples]:
     """Single words and orders by synthesis programs; ``unseen``: by the voices that were kept for testing."""
     dice = rng.stream(seed, "machines", unseen)
-    orders = texts_of_orders(count, seed + unseen)
+    orders = texts_of_orders(count, seed + unseen, sheet)
     texts = [SHORT[int(dice.integers(len(SHORT)))] if number % 3 else orders[number] for number in range(count)]
     engines = {"espeak-ng": 0.5, "festival": 0.5} if unseen else {"espeak-ng": 0.6, "flite": 0.4}
     for said in speak(readings(texts, seed, engines=engines, unseen=unseen), sample_rate=RATE, workers=1):
@@ -89,11 +90,14 @@ def machines(count: int, seed: int, *, unseen: bool) -> Iterator[Samples]:
 class Scenery:
     """Draws what is to be heard: speech from near and far in noise, or noise alone."""
 
-    def __init__(self, speech: Path, noises: Path | None, *, count: int, seed: int, unseen: bool) -> None:
-        """Up to ``count`` recordings of speech; ``unseen``: speakers, voices and noises that were kept for testing."""
+    def __init__(
+        self, speech: Path, noises: Path | None, *, count: int, seed: int, unseen: bool, sheet: Sheet | None = None
+    ) -> None:
+        """Up to ``count`` recordings of speech; ``unseen``: speakers, voices and noises that were kept for testing;
+        ``sheet``: the character that is spoken to."""
         self.dice = rng.stream(seed, "gate", unseen)
         self._people = people(speech, "dev" if unseen else "train", seed)
-        self._machines = machines(count // 2 + 1, seed, unseen=unseen)
+        self._machines = machines(count // 2 + 1, seed, unseen=unseen, sheet=sheet)
         self._places = places(noises, "dev" if unseen else "train", RATE)
         self._unseen = unseen
 

@@ -16,6 +16,7 @@ from vivavoce.audio.augment import AugmentConfig
 from vivavoce.core.parts import load_part, save_part
 from vivavoce.data.mixture import Mixture
 from vivavoce.data.packed import Packed, load_packed, pack
+from vivavoce.data.sheet import find_sheet, load_sheet
 from vivavoce.data.synthesis import readings
 from vivavoce.evals.words import distance
 from vivavoce.models.listener import Listener, ListenerConfig
@@ -36,7 +37,7 @@ class ListenerRun:
 
     With ``seconds`` the run ends by the clock, learning rate and all, and ``steps`` is only its limit.
     Augmentation begins at the strength ``soft`` and is whole after ``harden`` steps: what is learnt first is what the
-    phones are.
+    phones are. ``character`` is a name or the path of a sheet: orders are as its customers say them.
     """
 
     model: ListenerConfig = ListenerConfig()
@@ -79,6 +80,7 @@ class ListenerRun:
     soft: float = 0.2
     harden: int = 3000
     seed: int = 1
+    character: str = "innkeeper"
 
 
 def collapse(best: Tensor) -> list[int]:
@@ -169,10 +171,14 @@ def _run(run: ListenerRun, given: Given) -> None:
     data, others = given.out / "data", given.others
     aligner = None if given.start is None else load_part(given.start, "listener")
     assert given.speech is not None
-    prepare(given.speech, data, spans=others.get("spans"), aligner=aligner, noise=others.get("noise"), say=given.say)
+    sheet = load_sheet(find_sheet(run.character))
+    prepare(
+        given.speech, data, spans=others.get("spans"), aligner=aligner, noise=others.get("noise"),
+        sheet=sheet, say=given.say,
+    )  # fmt: skip
     own, speaker = data / "train-own.safetensors", others.get("speaker")
     if speaker is not None and not own.exists():
-        spoken, drawn = turn(given.speech, speaker / "cache", speaker, count=30000)
+        spoken, drawn = turn(given.speech, speaker / "cache", speaker, count=30000, sheet=sheet)
         drawn.save(given.out / "drawn.safetensors")
         spoken.save(own)
         given.say("train own: sentences in the voices of the recordings")

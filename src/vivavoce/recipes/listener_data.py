@@ -24,6 +24,7 @@ from vivavoce.data.character import Character
 from vivavoce.data.manifest import Record
 from vivavoce.data.packed import UNKNOWN, Utterance, load_packed, pack
 from vivavoce.data.sentences import everyday, sentences, short
+from vivavoce.data.sheet import Sheet
 from vivavoce.data.synthesis import TEACHERS, Reading, Spoken, readings, speak
 from vivavoce.models.listener import MEL, SPLIT, Listener
 from vivavoce.nn.align import Span
@@ -108,9 +109,9 @@ def utterance(spoken: Spoken) -> Utterance:
     return Utterance(mel, [p for p, _, _ in timed if p != PHONE_IDS[SIL]], labels_of(timed, mel.shape[1]))
 
 
-def texts_of_orders(count: int, seed: int) -> list[str]:
-    """Orders and other things that customers say, in the proportion in which the clerk meets them."""
-    character = Character()
+def texts_of_orders(count: int, seed: int, sheet: Sheet | None = None) -> list[str]:
+    """Orders and other things that are said to a character, the default one unless given."""
+    character = Character(sheet)
     shares = (
         (0.6, character.orders(round(count * 0.6), seed)),
         (0.15, character.orders(round(count * 0.15), seed + 1, rich=True)),
@@ -187,6 +188,7 @@ def prepare(
     spans: Path | None = None,
     aligner: Listener | None = None,
     noise: Path | None = None,
+    sheet: Sheet | None = None,
     say: Callable[[str], None] = print,
 ) -> None:
     """Writes the packed groups into ``out``: ``train-SOURCE``, ``dev-SOURCE``, ``train-orders``, ``train-anything``,
@@ -194,7 +196,7 @@ def prepare(
     ``train-background``.
 
     ``spans`` is the file of alignments that the speaker's preparation wrote for the training recordings of ``speech``;
-    without it an earlier listener may align them.
+    without it an earlier listener may align them. ``sheet`` is the character that orders are said to.
     """
     transcripts: list[str] = []
     if speech is not None:
@@ -202,7 +204,7 @@ def prepare(
         clips = manifest.recordings(speech, "train", lang="en")
         transcripts = [clip.text for clip in clips if clip.text and len(clip.text) > 20]
     jobs = (
-        ("orders", texts_of_orders(orders, seed)),
+        ("orders", texts_of_orders(orders, seed, sheet)),
         ("anything", texts_of_anything(anything, seed + 1, transcripts)),
         ("short", texts_of_a_day(day, seed + 2)),
     )

@@ -6,41 +6,20 @@ schema does not name are never written. Annotations and whatever else constrains
 the tool is declared.
 """
 
-import json
-import math
 import re
 from collections.abc import Mapping
-from decimal import Decimal
 from functools import partial
 from typing import Any
 
 from vivavoce.core.errors import ToolError
-from vivavoce.text.grammar import Alt, Chars, Free, Lit, Node, Place, Ref, Rep, Seq, alt, seq, shortest, start
+from vivavoce.text.grammar import Alt, Free, Lit, Node, Place, Ref, Rep, Seq, alt, seq, shortest, start
+from vivavoce.text.json_text import written
+from vivavoce.text.number_grammar import FAR, number_grammar
 from vivavoce.text.pattern import ANY, pattern_grammar
+from vivavoce.text.schema_options import CANNOT, KNOWN, TYPES, options_of
 
-_TYPES = ("string", "number", "integer", "boolean", "null", "array", "object")
-_ENFORCED = """
-    type enum const properties required additionalProperties items prefixItems minItems maxItems uniqueItems
-    minLength maxLength pattern minimum maximum exclusiveMinimum exclusiveMaximum anyOf oneOf allOf $ref
-    minProperties maxProperties propertyNames patternProperties
-"""
-_KNOWN = frozenset(_ENFORCED.split())
-_CONSTRAINING = """
-    not if then else dependencies dependentRequired dependentSchemas contains minContains maxContains multipleOf
-    unevaluatedItems $dynamicRef $recursiveRef
-"""
-_CANNOT = frozenset(_CONSTRAINING.split())
-"""Keywords of the standard that narrow what is valid and that a grammar of ours does not know."""
-_FAR = 10**9
-_DIGIT = Chars(frozenset(b"0123456789"))
-_FRACTION = seq(Lit(b"."), Rep(_DIGIT, 0, 3), Chars(frozenset(b"123456789")))
 _ITEMS = 16
 _MAX_NESTING = 64
-
-
-def written(value: Any) -> bytes:
-    """A value in the one spelling."""
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", errors="replace")
 
 
 def schema_grammar(schema: Any) -> Node:
@@ -52,7 +31,7 @@ def schema_grammar(schema: Any) -> Node:
     if not isinstance(root, Mapping):
         raise ToolError(f"a JSON schema is an object, got {type(schema).__name__}")
     node = _Maker(root).value(root)
-    if shortest(node) >= _FAR:
+    if shortest(node) >= FAR:
         raise ToolError("no finite value satisfies the tool's schema; check its enums, limits and references")
     return node
 
@@ -92,9 +71,9 @@ class _Maker:
             return Alt(())
         if not isinstance(schema, Mapping):
             raise ToolError(f"a JSON schema is an object or a boolean, got {schema!r}")
-        if foreign := sorted(set(map(str, schema)) & _CANNOT):
+        if foreign := sorted(set(map(str, schema)) & CANNOT):
             raise ToolError(
-                f"the schema keyword {foreign[0]!r} cannot be enforced; leave it out or use {sorted(_KNOWN)}"
+                f"the schema keyword {foreign[0]!r} cannot be enforced; leave it out or use {sorted(KNOWN)}"
             )
         if "$ref" in schema:
             return self._reference(str(schema["$ref"]))
@@ -110,8 +89,8 @@ class _Maker:
         if schema.get("nullable") is True and "null" not in kinds:
             kinds.append("null")
         for kind in kinds:
-            if kind not in _TYPES:
-                raise ToolError(f"the schema type {kind!r} does not exist; there are {', '.join(_TYPES)}")
+            if kind not in TYPES:
+                raise ToolError(f"the schema type {kind!r} does not exist; there are {', '.join(TYPES)}")
         return alt(*(self._typed(kind, schema) for kind in kinds))
 
     @staticmethod
@@ -145,40 +124,15 @@ class _Maker:
         return self.made[address]
 
     def _combined(self, schema: Mapping[str, Any], keyword: str) -> Node:
-        rest = {key: value for key, value in schema.items() if key != keyword}
-        merged = []
-        for option in schema[keyword]:
-            option = {} if option is True else option
-            if not isinstance(option, Mapping):
-                raise ToolError(f"{keyword} holds {option!r} instead of a schema")
-            both = [key for key in set(rest) & set(option) & _KNOWN if rest[key] != option[key]]
-            if both:
-                raise ToolError(f"{both[0]!r} stands beside {keyword} and within it; write it in one place")
-            merged.append({**rest, **option})
-        if keyword == "allOf":
-            if len(merged) == 1:
-                return self.value(merged[0])
-            whole: dict[str, Any] = {}
-            for option in merged:
-                for key, value in option.items():
-                    if key in ("properties",):
-                        value = {**whole.get(key, {}), **value}
-                    elif key == "required":
-                        value = [*whole.get(key, []), *value]
-                    elif key in whole and whole[key] != value and key in _KNOWN:
-                        raise ToolError(f"two parts of allOf both say {key!r}; write it in one place")
-                    whole[key] = value
-            return self.value(whole)
-        if keyword == "oneOf" and not _apart(merged):
-            raise ToolError("the options of oneOf may overlap; give them different types or constants, or use anyOf")
-        return alt(*(self.value(option) for option in merged))
+        options = options_of(schema, keyword)
+        return self.value(options[0]) if keyword == "allOf" else alt(*(self.value(option) for option in options))
 
     def _listed(self, schema: Mapping[str, Any]) -> Node:
         values = [schema["const"]] if "const" in schema else list(schema["enum"])
         if "const" in schema and "enum" in schema and schema["const"] not in schema["enum"]:
             values = []
         rest = {key: value for key, value in schema.items() if key not in ("const", "enum")}
-        if set(rest) & _KNOWN:
+        if set(rest) & KNOWN:
             place = start(self.value(rest))
             kinds = rest.get("type")
             # A listed string of type string is the usual case; others are held against the rest of the schema.
@@ -191,7 +145,7 @@ class _Maker:
             case "string":
                 return self._string(schema)
             case "integer" | "number":
-                return _number(schema, whole=kind == "integer")
+                return number_grammar(schema, whole=kind == "integer")
             case "boolean":
                 return Alt((Lit(b"true"), Lit(b"false")))
             case "null":
@@ -307,103 +261,3 @@ def _of_pieces(node: Node) -> bool:
             return most is not None and most <= 1 and _of_pieces(item)
         case _:
             return False
-
-
-def _apart(options: list[Mapping[str, Any]]) -> bool:
-    """Whether at most one of these schemas can hold, as far as types and constants tell."""
-
-    def values(option: Mapping[str, Any]) -> list[bytes] | None:
-        if "const" in option:
-            return [written(option["const"])]
-        return [written(value) for value in option["enum"]] if "enum" in option else None
-
-    def two(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
-        listed = values(a), values(b)
-        if listed[0] is not None and listed[1] is not None:
-            return not set(listed[0]) & set(listed[1])
-        kinds = [{x} if isinstance(x, str) else set(x or _TYPES) for x in (a.get("type"), b.get("type"))]
-        if {"number", "integer"} & kinds[0] and {"number", "integer"} & kinds[1]:
-            return False
-        if not kinds[0] & kinds[1]:
-            return True
-        fields = [option.get("properties", {}) for option in (a, b)]
-        shared = [n for n in fields[0] if n in fields[1] and n in a.get("required", ()) and n in b.get("required", ())]
-        return any(
-            two(fields[0][name], fields[1][name])
-            for name in shared
-            if "const" in fields[0][name] or "enum" in fields[0][name]
-        )
-
-    return all(two(a, b) for place, a in enumerate(options) for b in options[place + 1 :])
-
-
-def _number(schema: Mapping[str, Any], whole: bool) -> Node:
-    """Numbers within limits: integers, and for ``number`` also decimals with at most four places."""
-    low, high = Decimal("-Infinity"), Decimal("Infinity")
-    open_low = open_high = False
-    for keyword, lower, strict in (
-        ("minimum", True, False),
-        ("exclusiveMinimum", True, True),
-        ("maximum", False, False),
-        ("exclusiveMaximum", False, True),
-    ):
-        if keyword not in schema:
-            continue
-        if isinstance(schema[keyword], bool) or not isinstance(schema[keyword], int | float):
-            raise ToolError(f"{keyword!r} must be a number, got {schema[keyword]!r}")
-        limit = Decimal(str(schema[keyword]))
-        if lower and limit >= low:
-            low, open_low = limit, strict or (open_low and limit == low)
-        elif not lower and limit <= high:
-            high, open_high = limit, strict or (open_high and limit == high)
-    bounded_low = low if low.is_finite() else min(Decimal(-_FAR), high - _FAR if high.is_finite() else Decimal(-_FAR))
-    bounded_high = high if high.is_finite() else max(Decimal(_FAR), bounded_low + 2 * _FAR)
-    first, last = math.ceil(bounded_low), math.floor(bounded_high)
-    first += open_low and first == low
-    last -= open_high and last == high
-    options = _integers(first, last)
-    if not whole:
-        floor, ceiling = math.ceil(bounded_low), math.floor(bounded_high)
-        options += [seq(part, _FRACTION) for part in _integers(max(floor, 0), ceiling - 1)]
-        options += [seq(Lit(b"-"), part, _FRACTION) for part in _integers(max(-ceiling, 0), -floor - 1)]
-        if not options and low < high:
-            step = Decimal(1).scaleb(math.floor((high - low).log10()) - 1)
-            inside = [(low // step + n) * step for n in range(202)]
-            options = [
-                Lit(str(v.normalize()).encode()) for v in inside if low < v < high and "E" not in str(v.normalize())
-            ]
-            options = options[:50]
-    return alt(*options) if options else Alt(())
-
-
-def _integers(low: int, high: int) -> list[Node]:
-    """Grammars whose texts are exactly the integers of a range."""
-    if low > high:
-        return []
-    if high < 0:
-        return [seq(Lit(b"-"), part) for part in _integers(-high, -low)]
-    if low < 0:
-        return [*_integers(low, -1), *_integers(0, high)]
-    found: list[Node] = []
-    for size in range(len(str(low)), len(str(high)) + 1):
-        a = max(low, 10 ** (size - 1) if size > 1 else 0)
-        b = min(high, 10**size - 1)
-        found.append(_between(str(a), str(b)))
-    return found
-
-
-def _between(a: str, b: str) -> Node:
-    """Numbers of equal length from a to b."""
-    if not a:
-        return Lit(b"")
-    if a == "0" * len(a) and b == "9" * len(b):
-        return Rep(_DIGIT, len(a), len(a))
-    if a[0] == b[0]:
-        return seq(Lit(a[0].encode()), _between(a[1:], b[1:]))
-    rest = len(a) - 1
-    options = [seq(Lit(a[0].encode()), _between(a[1:], "9" * rest))]
-    if int(b[0]) - int(a[0]) > 1:
-        inner = Chars(frozenset(range(ord(a[0]) + 1, ord(b[0]))))
-        options.append(seq(inner, Rep(_DIGIT, rest, rest)))
-    options.append(seq(Lit(b[0].encode()), _between("0" * rest, b[1:])))
-    return alt(*options)

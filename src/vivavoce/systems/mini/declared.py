@@ -20,9 +20,11 @@ from vivavoce.data.orders import Order as Ordered
 from vivavoce.data.orders import Orders
 from vivavoce.data.sheet import Sheet
 from vivavoce.models.mind import Exchange, plain_words
-from vivavoce.systems.mini.foreign import EACH, Filled, Form, Order, Path_, Spot, words_of
+from vivavoce.systems.mini.foreign import Filled, Form
 from vivavoce.systems.mini.mind import Mind, MindContext, MindEvent, grammar_of
-from vivavoce.text.json_schema import written
+from vivavoce.systems.mini.slot_values import Order
+from vivavoce.systems.mini.spots import EACH, Spot, SpotPath, words_of
+from vivavoce.text.json_text import written
 
 _CLEAR: Final = 2.0
 _OPEN: Final = 4
@@ -137,11 +139,11 @@ class Declared:
 
     def _read(
         self, history: Sequence[Exchange], server: Form | None, forms: Sequence[Form]
-    ) -> tuple[tuple[Exchange, ...], _Question | None, dict[Path_, Any]]:
+    ) -> tuple[tuple[Exchange, ...], _Question | None, dict[SpotPath, Any]]:
         """The past in the mind's terms, the question that is open at its end, and what the last call held besides."""
         found: list[Exchange] = []
         question: _Question | None = None
-        earlier: dict[Path_, Any] = {}
+        earlier: dict[SpotPath, Any] = {}
         for place, exchange in enumerate(history):
             calls: list[Call] = []
             for call in exchange.calls:
@@ -167,7 +169,7 @@ class Declared:
         server: Form | None,
         forms: Sequence[Form],
         before: _Question | None,
-        earlier: Mapping[Path_, Any],
+        earlier: Mapping[SpotPath, Any],
     ) -> _Question | None:
         """The question that a reply asked, if it was one of ours."""
         words = tuple(plain_words(exchange.user))
@@ -192,7 +194,7 @@ class Declared:
     # ---- an open question ----
 
     def _continued(
-        self, question: _Question, words: tuple[str, ...], text: str, earlier: Mapping[Path_, Any]
+        self, question: _Question, words: tuple[str, ...], text: str, earlier: Mapping[SpotPath, Any]
     ) -> tuple[tuple[Order, ...], Filled] | None:
         """What the answer to a question adds; None where it adds nothing or is another order."""
         form, spot = question.form, question.spot
@@ -212,7 +214,7 @@ class Declared:
         return orders, after
 
     def _answered(
-        self, question: _Question, context: MindContext, earlier: Mapping[Path_, Any], wording: Wording
+        self, question: _Question, context: MindContext, earlier: Mapping[SpotPath, Any], wording: Wording
     ) -> list[MindEvent] | None:
         words = tuple(plain_words(context.user))
         continued = self._continued(question, words, context.user, earlier)
@@ -281,7 +283,7 @@ class Declared:
         orders: Sequence[Order],
         turns: Sequence[Sequence[str]],
         texts: Sequence[str],
-        earlier: Mapping[Path_, Any],
+        earlier: Mapping[SpotPath, Any],
         forced: bool,
         answering: Spot | None = None,
     ) -> list[MindEvent] | Spot:
@@ -364,7 +366,7 @@ def _strings(call: Call) -> dict[str, str]:
     return {key: value for key, value in made.items() if isinstance(value, str)} if isinstance(made, dict) else {}
 
 
-def _at(arguments: Any, path: Path_) -> Any:
+def _at(arguments: Any, path: SpotPath) -> Any:
     for key in path:
         if key == EACH:
             arguments = arguments[0] if isinstance(arguments, list) and arguments else None
@@ -377,7 +379,7 @@ def _as_written(arguments: Any, form: Form, texts: Sequence[str]) -> Any:
     """Free texts that no slot filled, in the user's own spelling: "Bob" where "Bob" was typed."""
     free = {spot.path for spot in form.spots if not spot.options and form.owners.get(spot.path) is None}
 
-    def spelt(value: Any, path: Path_) -> Any:
+    def spelt(value: Any, path: SpotPath) -> Any:
         if isinstance(value, dict):
             return {key: spelt(inner, (*path, key)) for key, inner in value.items()}
         if isinstance(value, list):

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import Any
 
-from vivavoce.data.sheet import Tool as SheetTool
+from vivavoce.data.sheet import SheetTool
 from vivavoce.models.mind import plain_words
 from vivavoce.text.grammar import Place
 from vivavoce.text.numbers import cardinal
