@@ -47,11 +47,9 @@ class Mfcc(nn.Module):
         super().__init__()
         self.config = config
         self.mel: LogMel = config.mel.build()
-        bins = config.mel.bins
-        angles = math.pi / bins * (torch.arange(bins) + 0.5)[None] * torch.arange(config.cepstra)[:, None]
-        scale = torch.full((config.cepstra, 1), math.sqrt(2 / bins))
-        scale[0] = math.sqrt(1 / bins)
-        self.register_buffer("cosines", scale * angles.cos(), persistent=False)
+        basis = cosines(config.cepstra, config.mel.bins)
+        basis[0] *= math.sqrt(0.5)  # orthonormal
+        self.register_buffer("cosines", basis, persistent=False)
 
     def forward(self, wave: Float[Tensor, "B N"]) -> Float[Tensor, "B D T"]:
         """Cepstra, slopes, slopes of slopes; a frame per whole hop."""
@@ -60,11 +58,18 @@ class Mfcc(nn.Module):
         return torch.cat((cepstra, slopes, slope(slopes, self.config.reach)), dim=1)
 
 
-def slope(x: Float[Tensor, "B D T"], reach: int) -> Float[Tensor, "B D T"]:
-    """The slope of the line through each value and ``reach`` to each side of it; the ends are as if they went on."""
-    if not x.shape[2]:
-        return x
+def cosines(count: int, bins: int) -> Float[Tensor, "C M"]:
+    """The first cosines over mel bins, all of one length; the first is √2 longer than in an orthonormal transform."""
+    order, places = torch.arange(count)[:, None], torch.arange(bins)[None] + 0.5
+    return (order * places * torch.pi / bins).cos() * (2 / bins) ** 0.5
+
+
+def slope_within(x: Float[Tensor, "B D T"], reach: int) -> Float[Tensor, "B D S"]:
+    """The slope of the line through each value and ``reach`` to each side, where these are there: S = T - 2 reach."""
     places = torch.arange(-reach, reach + 1, dtype=x.dtype, device=x.device)
-    weights = places / places.square().sum()
-    around = F.pad(x, (reach, reach), mode="replicate").unfold(2, 2 * reach + 1, 1)
-    return around @ weights
+    return x.unfold(2, 2 * reach + 1, 1) @ (places / places.square().sum())
+
+
+def slope(x: Float[Tensor, "B D T"], reach: int) -> Float[Tensor, "B D T"]:
+    """The slope at every value; the ends are as if they went on."""
+    return slope_within(F.pad(x, (reach, reach), mode="replicate"), reach) if x.shape[2] else x

@@ -1,13 +1,18 @@
 """Where the phones of a recording are: a listener's frames, and the best path through what its text may sound like."""
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Callable, Iterable
 from typing import Final
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vivavoce.audio.files import read_audio
 from vivavoce.audio.loudness import at_level
+from vivavoce.core.errors import VivavoceError
+from vivavoce.data.manifest import Record
 from vivavoce.data.packed import Utterance
 from vivavoce.models.listener import MEL, Listener
 from vivavoce.nn.align import align, lattice
@@ -15,7 +20,10 @@ from vivavoce.text.normalise import normalise
 from vivavoce.text.phones import ids
 from vivavoce.text.pronounce import pronunciations
 
+log = logging.getLogger(__name__)
 LEVEL_DB: Final = -23.0
+LEAST_RATIO: Final = -1.5
+"""What aligns worse says something else than its text."""
 _PRIOR: Final = 0.3
 HALF: Final = 2
 """Mel frames per label."""
@@ -33,6 +41,23 @@ def labels_of(spans: Iterable[tuple[int, float, float]], frames: int) -> Tensor:
 def mel_of(wave: Float[Tensor, " N"]) -> Float[Tensor, "M T"]:
     """Log-mel frames as the listener gets them, of sound at 16 kHz, at one level."""
     return MEL.build()(at_level(wave, MEL.sample_rate, LEVEL_DB)[None])[0]
+
+
+def levelled(clip: Record, rate: int) -> Float[Tensor, " N"]:
+    """A recording at the one level that everything is taught and measured at."""
+    return at_level(read_audio(clip.file, rate, allow_silent=True)[0], rate, LEVEL_DB)
+
+
+def phones_of(listener: Listener, clip: Record, say: Callable[[str], None] = log.info) -> dict[str, np.ndarray]:
+    """The ``labels`` of a recording, one for every 20 ms, and its ``phones``; both empty where they cannot be told."""
+    try:
+        found, score = aligned(listener, read_audio(clip.file, MEL.sample_rate)[0], clip.text or "")
+    except VivavoceError as error:
+        say(f"{clip.id}: {error}")
+    else:
+        if score >= LEAST_RATIO:
+            return {"labels": found.labels.numpy(), "phones": np.array(found.phones, np.uint8)}
+    return {"labels": np.zeros(0, np.uint8), "phones": np.zeros(0, np.uint8)}
 
 
 @torch.inference_mode()

@@ -14,7 +14,6 @@ import numpy as np
 from jaxtyping import Float
 
 from vivavoce.audio.files import read_audio
-from vivavoce.audio.resample import resample
 
 Samples = Float[np.ndarray, " N"]
 Maker = Callable[[int, int, np.random.Generator], Samples]
@@ -377,6 +376,5 @@ def places(folder: Path | None, split: str, rate: int, *, voices: bool = False) 
     for line in [] if folder is None else (folder / "manifest.jsonl").read_text(encoding="utf-8").splitlines():
         record = json.loads(line)
         if record["kind"] == "noise" and record["split"] == split and (voices or "voices" not in record["label"]):
-            wave, own = read_audio(cast(Path, folder) / record["path"])
-            found[record["id"]] = resample(wave[None], own, rate)[0].numpy()
+            found[record["id"]] = read_audio(cast(Path, folder) / record["path"], rate)[0].numpy()
     return found

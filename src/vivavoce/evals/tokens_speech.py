@@ -13,10 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vivavoce.audio.files import read_audio
 from vivavoce.audio.loudness import at_level
-from vivavoce.core.errors import VivavoceError
-from vivavoce.data.aligned import LEVEL_DB, aligned, labels_of
+from vivavoce.data.aligned import LEVEL_DB, labels_of, levelled, phones_of
 from vivavoce.data.cache import Cache
 from vivavoce.data.manifest import Record, recordings
 from vivavoce.data.synthesis import Reading, speak
@@ -27,7 +25,6 @@ RATE = 16_000
 LABEL_RATE = 50
 """Labels per second."""
 VOICES = ("awb", "kal16", "rms", "slt")
-_LEAST_RATIO = -1.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,15 +73,7 @@ def people(
 
     def make() -> Iterator[dict[str, np.ndarray]]:
         for number, clip in enumerate(chosen):
-            found, score = None, -np.inf
-            try:
-                found, score = aligned(aligner, read_audio(clip.file, RATE)[0], clip.text or "")
-            except VivavoceError as error:
-                say(f"{chosen[number].id}: {error}")
-            if found is None or score < _LEAST_RATIO:
-                yield {"labels": np.zeros(0, np.uint8), "phones": np.zeros(0, np.uint8)}
-            else:
-                yield {"labels": found.labels.numpy(), "phones": np.array(found.phones, np.uint8)}
+            yield phones_of(aligner, clip, say)
             if (number + 1) % 100 == 0:
                 say(f"aligned {number + 1} of {len(chosen)} {split} recordings")
 
@@ -93,7 +82,7 @@ def people(
     for number, clip in enumerate(chosen):
         item = cache[number]
         if len(item["phones"]):
-            wave = at_level(read_audio(clip.file, RATE)[0], RATE, LEVEL_DB)
+            wave = levelled(clip, RATE)
             phones = tuple(int(phone) for phone in item["phones"])
             found.append(Said(clip.id, clip.speaker, clip.source, clip.text or "", wave, item["labels"], phones))
     return found

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vivavoce.audio.mel import FLOOR, LogMelConfig, LogMelState
+from vivavoce.audio.mfcc import cosines, slope_within
 from vivavoce.core.errors import ConfigError, SpecError
 from vivavoce.core.streaming import State, Timing
 from vivavoce.models.listener import MEL, Listener, ListenerConfig, ListenerState, ListenerTrunk
@@ -147,9 +148,7 @@ class Spectrum(nn.Module):
         super().__init__()
         self.config = config
         self.mel = config.mel.build()
-        order, bins = torch.arange(config.cepstra)[:, None], torch.arange(config.mel.bins)[None] + 0.5
-        basis = (order * bins * torch.pi / config.mel.bins).cos() * (2 / config.mel.bins) ** 0.5
-        self.register_buffer("cosines", basis, persistent=False)
+        self.register_buffer("cosines", cosines(config.cepstra, config.mel.bins), persistent=False)
 
     @property
     def timing(self) -> Timing:
@@ -186,13 +185,7 @@ class Spectrum(nn.Module):
     def _cepstra(self, mel: Float[Tensor, "B M S"]) -> Float[Tensor, "B C T"]:
         """Cosines, their slopes and the slopes of these: slopes look back, so that nothing waits."""
         still = self.cosines @ mel
-        slope = self._slope(still)
-        bend = self._slope(slope)
+        slope = slope_within(still, self.config.span)
+        bend = slope_within(slope, self.config.span)
         length = bend.shape[2]
         return torch.cat([x[:, :, x.shape[2] - length :] for x in (still, slope, bend)], dim=1)
-
-    def _slope(self, x: Float[Tensor, "B C S"]) -> Float[Tensor, "B C T"]:
-        """Of a line through ``2 * span + 1`` frames."""
-        span = self.config.span
-        weights = torch.arange(-span, span + 1, device=x.device, dtype=x.dtype)
-        return x.unfold(2, 2 * span + 1, 1) @ (weights / weights.square().sum())

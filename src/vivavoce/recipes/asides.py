@@ -79,8 +79,7 @@ def sounds(run: AsidesRun, speech: Path, *, unseen: bool) -> Iterator[tuple[str,
     known = [record for record in known if record.seconds > 1.0 and record.quality == "lossless"]
     chosen = dice.permutation(len(known))[: 2 * run.others]
     for index in chosen[::2] if unseen else chosen[1::2]:
-        wave, rate = read_audio(known[int(index)].file)
-        yield "sentence", level(trimmed(resample(wave[None], rate, RATE)[0].numpy())[: 6 * RATE])
+        yield "sentence", level(trimmed(read_audio(known[int(index)].file, RATE)[0].numpy())[: 6 * RATE])
 
 
 def _cut(kind: str, length: int, rate: int, dice: np.random.Generator) -> int:

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 
 from vivavoce.audio.files import read_audio
-from vivavoce.audio.resample import resample
 from vivavoce.core import rng
 from vivavoce.data import manifest
 from vivavoce.evals.scenes import Speaker, level, room, trimmed
@@ -50,8 +49,7 @@ def sounds(run: EchoesRun, speech: Path) -> list[Pcm]:
     known = [record for record in known if record.seconds > 1.5 and record.quality == "lossless"]
     found = []
     for index in draw.permutation(len(known))[: run.recordings].tolist():
-        wave, rate = read_audio(known[index].file)
-        found.append(level(trimmed(resample(wave[None], rate, RATE)[0].numpy())[: 6 * RATE]))
+        found.append(level(trimmed(read_audio(known[index].file, RATE)[0].numpy())[: 6 * RATE]))
     return found
 
 

@@ -2,9 +2,9 @@
 
 Recordings of the training speakers and orders by the synthesis programs' training voices, each once whole and once cut
 at its quietest place in the middle. People and orders count the same.
-``python -m vivavoce.recipes.endings SPEECH [CHARACTER]`` prints the weights and how well they part what they were fitted
-on, and how likely the words of whole utterances are, from which the bounds in `assistant.hearing` were read; it takes a
-minute or two.
+``python -m vivavoce.recipes.endings SPEECH [CHARACTER]`` prints the weights and how well they part what they were
+fitted on, and how likely the words of whole utterances are, from which the bounds in `assistant.hearing` were read; it
+takes a minute or two.
 """
 
 import sys
@@ -61,8 +61,7 @@ def sounds(run: EndingsRun, speech: Path) -> Iterator[tuple[Pcm, float]]:
     known = manifest.recordings(speech, "train", lang="en")
     known = [record for record in known if record.seconds > 1.0]
     for index in draw.permutation(len(known))[: run.people].tolist():
-        wave, rate = read_audio(known[index].file)
-        yield resample(wave[None], rate, RATE)[0].numpy(), 1.0 / run.people
+        yield read_audio(known[index].file, RATE)[0].numpy(), 1.0 / run.people
     character = Character(load_sheet(find_sheet(run.character)))
     texts = [turn.user for turn in character.orders(run.orders, run.seed)]
     for spoken in speak(readings(texts, run.seed), sample_rate=RATE):

@@ -17,7 +17,6 @@ from torch.nn import functional as F
 from vivavoce.assistant.hearing import USUAL_DB
 from vivavoce.audio.files import read_audio
 from vivavoce.audio.loudness import between_levels
-from vivavoce.audio.resample import resample
 from vivavoce.core import rng
 from vivavoce.data import manifest, nonspeech
 from vivavoce.data.nonspeech import Samples, places
@@ -73,8 +72,7 @@ def people(speech: Path, split: str, seed: int) -> Iterator[Samples]:
     dice = rng.stream(seed, "people", split)
     while known:
         for index in dice.permutation(len(known)).tolist():
-            wave, rate = read_audio(known[index].file)
-            yield resample(wave[None], rate, RATE)[0].numpy()
+            yield read_audio(known[index].file, RATE)[0].numpy()
 
 
 def machines(count: int, seed: int, *, unseen: bool, sheet: Sheet | None = None) -> Iterator[Samples]:

@@ -19,7 +19,7 @@ from vivavoce.audio.loudness import at_level
 from vivavoce.core import rng
 from vivavoce.core.errors import TextError, VivavoceError
 from vivavoce.data import manifest, nonspeech
-from vivavoce.data.aligned import HALF, LEVEL_DB, aligned, labels_of, mel_of
+from vivavoce.data.aligned import HALF, LEAST_RATIO, LEVEL_DB, aligned, labels_of, mel_of
 from vivavoce.data.character import Character
 from vivavoce.data.manifest import Record
 from vivavoce.data.packed import UNKNOWN, Utterance, load_packed, pack
@@ -34,7 +34,6 @@ from vivavoce.text.phones import PHONE_IDS, SIL, ids
 from vivavoce.text.pronounce import pronunciations
 
 _LEAST_SCORE: Final = -8.0
-_LEAST_RATIO: Final = -1.5
 _SKIPPED: Final = frozenset({"kerstin"})
 
 
@@ -60,7 +59,7 @@ def recordings(
             wave, _ = read_audio(clip.file, MEL.sample_rate)
             if spans is None and aligner is not None:
                 one, score = aligned(aligner, wave, clip.text)
-                if score > _LEAST_RATIO and _usable(one):
+                if score > LEAST_RATIO and _usable(one):
                     yield clip.source, one
                 continue
             mel = mel_of(wave)

@@ -11,13 +11,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 import vivavoce
-from vivavoce.audio.files import read_audio
-from vivavoce.audio.loudness import at_level
 from vivavoce.core import rng
 from vivavoce.core.config import dump
-from vivavoce.core.errors import ConfigError, ManifestError, VivavoceError
+from vivavoce.core.errors import ConfigError, ManifestError
 from vivavoce.core.parts import load_part
-from vivavoce.data.aligned import LEVEL_DB, aligned
+from vivavoce.data.aligned import levelled, phones_of
 from vivavoce.data.cache import Cache
 from vivavoce.data.manifest import Record, recordings
 from vivavoce.models.features import ListenerLayer, SpectrumConfig
@@ -73,22 +71,17 @@ def sample(speech: Path, minutes: float, seed: int, *, least_text: int = 1) -> l
     return chosen
 
 
-def sound_of(clip: Record, rate: int) -> Float[Tensor, " N"]:
-    """A recording as units hear it, at one level."""
-    return at_level(read_audio(clip.file, rate, allow_silent=True)[0], rate, LEVEL_DB)
-
-
 def frames(front: Any, clips: Sequence[Record], folder: Path, say: Say, aligner: Listener | None = None) -> Cache:
     """The front's vectors of each recording, half precision [T, D]; with an aligner its phones and those of every
     20 ms beside them, which are empty where text and sound do not fit."""
 
     def make() -> Iterator[dict[str, np.ndarray]]:
         for number, clip in enumerate(clips):
-            wave = sound_of(clip, front.config.sample_rate)
+            wave = levelled(clip, front.config.sample_rate)
             with torch.no_grad():
                 item = {"features": front(wave[None, None])[0].T.half().numpy()}
             if aligner is not None:
-                item |= _phones(aligner, clip)
+                item |= phones_of(aligner, clip)
             yield item
             if (number + 1) % 200 == 0:
                 say(f"features of {number + 1} of {len(clips)} recordings")
@@ -98,16 +91,6 @@ def frames(front: Any, clips: Sequence[Record], folder: Path, say: Say, aligner:
         digest.update(name.encode() + value.numpy().tobytes())
     config = {"front": dump(front.config), "weights": digest.hexdigest(), "aligned": aligner is not None}
     return Cache.of(folder, config, [clip.file for clip in clips], make)
-
-
-def _phones(aligner: Listener, clip: Record) -> dict[str, np.ndarray]:
-    try:
-        found, score = aligned(aligner, read_audio(clip.file, aligner.config.mel.sample_rate)[0], clip.text or "")
-    except VivavoceError:
-        found, score = None, -np.inf
-    if found is None or score < -1.5:
-        return {"labels": np.zeros(0, np.uint8), "phones": np.zeros(0, np.uint8)}
-    return {"labels": found.labels.numpy(), "phones": np.array(found.phones, np.uint8)}
 
 
 def all_frames(kept: Cache) -> Float[Tensor, "N D"]:
