@@ -17,7 +17,7 @@ from vivavoce.assistant.remote import endpoint_of
 from vivavoce.core.errors import ConfigError, MindError
 from vivavoce.core.talk import Call, Entry, Say, Thought, Tool, Trouble
 from vivavoce.runtime.fake import fake_model
-from vivavoce.runtime.model import Context, Model
+from vivavoce.runtime.model import Abilities, Context
 
 WEATHER = Tool(name="weather", parameters={"type": "object", "properties": {"city": {"type": "string"}}})
 
@@ -259,9 +259,9 @@ def test_places_that_are_none_are_refused(endpoint: Callable[..., EndpointMind])
     assert endpoint_of(url).model == "only"  # where there is one it need not be named
 
 
-def model_with(mind: EndpointMind) -> Model:
+def model_with(mind: EndpointMind) -> Abilities:
     fake = fake_model()
-    return Model(
+    return Abilities(
         activity=fake.activity,
         hearing=fake.hearing,
         thinking=mind,

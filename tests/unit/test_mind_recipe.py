@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vivavoce.core import rng
-from vivavoce.data.character import Character, Dialogue, Turn
+from vivavoce.data.character import Character, Dialogue, ScriptedTurn
 from vivavoce.data.sheet import find_sheet, load_sheet
 from vivavoce.models.mind import MindConfig
 from vivavoce.nn.transformer import TransformerConfig
@@ -30,12 +30,12 @@ def test_lines_are_a_function_of_the_step(lines: Lines) -> None:
 
 
 def test_copies_are_marked_and_true(lines: Lines) -> None:
-    turn = Turn(kind="repeat", user="say cold water makes good friends", reply="Cold water makes good friends.")
+    turn = ScriptedTurn(kind="repeat", user="say cold water makes good friends", reply="Cold water makes good friends.")
     assert lines.pieces(turn, turn.user.split(), None) == [("cold water makes good friends", True), (".", False)]
-    before = Turn(kind="greeting", user="hello", reply="Well met, friend.", cut=2)
-    asked = Turn(kind="last_reply", user="what did you say", reply="I said: Well met,")
+    before = ScriptedTurn(kind="greeting", user="hello", reply="Well met, friend.", cut=2)
+    asked = ScriptedTurn(kind="last_reply", user="what did you say", reply="I said: Well met,")
     assert lines.pieces(asked, asked.user.split(), (["hello"], before))[1] == ("Well met,", True)
-    asked = Turn(kind="last_user", user="what did i say", reply="You said: hello.")
+    asked = ScriptedTurn(kind="last_user", user="what did i say", reply="You said: hello.")
     assert ("hullo", True) in lines.pieces(asked, asked.user.split(), (["hullo"], before))
 
 

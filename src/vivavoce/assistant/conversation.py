@@ -20,7 +20,7 @@ from vivavoce.core.talk import Entry, Tool, Word
 from vivavoce.core.voice import Voice
 from vivavoce.runtime.api import AudioOut, EntryDone, Refused, SessionConfig, TextOut, ToolCall
 from vivavoce.runtime.history import History
-from vivavoce.runtime.model import FRAME, RATE, Context, Model
+from vivavoce.runtime.model import FRAME, RATE, Abilities, Context
 from vivavoce.runtime.reply import TROUBLE, Over, Reply, Request
 from vivavoce.runtime.rows import SpeakingRow
 from vivavoce.text.normalise import normalise
@@ -44,7 +44,7 @@ class Conversation:
     """Keeps what was said; every `ask` is a turn that may refer to the ones before."""
 
     def __init__(
-        self, model: Model, *, voice: Voice | None = None, tools: tuple[Tool, ...] = (), seed: int = 0
+        self, model: Abilities, *, voice: Voice | None = None, tools: tuple[Tool, ...] = (), seed: int = 0
     ) -> None:
         """Begins with nothing said."""
         self.model = model

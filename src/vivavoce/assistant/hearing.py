@@ -26,8 +26,7 @@ from vivavoce.core.errors import ConfigError
 from vivavoce.core.streaming import State
 from vivavoce.core.talk import Heard, Word, within
 from vivavoce.generate.search import HeardWord, Search, SearchConfig, SearchState
-from vivavoce.models.listener import Heard as Posteriors
-from vivavoce.models.listener import Listener, ListenerState, pool
+from vivavoce.models.listener import Listener, ListenerState, Posteriors, pool
 from vivavoce.models.words import Tree, WordModel, Words
 from vivavoce.runtime.model import RATE, EarsInfo, HearingOptions
 
@@ -60,7 +59,7 @@ _STRANGE_NATS, _FEW_WORDS = -3.0, 4
 
 
 @dataclass
-class Turn:
+class HeardTurn:
     """The turn so far: sound at the listener's rate that is not stepped yet, all of it, the search, and its words."""
 
     search: SearchState
@@ -76,7 +75,7 @@ class HearingState(State):
 
     resample: RationalState
     listener: ListenerState
-    turns: list[Turn | None]
+    turns: list[HeardTurn | None]
 
     def reset(self, rows: Bool[Tensor, " B"] | None = None) -> None:
         """Begins a new turn on these rows (or all)."""
@@ -161,7 +160,7 @@ class Ears:
         state.resample.put(rows, past)
         ready: list[tuple[int, int]] = []
         for index, piece in zip(rows.tolist(), sound.split(1), strict=True):
-            turn = state.turns[index] = state.turns[index] or Turn(self.search.init_state())
+            turn = state.turns[index] = state.turns[index] or HeardTurn(self.search.init_state())
             turn.sound.append(piece)
             turn.waiting.append(piece)
             length = sum(waiting.shape[1] for waiting in turn.waiting) // self._chunk * self._chunk
@@ -194,7 +193,7 @@ class Ears:
     @torch.inference_mode()
     def precede(self, state: HearingState, row: int, pcm: Float32[np.ndarray, " N"]) -> None:
         """The row's turn began with these samples at 24 kHz; they count when it is heard as a whole."""
-        turn = state.turns[row] = state.turns[row] or Turn(self.search.init_state())
+        turn = state.turns[row] = state.turns[row] or HeardTurn(self.search.init_state())
         turn.sound.insert(0, self.resample.step(torch.from_numpy(pcm)[None], self.resample.init_state(1)))
 
     def finish(self, state: HearingState, row: int) -> Heard:

@@ -39,8 +39,7 @@ from vivavoce.models.listener import Listener
 from vivavoce.runtime.activity import Loudness, SileroActivity
 from vivavoce.runtime.api import SessionConfig, TurnConfig
 from vivavoce.runtime.engine import LiveEngine
-from vivavoce.runtime.model import RATE, HearingOptions
-from vivavoce.runtime.model import Model as Abilities
+from vivavoce.runtime.model import RATE, Abilities, HearingOptions
 from vivavoce.runtime.seats import LiveSession
 from vivavoce.text.normalise import phrases
 

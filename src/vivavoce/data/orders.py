@@ -26,7 +26,7 @@ _VOWELS: Final = frozenset("aeiou")
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class OrderCall:
     """A call of the character's tool."""
 
     name: str
@@ -150,9 +150,11 @@ class Orders:
             if not kept_for_testing(value):
                 return value
 
-    def call(self, order: Order) -> Call:
+    def call(self, order: Order) -> OrderCall:
         """The call that serves an order, arguments in the order of the schema."""
-        return Call(self.tool.name, {s.name: order.slots[s.name] for s in self.tool.slots if s.name in order.slots})
+        return OrderCall(
+            self.tool.name, {s.name: order.slots[s.name] for s in self.tool.slots if s.name in order.slots}
+        )
 
     def price(self, order: Order) -> int:
         """What the order costs, in the sheet's coin."""

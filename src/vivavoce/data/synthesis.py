@@ -65,7 +65,7 @@ class TimedPhone:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Spoken:
+class SyntheticSpeech:
     """What a program made of a reading; ``phones`` is None where the program does not tell them."""
 
     reading: Reading
@@ -117,7 +117,7 @@ def readings(
 
 def speak(
     wanted: Iterable[Reading], *, sample_rate: int = LISTENING_RATE, workers: int = 2, batch: int = 64
-) -> Iterator[Spoken]:
+) -> Iterator[SyntheticSpeech]:
     """Speaks the readings in their order, ``workers`` programs at a time.
 
     Festival starts slowly and so reads whole batches in one process. Raises MissingExtra for a program that is not
@@ -133,7 +133,7 @@ def speak(
 
 def _speak_group(
     group: list[Reading], folder: Path, sample_rate: int, pool: ThreadPoolExecutor, workers: int
-) -> list[Spoken]:
+) -> list[SyntheticSpeech]:
     singles = [index for index, reading in enumerate(group) if reading.engine != "festival"]
     together = [index for index, reading in enumerate(group) if reading.engine == "festival"]
     parts = [together[start::workers] for start in range(workers) if together[start::workers]]
@@ -173,7 +173,7 @@ def _load(path: Path, reading: Reading, sample_rate: int) -> np.ndarray:
     return wave.numpy()
 
 
-def _speak_one(reading: Reading, path: Path, sample_rate: int) -> Spoken:
+def _speak_one(reading: Reading, path: Path, sample_rate: int) -> SyntheticSpeech:
     text = sayable(reading.text)
     phones = None
     if reading.engine == "espeak-ng":
@@ -195,7 +195,7 @@ def _speak_one(reading: Reading, path: Path, sample_rate: int) -> Spoken:
         lexicon.unlink()
         pairs = [mark.rsplit(":", 1) for mark in printed.split() if ":" in mark]
         phones = _timed([(name, float(end)) for name, end in pairs])
-    return Spoken(reading, _load(path, reading, sample_rate), sample_rate, phones)
+    return SyntheticSpeech(reading, _load(path, reading, sample_rate), sample_rate, phones)
 
 
 def _espeak_pitch(factor: float) -> int:
@@ -245,7 +245,7 @@ def _festival_form(word: str) -> str:
     return f'("{word}" nil ({" ".join(f"(({chr(32).join(names)}) {stress})" for names, stress in syllables)}))'
 
 
-def _festival(group: list[Reading], names: list[int], folder: Path, sample_rate: int) -> list[Spoken]:
+def _festival(group: list[Reading], names: list[int], folder: Path, sample_rate: int) -> list[SyntheticSpeech]:
     """Reads several texts in one process; each segment is printed with its reading's place in the group."""
     lines = []
     for place, (reading, name) in enumerate(zip(group, names, strict=True)):
@@ -273,7 +273,7 @@ def _festival(group: list[Reading], names: list[int], folder: Path, sample_rate:
             marks[int(found[1])].append((found[2], float(found[3])))
     script.unlink()
     return [
-        Spoken(reading, _load(folder / f"{name}.wav", reading, sample_rate), sample_rate, _timed(ends))
+        SyntheticSpeech(reading, _load(folder / f"{name}.wav", reading, sample_rate), sample_rate, _timed(ends))
         for reading, name, ends in zip(group, names, marks, strict=True)
     ]
 

@@ -15,7 +15,7 @@ from vivavoce.assistant.described import ModelFile, read_model
 from vivavoce.core import rng
 from vivavoce.core.parts import load_part
 from vivavoce.core.talk import Call, Say, Tool
-from vivavoce.data.character import HEARD, Character, Turn
+from vivavoce.data.character import HEARD, Character, ScriptedTurn
 from vivavoce.data.character.recognised import Recognised
 from vivavoce.data.sentences import sentences
 from vivavoce.data.sheet import Sheet, load_sheet
@@ -77,13 +77,13 @@ def measure(
     facts = _facts_of(sheet)
     known = _known_replies(Character(sheet))
 
-    def count(name: str, good: bool, turn: Turn, user: str, wanted: object, came: object) -> None:
+    def count(name: str, good: bool, turn: ScriptedTurn, user: str, wanted: object, came: object) -> None:
         asked[name] += 1
         right[name] += good
         if not good:
             wrong.append((f"{name}/{turn.kind}", user, str(wanted), str(came)))
 
-    def ask(turn: Turn, history: tuple[Exchange, ...], user: str) -> None:
+    def ask(turn: ScriptedTurn, history: tuple[Exchange, ...], user: str) -> None:
         context = MindContext(history=history, user=user, tools=tools, heard=turn.heard or ("medium", "low", "loud"))
         calls, reply, style = gather(mind.respond(context))
         wanted = [dict(call.arguments) for call in turn.calls]
@@ -111,7 +111,7 @@ def measure(
             user, called = " ".join(plain_words(said)), character.orders_of.call(order)
             wanted = Call(called.name, json.dumps(dict(called.arguments)))
             calls, _, _ = gather(mind.respond(MindContext(history=history, user=user, tools=tools)))
-            turn = Turn(kind="chain", user=user, reply="")
+            turn = ScriptedTurn(kind="chain", user=user, reply="")
             count(f"calls after {changes} changes", calls == [wanted], turn, user, wanted, calls)
             reply = f"{character.orders_of.readback(order)}, coming up."
             history = (*history, Exchange(user=user, calls=(wanted,), reply=reply))
@@ -119,7 +119,7 @@ def measure(
     for text in sentences(foreign, seed + 1):
         context = MindContext(user=text, tools=tools)
         calls, _, _ = gather(mind.respond(context))
-        count("silent", not calls, Turn(kind="foreign", user=text, reply=""), text, [], calls)
+        count("silent", not calls, ScriptedTurn(kind="foreign", user=text, reply=""), text, [], calls)
     return Report(right, asked, tuple(wrong))
 
 
@@ -173,7 +173,12 @@ def _known_replies(character: Character) -> dict[str, set[str]]:
 
 
 def _right(
-    turn: Turn, reply: str, before: Exchange | None, known: dict[str, set[str]], facts: frozenset[str], sheet: Sheet
+    turn: ScriptedTurn,
+    reply: str,
+    before: Exchange | None,
+    known: dict[str, set[str]],
+    facts: frozenset[str],
+    sheet: Sheet,
 ) -> bool:
     """Whether a reply says what it has to: the facts of the wanted one, in any of its wordings."""
     if not reply:

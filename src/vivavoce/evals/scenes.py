@@ -186,7 +186,7 @@ def room(dice: np.random.Generator) -> Room:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spoken:
+class SceneSounds:
     """What synthesis programs said, Float[N] at 24 kHz: whole orders, orders that break off before the drink, whole
     orders to which something is added, signs of listening and urgent words."""
 
@@ -211,7 +211,7 @@ def _texts(count: int, seed: int) -> tuple[list[str], list[tuple[str, str]], lis
     return [o.text for o in drawn[:count]], cuts, [(first, f"with {rest}") for first, _, rest in parted[:count]]
 
 
-def spoken(count: int, seed: int = 0) -> Spoken:
+def spoken(count: int, seed: int = 0) -> SceneSounds:
     """So many of each by voices that were kept from training; MissingExtra where the programs are not installed."""
     from vivavoce.data.synthesis import readings, speak
 
@@ -223,7 +223,7 @@ def spoken(count: int, seed: int = 0) -> Spoken:
         made[first + 1] = replace(made[first], text=made[first + 1].text)
     sounds = [level(trimmed(s.wave.astype(np.float32))) for s in speak(made, sample_rate=RATE, workers=1)]
     halves = tuple(zip(sounds[len(single) :: 2], sounds[len(single) + 1 :: 2], strict=True))
-    return Spoken(
+    return SceneSounds(
         orders=tuple(sounds[:count]),
         hums=tuple(sounds[count : 2 * count]),
         urgent=tuple(sounds[2 * count : 3 * count]),
@@ -235,12 +235,12 @@ def spoken(count: int, seed: int = 0) -> Spoken:
 # ---- scenes ----
 
 
-def scenes(recordings: Sequence[Pcm], each: int, seed: int = 0, said: Spoken | None = None) -> list[Scene]:
+def scenes(recordings: Sequence[Pcm], each: int, seed: int = 0, said: SceneSounds | None = None) -> list[Scene]:
     """So many scenes of each kind, always the same ones for a seed; Float[N] recordings of 1 s and more at 24 kHz.
 
     Kinds that synthesis programs speak are left out where ``said`` has nothing of them.
     """
-    said = said or Spoken()
+    said = said or SceneSounds()
     dice = rng.stream(seed, "turns")
     clips = [level(trimmed(clip)[: 6 * RATE]) for clip in recordings if len(clip) >= RATE]
 

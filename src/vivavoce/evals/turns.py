@@ -25,8 +25,7 @@ from vivavoce.evals.scenes import HARMLESS, PAUSES, REAL, Kind, Scene, Speaker, 
 from vivavoce.runtime import api
 from vivavoce.runtime.api import SessionConfig, TurnConfig
 from vivavoce.runtime.engine import LiveEngine, Seat
-from vivavoce.runtime.model import FRAME, RATE, Activity, Context, Hearing, Model, Pcm
-from vivavoce.runtime.model import Spoken as Played
+from vivavoce.runtime.model import FRAME, RATE, Abilities, Activity, Context, Hearing, Pcm
 
 CHUNK = 5 * FRAME
 LONGEST = 30 * RATE
@@ -74,13 +73,13 @@ class _Recorder:
     def feed(self, state: _Deck, row: int, text: str, last: bool) -> None:
         state.fed[row] = True
 
-    def step(self, state: _Deck, active: Bool[Tensor, " B"]) -> list[Played | None]:
+    def step(self, state: _Deck, active: Bool[Tensor, " B"]) -> list[Spoken | None]:
         return [self._play(state, row) if on and state.fed[row] else None for row, on in enumerate(active.tolist())]
 
-    def _play(self, state: _Deck, row: int) -> Played:
+    def _play(self, state: _Deck, row: int) -> Spoken:
         begin, answer = int(state.at[row]), self._answers[row]
         state.at[row] += CHUNK
-        return Played(answer[begin : begin + CHUNK], (), begin + CHUNK >= len(answer))
+        return Spoken(answer[begin : begin + CHUNK], (), begin + CHUNK >= len(answer))
 
     def stop(self, state: _Deck, row: int) -> None:
         state.fed[row] = False
@@ -206,7 +205,7 @@ def simulate(
 ) -> list[Outcome]:
     """Plays all scenes, several at once, and says what happened in each."""
     answers: dict[int, Pcm] = {}
-    model = Model(activity=activity, hearing=hearing, thinking=_OneAnswer(), speaking=_Recorder(answers))
+    model = Abilities(activity=activity, hearing=hearing, thinking=_OneAnswer(), speaking=_Recorder(answers))
     engine = LiveEngine(model, rows=rows, threads=0)
     config = SessionConfig(turns=turns or TurnConfig(kind="semantic_vad"), plays_here=True)
     waiting = list(enumerate(todo))[::-1]

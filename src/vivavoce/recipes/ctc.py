@@ -18,7 +18,7 @@ from vivavoce.evals.words import distance
 from vivavoce.models.encoder import Encoder
 from vivavoce.recipes import miniature
 from vivavoce.recipes.hubert import HubertRun
-from vivavoce.recipes.pretraining import Heard, heard
+from vivavoce.recipes.pretraining import SpeechData, heard
 from vivavoce.recipes.pretraining_data import RATE, card
 from vivavoce.systems.wav2vec2 import CtcModel, CtcModelConfig
 from vivavoce.text.normalise import normalise
@@ -131,7 +131,7 @@ def _encoder(folder: Path) -> Encoder:
     raise PartError(f"{folder} has no encoder; wanted a run of {', '.join(_PARTS)}")
 
 
-def _batch(run: CtcRun, data: Heard, lines: _Lines, step: int) -> WrittenBatch:
+def _batch(run: CtcRun, data: SpeechData, lines: _Lines, step: int) -> WrittenBatch:
     draw = rng.stream(run.seed, "ctc", step)
     chosen = draw.choice(np.array(list(lines.phones)), run.rows).tolist()
     waves = [torch.from_numpy(data.sound["train"][n]["wave"].astype(np.float32) / 32768) for n in chosen]
@@ -146,7 +146,7 @@ def _batch(run: CtcRun, data: Heard, lines: _Lines, step: int) -> WrittenBatch:
     )
 
 
-def phone_errors(task: nn.Module, data: Heard, lines: _Lines) -> float:
+def phone_errors(task: nn.Module, data: SpeechData, lines: _Lines) -> float:
     """Greedy phone error rate on what was not learnt from."""
     assert isinstance(task, CtcTask)
     model: CtcModel = task.model

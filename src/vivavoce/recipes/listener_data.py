@@ -25,7 +25,7 @@ from vivavoce.data.manifest import Record
 from vivavoce.data.packed import UNKNOWN, Utterance, load_packed, pack
 from vivavoce.data.sentences import everyday, sentences, short
 from vivavoce.data.sheet import Sheet
-from vivavoce.data.synthesis import TEACHERS, Reading, Spoken, readings, speak
+from vivavoce.data.synthesis import TEACHERS, Reading, SyntheticSpeech, readings, speak
 from vivavoce.models.listener import MEL, SPLIT, Listener
 from vivavoce.nn.align import Span
 from vivavoce.recipes.speaker_align import load_spans
@@ -98,7 +98,7 @@ def background(waves: Iterable[Float[Tensor, " N"]], seconds: float = 8.0) -> It
                 yield Utterance(mel, [], labels_of([], mel.shape[1]))
 
 
-def utterance(spoken: Spoken) -> Utterance:
+def utterance(spoken: SyntheticSpeech) -> Utterance:
     """Synthetic speech as something to learn from."""
     mel = mel_of(torch.from_numpy(spoken.wave).float())
     if spoken.phones is None:

@@ -12,7 +12,7 @@ import torch
 
 from vivavoce.core import rng
 from vivavoce.core.talk import Call
-from vivavoce.data.character import HEARD, Character, Dialogue, Turn, sentence_case
+from vivavoce.data.character import HEARD, Character, Dialogue, ScriptedTurn, sentence_case
 from vivavoce.data.character.recognised import Recognised
 from vivavoce.data.sentences import sentences, word
 from vivavoce.data.sheet import Sheet
@@ -95,7 +95,7 @@ class Lines:
             turns = [self._foreign(draw), *turns] if draw.random() < 0.5 else [*turns, self._foreign(draw)]
         ids = model.opening([self.sheet.tool.name] if tools else [])
         weights = [0.0] * len(ids)
-        before: tuple[list[str], Turn] | None = None
+        before: tuple[list[str], ScriptedTurn] | None = None
         style = ""
         for place, turn in enumerate(turns):
             words = self.recognised.words(turn, draw) if noisy else turn.user.split()
@@ -117,7 +117,7 @@ class Lines:
             style = turn.style or style
         return ids, weights
 
-    def _heard(self, turn: Turn, draw: np.random.Generator) -> tuple[str, ...]:
+    def _heard(self, turn: ScriptedTurn, draw: np.random.Generator) -> tuple[str, ...]:
         """How the voice sounds: known for everything that was spoken."""
         if turn.heard is not None:
             return turn.heard
@@ -126,7 +126,7 @@ class Lines:
         words = self.sheet.said["heard"]
         return tuple(pick(list(words[name]), draw) for name in HEARD)
 
-    def pieces(self, turn: Turn, words: list[str], before: tuple[list[str], Turn] | None) -> Pieces:
+    def pieces(self, turn: ScriptedTurn, words: list[str], before: tuple[list[str], ScriptedTurn] | None) -> Pieces:
         """The reply with what is copied marked as such."""
         reply = turn.reply
         if turn.kind == "repeat":
@@ -143,7 +143,7 @@ class Lines:
             return [piece for piece in ((first.rstrip(), False), (role, True), (last, False)) if piece[0]]
         return [(reply, False)]
 
-    def _answer(self, turn: Turn, pieces: Pieces | None) -> tuple[list[int], list[float]]:
+    def _answer(self, turn: ScriptedTurn, pieces: Pieces | None) -> tuple[list[int], list[float]]:
         model = self.model
         calls = tuple(Call(call.name, json.dumps(dict(call.arguments))) for call in turn.calls)
         style = turn.style or ""
@@ -172,16 +172,16 @@ class Lines:
 
     # ---- what the character's dialogues do not have ----
 
-    def _without_tool(self, turns: list[Turn], draw: np.random.Generator) -> Iterator[Turn]:
+    def _without_tool(self, turns: list[ScriptedTurn], draw: np.random.Generator) -> Iterator[ScriptedTurn]:
         """The same people, where no tool is declared: orders are declined in words."""
         for turn in turns:
             if turn.calls:
                 reply = fill(pick(self.sheet.texts("replies", "no_tool"), draw), {}, draw)
-                yield Turn(kind="no_tool", user=turn.user, reply=reply)
+                yield ScriptedTurn(kind="no_tool", user=turn.user, reply=reply)
             elif turn.kind not in _NEED_ORDER:
                 yield turn
 
-    def _foreign(self, draw: np.random.Generator) -> Turn:
+    def _foreign(self, draw: np.random.Generator) -> ScriptedTurn:
         """Something read, or words without sense: nobody orders like that."""
         if self.read and draw.random() < 0.6:
             text = self.read[int(draw.integers(len(self.read)))]
@@ -195,9 +195,9 @@ class Lines:
             if draw.random() < 0.3:  # a drink alone does not make an order
                 words.insert(int(draw.integers(len(words))), pick(sorted(self.recognised.kept), draw))
         reply = sentence_case(fill(pick(self.sheet.texts("nonsense"), draw), {}, draw))
-        return Turn(kind="nonsense", user=" ".join(words[:24]), reply=reply)
+        return ScriptedTurn(kind="nonsense", user=" ".join(words[:24]), reply=reply)
 
-    def _role(self, words: list[str], turn: Turn, draw: np.random.Generator) -> tuple[list[str], Turn]:
+    def _role(self, words: list[str], turn: ScriptedTurn, draw: np.random.Generator) -> tuple[list[str], ScriptedTurn]:
         """Half of the roles are such as nobody has thought of, so that they are copied and not remembered."""
         role = (turn.style or "").removeprefix("like ")
         text = " ".join(words)
@@ -206,7 +206,7 @@ class Lines:
         new = " ".join(
             [pick(["a", "an", "the", "my"], draw), *(word(draw, 0.3) for _ in range(int(draw.integers(1, 4))))]
         )
-        changed = Turn(kind=turn.kind, user=turn.user, reply=turn.reply.replace(role, new), style=f"like {new}")
+        changed = ScriptedTurn(kind=turn.kind, user=turn.user, reply=turn.reply.replace(role, new), style=f"like {new}")
         return text.replace(role, new).split(), changed
 
     def _told(self, draw: np.random.Generator) -> tuple[list[int], list[int]]:

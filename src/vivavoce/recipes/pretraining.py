@@ -35,24 +35,24 @@ class PretrainingRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class SpeechData:
     """Recordings by split, and their sound."""
 
     clips: Mapping[str, Sequence[Record]]
     sound: Mapping[str, Cache]
 
 
-def heard(speech: Path, folder: Path, say: Callable[[str], None]) -> Heard:
+def heard(speech: Path, folder: Path, say: Callable[[str], None]) -> SpeechData:
     """What there is to learn from and to measure on; decoded sound is kept in ``folder``."""
     clips = {split: recordings(speech, split) for split in ("train", "dev")}
-    return Heard(clips, {split: decoded(clips[split], folder / f"sound-{split}", say) for split in clips})
+    return SpeechData(clips, {split: decoded(clips[split], folder / f"sound-{split}", say) for split in clips})
 
 
 def learn(
     task: Task[WaveBatch, Any],
     part: str,
     run: PretrainingRun,
-    speech: Heard,
+    speech: SpeechData,
     out: Path,
     *,
     labels: Mapping[str, Cache] | None = None,

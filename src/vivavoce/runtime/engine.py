@@ -21,7 +21,7 @@ from vivavoce.runtime.api import Output, SessionConfig
 from vivavoce.runtime.clock import Clock
 from vivavoce.runtime.conversation import Conversation
 from vivavoce.runtime.live_reply import LiveReply
-from vivavoce.runtime.model import FRAME, HearingOptions, Model, Pcm, Spoken
+from vivavoce.runtime.model import FRAME, Abilities, HearingOptions, Pcm, Spoken
 from vivavoce.runtime.model_rows import ConversationRow, ModelRows
 from vivavoce.runtime.seats import LiveSession, Seats
 from vivavoce.runtime.seats import Seat as AnySeat
@@ -50,7 +50,7 @@ class LiveEngine:
 
     def __init__(
         self,
-        model: Model,
+        model: Abilities,
         rows: int = 4,
         *,
         threads: int = 2,

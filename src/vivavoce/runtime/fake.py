@@ -22,7 +22,7 @@ from vivavoce.core.talk import Call, Heard, Restyle, Say, Thought, Word
 from vivavoce.core.voice import Voice
 from vivavoce.data.sheet import load_sheet
 from vivavoce.runtime.activity import Loudness
-from vivavoce.runtime.model import FRAME, RATE, Context, HearingOptions, Model, Pcm, Spoken
+from vivavoce.runtime.model import FRAME, RATE, Abilities, Context, HearingOptions, Pcm, Spoken
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789 .,?!'-:"
 TONE, REST = 1440, 480
@@ -287,9 +287,11 @@ class Beeping:
         state.todo[row].clear()
 
 
-def fake_model(answer: Callable[[Context], Iterator[Thought]] | None = None) -> Model:
+def fake_model(answer: Callable[[Context], Iterator[Thought]] | None = None) -> Abilities:
     """The scripted model."""
-    return Model(activity=Loudness(), hearing=ToneHearing(), thinking=Script(answer), speaking=Beeping(), name="fake")
+    return Abilities(
+        activity=Loudness(), hearing=ToneHearing(), thinking=Script(answer), speaking=Beeping(), name="fake"
+    )
 
 
 def silence(ms: int) -> Pcm:

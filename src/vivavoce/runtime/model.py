@@ -250,7 +250,7 @@ class Used:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
+class Abilities:
     """The abilities of one model, as the engine drives them."""
 
     activity: Activity[Any]

@@ -13,7 +13,7 @@ from vivavoce.assistant.described import ModelFile
 from vivavoce.core.voice import STOCK
 from vivavoce.data.page import GENERAL, Page, load_page
 from vivavoce.data.sheet import find_sheet
-from vivavoce.runtime.model import FixedVoices, Model, Used
+from vivavoce.runtime.model import Abilities, FixedVoices, Used
 from vivavoce.server.service import Service
 
 
@@ -97,7 +97,7 @@ def _part(used: Used) -> PartObject:
     return PartObject(role=used.role, name=used.name, licence=used.licence, credit=used.credit)
 
 
-def _general(model: Model) -> bool:
+def _general(model: Abilities) -> bool:
     return any(part.role == "mind" and not part.own for part in model.used)
 
 

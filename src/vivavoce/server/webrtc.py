@@ -45,7 +45,7 @@ class Loudspeaker(MediaStreamTrack):
 
     kind = "audio"
 
-    def __init__(self, call: "Call") -> None:
+    def __init__(self, call: "PeerCall") -> None:
         super().__init__()
         self._call = call
         self._queues: dict[int, deque[np.ndarray]] = {}
@@ -125,7 +125,7 @@ class Loudspeaker(MediaStreamTrack):
             self.turn = None
 
 
-class Call:
+class PeerCall:
     """One peer."""
 
     def __init__(self, line: Line, session: LiveSession) -> None:
@@ -374,7 +374,7 @@ async def _hold(service: Service, wire: Wire, sdp: str, ready: "asyncio.Future[t
     """A call from its offer to its end; what is wrong before the answer goes to whoever waits for it."""
     try:
         async with service.session(wire.config) as session:
-            call = Call(Line(service, wire), session)
+            call = PeerCall(Line(service, wire), session)
             service.calls[call.id] = call.over
             service.metrics.sessions.inc()
             try:

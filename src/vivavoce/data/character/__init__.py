@@ -5,6 +5,6 @@ from the sheet and a seed.
 """
 
 from vivavoce.data.character.conversations import Character
-from vivavoce.data.character.turns import HEARD, Dialogue, Turn, heard, sentence_case
+from vivavoce.data.character.turns import HEARD, Dialogue, ScriptedTurn, heard, sentence_case
 
-__all__ = ["HEARD", "Character", "Dialogue", "Turn", "heard", "sentence_case"]
+__all__ = ["HEARD", "Character", "Dialogue", "ScriptedTurn", "heard", "sentence_case"]

@@ -8,7 +8,7 @@ import numpy as np
 
 from vivavoce.core import rng
 from vivavoce.data.character import ordering, talking
-from vivavoce.data.character.turns import Dialogue, Kinds, Standing, Turn, Wording
+from vivavoce.data.character.turns import Dialogue, Kinds, ScriptedTurn, Standing, Wording
 from vivavoce.data.orders import Orders, kept_for_testing
 from vivavoce.data.sheet import Sheet, load_sheet
 
@@ -40,7 +40,7 @@ class Character:
             (0.03, talking.sound), (0.2, self._aside),
         )  # fmt: skip
 
-    def orders(self, count: int, seed: int, *, rich: bool = False, whole: bool = False) -> Iterator[Turn]:
+    def orders(self, count: int, seed: int, *, rich: bool = False, whole: bool = False) -> Iterator[ScriptedTurn]:
         """Single orders, in the plain wording or the richer one, each with its call; ``whole`` as in `Orders.draw`."""
         draw = rng.stream(seed, self.sheet.name, "orders", rich, self.held_out)
         for _ in range(count):
@@ -48,7 +48,7 @@ class Character:
             said = self.orders_of.rich(order, draw) if rich else self.orders_of.plain(order, draw)
             yield ordering.ordered(self.wording, said, [order], draw)
 
-    def talk(self, count: int, seed: int) -> Iterator[Turn]:
+    def talk(self, count: int, seed: int) -> Iterator[ScriptedTurn]:
         """Single sentences that are no order, each with its reply and no call."""
         draw = rng.stream(seed, self.sheet.name, "talk", self.held_out)
         for _ in range(count):
@@ -123,10 +123,10 @@ class Character:
         made = len(standing.orders) == 1 and bool(standing.turns) and bool(standing.turns[-1].calls)
         return made and bool(self.orders_of.missing(standing.orders[0]))
 
-    def _aside(self, wording: Wording, standing: Standing, draw: np.random.Generator) -> Turn:
+    def _aside(self, wording: Wording, standing: Standing, draw: np.random.Generator) -> ScriptedTurn:
         return self._one_of(_TALK, standing, draw)
 
-    def _one_of(self, kinds: Kinds, standing: Standing, draw: np.random.Generator) -> Turn:
+    def _one_of(self, kinds: Kinds, standing: Standing, draw: np.random.Generator) -> ScriptedTurn:
         weights = np.array([weight for weight, _ in kinds])
         while True:
             turn = kinds[int(draw.choice(len(kinds), p=weights / weights.sum()))][1](self.wording, standing, draw)

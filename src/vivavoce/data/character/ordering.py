@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from vivavoce.data.character.turns import Standing, Turn, Wording, heard, sentence_case
+from vivavoce.data.character.turns import ScriptedTurn, Standing, Wording, heard, sentence_case
 from vivavoce.data.orders import Order, article
 from vivavoce.data.templates import fill, pick
 
 
-def ordered(wording: Wording, said: str, orders: list[Order], draw: np.random.Generator) -> Turn:
+def ordered(wording: Wording, said: str, orders: list[Order], draw: np.random.Generator) -> ScriptedTurn:
     """The turn in which one or two orders are placed with these words."""
     counter, priced = wording.orders, wording.sheet.has("prices")
     names = {"order": counter.readback(orders[0]), "price": wording.money(counter.price(orders[0])) if priced else ""}
@@ -18,8 +18,8 @@ def ordered(wording: Wording, said: str, orders: list[Order], draw: np.random.Ge
         kind = "two"
     calls = tuple(counter.call(order) for order in orders)
     if kind == "order" and counter.missing(orders[0]):
-        return Turn(kind=kind, user=heard(said), reply=_open(wording, orders[0], draw), calls=calls)
-    return Turn(kind=kind, user=heard(said), reply=wording.reply(kind, names, draw), calls=calls)
+        return ScriptedTurn(kind=kind, user=heard(said), reply=_open(wording, orders[0], draw), calls=calls)
+    return ScriptedTurn(kind=kind, user=heard(said), reply=wording.reply(kind, names, draw), calls=calls)
 
 
 def _open(wording: Wording, order: Order, draw: np.random.Generator) -> str:
@@ -28,7 +28,7 @@ def _open(wording: Wording, order: Order, draw: np.random.Generator) -> str:
     return wording.reply("open", {"order": wording.orders.readback(order), "ask": fill(asked, {}, draw)}, draw)
 
 
-def order(wording: Wording, standing: Standing, draw: np.random.Generator) -> Turn:
+def order(wording: Wording, standing: Standing, draw: np.random.Generator) -> ScriptedTurn:
     """An order in the plain or the rich wording."""
     wanted = wording.orders.draw(draw)
     said = wording.orders.plain(wanted, draw) if draw.random() < 0.5 else wording.orders.rich(wanted, draw)
@@ -36,7 +36,7 @@ def order(wording: Wording, standing: Standing, draw: np.random.Generator) -> Tu
     return ordered(wording, said, [wanted], draw)
 
 
-def confusable(wording: Wording, standing: Standing, draw: np.random.Generator) -> Turn:
+def confusable(wording: Wording, standing: Standing, draw: np.random.Generator) -> ScriptedTurn:
     """An order of things that are easily taken for each other."""
     wanted = wording.orders.confusable(draw)
     said = wording.orders.plain(wanted, draw) if draw.random() < 0.6 else wording.orders.rich(wanted, draw)
@@ -44,7 +44,7 @@ def confusable(wording: Wording, standing: Standing, draw: np.random.Generator) 
     return ordered(wording, said, [wanted], draw)
 
 
-def two(wording: Wording, standing: Standing, draw: np.random.Generator) -> Turn | None:
+def two(wording: Wording, standing: Standing, draw: np.random.Generator) -> ScriptedTurn | None:
     """Two orders in one sentence."""
     if not wording.sheet.has("replies", "two"):
         return None
@@ -53,14 +53,14 @@ def two(wording: Wording, standing: Standing, draw: np.random.Generator) -> Turn
     return ordered(wording, wording.orders.two(first, second, draw), [first, second], draw)
 
 
-def answer(wording: Wording, standing: Standing, draw: np.random.Generator) -> Turn | None:
+def answer(wording: Wording, standing: Standing, draw: np.random.Generator) -> ScriptedTurn | None:
     """What the character asked for."""
     if len(standing.orders) != 1 or not wording.orders.missing(standing.orders[0]):
         return None
     return _changed(wording, standing, "answer", *wording.orders.answer(standing.orders[0], draw), draw)
 
 
-def change(wording: Wording, standing: Standing, draw: np.random.Generator) -> Turn | None:
+def change(wording: Wording, standing: Standing, draw: np.random.Generator) -> ScriptedTurn | None:
     """One thing of the order becomes another."""
     if len(standing.orders) != 1:
         return None
@@ -69,14 +69,14 @@ def change(wording: Wording, standing: Standing, draw: np.random.Generator) -> T
 
 def _changed(
     wording: Wording, standing: Standing, kind: str, said: str, changed: Order, draw: np.random.Generator
-) -> Turn:
+) -> ScriptedTurn:
     standing.orders[:] = [changed]
     if wording.orders.missing(changed):
         reply = _open(wording, changed, draw)
     else:
         names = {"order": wording.orders.readback(changed)}
         reply = fill(pick(wording.sheet.texts("changes", "replies"), draw), names, draw)
-    return Turn(kind=kind, user=heard(said), reply=reply, calls=(wording.orders.call(changed),))
+    return ScriptedTurn(kind=kind, user=heard(said), reply=reply, calls=(wording.orders.call(changed),))
 
 
 def _wish(wording: Wording, draw: np.random.Generator) -> Order:
@@ -87,14 +87,14 @@ def _wish(wording: Wording, draw: np.random.Generator) -> Order:
             return wanted
 
 
-def _asking(wording: Wording, wish: Order, said: str, draw: np.random.Generator) -> Turn:
+def _asking(wording: Wording, wish: Order, said: str, draw: np.random.Generator) -> ScriptedTurn:
     """A wish without its item, in these words, and the character's question."""
     noun = wording.orders.noun(wish)
     whole = f"{article(noun)} {noun} one {wording.orders.tail(wish)}".strip()
-    return Turn(kind="incomplete", user=heard(said), reply=wording.reply("which_item", {"slots": whole}, draw))
+    return ScriptedTurn(kind="incomplete", user=heard(said), reply=wording.reply("which_item", {"slots": whole}, draw))
 
 
-def incomplete(wording: Wording, standing: Standing, draw: np.random.Generator) -> Turn | None:
+def incomplete(wording: Wording, standing: Standing, draw: np.random.Generator) -> ScriptedTurn | None:
     """An order without its item; the character asks which."""
     if not wording.sheet.has("incomplete"):
         return None
@@ -105,7 +105,7 @@ def incomplete(wording: Wording, standing: Standing, draw: np.random.Generator) 
     return _asking(wording, wish, fill(template, names, draw), draw)
 
 
-def completed(wording: Wording, standing: Standing, draw: np.random.Generator) -> Turn | None:
+def completed(wording: Wording, standing: Standing, draw: np.random.Generator) -> ScriptedTurn | None:
     """The item for an incomplete order that the character just asked about."""
     if not wording.sheet.has("incomplete"):
         return None
@@ -124,7 +124,7 @@ def completed(wording: Wording, standing: Standing, draw: np.random.Generator) -
     return ordered(wording, fill(pick(wording.sheet.texts("completed"), draw), names, draw), [whole], draw)
 
 
-def no_such(wording: Wording, standing: Standing, draw: np.random.Generator) -> Turn | None:
+def no_such(wording: Wording, standing: Standing, draw: np.random.Generator) -> ScriptedTurn | None:
     """An order with something that the house does not have; the character asks again and serves nothing."""
     if not wording.sheet.has("not_served_in"):
         return None
@@ -138,24 +138,24 @@ def no_such(wording: Wording, standing: Standing, draw: np.random.Generator) -> 
     joined = phrases[0].replace("{value}", what) if phrases else f"{wording.sheet.said['orders']['joined_by']} {what}"
     said = f"{opening} {wording.orders.said(wanted, draw)} {joined}"
     reply = fill(pick(wording.sheet.texts("replies", "no_such", slot), draw), {"what": what}, draw)
-    return Turn(kind="not_served", user=heard(said), reply=sentence_case(reply))
+    return ScriptedTurn(kind="not_served", user=heard(said), reply=sentence_case(reply))
 
 
-def cancel(wording: Wording, standing: Standing, draw: np.random.Generator) -> Turn:
+def cancel(wording: Wording, standing: Standing, draw: np.random.Generator) -> ScriptedTurn:
     """The order is taken back, or there is none."""
     kind = "cancel" if standing.orders else "nothing_to_cancel"
     standing.orders.clear()
     return wording.asked("cancel", kind, {}, draw)
 
 
-def order_asked(wording: Wording, standing: Standing, draw: np.random.Generator) -> Turn:
+def order_asked(wording: Wording, standing: Standing, draw: np.random.Generator) -> ScriptedTurn:
     """What was ordered so far."""
     read = map(wording.orders.readback, standing.orders)
     names: dict[str, str] = dict(zip(["order", "second"], read, strict=False))
     return wording.asked("my_order", ("nothing_ordered", "repeat_order", "repeat_two")[len(names)], names, draw)
 
 
-def owe(wording: Wording, standing: Standing, draw: np.random.Generator) -> Turn | None:
+def owe(wording: Wording, standing: Standing, draw: np.random.Generator) -> ScriptedTurn | None:
     """What it costs so far."""
     if not wording.sheet.has("ask", "owe"):
         return None
@@ -163,7 +163,7 @@ def owe(wording: Wording, standing: Standing, draw: np.random.Generator) -> Turn
     return wording.asked("owe", "owe" if standing.orders else "nothing_owed", {"total": total}, draw)
 
 
-def confirm(wording: Wording, standing: Standing, draw: np.random.Generator) -> Turn | None:
+def confirm(wording: Wording, standing: Standing, draw: np.random.Generator) -> ScriptedTurn | None:
     """Yes or no to what was read back."""
     if not standing.turns or not standing.turns[-1].calls:
         return None

@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from vivavoce.data.character.turns import Turn
+from vivavoce.data.character.turns import ScriptedTurn
 from vivavoce.data.misheard import misheard
 from vivavoce.data.sentences import LETTERS
 from vivavoce.data.sheet import Sheet
@@ -22,7 +22,7 @@ class Recognised:
         self.kept = {part for value in values for part in value.split()} | _TURNING
         self.kept |= set(LETTERS) if any(slot.spelled for slot in slots) else set()
 
-    def words(self, turn: Turn, draw: np.random.Generator) -> list[str]:
+    def words(self, turn: ScriptedTurn, draw: np.random.Generator) -> list[str]:
         """The words of a turn; half the time as they were said."""
         words = turn.user.split()
         if draw.random() < 0.5:

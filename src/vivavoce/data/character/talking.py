@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 
 from vivavoce.data.character.ordering import no_such
-from vivavoce.data.character.turns import HEARD, Standing, Turn, Wording, heard, sentence_case
+from vivavoce.data.character.turns import HEARD, ScriptedTurn, Standing, Wording, heard, sentence_case
 from vivavoce.data.orders import Order, article
 from vivavoce.data.sentences import word
 from vivavoce.data.templates import fill, pick
@@ -15,12 +15,12 @@ from vivavoce.text.normalise import normalise
 _COURTESIES: Final = ("greeting", "greeting", "how_are_you", "thanks", "goodbye")
 
 
-def said(wording: Wording, standing: Standing, draw: np.random.Generator) -> Turn:
+def said(wording: Wording, standing: Standing, draw: np.random.Generator) -> ScriptedTurn:
     """What either of the two just said."""
     return own_words(wording, standing, draw) if draw.random() < 0.75 else user_words(wording, standing, draw)
 
 
-def own_words(wording: Wording, standing: Standing, draw: np.random.Generator) -> Turn:
+def own_words(wording: Wording, standing: Standing, draw: np.random.Generator) -> ScriptedTurn:
     """What the character just said; of an interrupted reply only what was heard."""
     last = standing.turns[-1] if standing.turns else None
     if last and last.kind == "last_reply":  # asked twice, it says the same thing and does not nest
@@ -29,14 +29,14 @@ def own_words(wording: Wording, standing: Standing, draw: np.random.Generator) -
     return wording.asked("last_reply", name, {"said": last.kept if last else ""}, draw)
 
 
-def user_words(wording: Wording, standing: Standing, draw: np.random.Generator) -> Turn:
+def user_words(wording: Wording, standing: Standing, draw: np.random.Generator) -> ScriptedTurn:
     """What the user just said."""
     last = standing.turns[-1] if standing.turns else None
     name = "you_said" if last else "you_said_nothing"
     return wording.asked("last_user", name, {"said": last.user if last else ""}, draw)
 
 
-def price(wording: Wording, standing: Standing, draw: np.random.Generator) -> Turn | None:
+def price(wording: Wording, standing: Standing, draw: np.random.Generator) -> ScriptedTurn | None:
     """What an item costs, perhaps with something before it."""
     if not wording.sheet.has("ask", "price"):
         return None
@@ -50,7 +50,7 @@ def price(wording: Wording, standing: Standing, draw: np.random.Generator) -> Tu
     return wording.asked("price", "price", names, draw)
 
 
-def has(wording: Wording, standing: Standing, draw: np.random.Generator) -> Turn | None:
+def has(wording: Wording, standing: Standing, draw: np.random.Generator) -> ScriptedTurn | None:
     """Whether there is something."""
     sheet = wording.sheet
     if not sheet.has("ask", "has"):
@@ -69,7 +69,7 @@ def has(wording: Wording, standing: Standing, draw: np.random.Generator) -> Turn
     what = pick(sheet.texts("not_served") + others, draw)
     asked = fill(pick(sheet.texts("ask", "has"), draw), {"what": what, "article": article(_bare(what))}, draw)
     asked = asked.replace("any a ", "a ").replace("a a ", "a ").replace("an a ", "a ")
-    return Turn(kind="has", user=heard(asked), reply=wording.reply("not_served", {"what": _bare(what)}, draw))
+    return ScriptedTurn(kind="has", user=heard(asked), reply=wording.reply("not_served", {"what": _bare(what)}, draw))
 
 
 def extras_of(wording: Wording) -> list[str]:
@@ -78,7 +78,7 @@ def extras_of(wording: Wording) -> list[str]:
     return [value for slot in slots if not slot.phrases for value in slot.values]
 
 
-def mention(wording: Wording, standing: Standing, draw: np.random.Generator) -> Turn | None:
+def mention(wording: Wording, standing: Standing, draw: np.random.Generator) -> ScriptedTurn | None:
     """An item is named, and nobody orders it."""
     if not wording.sheet.has("mentions"):
         return None
@@ -90,16 +90,18 @@ def mention(wording: Wording, standing: Standing, draw: np.random.Generator) -> 
         names["extra"] = pick(extras, draw)
     names["person"] = pick(wording.sheet.texts("lists", "person"), draw)
     user = fill(pick(group["user"], draw), names, draw)
-    return Turn(kind="mention", user=heard(user), reply=sentence_case(fill(pick(group["reply"], draw), names, draw)))
+    return ScriptedTurn(
+        kind="mention", user=heard(user), reply=sentence_case(fill(pick(group["reply"], draw), names, draw))
+    )
 
 
-def vague(wording: Wording, standing: Standing, draw: np.random.Generator) -> Turn:
+def vague(wording: Wording, standing: Standing, draw: np.random.Generator) -> ScriptedTurn:
     """Somebody wants something, and does not say what."""
     user = fill(pick(wording.sheet.texts("vague"), draw), {}, draw)
-    return Turn(kind="vague", user=heard(user), reply=wording.reply("ask_item", {}, draw))
+    return ScriptedTurn(kind="vague", user=heard(user), reply=wording.reply("ask_item", {}, draw))
 
 
-def not_served(wording: Wording, standing: Standing, draw: np.random.Generator) -> Turn | None:
+def not_served(wording: Wording, standing: Standing, draw: np.random.Generator) -> ScriptedTurn | None:
     """An order of something that the house does not have."""
     if not wording.sheet.has("not_served"):
         return None
@@ -108,10 +110,12 @@ def not_served(wording: Wording, standing: Standing, draw: np.random.Generator) 
     what = pick(wording.sheet.texts("not_served"), draw)
     thing = what if what.startswith("a ") else f"{pick(['some', article(what), ''], draw)} {what}"
     user = f"{pick(wording.sheet.texts('orders', 'openings'), draw)} {thing}"
-    return Turn(kind="not_served", user=heard(user), reply=wording.reply("not_served", {"what": _bare(what)}, draw))
+    return ScriptedTurn(
+        kind="not_served", user=heard(user), reply=wording.reply("not_served", {"what": _bare(what)}, draw)
+    )
 
 
-def repeat(wording: Wording, standing: Standing, draw: np.random.Generator) -> Turn | None:
+def repeat(wording: Wording, standing: Standing, draw: np.random.Generator) -> ScriptedTurn | None:
     """Words to be said after the user."""
     if not wording.sheet.has("repeat_requests"):
         return None
@@ -120,30 +124,30 @@ def repeat(wording: Wording, standing: Standing, draw: np.random.Generator) -> T
     if draw.random() < 0.5:
         line = " ".join(word(draw, 0.8) for _ in range(int(draw.integers(1, 7))))
     user = fill(pick(wording.sheet.texts("repeat_requests"), draw), {"line": "\0"}, draw).replace("\0", line)
-    return Turn(kind="repeat", user=heard(user), reply=sentence_case(" ".join(normalise(line))) + ".")
+    return ScriptedTurn(kind="repeat", user=heard(user), reply=sentence_case(" ".join(normalise(line))) + ".")
 
 
-def style(wording: Wording, standing: Standing, draw: np.random.Generator) -> Turn | None:
+def style(wording: Wording, standing: Standing, draw: np.random.Generator) -> ScriptedTurn | None:
     """Another way of speaking."""
     if not wording.sheet.has("styles"):
         return None
     name = pick(list(wording.sheet.said["styles"]), draw)
     words = wording.sheet.said["styles"][name]
     reply = wording.reply("style", {"style": pick(words["says"], draw)}, draw)
-    return Turn(kind="style", user=heard(fill(pick(words["user"], draw), {}, draw)), reply=reply, style=name)
+    return ScriptedTurn(kind="style", user=heard(fill(pick(words["user"], draw), {}, draw)), reply=reply, style=name)
 
 
-def role(wording: Wording, standing: Standing, draw: np.random.Generator) -> Turn | None:
+def role(wording: Wording, standing: Standing, draw: np.random.Generator) -> ScriptedTurn | None:
     """The way of speaking of somebody else."""
     if not wording.sheet.has("roles"):
         return None
     who = pick(wording.sheet.texts("roles"), draw)
     user = fill(pick(wording.sheet.texts("role_requests"), draw), {"role": who}, draw)
     reply = wording.reply("role", {"role": who}, draw)
-    return Turn(kind="role", user=heard(user), reply=reply, style=f"like {who}")
+    return ScriptedTurn(kind="role", user=heard(user), reply=reply, style=f"like {who}")
 
 
-def sound(wording: Wording, standing: Standing, draw: np.random.Generator) -> Turn | None:
+def sound(wording: Wording, standing: Standing, draw: np.random.Generator) -> ScriptedTurn | None:
     """What the user's voice sounds like."""
     if not wording.sheet.has("ask", "sound"):
         return None
@@ -154,20 +158,20 @@ def sound(wording: Wording, standing: Standing, draw: np.random.Generator) -> Tu
     return replace(wording.asked("sound", "sound", names, draw), heard=levels)
 
 
-def small_talk(wording: Wording, standing: Standing, draw: np.random.Generator) -> Turn:
+def small_talk(wording: Wording, standing: Standing, draw: np.random.Generator) -> ScriptedTurn:
     """One of the sheet's topics."""
     return _about(wording, wording.sheet.said["talk"][int(draw.integers(len(wording.sheet.said["talk"])))], draw)
 
 
-def _about(wording: Wording, topic: dict[str, Any], draw: np.random.Generator) -> Turn:
+def _about(wording: Wording, topic: dict[str, Any], draw: np.random.Generator) -> ScriptedTurn:
     numbers = wording.sheet.texts("lists", "number")
     template = pick(topic["user"], draw)
     user = fill(template, {"number": pick(numbers, draw), "number2": pick(numbers, draw)}, draw)
     reply = sentence_case(fill(pick(topic["reply"], draw), {}, draw))
-    return Turn(kind=topic["kind"], user=heard(user), reply=reply)
+    return ScriptedTurn(kind=topic["kind"], user=heard(user), reply=reply)
 
 
-def courtesy(wording: Wording, standing: Standing, draw: np.random.Generator) -> Turn:
+def courtesy(wording: Wording, standing: Standing, draw: np.random.Generator) -> ScriptedTurn:
     """What everybody says, in few words: rare among all wordings of small talk, frequent where people meet."""
     kind = _COURTESIES[int(draw.integers(len(_COURTESIES)))]
     topic = next((topic for topic in wording.sheet.said["talk"] if topic["kind"] == kind), None)
@@ -177,11 +181,11 @@ def courtesy(wording: Wording, standing: Standing, draw: np.random.Generator) ->
     return min((_about(wording, plain, draw) for _ in range(3)), key=lambda turn: len(turn.user.split()))
 
 
-def nonsense(wording: Wording, standing: Standing, draw: np.random.Generator) -> Turn:
+def nonsense(wording: Wording, standing: Standing, draw: np.random.Generator) -> ScriptedTurn:
     """Words that nobody could mean."""
     user = " ".join(word(draw, 0.5) for _ in range(int(draw.integers(2, 8))))
     reply = sentence_case(fill(pick(wording.sheet.texts("nonsense"), draw), {}, draw))
-    return Turn(kind="nonsense", user=heard(user), reply=reply)
+    return ScriptedTurn(kind="nonsense", user=heard(user), reply=reply)
 
 
 def _bare(what: str) -> str:

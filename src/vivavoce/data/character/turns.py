@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from vivavoce.data.orders import Call, Order, Orders
+from vivavoce.data.orders import Order, OrderCall, Orders
 from vivavoce.data.sheet import Sheet
 from vivavoce.data.templates import fill, pick
 from vivavoce.text.normalise import normalise
@@ -16,7 +16,7 @@ HEARD: Final = ("rate", "pitch", "loudness")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
+class ScriptedTurn:
     """One exchange: the user's normalised words, the reply, and what else the reply does.
 
     ``heard`` is what the listener measured of the voice where the reply tells it (rate, pitch, loudness); ``style`` the
@@ -26,7 +26,7 @@ class Turn:
     kind: str
     user: str
     reply: str
-    calls: tuple[Call, ...] = ()
+    calls: tuple[OrderCall, ...] = ()
     heard: tuple[str, str, str] | None = None
     style: str | None = None
     cut: int | None = None
@@ -41,14 +41,14 @@ class Turn:
 class Dialogue:
     """Turns that follow each other; each reply may use all that came before."""
 
-    turns: tuple[Turn, ...]
+    turns: tuple[ScriptedTurn, ...]
 
 
 @dataclass(slots=True)
 class Standing:
     """What the character remembers while a dialogue is made."""
 
-    turns: list[Turn]
+    turns: list[ScriptedTurn]
     orders: list[Order]
 
 
@@ -59,10 +59,10 @@ class Wording:
     sheet: Sheet
     orders: Orders
 
-    def asked(self, ask: str, reply: str, names: Mapping[str, str], draw: np.random.Generator) -> Turn:
+    def asked(self, ask: str, reply: str, names: Mapping[str, str], draw: np.random.Generator) -> ScriptedTurn:
         """A question of the sheet and one of its replies."""
         said = fill(pick(self.sheet.texts("ask", ask), draw), names, draw)
-        return Turn(kind=ask, user=heard(said), reply=self.reply(reply, names, draw))
+        return ScriptedTurn(kind=ask, user=heard(said), reply=self.reply(reply, names, draw))
 
     def reply(self, name: str, values: Mapping[str, str], draw: np.random.Generator) -> str:
         """One of the replies of this name."""
@@ -74,7 +74,7 @@ class Wording:
         return f"{' '.join(cardinal(amount))} {one if amount == 1 else many}"
 
 
-Kind = Callable[[Wording, Standing, np.random.Generator], Turn | None]
+Kind = Callable[[Wording, Standing, np.random.Generator], ScriptedTurn | None]
 """Draws one turn after what stands; None where the sheet has nothing of the kind, or where it does not fit."""
 Kinds = tuple[tuple[float, Kind], ...]
 
