@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from vivavoce.assistant.minds import Minds
+from vivavoce.assistant.model import load
 from vivavoce.core.errors import ConfigError
 from vivavoce.core.talk import Say, Thought
 from vivavoce.runtime.engine import LiveEngine
@@ -77,3 +78,9 @@ async def test_a_live_session_thinks_with_its_model() -> None:
         while (event := socket.receive_json())["type"] != "response.output_text.done":
             assert event["type"] != "error", event
         assert event["text"] == "I am second."
+
+
+def test_a_mind_of_ones_own_is_an_object() -> None:
+    model = load(mind=[Says("parrot"), "mini"])
+    assert list(model.minds) == ["parrot", "mini"] and model.tools == ()
+    assert model.answer("good evening", speak=False).reply == "I am parrot."

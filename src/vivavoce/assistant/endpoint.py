@@ -92,6 +92,11 @@ class EndpointMind:
         """Connects when there is something to answer."""
         self.config = config
 
+    @property
+    def name(self) -> str:
+        """The model's name there."""
+        return self.config.model
+
     def respond(self, context: Context) -> Iterator[Thought]:
         """Text as it is written, then calls; an empty `Say` now and then, where one may stop listening.
 

@@ -2,15 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 
-from vivavoce.assistant.chat import ChatMind
 from vivavoce.assistant.endpoint import EndpointMind
-from vivavoce.assistant.speech_mind import SpeechMind
-from vivavoce.assistant.thinking import Clerk
 from vivavoce.core.errors import ConfigError
 from vivavoce.core.talk import Thought
 from vivavoce.runtime.model import Context, Reading, Thinking
 
-AnyMind = Clerk | ChatMind | EndpointMind | SpeechMind
 MINI = "mini"
 
 
@@ -36,8 +32,6 @@ class Minds:
         return mind.respond(context)
 
 
-def name_of(choice: str, mind: AnyMind) -> str:
-    """What clients call a mind: the endpoint's model, or what was chosen."""
-    if isinstance(mind, EndpointMind):
-        return mind.config.model
-    return mind.name if isinstance(mind, ChatMind | SpeechMind) else choice or MINI
+def name_of(choice: str, mind: Thinking) -> str:
+    """What clients call a mind: its own name, or what was chosen."""
+    return getattr(mind, "name", "") or choice or MINI

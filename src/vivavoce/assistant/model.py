@@ -17,11 +17,11 @@ from vivavoce.assistant.described import WEIGHTS, ModelFile, read_model
 from vivavoce.assistant.endpoint import EndpointMind
 from vivavoce.assistant.following import FollowingEars
 from vivavoce.assistant.hearing import Ears
-from vivavoce.assistant.minds import AnyMind, Minds, name_of
+from vivavoce.assistant.minds import Minds, name_of
 from vivavoce.assistant.remote import endpoint_of, is_address
 from vivavoce.assistant.speakers import MINI, speaker_of
 from vivavoce.assistant.speaking import Mouth
-from vivavoce.assistant.speech_mind import SpeechMind, is_speech_mind, load_speech_mind
+from vivavoce.assistant.speech_mind import is_speech_mind, load_speech_mind
 from vivavoce.assistant.synthesis import PhraseMouth
 from vivavoce.assistant.thinking import Clerk
 from vivavoce.assistant.turn import Finished, Transcript, Turn
@@ -39,7 +39,7 @@ from vivavoce.models.listener import Listener
 from vivavoce.runtime.activity import Loudness, SileroActivity
 from vivavoce.runtime.api import SessionConfig, TurnConfig
 from vivavoce.runtime.engine import LiveEngine
-from vivavoce.runtime.model import RATE, Abilities, HearingOptions
+from vivavoce.runtime.model import RATE, Abilities, HearingOptions, Thinking
 from vivavoce.runtime.seats import LiveSession
 from vivavoce.text.normalise import phrases
 
@@ -51,7 +51,7 @@ def load(
     model: str | Path = BUNDLED,
     *,
     ears: str | Sequence[str] = "",
-    mind: str | Sequence[str] = "",
+    mind: str | Thinking | Sequence[str | Thinking] = "",
     speaker: str | Path = "",
     threads: int = 1,
 ) -> "Model":
@@ -61,8 +61,8 @@ def load(
     ``hf:OWNER/NAME``; of several, ``mini`` among them, the first is used where nothing else is asked for.
     ``mind`` replaces the part that decides what is said: a name that ``vivavoce models`` lists, a folder, a ``.gguf``
     file or ``hf:OWNER/NAME`` is a chat model, a folder of ``vivavoce train speechgpt`` one that hears and speaks
-    itself, ``http://HOST/v1#MODEL`` any server of chat completions; of several,
-    ``mini`` among them, the first thinks where nobody else is asked for.
+    itself, ``http://HOST/v1#MODEL`` any server of chat completions, and an object with `Thinking.respond` is one of your own.
+    Of several, ``mini`` among them, the first thinks where nobody else is asked for.
     ``speaker`` replaces the voice: a name of the catalogue, a folder, or the address of any server of speech.
 
     ``threads`` is how many cores torch may take in this process: the steps of these models are too small to share, and
@@ -74,20 +74,24 @@ def load(
     described = read_model(model)
     described.check()
     wanted = ([ears] if isinstance(ears, str) else list(ears)) or [""]
-    thinking = ([mind] if isinstance(mind, str) else list(mind)) or [""]
+    minds = ([mind] if isinstance(mind, str | Thinking) else list(mind)) or [""]
+    thinking = {one if isinstance(one, str) else name_of("own", one): one for one in minds}
+    first, *others = thinking
     described = replace(
         described,
         ears=wanted[0] or described.ears,
-        mind=thinking[0] or described.mind,
+        mind=first or described.mind,
         speaker=str(speaker) or described.speaker,
     )
     recognisers = recognisers_of([described.ears, *wanted[1:]])
-    chosen = dict.fromkeys([described.mind, *thinking[1:]])
-    return Model(described, {choice: mind_of(choice) for choice in chosen}, described.speaker, recognisers)
+    thinks = {choice: mind_of(thinking.get(choice, choice)) for choice in (described.mind, *others)}
+    return Model(described, thinks, described.speaker, recognisers)
 
 
-def mind_of(choice: str) -> ChatMind | EndpointMind | SpeechMind | None:
+def mind_of(choice: str | Thinking) -> Thinking | None:
     """The mind of a choice; None for the model's own. ConfigError and PartError say what can be chosen."""
+    if not isinstance(choice, str):
+        return choice
     if choice in ("", "mini"):
         return None
     if is_address(choice):
@@ -130,7 +134,7 @@ class Model:
     def __init__(
         self,
         described: ModelFile,
-        minds: Mapping[str, ChatMind | EndpointMind | SpeechMind | None] | None = None,
+        minds: Mapping[str, Thinking | None] | None = None,
         speaker: str | Path = MINI,
         recognisers: Mapping[str, Whisper | None] | None = None,
     ) -> None:
@@ -179,13 +183,13 @@ class Model:
         return other
 
     @cached_property
-    def minds(self) -> dict[str, AnyMind]:
+    def minds(self) -> dict[str, Thinking]:
         """Words to calls and replies, by whoever is asked for; the first if nobody is."""
         found = {choice: mind or Clerk(self.part("mind"), self.character) for choice, mind in self._minds.items()}
         return {name_of(choice, mind): mind for choice, mind in found.items()}
 
     @property
-    def mind(self) -> AnyMind:
+    def mind(self) -> Thinking:
         """Who thinks where nobody else is asked for."""
         return next(iter(self.minds.values()))
 
@@ -204,7 +208,7 @@ class Model:
         """The tools of the model's file, else those that its mind was trained to call; another mind has none."""
         if self.described.tools is not None:
             return tuple(Tool(**tool) for tool in self.described.tools)
-        return self.mind.tools
+        return tuple(getattr(self.mind, "tools", ()))
 
     @cached_property
     def abilities(self) -> Abilities:

@@ -150,7 +150,10 @@ class HearingBeside(Hearing[StateT], Protocol[StateT]):
 
 @runtime_checkable
 class Thinking(Protocol):
-    """Decides what to say; called from worker threads, several at once, so it keeps no state between calls."""
+    """Decides what to say; called from worker threads, several at once, so it keeps no state between calls.
+
+    It may have a ``name``, by which clients choose it, and ``tools``, which it was taught and are declared by default.
+    """
 
     def respond(self, context: Context) -> Iterator[Thought]:
         """The reply, piece by piece; closing the iterator cancels it. An empty `Say` is a chance to do so."""
