@@ -61,8 +61,8 @@ def load(
     ``hf:OWNER/NAME``; of several, ``mini`` among them, the first is used where nothing else is asked for.
     ``mind`` replaces the part that decides what is said: a name that ``vivavoce models`` lists, a folder, a ``.gguf``
     file or ``hf:OWNER/NAME`` is a chat model, a folder of ``vivavoce train speechgpt`` one that hears and speaks
-    itself, ``http://HOST/v1#MODEL`` any server of chat completions, and an object with `Thinking.respond` is one of your own.
-    Of several, ``mini`` among them, the first thinks where nobody else is asked for.
+    itself, ``http://HOST/v1#MODEL`` any server of chat completions, an object with `Thinking.respond` one of your
+    own. Of several, ``mini`` among them, the first thinks where nobody else is asked for.
     ``speaker`` replaces the voice: a name of the catalogue, a folder, or the address of any server of speech.
 
     ``threads`` is how many cores torch may take in this process: the steps of these models are too small to share, and
