@@ -18,11 +18,11 @@ from vivavoce.runtime.beside import Beside
 from vivavoce.runtime.failures import log_failure
 from vivavoce.runtime.model import (
     FRAME,
+    Abilities,
     Context,
     Hearing,
     HearingBeside,
     HearingOptions,
-    Model,
     Pcm,
     Reading,
     Spoken,
@@ -103,7 +103,9 @@ def batch(frames: dict[int, Pcm], rows: int) -> Tensor:
 class ModelRows:
     """A model's states: of activity and hearing a row per conversation, of speaking a few more."""
 
-    def __init__(self, model: Model, rows: int, stats: Stats, wake: Callable[[], None], *, threads: int, forked: bool):
+    def __init__(
+        self, model: Abilities, rows: int, stats: Stats, wake: Callable[[], None], *, threads: int, forked: bool
+    ):
         """Allocates the states; ``wake`` is called when something that was begun beside the clock is there."""
         self.model, self.rows, self.stats, self._wake = model, rows, stats, wake
         self.speakers = rows + max(1, rows // 2)
