@@ -25,7 +25,7 @@ from vivavoce.evals.scenes import HARMLESS, PAUSES, REAL, Kind, Scene, Speaker, 
 from vivavoce.runtime import api
 from vivavoce.runtime.api import SessionConfig, TurnConfig
 from vivavoce.runtime.engine import LiveEngine, Seat
-from vivavoce.runtime.model import FRAME, RATE, Abilities, Activity, Context, Hearing, Pcm
+from vivavoce.runtime.model import FRAME, RATE, Abilities, Activity, Context, Hearing, Pcm, Spoken
 
 CHUNK = 5 * FRAME
 LONGEST = 30 * RATE
