@@ -149,7 +149,7 @@ def load_sheet(path: Path = DEFAULT) -> Sheet:
         raise ManifestError(f"the character sheet {path} holds no sections; start from {DEFAULT.name}")
     missing = [name for name in ("name", "persona", "voice", *_SECTIONS) if name not in data]
     if missing:
-        raise ManifestError(f"the character sheet {path} lacks {', '.join(missing)}; see {DEFAULT.name} for each")
+        raise ManifestError(f"the character sheet {path} lacks {', '.join(missing)}; see {DEFAULT} for each")
     tool = _tool(data["tool"], path)
     _check_strings(data, path, "")
     if silent := [name for name in _REPLIES if not data["replies"].get(name)]:
