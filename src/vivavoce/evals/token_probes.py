@@ -55,10 +55,11 @@ class PhoneProbe(nn.Module):
         super().__init__()
         self.split = max(1, round(LABEL_RATE / rate))
         self.stand_for = stand_for
-        self.books = nn.ModuleList(nn.Embedding(size, _WIDTH) for _ in range(books if size else 0))
+        tables = [nn.Embedding(size, _WIDTH) for _ in range(books if size else 0)]
+        self.books = nn.ModuleList(tables)
         self.enter = None if size and stand_for is None else nn.Linear(dim, _WIDTH)
         if stand_for is not None:
-            nn.init.zeros_(self.books[0].weight)
+            nn.init.zeros_(tables[0].weight)
         first, second = kernels(rate)
         self.first = nn.Conv1d(_WIDTH, _WIDTH, first, padding=first // 2)
         self.second = nn.Conv1d(_WIDTH, 2 * self.split * _SYMBOLS, second, padding=second // 2)
