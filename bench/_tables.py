@@ -6,11 +6,11 @@ from typing import Any
 from _report import RESULTS, latest
 
 
-def evaluation() -> str:
-    """The tables of ``vivavoce eval mini``, floors beside them."""
-    path = RESULTS / "mini.json"
+def evaluation(suite: str) -> str:
+    """The tables of ``vivavoce eval SUITE``, floors beside them."""
+    path = RESULTS / f"{suite}.json"
     if not path.exists():
-        return "\nNot measured yet: `vivavoce eval mini --out bench/results/mini.json` writes what belongs here.\n\n"
+        return f"\nNot measured yet: `vivavoce eval {suite} --out bench/results/{suite}.json` writes what belongs here.\n\n"
     report = json.loads(path.read_text())
     lines = ["", "| what | measured (95 % interval) | floor | n |", "|---|---|---|---|"]
     for title, rows in report["tables"].items():
