@@ -10,7 +10,8 @@ def evaluation(suite: str) -> str:
     """The tables of ``vivavoce eval SUITE``, floors beside them."""
     path = RESULTS / f"{suite}.json"
     if not path.exists():
-        return f"\nNot measured yet: `vivavoce eval {suite} --out bench/results/{suite}.json` writes what belongs here.\n\n"
+        command = f"vivavoce eval {suite} --out bench/results/{suite}.json"
+        return f"\nNot measured yet: `{command}` writes what belongs here.\n\n"
     report = json.loads(path.read_text())
     lines = ["", "| what | measured (95 % interval) | floor | n |", "|---|---|---|---|"]
     for title, rows in report["tables"].items():

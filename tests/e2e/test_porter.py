@@ -3,6 +3,7 @@
 import numpy as np
 
 import vivavoce
+from vivavoce.assistant.model import finished
 from vivavoce.runtime.model import RATE
 
 
@@ -23,5 +24,5 @@ def test_a_reservation_is_heard_and_made():
 def test_a_reservation_changes():
     talk = vivavoce.load("porter").conversation()
     for line in ("a double room for tonight please", "with breakfast please"):
-        *_, finished = talk.ask(line, speak=False)
-    assert [call["arguments"].get("meals") for call in finished.turn.calls] == ["breakfast"]
+        turn = finished(talk.ask(line, speak=False))
+    assert [call["arguments"].get("meals") for call in turn.calls] == ["breakfast"]

@@ -15,6 +15,8 @@ from vivavoce.recipes import codec as codec_recipe
 from vivavoce.recipes import fsq_units, units_data
 from vivavoce.recipes.codec import SMALL, Stage, decoded, learn
 from vivavoce.recipes.codec_data import LEAST_RATE, Crops
+from vivavoce.recipes.fsq_units import FsqUnitsRun
+from vivavoce.recipes.units import spoken
 from vivavoce.systems.unit_codec import begun
 from vivavoce.train import Run
 from vivavoce.train.recipe import LOSSES, Given, Recipe, begin_from
@@ -76,13 +78,15 @@ def _clips(speech: Path, minutes: float, seed: int) -> list[Record]:
 
 def debug(folder: Path) -> dict[str, float]:
     """In under a minute, on orders that flite reads, begun at a codec and units of seconds: the mel distance."""
-    fsq_units.debug(folder / "units")
+    speech = spoken(folder / "speech", 16)
+    few = FsqUnitsRun(levels=(5, 5), minutes=5.0, frames=300, steps=10, warmup=2, lr=1e-3, ema=0.9)
+    fsq_units.train(few, speech, folder / "units", say=lambda line: None)
     codec_recipe.debug(folder / "codec")
     run = UnitCodecRun(
         books=3, code_dim=16, minutes=2.0, steps=30, warmup=2, lr=2e-3, ema=0.9,
         crops=replace(SMALL.crops, share=(("flite", 1.0),)),
     )  # fmt: skip
-    done = train(run, folder / "units/speech", folder, start=folder / "codec", units=folder / "units")
+    done = train(run, speech, folder, start=folder / "codec", units=folder / "units")
     curve = [json.loads(line)["mel"] for line in (folder / LOSSES).read_text().splitlines()]
     return {"before": curve[0], "after": done.losses["mel"]}
 
