@@ -24,6 +24,8 @@ _PATIENCE = 60.0
 """Seconds after which an answer that has not begun is missed."""
 _HEARD = 0.6
 """Seconds of an answer that are played before it is interrupted."""
+_AT_LENGTH = "Explain every answer in three long sentences."
+"""There has to be something that can be interrupted."""
 
 
 @dataclass(slots=True)
@@ -63,9 +65,8 @@ class Caller:
         listening = asyncio.create_task(self._listen())
         try:
             turns = {"type": "server_vad", "silence_duration_ms": SILENCE_MS}
-            await self._tell(
-                "session.update", session={"type": "realtime", "audio": {"input": {"turn_detection": turns}}}
-            )
+            session = {"type": "realtime", "audio": {"input": {"turn_detection": turns}}}
+            await self._tell("session.update", session=session | ({"instructions": _AT_LENGTH} if interrupt else {}))
             self._clock = time.perf_counter()
             for place, question in enumerate(questions):
                 if place and interrupt:
