@@ -24,7 +24,8 @@ def test_the_processors_order_changes_nothing(bias: bool) -> None:
     linear = _linear(96, 40, bias=bias)
     x = torch.randn(2, 5, 96) * torch.logspace(-4, 4, 5)[:, None]
     x[0, 0, 3] = 50 * x[0, 0].abs().max()  # one that stands out leaves the others their digits
-    wanted = linear(x)
+    assert linear.whole is not None
+    wanted = x @ (linear.whole.float() * linear.scale[:, None]).T + (0.0 if linear.bias is None else linear.bias)
     linear.pack()
     allowed = wanted.abs().amax(-1, keepdim=True) / 500
     assert ((linear(x) - wanted).abs() <= allowed).all()
@@ -46,11 +47,12 @@ def test_silence_stays_silence() -> None:
     assert torch.equal(linear(torch.zeros(1, 8)), torch.zeros(1, 4))
 
 
-def test_a_table_keeps_its_rows() -> None:
+@pytest.mark.parametrize("count", [1, 3, 40])
+def test_a_table_is_multiplied_as_it_is(count: int) -> None:
     torch.manual_seed(2)
-    table = _linear(8, 30)
-    ids = torch.tensor([3, 29])
-    before = table.rows(ids)
-    table.pack(table=True)
-    assert torch.equal(table.rows(ids), before)
-    assert table(torch.randn(1, 8)).shape == (1, 30)
+    table = _linear(64, 30)
+    assert table.whole is not None
+    x = torch.randn(count, 64)
+    wanted = x @ (table.whole.float() * table.scale[:, None]).T
+    assert ((table(x) - wanted).abs() <= wanted.abs().amax(-1, keepdim=True) / 50).all()
+    assert torch.equal(table.rows(torch.tensor([3])), table.whole[3:4].float() * table.scale[3])

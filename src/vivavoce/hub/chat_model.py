@@ -89,8 +89,8 @@ def load_chat(choice: str) -> ChatModel:
     name = choice if choice in names() or choice.startswith("hf:") else path.stem
     lm: StreamLM = load_part(kept, "lm")
     for module in lm.modules():
-        if isinstance(module, Int8Linear):
-            module.pack(table=module is lm.embed)
+        if isinstance(module, Int8Linear) and module is not lm.embed:
+            module.pack()
     return ChatModel(name=name, lm=lm, tokenizer=text.tokenizer, template=text.template, ends=text.ends)
 
 

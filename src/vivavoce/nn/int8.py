@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float32, Int, Int8
 from torch import Tensor, nn
 
+_FEW = 32
+"""Up to so many positions a matrix that is not packed is read as it is; from more on it pays to widen it first."""
 _HALF = 63
 """The largest whole number in what goes through: products of two neighbours then stay within 16 bits."""
 _FINE = 126
@@ -42,20 +44,25 @@ class Int8Linear(nn.Module):
         self.register_buffer("bias", torch.zeros(outputs) if bias else None)
         self._packed: torch.ScriptObject | None = None
 
-    def pack(self, *, table: bool = False) -> None:
-        """Puts the matrix in the order in which this processor multiplies it; then it stays on the processor.
+    def pack(self) -> None:
+        """Puts the matrix in the order in which this processor multiplies it; then it stays on the processor, and is
+        no table any more.
 
-        A ``table`` keeps its rows as well. Does nothing where the processor has no such order.
+        Does nothing where the processor has no such order.
         """
         if "fbgemm" in torch.backends.quantized.supported_engines and self.whole is not None:
             self._packed = _packed(self.whole)
-            if not table:
-                self.whole = None
+            self.whole = None
 
     def forward(self, x: Float[Tensor, "*S I"]) -> Float[Tensor, "*S O"]:
         """The same as `nn.Linear` with the rounded weights."""
+        count = x.numel() // max(x.shape[-1], 1)
         if self._packed is not None:
             y = _product(self._packed, x.float().flatten(0, -2)).mul_(self.scale).view(*x.shape[:-1], -1)
+        elif self.whole is not None and 0 < count <= _FEW and x.device.type == "cpu":
+            narrow = x.reshape(count, -1).bfloat16()
+            y = torch._weight_int8pack_mm(narrow, self.whole, self.scale.bfloat16()).float()
+            y = y.view(*x.shape[:-1], -1)
         else:
             assert self.whole is not None
             y = F.linear(x.float(), self.whole.float()) * self.scale.float()

@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeVar
 import torch
 
 from vivavoce.core.errors import VivavoceError
+from vivavoce.core.memory import trim
 
 ResultT = TypeVar("ResultT")
 _CANCEL = b""
@@ -244,6 +245,7 @@ def _serve(connection: Connection, inherited: Sequence[Connection], shared: Sequ
             data = connection.recv_bytes()
             if data != _CANCEL:  # else it came after the work was over
                 connection.send_bytes(_done(data, connection, shared))
+                trim()  # what comes next may be long in coming
         except (EOFError, OSError):
             return
 

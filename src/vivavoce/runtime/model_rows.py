@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from vivavoce.audio.pcm import to_float
+from vivavoce.core.memory import trim
 from vivavoce.core.talk import Heard, Thought
 from vivavoce.runtime.beside import Beside
 from vivavoce.runtime.failures import log_failure
@@ -130,7 +131,9 @@ class ModelRows:
 
     def _forked(self, threads: int) -> Beside:
         """A process for each thread that thinks, one for ends of turns, one for recordings."""
-        return Beside((self.model.hearing, self._alone, self.model.thinking), threads + 2)
+        shared = (self.model.hearing, self._alone, self.model.thinking)
+        trim()  # or each of them would keep what loading has left
+        return Beside(shared, threads + 2)
 
     def nbytes(self) -> int:
         """Memory of all states."""
