@@ -27,15 +27,10 @@ _SILENT = math.log(FLOOR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListenerLayerConfig:
-    """The frames after block ``layer`` of a listener, 25 a second.
-
-    ``whole``: every frame sees all of the sound, which is clearer and cannot be streamed.
-    """
+class ListenerFramesConfig:
+    """What comes of a listener's trunk, frame by frame."""
 
     listener: ListenerConfig = ListenerConfig()
-    layer: int = 6
-    whole: bool = False
 
     @property
     def sample_rate(self) -> int:
@@ -46,6 +41,17 @@ class ListenerLayerConfig:
     def hop(self) -> int:
         """Samples per vector."""
         return self.listener.mel.hop * _HALF_RATE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenerLayerConfig(ListenerFramesConfig):
+    """The frames after block ``layer`` of a listener, 25 a second.
+
+    ``whole``: every frame sees all of the sound, which is clearer and cannot be streamed.
+    """
+
+    layer: int = 6
+    whole: bool = False
 
     @property
     def dim(self) -> int:

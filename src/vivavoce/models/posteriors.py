@@ -14,33 +14,20 @@ from torch.nn.functional import pad
 
 from vivavoce.core.errors import ConfigError
 from vivavoce.core.streaming import Timing
-from vivavoce.models.listener import SPLIT, Listener, ListenerConfig, ListenerState, ListenerTrunk
-
-_HALF_RATE = 4
-"""Mel frames to a frame of the trunk."""
+from vivavoce.models.features import ListenerFramesConfig
+from vivavoce.models.listener import SPLIT, Listener, ListenerState, ListenerTrunk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PosteriorsConfig:
+class PosteriorsConfig(ListenerFramesConfig):
     """Both distributions of both halves of each 40 ms frame of a listener.
 
     ``frame`` is the weight of the head that says each frame's phone beside CTC's, which says each phone once.
     ``whole``: every frame sees all of the sound, which is clearer and cannot be streamed.
     """
 
-    listener: ListenerConfig = ListenerConfig()
     frame: float = 0.5
     whole: bool = False
-
-    @property
-    def sample_rate(self) -> int:
-        """Of the sound that goes in."""
-        return self.listener.mel.sample_rate
-
-    @property
-    def hop(self) -> int:
-        """Samples per vector."""
-        return self.listener.mel.hop * _HALF_RATE
 
     @property
     def dim(self) -> int:
