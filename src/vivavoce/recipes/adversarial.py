@@ -12,13 +12,12 @@ import torch
 
 from vivavoce.assistant.model import BUNDLED
 from vivavoce.core.parts import load_part
-from vivavoce.data.manifest import recordings
 from vivavoce.models.codec import CodecConfig
 from vivavoce.nn.discriminate import DiscriminatorConfig
 from vivavoce.recipes import miniature
-from vivavoce.recipes.codec import Stage, decoded, learn
-from vivavoce.recipes.codec_data import LEAST_RATE, CropConfig, Crops
-from vivavoce.recipes.codec_teacher import taught, teacher_of
+from vivavoce.recipes.codec import Stage, crops_of, learn
+from vivavoce.recipes.codec_data import CropConfig, Crops
+from vivavoce.recipes.codec_teacher import teacher_of
 from vivavoce.train import Run
 from vivavoce.train.recipe import Given, Recipe, begin_from
 from vivavoce.train.tasks.codec_adversarial import AdversarialWeights, CodecAdversarial, Pass, pass_codec
@@ -60,12 +59,8 @@ def train(
 
     ``start`` is a folder with a codec to go on from.
     """
-    known = None if teacher is None else teacher_of(teacher)
-    codec = replace(run.codec, teacher_dim=0 if known is None else known.dim)
-    clips, kept = recordings(speech, "train", least_rate=LEAST_RATE), cache or folder
-    features = None if known is None else taught(known, codec.rate, clips, kept)
-    sound = decoded(clips, codec.sample_rate, kept)
-    crops = Crops(run.crops, codec, clips, sound, features, run.seed)
+    codec = replace(run.codec, teacher_dim=0 if teacher is None else teacher_of(teacher).dim)
+    crops = crops_of(run, codec, speech, cache or folder, teacher)
     return play(run, codec, crops, speech, folder, start=start, device=device)
 
 

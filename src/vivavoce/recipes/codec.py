@@ -123,10 +123,15 @@ def train(
     if start is not None:
         begin_from(task.codec, load_part(start, "codec"), fresh=("teach.",))
     optimizer = torch.optim.AdamW(task.parameters(), run.lr, betas=(0.9, 0.99), weight_decay=0.01)
-    clips, kept = recordings(speech, "train", least_rate=LEAST_RATE), cache or folder
-    features = None if teacher is None else taught(teacher_of(teacher), run.codec.rate, clips, kept)
-    crops = Crops(run.crops, run.codec, clips, decoded(clips, run.codec.sample_rate, kept), features, run.seed)
+    crops = crops_of(run, run.codec, speech, cache or folder, teacher)
     return learn(task, {"model": optimizer}, run, crops, speech, folder, device)
+
+
+def crops_of(run: Stage, codec: CodecConfig, speech: Path, kept: Path, teacher: Path | None) -> Crops:
+    """What a codec learns from: people's recordings, with what a teacher makes of them; both are kept in ``kept``."""
+    clips = recordings(speech, "train", least_rate=LEAST_RATE)
+    features = None if teacher is None else taught(teacher_of(teacher), codec.rate, clips, kept)
+    return Crops(run.crops, codec, clips, decoded(clips, codec.sample_rate, kept), features, run.seed)
 
 
 def decoded(clips: Sequence[Record], rate: int, kept: Path) -> Cache:
