@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from vivavoce.assistant.model import BUNDLED
 from vivavoce.assistant.thinking import Clerk
 from vivavoce.core.parts import load_part
+from vivavoce.core.places import BUNDLED
 from vivavoce.core.talk import Call, Entry, Say, Tool
 from vivavoce.evals.minds import declared
 from vivavoce.evals.tools import SCHEMAS

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from vivavoce.assistant.model import BUNDLED
 from vivavoce.assistant.thinking import Clerk
 from vivavoce.core.parts import load_part
+from vivavoce.core.places import BUNDLED
 from vivavoce.core.talk import Call, Entry, Say
 from vivavoce.runtime.model import Context
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from vivavoce.assistant.conversation import Conversation
-from vivavoce.assistant.model import BUNDLED, Model, finished, load
+from vivavoce.assistant.model import Model, finished, load
 from vivavoce.core.errors import TextError
+from vivavoce.core.places import BUNDLED
 from vivavoce.core.talk import Say, Thought
 from vivavoce.runtime.fake import Script
 from vivavoce.runtime.model import Context

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from vivavoce.assistant.model import BUNDLED
 from vivavoce.assistant.thinking import Clerk
 from vivavoce.core.parts import load_part
+from vivavoce.core.places import BUNDLED
 from vivavoce.core.talk import Call, Entry, Say, Tool
 from vivavoce.evals.minds import measure
 from vivavoce.runtime.model import Context

@@ -9,9 +9,9 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from vivavoce.assistant.model import BUNDLED
 from vivavoce.cli.main import app
 from vivavoce.core.parts import load_part, read_card
+from vivavoce.core.places import BUNDLED
 from vivavoce.models.words import WordModel
 from vivavoce.recipes.card import complete
 

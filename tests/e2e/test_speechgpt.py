@@ -9,13 +9,13 @@ import torch
 from typer.testing import CliRunner
 
 from vivavoce.assistant.demo import RECORDINGS
-from vivavoce.assistant.model import BUNDLED
 from vivavoce.assistant.tokens import corpus as make_corpus
 from vivavoce.audio.files import read_audio
 from vivavoce.cli.main import app
 from vivavoce.core.errors import PartError, SpecError, TrainingError
 from vivavoce.core.layout import read
 from vivavoce.core.parts import copy_part, load_part, read_card
+from vivavoce.core.places import BUNDLED
 from vivavoce.data.phrasings import phrased, phrasings
 from vivavoce.data.tokens import TokenCorpus
 from vivavoce.hub.chat_text import ChatText

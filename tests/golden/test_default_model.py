@@ -15,11 +15,13 @@ from vivavoce.assistant.model import load
 from vivavoce.audio.files import pad_to, read_audio
 from vivavoce.core import config as configs
 from vivavoce.core.parts import load_part
+from vivavoce.core.streams import sound
 from vivavoce.models.script import script_of
 from vivavoce.models.words import WordModel
 
 ROOT = Path(__file__).resolve().parents[2]
 WEIGHTS = ROOT / "src/vivavoce/weights/mini"
+SPEECH = ROOT / "src/vivavoce/weights/speech"
 RECORDINGS = ROOT / "src/vivavoce/assistant/recordings"
 KEPT = Path(__file__).with_name("default_model.safetensors")
 TALK = Path(__file__).with_name("default_mind.json")
@@ -36,9 +38,9 @@ DIALOGUES = (
 )
 
 
-def compared(part: str, value: Tensor, rewrite: bool, what: str = "") -> Tensor:
+def compared(part: str, value: Tensor, rewrite: bool, what: str = "", folder: Path = WEIGHTS) -> Tensor:
     """What was kept for the weights that are shipped; ``value`` itself when it is being written."""
-    weights = json.loads((WEIGHTS / f"{part}.json").read_text())["weights"]["sha256"]
+    weights = json.loads((folder / f"{part}.json").read_text())["weights"]["sha256"]
     name = f"{part}:{what}:{weights}"
     kept = load_file(KEPT) if KEPT.exists() else {}
     if rewrite:
@@ -93,8 +95,20 @@ def test_the_codec_makes_the_same_sound_of_tokens(rewrite: bool):
         wave = recording(24_000)[None, : 20 * codec.config.hop]
         codes = codec.encode_step(wave, codec.init_encode(1))
         codes = compared("codec", codes[0], rewrite, "first codes").long()[None]
-        sound = codec.decode_step(codes, codec.init_decode(1))[0]
-    assert off_by(sound, compared("codec", sound, rewrite, "sound")) < -55
+        made = codec.decode_step(codes, codec.init_decode(1))[0]
+    assert off_by(made, compared("codec", made, rewrite, "sound")) < -55
+
+
+def test_units_are_the_same_whole_and_in_steps(rewrite: bool):
+    units = load_part(SPEECH, "units")
+    with torch.inference_mode():
+        wave = pad_to(recording(16_000), units.timing.hop)[None]
+        whole = units.encode(sound(wave[0], 16_000)).data[0, 0]
+        stepped = units.encode_step(wave, units.init_encode(1))[0, 0]
+    kept = compared("units", whole, rewrite, folder=SPEECH)
+    assert (whole != kept).float().mean() < 0.03  # a frame may lie between two centres
+    assert (whole != stepped).float().mean() < 0.03
+    assert units.tokens.alphabet == "units-5c60a0bab212"
 
 
 def test_the_speaker_plans_and_draws_the_same(rewrite: bool):

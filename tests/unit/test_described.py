@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from vivavoce.assistant.described import SYSTEMS, WEIGHTS, ModelFile, read_model
-from vivavoce.assistant.model import BUNDLED, load
+from vivavoce.assistant.model import load
 from vivavoce.core.errors import ManifestError, PartError
+from vivavoce.core.places import BUNDLED
 
 
 def written(folder: Path, **said: object) -> Path:

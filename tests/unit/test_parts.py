@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from vivavoce.core import parts
 from vivavoce.core.errors import PartError
-from vivavoce.core.parts import load_part, load_weights, read_card, save_part, write_card
+from vivavoce.core.parts import check_part, load_part, load_weights, read_card, save_part, write_card
 from vivavoce.nn.convnext import ConvNeXtConfig
 
 CONFIG = ConvNeXtConfig(dim=64, depth=1)
@@ -89,3 +90,26 @@ def test_weights_of_another_configuration_are_refused(tmp_path: Path):
     save_part(tmp_path, "trunk", ConvNeXtConfig(dim=32, depth=1), module)
     with pytest.raises(PartError, match="do not fit"):
         load_part(tmp_path, "trunk")
+
+
+def test_weights_of_a_bundled_part_are_borrowed_not_stored_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(parts, "WEIGHTS", tmp_path / "bundled")
+    saved(tmp_path / "bundled" / "known", torch.int8)
+    lender = load_part(tmp_path / "bundled" / "known", "trunk")
+    both = nn.ModuleDict({"front": lender, "own": nn.Linear(4, 4)})
+    save_part(tmp_path / "made", "both", CONFIG, both, borrowed={"front.": "known/trunk"})
+    assert (tmp_path / "made" / "both.safetensors").stat().st_size < 1000
+    _, state = load_weights(tmp_path / "made", "both")
+    assert state.keys() == both.state_dict().keys()
+    assert all(torch.equal(value, state[name]) for name, value in both.state_dict().items())
+
+    with torch.no_grad():
+        changed = next(name for name, value in lender.named_parameters() if value.ndim > 1)
+        lender.get_parameter(changed).add_(1.0)
+    save_part(tmp_path / "other", "both", CONFIG, both, borrowed={"front.": "known/trunk"})
+    _, state = load_weights(tmp_path / "other", "both")
+    assert torch.equal(state[f"front.{changed}"], lender.get_parameter(changed))
+
+    saved(tmp_path / "bundled" / "known")
+    with pytest.raises(PartError, match="another version of known/trunk"):
+        check_part(tmp_path / "made", "both")

@@ -5,10 +5,11 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
-from vivavoce.assistant.model import BUNDLED, load
+from vivavoce.assistant.model import load
 from vivavoce.audio.files import read_recording
 from vivavoce.audio.resample import resample
 from vivavoce.core.errors import VoiceError
+from vivavoce.core.places import BUNDLED
 from vivavoce.core.streams import sound
 from vivavoce.core.voice import Voice
 from vivavoce.systems.valle import Valle

@@ -13,10 +13,10 @@ from typing import Any, Final
 from vivavoce.core.atomic import atomic_write
 from vivavoce.core.errors import PartError
 from vivavoce.core.parts import check_part
+from vivavoce.core.places import WEIGHTS, bundled_or_path
 from vivavoce.data.sheet import Sheet, find_sheet, load_sheet
 
 FILE: Final = "model.json"
-WEIGHTS: Final = Path(__file__).parent.parent / "weights"
 SYSTEMS: Final[Mapping[str, tuple[str, ...]]] = {"mini": ("listener", "words", "mind", "speaker", "codec")}
 """The parts of each system."""
 _FORMAT: Final = 1
@@ -75,13 +75,11 @@ class ModelFile:
 
 def find_folder(model: str | Path, beside: Path | None = None) -> Path:
     """The folder of a model: the name of a bundled one, or a path (perhaps as seen from ``beside``)."""
-    own = WEIGHTS / model
-    if len(Path(model).parts) == 1 and (own / FILE).is_file():
-        return own
-    for path in (*([beside / model] if beside else []), Path(model)):
+    named = bundled_or_path(model)
+    for path in (*([beside / model] if beside and named == Path(model) else []), named):
         if path.is_dir():
             return path
-    names = ", ".join(sorted(path.parent.name for path in WEIGHTS.glob(f"*/{FILE}")))
+    names = ", ".join(sorted(path.name for path in WEIGHTS.iterdir() if path.is_dir()))
     raise PartError(f"there is no model in {model}; give a folder with parts, or a bundled model: {names}")
 
 

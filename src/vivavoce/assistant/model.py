@@ -6,14 +6,14 @@ from copy import copy
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
 
 from vivavoce.assistant.chat import ChatMind
 from vivavoce.assistant.conversation import Conversation
-from vivavoce.assistant.described import WEIGHTS, ModelFile, read_model
+from vivavoce.assistant.described import ModelFile, read_model
 from vivavoce.assistant.endpoint import EndpointMind
 from vivavoce.assistant.following import FollowingEars
 from vivavoce.assistant.hearing import Ears
@@ -30,6 +30,7 @@ from vivavoce.assistant.whisper import WhisperEars, recognisers_of
 from vivavoce.audio.files import Recording, read_recording
 from vivavoce.core.errors import AudioError, SpeakerError, TextError
 from vivavoce.core.parts import load_part
+from vivavoce.core.places import BUNDLED
 from vivavoce.core.talk import Tool
 from vivavoce.core.voice import Voice
 from vivavoce.data.sheet import Sheet
@@ -43,7 +44,6 @@ from vivavoce.runtime.model import RATE, Abilities, HearingOptions, Thinking
 from vivavoce.runtime.seats import LiveSession
 from vivavoce.text.normalise import phrases
 
-BUNDLED: Final = WEIGHTS / "mini"
 _ON = torch.ones(1, dtype=torch.bool)
 
 

@@ -22,6 +22,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 import vivavoce
+from vivavoce.assistant.described import find_folder
 from vivavoce.audio.files import read_audio
 from vivavoce.audio.stft import hann
 from vivavoce.core import config as configs
@@ -89,7 +90,9 @@ Tokenizer = AnyCodec | Units
 
 
 def open_codec(choice: str | Path) -> AnyCodec:
-    """The codec of a folder with our part or with another's weights, or one that was fetched: ``hf:OWNER/NAME``.
+    """The codec of a bundled model, of a folder with our part or with another's weights, or of one that was fetched.
+
+    The last are named ``hf:OWNER/NAME``.
 
     Raises PartError when it is not there, and says how it is fetched.
     """
@@ -98,7 +101,7 @@ def open_codec(choice: str | Path) -> AnyCodec:
         if not folder.is_dir():
             raise PartError(f"{choice} is not on this machine; fetch it: vivavoce models get {choice}")
         return codecs.load(folder)
-    folder = Path(choice)
+    folder = find_folder(choice)
     if not (folder / "codec.json").exists() and (folder / "config.json").exists():
         return codecs.load(folder)
     return load_part(folder, "codec")
@@ -106,8 +109,11 @@ def open_codec(choice: str | Path) -> AnyCodec:
 
 def open_tokenizer(choice: str | Path) -> Tokenizer:
     """What `open_codec` opens, or the units of a folder that holds no codec."""
-    units = (Path(choice) / "units.json").exists() and not (Path(choice) / "codec.json").exists()
-    return load_part(choice, "units") if units else open_codec(choice)
+    if str(choice).startswith(PREFIX):
+        return open_codec(choice)
+    folder = find_folder(choice)
+    units = (folder / "units.json").exists() and not (folder / "codec.json").exists()
+    return load_part(folder, "units") if units else open_codec(folder)
 
 
 def sounding(tokenizer: Tokenizer) -> AnyCodec:

@@ -54,8 +54,9 @@ def demo(
     from rich.console import Console
 
     from vivavoce.assistant.demo import Line, demonstrate
-    from vivavoce.assistant.model import BUNDLED, load
+    from vivavoce.assistant.model import load
     from vivavoce.assistant.turn import Called, Finished, Happening, Saying, Understood
+    from vivavoce.core.places import BUNDLED
 
     console = Console(highlight=False)
     shown = {"turn": 0, "saying": False}
@@ -107,9 +108,10 @@ def ask(
 
     import torch
 
-    from vivavoce.assistant.model import BUNDLED, finished, load, question_of
+    from vivavoce.assistant.model import finished, load, question_of
     from vivavoce.audio.files import write_audio
     from vivavoce.core.errors import VivavoceError
+    from vivavoce.core.places import BUNDLED
     from vivavoce.runtime.model import RATE
 
     sounding = _voice(voice, like, consent)
@@ -188,9 +190,10 @@ def say(
     import numpy as np
     import torch
 
-    from vivavoce.assistant.model import BUNDLED, load
+    from vivavoce.assistant.model import load
     from vivavoce.assistant.speakers import is_token_speaker
     from vivavoce.audio.files import write_audio
+    from vivavoce.core.places import BUNDLED
     from vivavoce.runtime.model import RATE
 
     sounding = _voice(voice, like, consent)
@@ -219,8 +222,9 @@ def transcribe(
     """Writes down what is said in recordings, with the time and confidence of every word."""
     import json as formats
 
-    from vivavoce.assistant.model import BUNDLED, load
+    from vivavoce.assistant.model import load
     from vivavoce.core.errors import VivavoceError
+    from vivavoce.core.places import BUNDLED
     from vivavoce.runtime.model import HearingOptions
 
     loaded = load(model or BUNDLED, ears=ears)

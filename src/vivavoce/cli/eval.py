@@ -41,8 +41,8 @@ def mini(
     from functools import partial
 
     import vivavoce
-    from vivavoce.assistant.model import BUNDLED
     from vivavoce.core.errors import ConfigError
+    from vivavoce.core.places import BUNDLED
     from vivavoce.evals import mini as suites
 
     parts = tuple(part.strip() for part in only.split(",") if part.strip()) or suites.PARTS
@@ -73,7 +73,7 @@ def orders(
     import json as formats
 
     import vivavoce
-    from vivavoce.assistant.model import BUNDLED
+    from vivavoce.core.places import BUNDLED
     from vivavoce.evals.held_out import HeldOut, run
 
     loaded = vivavoce.load(model or BUNDLED, ears=ears, mind=mind)
@@ -101,9 +101,9 @@ def turns(
     from dataclasses import asdict
 
     import vivavoce
-    from vivavoce.assistant.model import BUNDLED
     from vivavoce.audio.resample import resample
     from vivavoce.core.errors import ConfigError
+    from vivavoce.core.places import BUNDLED
     from vivavoce.evals.people import measured_on
     from vivavoce.evals.scenes import scenes, spoken
     from vivavoce.evals.turns import report, simulate
@@ -179,7 +179,7 @@ def tokens(
         bool, typer.Option("--gate", help="Fail if units do not pass the gate, or if a control does.")
     ] = False,
     only: Annotated[str, typer.Option(help="Parts to measure, comma-separated; all if left out.")] = "",
-    minutes: Annotated[float, typer.Option(min=1, help="Of training speech that probes learn from.")] = 30,
+    minutes: Annotated[float, typer.Option(min=1, help="Of training speech that probes learn from.")] = 60,
     clips: Annotated[int, typer.Option(min=1, help="Recordings that are decoded, of each group.")] = 20,
     ears: Annotated[str, typer.Option(help="A Whisper that hears what was decoded: whisper-base.")] = "",
     json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,

@@ -30,15 +30,14 @@ def listed(
     """Lists models with their parts, sizes and cards, and what `get` knows."""
     import json as formats
 
-    import vivavoce
     from vivavoce.core.errors import PartError
     from vivavoce.core.parts import read_card
+    from vivavoce.core.places import WEIGHTS
 
-    bundled = Path(vivavoce.__file__).parent / "weights"
-    folders = [folder] if folder else sorted({path.parent for path in bundled.glob("*/*.safetensors")})
+    folders = [folder] if folder else sorted({path.parent for path in WEIGHTS.glob("*/*.safetensors")})
     parts = [path for place in folders for path in sorted(place.glob("*.safetensors"))]
     if not parts:
-        raise PartError(f"there are no models in {folder or bundled}; give a folder with .safetensors files")
+        raise PartError(f"there are no models in {folder or WEIGHTS}; give a folder with .safetensors files")
     sizes = {path: path.stat().st_size for path in parts}
     cards = {path: read_card(path.parent, path.stem) for path in parts}
     if json:
@@ -81,7 +80,8 @@ def _catalogue() -> dict[str, dict[str, Any]]:
 
 def _parts_of(name: str) -> list[str]:
     """The models that a set is made of (``open``), or the one of this name."""
-    from vivavoce.assistant.described import FILE, WEIGHTS, read_model
+    from vivavoce.assistant.described import FILE, read_model
+    from vivavoce.core.places import WEIGHTS
 
     if not (WEIGHTS / name / FILE).is_file():
         return [name]

@@ -109,7 +109,7 @@ def show(
 
 
 def _tokenizer(model: str) -> "Tokenizer":
-    import vivavoce
     from vivavoce.assistant.tokens import open_tokenizer
+    from vivavoce.core.places import BUNDLED
 
-    return open_tokenizer(model or Path(vivavoce.__file__).parent / "weights" / "mini")
+    return open_tokenizer(model or BUNDLED)

@@ -70,10 +70,15 @@ def _add(name: str, about: str) -> None:
         out: Annotated[
             Path, typer.Option("--out", help="Folder of the run: checkpoints, curves, and the part itself.")
         ] = folder,
-        start: Annotated[Path | None, typer.Option("--from", help="Go on from the part in this folder.")] = None,
+        start: Annotated[
+            Path | None, typer.Option("--from", help="Go on from the part in this folder, or a bundled model's.")
+        ] = None,
         others: Annotated[
             list[str] | None,
-            typer.Option("--with", help="What else the recipe takes: corpus=runs/tokens, codec=runs/codec."),
+            typer.Option(
+                "--with",
+                help="What else the recipe takes: corpus=runs/tokens, units=speech. Bundled models go by name.",
+            ),
         ] = None,
         character: Annotated[
             str, typer.Option("--character", help="For which character, by name or sheet: words, mind, listener, gate.")
@@ -85,6 +90,7 @@ def _add(name: str, about: str) -> None:
         ] = None,
     ) -> None:
         from vivavoce.core.errors import ConfigError
+        from vivavoce.core.places import bundled_or_path
         from vivavoce.recipes.card import complete
         from vivavoce.train.recipe import MEASURED, Given
 
@@ -96,7 +102,8 @@ def _add(name: str, about: str) -> None:
             key, equals, path = other.partition("=")
             if not equals:
                 raise ConfigError(f"cannot read --with {other!r}; write it as name=PATH")
-            paths[key] = Path(path)
+            paths[key] = bundled_or_path(path)
+        start = None if start is None else bundled_or_path(start)
         used = speech if "speech" in {**recipe.needs, **recipe.takes} else None
         recipe.run(settings, Given(out=out, speech=used, start=start, others=paths, device=device, say=typer.echo))
         card = complete(

@@ -2,11 +2,13 @@
 
 The JSON holds the resolved configuration, a digest of the weights, and the card: recipe, commit, data with licences,
 seed, time, metrics. Weights are safetensors only; half precision is loaded in the precision asked for, and so are 8-bit
-matrices, whose rows each have a scale (``name::scale``).
+matrices, whose rows each have a scale (``name::scale``). What a part has in common with one of a bundled model is not
+stored again but borrowed from there, by name and digest.
 """
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from torch import Tensor, nn
 from vivavoce.core import config as configs
 from vivavoce.core.atomic import atomic_write
 from vivavoce.core.errors import ConfigError, PartError
+from vivavoce.core.places import WEIGHTS
 
 _FORMAT = 1
 _SCALE = "::scale"
@@ -32,17 +35,34 @@ def save_part(
     weights: nn.Module | dict[str, Tensor],
     card: dict[str, Any] | None = None,
     dtype: torch.dtype | None = None,
+    borrowed: Mapping[str, str] | None = None,
+    exact: Sequence[str] = (),
 ) -> Path:
     """Writes a part atomically and gives the path of its JSON file.
 
     ``dtype`` narrows floating weights: ``torch.float16`` halves the file, ``torch.int8`` quarters its matrices. Integer
-    buffers stay as they are.
+    buffers stay as they are. ``borrowed`` says which weights are those of a bundled part, as in
+    ``{"front.": "mini/listener"}``: whatever is equal to the listener's weight of the same name behind the prefix is
+    not written. Weights whose names begin as ``exact`` says are not narrowed: those that decide ids.
     Raises StorageError when nothing can be written.
     """
     state = weights.state_dict() if isinstance(weights, nn.Module) else weights
+    debts: dict[str, Any] = {}
+    for prefix, lender in (borrowed or {}).items():
+        described, data = _read(*_lender(lender))
+        theirs = _widened(load_tensors(data), torch.float32)
+        same = {
+            key for key, value in state.items()
+            if key.startswith(prefix) and _equal(theirs.get(key.removeprefix(prefix)), value.detach().cpu())
+        }  # fmt: skip
+        if same:
+            state = {key: value for key, value in state.items() if key not in same}
+            keys = sorted(key.removeprefix(prefix) for key in same)
+            debts[prefix] = {"part": lender, "sha256": described["weights"]["sha256"], "keys": keys}
     narrow: dict[str, Tensor] = {}
     for key, value in state.items():
-        narrow |= _narrowed(key, value.detach().cpu(), dtype)
+        kept = key.startswith(tuple(exact))
+        narrow |= _narrowed(key, value.detach().cpu(), None if kept else dtype)
     data = save_tensors(narrow)
     folder = Path(folder)
     with atomic_write(folder / f"{name}.safetensors") as path:
@@ -51,9 +71,35 @@ def save_part(
         "format": _FORMAT,
         "config": configs.dump(config),
         "weights": {"file": f"{name}.safetensors", "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()},
+        **({"borrowed": debts} if debts else {}),
         "card": card or {},
     }
     return _write_description(folder, name, described)
+
+
+def _lender(lender: str) -> tuple[Path, str]:
+    """The folder and the name of a bundled part, as in ``mini/listener``."""
+    model, _, name = lender.partition("/")
+    return WEIGHTS / model, name
+
+
+def _equal(theirs: Tensor | None, own: Tensor) -> bool:
+    return theirs is not None and theirs.shape == own.shape and torch.equal(theirs.to(own.dtype), own)
+
+
+def _borrowed(described: dict[str, Any], dtype: torch.dtype) -> dict[str, Tensor]:
+    """Weights that lie in bundled parts, held against the digests that they had when they were borrowed."""
+    made: dict[str, Tensor] = {}
+    for prefix, debt in described.get("borrowed", {}).items():
+        found, data = _read(*_lender(debt["part"]))
+        if found["weights"]["sha256"] != debt["sha256"]:
+            raise PartError(
+                f"weights of {prefix!r} are those of another version of {debt['part']} than the one that is installed; "
+                "use the version of vivavoce that it was made with, or train it again"
+            )
+        theirs = _widened(load_tensors(data), dtype)
+        made |= {prefix + key: theirs[key] for key in debt["keys"]}
+    return made
 
 
 def _narrowed(key: str, value: Tensor, dtype: torch.dtype | None) -> dict[str, Tensor]:
@@ -137,15 +183,16 @@ def copy_part(folder: str | Path, name: str, out: str | Path) -> None:
 
 def check_part(folder: str | Path, name: str) -> None:
     """Raises PartError when a part is missing or damaged; much faster than loading it."""
-    _read(Path(folder), name)
+    _borrowed(_read(Path(folder), name)[0], torch.float32)
 
 
 def load_weights(folder: str | Path, name: str, dtype: torch.dtype = torch.float32) -> tuple[Any, dict[str, Tensor]]:
     """Configuration and tensors of a part, checked against the digest in its JSON file."""
     described, data = _read(Path(folder), name)
     try:
-        return configs.load(described["config"]), _widened(load_tensors(data), dtype)
-    except (SafetensorError, ConfigError) as error:
+        own = _widened(load_tensors(data), dtype)
+        return configs.load(described["config"]), own | _borrowed(described, dtype)
+    except (SafetensorError, ConfigError, KeyError) as error:
         raise PartError(f"the part {name!r} in {folder} cannot be loaded: {error}") from error
 
 

@@ -9,8 +9,9 @@ from functools import partial
 from typing import Final
 
 import vivavoce
-from vivavoce.assistant.model import BUNDLED, Model
+from vivavoce.assistant.model import Model
 from vivavoce.assistant.whisper import WhisperEars
+from vivavoce.core.places import BUNDLED
 from vivavoce.evals.listening import Say
 from vivavoce.evals.open_ears import Sounds, ears_table
 from vivavoce.evals.open_live import (

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
-import vivavoce
 from vivavoce.audio.pitch import track_pitch
 from vivavoce.core.errors import ConfigError
 from vivavoce.core.parts import load_part
+from vivavoce.core.places import BUNDLED
 from vivavoce.data.sentences import sentences
 from vivavoce.evals import abx, intervals, token_probes, token_statistics
 from vivavoce.evals.report import Report, Row, Table
@@ -25,7 +25,6 @@ from vivavoce.evals.words import distance
 from vivavoce.models.listener import Listener
 from vivavoce.nn.kmeans import FitConfig, fit
 
-BUNDLED = Path(vivavoce.__file__).parent / "weights" / "mini"
 PARTS = ("meaning", "sound")
 GATE = "gate"
 """A part that stands for itself: only what the gate asks, of candidates and of what must fail it."""
@@ -41,7 +40,7 @@ class TokenSuite:
     """How much is listened to: seconds of training speech for probes, of dev audiobooks; flite's sentences per voice;
     clips that are decoded; and by whom these are heard (a Whisper of ``vivavoce models``)."""
 
-    heard_seconds: float = 1800.0
+    heard_seconds: float = 3600.0
     book_seconds: float = 420.0
     sentences: int = 16
     clips: int = 20

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from vivavoce.assistant.model import BUNDLED
 from vivavoce.core.parts import load_part
+from vivavoce.core.places import BUNDLED
 from vivavoce.models.codec import CodecConfig
 from vivavoce.nn.discriminate import DiscriminatorConfig
 from vivavoce.recipes import miniature

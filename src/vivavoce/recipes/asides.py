@@ -18,12 +18,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from vivavoce.assistant.model import BUNDLED
 from vivavoce.audio.files import read_audio
 from vivavoce.audio.mel import FLOOR
 from vivavoce.audio.resample import resample
 from vivavoce.core import rng
 from vivavoce.core.parts import load_part, read_card, save_part
+from vivavoce.core.places import BUNDLED
 from vivavoce.data import manifest
 from vivavoce.data.features import features
 from vivavoce.data.synthesis import readings, speak

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from vivavoce.assistant.demo import LINES
-from vivavoce.assistant.model import BUNDLED
 from vivavoce.assistant.tokens import corpus as make_corpus
 from vivavoce.core import rng
 from vivavoce.core.config import dump
 from vivavoce.core.errors import SpecError
 from vivavoce.core.layout import Grid
 from vivavoce.core.parts import copy_part, load_part, save_part
+from vivavoce.core.places import BUNDLED
 from vivavoce.core.streams import Stream, whole
 from vivavoce.data.tokens import TokenCorpus
 from vivavoce.models.units import merged

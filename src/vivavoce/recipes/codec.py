@@ -147,8 +147,14 @@ def learn(
     speech: Path,
     folder: Path,
     device: str,
+    *,
+    borrowed: Mapping[str, str] | None = None,
+    exact: Sequence[str] = (),
 ) -> Run:
-    """Any of them: measures on dev clips of ``speech``, exports the part ``codec`` into ``folder``."""
+    """Any of them: measures on dev clips of ``speech``, exports the part ``codec`` into ``folder``.
+
+    ``borrowed`` and ``exact`` are those of `save_part`.
+    """
     config = task.codec.config
     samples = measuring_clips(speech, config.sample_rate)
 
@@ -157,7 +163,8 @@ def learn(
         return model.codec
 
     def export(now: Run) -> None:
-        save_part(folder, "codec", config, codec_of(now.model), _card(now, crops.clips), torch.float16)
+        card = _card(now, crops.clips)
+        save_part(folder, "codec", config, codec_of(now.model), card, torch.float16, borrowed=borrowed, exact=exact)
 
     return fit(
         task,

@@ -11,13 +11,13 @@ from typing import final
 import numpy as np
 import torch
 
-from vivavoce.assistant.model import BUNDLED
 from vivavoce.audio.files import read_audio
 from vivavoce.audio.pcm import to_float
 from vivavoce.audio.pitch import track_pitch
 from vivavoce.core.config import dump
 from vivavoce.core.errors import VivavoceError
 from vivavoce.core.parts import load_part
+from vivavoce.core.places import BUNDLED
 from vivavoce.data.aligned import aligned
 from vivavoce.data.cache import Cache
 from vivavoce.data.manifest import Record, recordings

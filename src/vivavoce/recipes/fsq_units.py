@@ -16,6 +16,7 @@ from torch import nn
 from vivavoce.core import rng
 from vivavoce.core.errors import VivavoceError
 from vivavoce.core.parts import load_part, save_part
+from vivavoce.core.places import BUNDLED
 from vivavoce.data.cache import Cache
 from vivavoce.data.manifest import recordings
 from vivavoce.evals.words import distance
@@ -128,7 +129,7 @@ def train(
 
     ``start`` is the folder of the listener above whose trunk is learnt, the bundled one if left out.
     """
-    listener: Listener = load_part(start or units_data.BUNDLED, "listener")
+    listener: Listener = load_part(start or BUNDLED, "listener")
     front = ListenerLayer.of(listener, listener.config.trunk.layers, run.whole)
     clips = units_data.sample(speech, run.minutes, run.seed)
     kept = units_data.frames(front, clips, out / "features", say, listener)
@@ -152,7 +153,8 @@ def train(
         return made.eval()
 
     def export(now: Run) -> None:
-        save_part(out, "units", config, units_of(now.model), units_data.units_card(config, clips))
+        card = units_data.units_card(config, clips)
+        save_part(out, "units", config, units_of(now.model), card, borrowed={"front.": units_data.LISTENER})
 
     def measured(model: nn.Module) -> dict[str, float]:
         assert isinstance(model, UnitsRecogniser)

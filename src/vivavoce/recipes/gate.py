@@ -22,9 +22,9 @@ from jaxtyping import Float, Int8
 from torch import Tensor
 
 from vivavoce.assistant.gate import Voice, averaged
-from vivavoce.assistant.model import BUNDLED
 from vivavoce.core import rng
 from vivavoce.core.parts import load_part, read_card, save_part
+from vivavoce.core.places import BUNDLED
 from vivavoce.data.sheet import find_sheet, load_sheet
 from vivavoce.models.listener import LONG_FRAMES, Listener, SpeechConfig, SpeechHead
 from vivavoce.recipes.endings import logistic

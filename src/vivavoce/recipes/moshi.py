@@ -15,13 +15,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vivavoce.assistant.demo import RECORDINGS
-from vivavoce.assistant.model import BUNDLED, load
+from vivavoce.assistant.model import load
 from vivavoce.audio.files import read_audio
 from vivavoce.core import rng
 from vivavoce.core.config import dump
 from vivavoce.core.errors import SpecError
 from vivavoce.core.layout import Grid
 from vivavoce.core.parts import copy_part, load_part, save_part
+from vivavoce.core.places import BUNDLED
 from vivavoce.core.streams import sound
 from vivavoce.data import manifest
 from vivavoce.evals.scenes import REAL, Kind, Scene, hum

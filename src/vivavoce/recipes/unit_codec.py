@@ -67,6 +67,8 @@ def train(
         speech,
         folder,
         device,
+        borrowed={"front.units.": units_data.LISTENER},
+        exact=("front.units.", "quantizer.units."),
     )
 
 

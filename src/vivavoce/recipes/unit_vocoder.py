@@ -14,11 +14,11 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from vivavoce.assistant.demo import LINES
-from vivavoce.assistant.model import BUNDLED
 from vivavoce.assistant.tokens import corpus as make_corpus
 from vivavoce.core.config import dump
 from vivavoce.core.errors import SpecError
 from vivavoce.core.parts import copy_part, load_part, save_part
+from vivavoce.core.places import BUNDLED
 from vivavoce.core.streams import Stream
 from vivavoce.data.tokens import Batches, TokenCorpus
 from vivavoce.models.durations import DurationsConfig

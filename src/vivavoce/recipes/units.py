@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from vivavoce.core.parts import load_part, save_part
+from vivavoce.core.places import BUNDLED
 from vivavoce.data.manifest import Record, recordings, write_manifest
 from vivavoce.models.units import Units, UnitsConfig
 from vivavoce.nn.kmeans import FitConfig, distortion, fit
@@ -64,7 +65,8 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     (out / LOSSES).write_text(json.dumps({"step": run.fit.steps, **found}) + "\n")
     (out / MEASURED).write_text(json.dumps({"step": run.fit.steps, **found}) + "\n")
-    save_part(out, "units", config, made, units_data.units_card(config, clips))
+    card = units_data.units_card(config, clips)
+    save_part(out, "units", config, made, card, borrowed={"front.": units_data.LISTENER})
     return made.eval()
 
 
@@ -104,7 +106,7 @@ def spoken(folder: Path, count: int) -> Path:
 
 
 def _impurity(units: Units, clips: list[Record], folder: Path) -> float:
-    aligner = load_part(units_data.BUNDLED, "listener")
+    aligner = load_part(BUNDLED, "listener")
     kept = units_data.frames(units.front, clips, folder / "measured", lambda line: None, aligner)
     table = torch.zeros(units.config.size, aligner.config.symbols)
     for place in range(len(kept)):

@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-import vivavoce
 from vivavoce.core import rng
 from vivavoce.core.config import dump
 from vivavoce.core.errors import ConfigError, ManifestError
 from vivavoce.core.parts import load_part
+from vivavoce.core.places import BUNDLED
 from vivavoce.data.aligned import levelled, phones_of
 from vivavoce.data.cache import Cache
 from vivavoce.data.manifest import Record, recordings
@@ -23,9 +23,10 @@ from vivavoce.models.listener import Listener
 from vivavoce.models.posteriors import Posteriors
 from vivavoce.models.units import UnitsConfig
 
-BUNDLED = Path(vivavoce.__file__).parent / "weights" / "mini"
 FEATURES = ("posteriors", "listener", "random", "log-mel", "mfcc")
 """What units can be made of, beside the Whispers of ``vivavoce models``."""
+LISTENER = "mini/listener"
+"""The bundled part whose weights such fronts have: they are not stored again."""
 _LONGEST_SECONDS = 20.0
 Say = Callable[[str], None]
 

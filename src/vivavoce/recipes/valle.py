@@ -13,11 +13,11 @@ import torch
 from torch import nn
 
 from vivavoce.assistant.demo import LINES
-from vivavoce.assistant.model import BUNDLED
 from vivavoce.assistant.tokens import corpus as make_corpus
 from vivavoce.core.config import dump
 from vivavoce.core.errors import SpecError
 from vivavoce.core.parts import copy_part, load_part, save_part
+from vivavoce.core.places import BUNDLED
 from vivavoce.data.tokens import Batches, TokenCorpus
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.recipes.miniature import recordings
