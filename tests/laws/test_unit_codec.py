@@ -1,13 +1,16 @@
 """A codec with units as its first book: the ids are the units', it streams as it is whole, units are not learnt."""
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
 from vivavoce.core.errors import ConfigError, SpecError
+from vivavoce.core.parts import save_part
 from vivavoce.core.streams import sound
+from vivavoce.evals.tokenizers import opened
 from vivavoce.models.codec import Codec, mel_codec
 from vivavoce.models.features import SpectrumConfig
 from vivavoce.models.front import MelFrontConfig
@@ -63,6 +66,16 @@ def test_the_first_ids_are_the_units(parts: tuple[Codec, Units], made: Codec):
     assert torch.equal(codes[:, :1], parts[1].encode(sound(heard, 16000)).data)
     assert len(codes[:, 0].unique()) > 1
     assert torch.equal(made.encode(sound(wave, 24000), books=1).data, codes[:, :1])
+
+
+def test_its_first_book_is_measured_as_what_units_are_made_of(parts: tuple[Codec, Units], made: Codec, tmp_path: Path):
+    save_part(tmp_path, "codec", made.config, made)
+    first, whole = opened(str(tmp_path))
+    ids = torch.arange(12)
+    assert first.stand_for is not None
+    assert torch.equal(first.stand_for[:12], parts[1].quantizer.decode(ids[None, None])[0].T)
+    assert first.stand_for.shape[0] == first.size == whole.size == 16
+    assert (first.books, whole.books, whole.stand_for) == (1, 3, None)
 
 
 def test_it_streams_as_it_is_whole(made: Codec):

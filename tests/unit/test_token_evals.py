@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from vivavoce.core.places import BUNDLED
 from vivavoce.evals import abx, token_statistics
 from vivavoce.evals.token_gate import Shown, verdicts
 from vivavoce.evals.token_probes import ProbeBudget, kernels, phone_errors, pitch_share, speaker_share
 from vivavoce.evals.token_sound import mel_distance, opus_at, si_sdr
-from vivavoce.evals.tokenizers import Tokenizer, without_twins
+from vivavoce.evals.tokenizers import Tokenizer, opened, without_twins
 from vivavoce.evals.tokens_speech import contrasts, machines
 
 
@@ -89,6 +90,14 @@ def test_vectors_of_one_front_are_measured_once():
     left = without_twins([*todo, one("other", front="y")])
     assert [x.name for x in left] == ["features of a", "b", "other"]
     assert left[1].teacher == "features of a"
+
+
+def test_the_shipped_codec_is_measured_with_one_with_half_and_with_all_of_its_books():
+    found = opened(str(BUNDLED), shipped=True)
+    assert [(one.books, one.only_sound) for one in found] == [(1, False), (4, True), (8, False)]
+    assert [one.bits_per_second for one in found] == [250, 1000, 2000]
+    wave = 0.1 * torch.sin(torch.arange(8000) * 0.1)
+    assert all(one.resynthesize is not None and len(one.resynthesize(wave, 16_000)) == len(wave) for one in found)
 
 
 def test_ngrams_of_a_cycle_and_of_noise():

@@ -21,10 +21,12 @@ from vivavoce.models.codec import Codec
 from vivavoce.models.features import ListenerLayer, SpectrumConfig
 from vivavoce.models.listener import Listener
 from vivavoce.models.units import Units
+from vivavoce.nn.given_book import GivenBook
 
 Wave = Float[Tensor, " N"]
 Frames = Tensor
 """Int[T, K] for ids, Float[T, D] for vectors."""
+_BOOKS_TO_HALVE = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +34,8 @@ class Tokenizer:
     """Sound at 16 kHz to ids or vectors, and, for codecs, to sound at ``sample_rate`` and back.
 
     ``size`` 0 stands for vectors, of which ``front`` is the digest. ``teacher`` names what the ids were made of.
-    ``control``: it is no candidate. ``stand_for``: the vectors Float[V, D] of a single book's ids.
+    ``control``: it is no candidate. ``only_sound``: what it tells is measured elsewhere. ``stand_for``: the vectors
+    Float[V, D] of a single book's ids.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Tokenizer:
     shipped: bool = False
     sample_rate: int = 0
     resynthesize: Callable[[Wave, int], Wave] | None = None
+    only_sound: bool = False
 
     @property
     def bits_per_second(self) -> float | None:
@@ -91,7 +95,8 @@ def without_twins(todo: Sequence[Tokenizer]) -> list[Tokenizer]:
 
 
 def opened(choice: str, shipped: bool = False) -> list[Tokenizer]:
-    """What a folder holds: units with the vectors that they are made of, or a codec whole and its first book.
+    """What a folder holds: units with the vectors that they are made of, or a codec: its first book, half of its books,
+    all of them.
 
     ConfigError for a codec at a rate that cannot be measured.
     """
@@ -102,7 +107,13 @@ def opened(choice: str, shipped: bool = False) -> list[Tokenizer]:
     if not isinstance(made, Codec):
         raise ConfigError(f"{choice} holds a {type(made).__name__}, which cannot be measured as a tokenizer")
     first = replace(_codec(f"{name}, first book", made, 1), shipped=shipped, control=shipped)
-    return [first, replace(_codec(name, made, made.config.books), shipped=shipped)]
+    books = made.config.books
+    half = [_codec(f"{name}, {books // 2} of {books} books", made, books // 2)] if books >= _BOOKS_TO_HALVE else []
+    return [
+        first,
+        *(replace(one, shipped=shipped, only_sound=True) for one in half),
+        replace(_codec(name, made, books), shipped=shipped),
+    ]
 
 
 _MEMORY: dict[str, dict[tuple[int, int], Tensor]] = {}
@@ -171,6 +182,14 @@ def _stand_for(quantizer: Any, size: int) -> Tensor:
     return quantizer.decode(torch.arange(size)[None, None])[0].T
 
 
+def _first_book(codec: Codec) -> Tensor:
+    """What its ids stand for: in a codec on units what these are made of, not what they sound like."""
+    if not isinstance(codec.quantizer, GivenBook):
+        return _stand_for(codec.quantizer, codec.config.size)
+    units = _stand_for(codec.quantizer.units, codec.quantizer.config.units.size)
+    return torch.nn.functional.pad(units, (0, 0, 0, codec.config.size - len(units)))
+
+
 def _codec(name: str, codec: Codec, books: int) -> Tokenizer:
     rate = codec.config.sample_rate
 
@@ -189,7 +208,7 @@ def _codec(name: str, codec: Codec, books: int) -> Tokenizer:
         size=codec.config.size,
         encode=encode,
         books=books,
-        stand_for=_stand_for(codec.quantizer, codec.config.size) if books == 1 else None,
+        stand_for=_first_book(codec) if books == 1 else None,
         latency_ms=_latency(codec),
         sample_rate=rate,
         resynthesize=resynthesize,

@@ -106,10 +106,11 @@ def run(
     if not {"meaning", GATE}.isdisjoint(suite.parts):
         given = material(suite, speech, kept, listener, say)
         own = _listened(listener, given)
-        for one in todo:
+        telling = [one for one in todo if not one.only_sound]
+        for one in telling:
             _meaning(one, given, suite, found[one.name])
             say(f"{one.name}: {_summary(found[one.name])}")
-        for one in todo:
+        for one in telling:
             _judge(one, found, given, own)
     if "sound" in suite.parts:
         from vivavoce.evals.token_sound import sound_rows
