@@ -36,7 +36,7 @@ def _recipe(name: str) -> "Recipe[Any]":
 
 def _edited(settings: SettingsT, changes: list[str] | None) -> SettingsT:
     """A recipe's settings with the changes of ``--set``."""
-    from vivavoce.core.config import edit
+    from vivavoce.core.edits import edit
 
     for change in changes or ():
         settings = edit(settings, change)
@@ -86,7 +86,7 @@ def _add(name: str, about: str) -> None:
         device: Annotated[str, typer.Option("--device", help="Where to train: cpu, cuda.")] = "cpu",
         changes: Annotated[
             list[str] | None,
-            typer.Option("--set", help="Change a number of the recipe: steps=2000, model.trunk.layers=4."),
+            typer.Option("--set", help="Change a setting of the recipe: steps=2000, trunk.layers=4, levels=8,5,5."),
         ] = None,
     ) -> None:
         from vivavoce.core.errors import ConfigError

@@ -6,14 +6,12 @@ frozen dataclasses defined in vivavoce itself, so that a file can never run code
 
 import dataclasses
 import importlib
-import json
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from vivavoce.core.errors import ConfigError
 
-ConfigT = TypeVar("ConfigT")
 _ROOT = "vivavoce."
 _CLASS = "class"
 
@@ -92,30 +90,3 @@ def _migrated(kind: Migrating, given: Mapping[str, Any]) -> Any:
         return kind.of_earlier(given)
     except TypeError as error:
         raise ConfigError(f"the configuration is neither of this version nor of an earlier one: {error}") from error
-
-
-def edit(config: ConfigT, change: str) -> ConfigT:
-    """A copy with one value replaced: ``edit(config, "trunk.layers=4")``; the value is JSON, or a bare string."""
-    path, equals, text = change.partition("=")
-    if not equals:
-        raise ConfigError(f"cannot read the change {change!r}; write it as path.to.field=value")
-    try:
-        value = load(json.loads(text))
-    except json.JSONDecodeError:
-        value = text
-    return _edit(config, path.strip().split("."), value, path)
-
-
-def _edit(config: Any, path: list[str], value: Any, whole: str) -> Any:
-    names = [f.name for f in dataclasses.fields(config)] if dataclasses.is_dataclass(config) else []
-    if path[0] not in names:
-        raise ConfigError(f"no field {path[0]!r} on the way to {whole!r}; there are {', '.join(names) or 'none'}")
-    old = getattr(config, path[0])
-    new = _edit(old, path[1:], value, whole) if len(path) > 1 else value
-    if len(path) == 1 and old is not None and not isinstance(new, type(old)):
-        if isinstance(old, float) and isinstance(new, int):
-            new = float(new)
-        else:
-            raise ConfigError(f"{whole} is {type(old).__name__} ({old!r}), got {new!r}")
-    replace: Any = dataclasses.replace
-    return replace(config, **{path[0]: new})
