@@ -112,10 +112,12 @@ def slots_of(sheet: Sheet) -> list[SlotWords]:
 
 
 def export(words: Words, out: Path, card: dict[str, Any]) -> Path:
-    """Writes the part ``words``: keys of 32 bits where they fit, probabilities of 16."""
+    """Writes the part ``words``: keys of 32 bits and histories of 16 where they fit, probabilities of 16."""
     state = words.state_dict()
     if int(state["keys"].max()) < 2**31:
         state["keys"] = state["keys"].to(torch.int32)
+    if words.config.histories <= 2**16:
+        state |= {name: state[name].to(torch.uint16) for name in ("followers", "shorter")}
     return save_part(out, "words", words.config, state, card, torch.float16)
 
 
