@@ -1,5 +1,6 @@
 """A part on disk: whole or not at all, the same weights back, and every damage named."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -96,8 +97,10 @@ def test_weights_of_a_bundled_part_are_borrowed_not_stored_again(tmp_path: Path,
     monkeypatch.setattr(parts, "WEIGHTS", tmp_path / "bundled")
     saved(tmp_path / "bundled" / "known", torch.int8)
     lender = load_part(tmp_path / "bundled" / "known", "trunk")
-    both = nn.ModuleDict({"front": lender, "own": nn.Linear(4, 4)})
-    save_part(tmp_path / "made", "both", CONFIG, both, borrowed={"front.": "known/trunk"})
+    block = copy.deepcopy(lender.get_submodule("blocks.0"))
+    both = nn.ModuleDict({"front": lender, "block": block, "own": nn.Linear(4, 4)})
+    borrowed = {"front.": "known/trunk", "block.": "known/trunk/blocks.0."}
+    save_part(tmp_path / "made", "both", CONFIG, both, borrowed=borrowed)
     assert (tmp_path / "made" / "both.safetensors").stat().st_size < 1000
     _, state = load_weights(tmp_path / "made", "both")
     assert state.keys() == both.state_dict().keys()
@@ -106,7 +109,7 @@ def test_weights_of_a_bundled_part_are_borrowed_not_stored_again(tmp_path: Path,
     with torch.no_grad():
         changed = next(name for name, value in lender.named_parameters() if value.ndim > 1)
         lender.get_parameter(changed).add_(1.0)
-    save_part(tmp_path / "other", "both", CONFIG, both, borrowed={"front.": "known/trunk"})
+    save_part(tmp_path / "other", "both", CONFIG, both, borrowed=borrowed)
     _, state = load_weights(tmp_path / "other", "both")
     assert torch.equal(state[f"front.{changed}"], lender.get_parameter(changed))
 

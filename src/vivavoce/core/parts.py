@@ -41,19 +41,21 @@ def save_part(
     """Writes a part atomically and gives the path of its JSON file.
 
     ``dtype`` narrows floating weights: ``torch.float16`` halves the file, ``torch.int8`` quarters its matrices. Integer
-    buffers stay as they are. ``borrowed`` says which weights are those of a bundled part, as in
-    ``{"front.": "mini/listener"}``: whatever is equal to the listener's weight of the same name behind the prefix is
-    not written. Weights whose names begin as ``exact`` says are not narrowed: those that decide ids.
+    buffers stay as they are, and so do weights whose names begin as ``exact`` says: those that decide ids.
+    ``borrowed`` says which weights are those of a bundled part, as in ``{"front.": "mini/listener", "book.":
+    "speech/units/quantizer."}``: whatever is equal to the listener's weight of the same name behind the prefix, or to
+    what is named after ``quantizer.`` in the units, is not written.
     Raises StorageError when nothing can be written.
     """
     state = weights.state_dict() if isinstance(weights, nn.Module) else weights
     debts: dict[str, Any] = {}
     for prefix, lender in (borrowed or {}).items():
-        described, data = _read(*_lender(lender))
+        place, part, inner = _lender(lender)
+        described, data = _read(place, part)
         theirs = _widened(load_tensors(data), torch.float32)
         same = {
             key for key, value in state.items()
-            if key.startswith(prefix) and _equal(theirs.get(key.removeprefix(prefix)), value.detach().cpu())
+            if key.startswith(prefix) and _equal(theirs.get(inner + key.removeprefix(prefix)), value.detach().cpu())
         }  # fmt: skip
         if same:
             state = {key: value for key, value in state.items() if key not in same}
@@ -77,10 +79,11 @@ def save_part(
     return _write_description(folder, name, described)
 
 
-def _lender(lender: str) -> tuple[Path, str]:
-    """The folder and the name of a bundled part, as in ``mini/listener``."""
-    model, _, name = lender.partition("/")
-    return WEIGHTS / model, name
+def _lender(lender: str) -> tuple[Path, str, str]:
+    """The folder and the name of a bundled part, and how the names of the weights in it begin."""
+    model, _, rest = lender.partition("/")
+    name, _, inner = rest.partition("/")
+    return WEIGHTS / model, name, inner
 
 
 def _equal(theirs: Tensor | None, own: Tensor) -> bool:
@@ -91,14 +94,15 @@ def _borrowed(described: dict[str, Any], dtype: torch.dtype) -> dict[str, Tensor
     """Weights that lie in bundled parts, held against the digests that they had when they were borrowed."""
     made: dict[str, Tensor] = {}
     for prefix, debt in described.get("borrowed", {}).items():
-        found, data = _read(*_lender(debt["part"]))
+        folder, part, inner = _lender(debt["part"])
+        found, data = _read(folder, part)
         if found["weights"]["sha256"] != debt["sha256"]:
             raise PartError(
                 f"weights of {prefix!r} are those of another version of {debt['part']} than the one that is installed; "
                 "use the version of vivavoce that it was made with, or train it again"
             )
         theirs = _widened(load_tensors(data), dtype)
-        made |= {prefix + key: theirs[key] for key in debt["keys"]}
+        made |= {prefix + key: theirs[inner + key] for key in debt["keys"]}
     return made
 
 

@@ -67,7 +67,7 @@ def train(
         speech,
         folder,
         device,
-        borrowed={"front.units.": units_data.LISTENER},
+        borrowed={"front.units.": units_data.LISTENER, "quantizer.units.": "speech/units/quantizer."},
         exact=("front.units.", "quantizer.units."),
     )
 
