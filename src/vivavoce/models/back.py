@@ -14,6 +14,7 @@ from vivavoce.core.streaming import State, Timing
 from vivavoce.nn.chain import Chain, OverTime, chain
 from vivavoce.nn.conv import ConvConfig, ConvState
 from vivavoce.nn.convnext import ConvNeXtConfig, ConvNeXtState
+from vivavoce.nn.few import Linear
 from vivavoce.nn.seanet import SeanetConfig
 from vivavoce.nn.spectral import OverlapState, SpectralHeadConfig
 from vivavoce.nn.transformer import TransformerConfig
@@ -90,7 +91,7 @@ class SpectralBack(nn.Module):
         outer = config.fine.dim
         self.enter = ConvConfig(inputs=config.dim, outputs=config.coarse.dim, kernel=3).build()
         self.coarse = config.coarse.build()
-        self.up = nn.Linear(config.coarse.dim, outer * config.stride)
+        self.up = Linear(config.coarse.dim, outer * config.stride)
         self.fine = config.fine.build()
         self.norm = nn.LayerNorm(outer)
         self.head = SpectralHeadConfig(dim=outer, window=config.window, hop=config.frame).build()

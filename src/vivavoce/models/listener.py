@@ -19,6 +19,7 @@ from vivavoce.audio.mel import LogMel, LogMelConfig, LogMelState
 from vivavoce.core.streaming import State, Timing, zeros
 from vivavoce.core.streams import Wave
 from vivavoce.nn.conformer import ConformerConfig, ConformerState
+from vivavoce.nn.few import Linear
 
 MEL = LogMelConfig(sample_rate=16000, bins=80, hop=160, window=400, n_fft=512, fmin=60.0, fmax=7600.0)
 _KERNEL, _STRIDE = 5, 2
@@ -206,9 +207,9 @@ class Listener(ListenerTrunk):
         super().__init__(config.mel, config.trunk, config.mean, config.deviation)
         self.config = config
         dim = config.trunk.dim
-        self.ctc = nn.Linear(dim, SPLIT * config.symbols)
-        self.frame = nn.Linear(dim, SPLIT * config.symbols)
-        self.early = nn.Linear(dim, SPLIT * config.symbols)
+        self.ctc = Linear(dim, SPLIT * config.symbols)
+        self.frame = Linear(dim, SPLIT * config.symbols)
+        self.early = Linear(dim, SPLIT * config.symbols)
         self.aside = AsideHead(dim, config.aside) if config.aside else None
         self.speech = SpeechHead(dim, config.speech.width) if config.speech else None
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from vivavoce.core.errors import ConfigError
 from vivavoce.core.streaming import Timing
+from vivavoce.nn.few import Linear
 from vivavoce.nn.int8 import Int8Linear
 from vivavoce.nn.lora import LoraConfig, add_lora
 from vivavoce.nn.transformer import TransformerConfig, TransformerState
@@ -142,10 +143,10 @@ class Depth(nn.Module):
     def __init__(self, config: TransformerConfig, width: int, lanes: tuple[int, ...]):
         super().__init__()
         self.lanes = lanes
-        self.enter = nn.ModuleList(nn.Linear(width, config.dim, bias=False) for _ in lanes)
+        self.enter = nn.ModuleList(Linear(width, config.dim, bias=False) for _ in lanes)
         self.embed = nn.Parameter(torch.randn(sum(lanes[:-1]), config.dim) * 0.02)
         self.trunk = config.build()
-        self.heads = nn.ModuleList(nn.Linear(config.dim, size, bias=False) for size in lanes)
+        self.heads = nn.ModuleList(Linear(config.dim, size, bias=False) for size in lanes)
         starts = [sum(lanes[:lane]) for lane in range(len(lanes) - 1)]
         self.register_buffer("starts", torch.tensor(starts, dtype=torch.long), persistent=False)
 

@@ -23,6 +23,7 @@ from vivavoce.models.manner import Manner
 from vivavoce.models.plan import PLAIN, STACK, Plan, decided
 from vivavoce.models.presets import Presets
 from vivavoce.models.script import MARK_IDS, PLACES, STRESSES, Script
+from vivavoce.nn.few import Linear
 from vivavoce.nn.mixer import FrameBlock, TextBlock
 from vivavoce.nn.prosody import FEATURES, PITCH_CENTRE, FrameTable, ProsodyPredictorConfig
 from vivavoce.nn.style import ReferenceEncoderConfig, VoicePrint, spectrum_stats, stack_prints, top_bin_of
@@ -88,14 +89,14 @@ class Speaker(Presets):
         self.prosody = ProsodyPredictorConfig(
             inputs=config.text_width, voice=config.voice, width=config.text_width
         ).build()
-        self.now = nn.Linear(config.text_width, config.width)
-        self.later = nn.Linear(config.text_width, config.width)
+        self.now = Linear(config.text_width, config.width)
+        self.later = Linear(config.text_width, config.width)
         self.told = nn.Sequential(
-            nn.Linear(STACK * (FEATURES + COMB_BINS), config.width), nn.ReLU(), nn.Linear(config.width, config.width)
+            Linear(STACK * (FEATURES + COMB_BINS), config.width), nn.ReLU(), Linear(config.width, config.width)
         )
         self.blocks = nn.ModuleList(FrameBlock(config.width, config.kernel, config.voice) for _ in range(config.blocks))
         self.out_norm = nn.LayerNorm(config.width)
-        self.out = nn.Linear(config.width, STACK * (config.mel.bins + COMB_BINS))
+        self.out = Linear(config.width, STACK * (config.mel.bins + COMB_BINS))
         top = float(mel_of_hz(torch.tensor(config.mel.fmax)))
         centres = hz_of_mel(torch.linspace(0, top, config.mel.bins + 2)[1:-1])
         self.register_buffer("bin_hz", centres[:COMB_BINS], persistent=False)

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from vivavoce.core.errors import ConfigError, SpecError
 from vivavoce.core.streaming import State, Timing, zeros
+from vivavoce.nn.few import Linear
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,9 +100,9 @@ class _FeedForward(nn.Sequential):
         wide = config.dim * config.expand
         super().__init__(
             nn.LayerNorm(config.dim, config.norm_eps),
-            nn.Linear(config.dim, wide),
+            Linear(config.dim, wide),
             nn.SiLU(),
-            nn.Linear(wide, config.dim),
+            Linear(wide, config.dim),
             _Drop(config.dropout),
         )
 
@@ -116,9 +117,9 @@ class Block(nn.Module):
         dim = config.dim
         self.first, self.last = _FeedForward(config), _FeedForward(config)
         self.attend_norm, self.conv_norm, self.depth_norm = (nn.LayerNorm(dim, config.norm_eps) for _ in range(3))
-        self.qkv, self.out = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
+        self.qkv, self.out = Linear(dim, 3 * dim), Linear(dim, dim)
         bias = config.conv_bias
-        self.gate, self.point = nn.Linear(dim, 2 * dim, bias), nn.Linear(dim, dim, bias)
+        self.gate, self.point = Linear(dim, 2 * dim, bias), Linear(dim, dim, bias)
         self.depth = nn.Conv1d(dim, dim, config.kernel, groups=dim, bias=bias)
         self.drop = _Drop(config.dropout)
         self.norm = nn.LayerNorm(dim, config.norm_eps)

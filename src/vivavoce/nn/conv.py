@@ -11,10 +11,11 @@ from typing import final
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn.functional import conv1d, conv_transpose1d, linear, pad
+from torch.nn.functional import conv1d, conv_transpose1d, pad
 
 from vivavoce.core.errors import ConfigError, SpecError
 from vivavoce.core.streaming import State, Timing, zeros
+from vivavoce.nn.few import Halved
 
 _FEW = 8  # frames; for so few, setting a convolution up takes longer than the multiplications
 
@@ -76,6 +77,7 @@ class CausalConv(nn.Module):
         self.config = config
         made = nn.Conv1d(config.inputs, config.outputs, config.kernel, groups=config.groups, bias=config.bias)
         self.weight, self.bias = made.weight, made.bias
+        self._halved = Halved()
 
     @property
     def timing(self) -> Timing:
@@ -109,7 +111,7 @@ class CausalConv(nn.Module):
             return conv1d(joined, self.weight, self.bias, config.stride, 0, config.dilation, config.groups)
         windows = joined.unfold(2, config.kernel, config.stride)
         if config.groups == 1:
-            return linear(windows.transpose(1, 2).flatten(2), self.weight.flatten(1), self.bias).transpose(1, 2)
+            return self._halved.linear(windows.transpose(1, 2).flatten(2), self.weight, self.bias).transpose(1, 2)
         if config.outputs > config.inputs:
             windows = windows.repeat_interleave(config.outputs // config.inputs, dim=1)
         made = (windows @ self.weight.transpose(1, 2))[..., 0]

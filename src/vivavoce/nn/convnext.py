@@ -15,6 +15,7 @@ from torch.nn.functional import gelu
 
 from vivavoce.core.streaming import State, Timing
 from vivavoce.nn.conv import ConvConfig, ConvState
+from vivavoce.nn.few import Linear
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +49,8 @@ class ConvNeXtBlock(nn.Module):
         depthwise = ConvConfig(inputs=config.dim, outputs=config.dim, kernel=config.kernel, groups=config.dim)
         self.depthwise = depthwise.build()
         self.norm = nn.LayerNorm(config.dim, eps=1e-6)
-        self.widen = nn.Linear(config.dim, config.dim * config.expand)
-        self.narrow = nn.Linear(config.dim * config.expand, config.dim)
+        self.widen = Linear(config.dim, config.dim * config.expand)
+        self.narrow = Linear(config.dim * config.expand, config.dim)
         self.gain = nn.Parameter(torch.full((config.dim,), 1 / config.depth))
 
     def forward(self, x: Float[Tensor, "B D T"]) -> Float[Tensor, "B D T"]:

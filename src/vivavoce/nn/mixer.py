@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vivavoce.nn.few import Linear
+
 
 class TextBlock(nn.Module):
     """Depthwise convolution over phones and a two-layer perceptron, both added to their input."""
@@ -13,8 +15,8 @@ class TextBlock(nn.Module):
         super().__init__()
         self.mix = nn.Conv1d(width, width, 7, padding=3, groups=width)
         self.norm = nn.LayerNorm(width)
-        self.up = nn.Linear(width, 4 * width)
-        self.down = nn.Linear(4 * width, width)
+        self.up = Linear(width, 4 * width)
+        self.down = Linear(4 * width, width)
 
     def forward(self, x: Float[Tensor, "B P D"], mask: Float[Tensor, "B P 1"]) -> Float[Tensor, "B P D"]:
         """Phones with what is around them; ``mask`` is 0 where there is none."""
@@ -31,9 +33,9 @@ class FrameBlock(nn.Module):
         self.kernel = kernel
         self.mix = nn.Conv1d(width, width, kernel, groups=width)
         self.norm = nn.LayerNorm(width)
-        self.colour = nn.Linear(voice, 2 * width)
-        self.up = nn.Linear(width, 3 * width)
-        self.down = nn.Linear(3 * width, width)
+        self.colour = Linear(voice, 2 * width)
+        self.up = Linear(width, 3 * width)
+        self.down = Linear(3 * width, width)
 
     def forward(self, x: Float[Tensor, "B T D"], past: Tensor, voice: Float[Tensor, "B U E"]) -> Float[Tensor, "B T D"]:
         """Frames after ``past``, the ``kernel - 1`` before them."""

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol, final, runtime_checkable
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn.functional import embedding_bag
 
 from vivavoce.core.derived import Derived
 from vivavoce.core.errors import ConfigError, SpecError
@@ -152,8 +153,9 @@ class ResidualQuantizer(nn.Module):
             raise SpecError(f"got {codes.shape[1]} books, wanted 1 to {self.config.books}")
         config = self.config
         first = torch.arange(0, codes.shape[1] * config.size, config.size, device=codes.device)
-        picked = self.entries.flatten(0, 1)[codes + first[:, None]]
-        return self.out(sum(picked.unbind(1))).transpose(1, 2)
+        chosen = (codes + first[:, None]).transpose(1, 2)
+        summed = embedding_bag(chosen.flatten(0, 1), self.entries.flatten(0, 1), mode="sum")
+        return self.out(summed.unflatten(0, (len(codes), -1))).transpose(1, 2)
 
     @torch.no_grad()
     def start(self, x: Float[Tensor, "B D T"], rounds: int = 10, given: Int[Tensor, "B T"] | None = None) -> None:

@@ -12,12 +12,12 @@ from typing import final
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn.functional import linear, pad
 
 from vivavoce.audio.stft import hann
 from vivavoce.core.errors import ConfigError
 from vivavoce.core.streaming import State, Timing
 from vivavoce.nn.conv import settle
+from vivavoce.nn.few import Linear
 
 _LOUDEST = 6.0  # log magnitude of a full-scale tone in a window of 960 is about 5.5
 
@@ -55,7 +55,7 @@ class SpectralHead(nn.Module):
         super().__init__()
         self.config = config
         bins = config.window // 2 + 1
-        self.spectrum = nn.Linear(config.dim, 2 * bins)
+        self.spectrum = Linear(config.dim, 2 * bins)
         with torch.no_grad():
             self.spectrum.bias[:bins] = -2.0
         self.register_buffer("window", hann(config.window) * 2 * config.hop / config.window, persistent=False)
@@ -87,11 +87,13 @@ class SpectralHead(nn.Module):
     def _overlap(self, x: Float[Tensor, "B D T"]) -> Float[Tensor, "B N"]:
         config = self.config
         with torch.autocast(x.device.type, enabled=False):
-            raw = linear(x.transpose(1, 2).float(), self.spectrum.weight, self.spectrum.bias)
+            raw = self.spectrum(x.transpose(1, 2).float())
             log_magnitude, phase = raw.chunk(2, dim=2)
             magnitude = log_magnitude.clamp(max=_LOUDEST).exp()
             spectra = torch.complex(magnitude * phase.cos(), magnitude * phase.sin())
             pieces = (torch.fft.irfft(spectra, n=config.window) * self.window).unflatten(2, (-1, config.hop))
-            overlaps = pieces.shape[2]
-            laid = sum(pad(pieces[:, :, i], (0, 0, i, overlaps - 1 - i)) for i in range(1, overlaps))
-            return (laid + pad(pieces[:, :, 0], (0, 0, 0, overlaps - 1))).flatten(1)
+            frames, overlaps = pieces.shape[1:3]
+            laid = pieces.new_zeros(len(x), frames + overlaps - 1, config.hop)
+            for place in (*range(1, overlaps), 0):
+                laid[:, place : place + frames] += pieces[:, :, place]
+            return laid.flatten(1)

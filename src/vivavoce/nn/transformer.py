@@ -24,6 +24,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from vivavoce.core.errors import ConfigError
 from vivavoce.core.streaming import State, Timing, zeros
 from vivavoce.nn.attention import BiasGate, CrossAttention, RelativeBias, RelativeConfig, Remembered
+from vivavoce.nn.few import Linear
 from vivavoce.nn.int8 import Int8Linear
 from vivavoce.nn.norm import Norm
 
@@ -124,7 +125,7 @@ class Layer(nn.Module):
         self.config = config
         kv = config.kv_heads * config.head_dim
         self.before = _norm(config, config.condition)
-        linear = Int8Linear if config.bits == 8 else nn.Linear
+        linear = Int8Linear if config.bits == 8 else Linear
         self.qkv = linear(config.dim, config.dim + 2 * kv, bias=config.bias)
         self.out = linear(config.dim, config.dim, bias=config.bias)
         self.between = _norm(config, config.condition)
