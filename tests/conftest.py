@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+import annotations  # noqa: F401 - from now on, and before anything of the package, checks remember what has passed
 from vivavoce.core.errors import PartError
 from vivavoce.hub.catalogue import find
 from vivavoce.hub.fetch import place

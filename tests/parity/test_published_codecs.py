@@ -125,6 +125,8 @@ def test_encodec_48_in_chunks(tmp_path: Path) -> None:
         ours.codec.init_encode(1)
     with pytest.raises(SpecError, match="channels=2"):
         ours.encode(whole(Wave(sample_rate=48000), wave[:, :1]))
+    with pytest.raises(SpecError, match=r"9 books were asked .* has 4"):
+        ours.encode(whole(ours.codec.config.wave, wave), 9)
 
 
 def test_mimi(tmp_path: Path) -> None:

@@ -63,6 +63,12 @@ class Tokens:
         """The same with its first books only."""
         return replace(self, books=books)
 
+    def __str__(self) -> str:
+        """For people."""
+        books = f"{self.books} book{'s' * (self.books != 1)}{f' from number {self.first_book}' * (self.first_book > 0)}"
+        often = "" if self.rate is None else f" at {float(self.rate):g} a second"
+        return f"{self.name} of {self.alphabet}: {books} of {self.size} ids{often}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latents:

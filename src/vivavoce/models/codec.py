@@ -194,7 +194,7 @@ class Codec(nn.Module):
         ``books``: the first so many only. Raises SpecError for more than there are, and for sound of another kind.
         """
         wave = wave.expect(self.config.wave)
-        tokens = self.tokens if books is None else self.tokens.first(self._counted(books))
+        tokens = self.tokens if books is None else self.tokens.first(self.counted(books))
         hop = self.config.hop
         sound = pad(wave.data, (0, self.delay))
         sound = pad(sound, (0, -sound.shape[2] % hop))
@@ -202,7 +202,7 @@ class Codec(nn.Module):
         codes = self.quantizer.encode(latents) if books is None else self.quantizer.encode(latents, books)
         return Stream(tokens, codes, (wave.lengths + self.delay + hop - 1) // hop)
 
-    def _counted(self, books: int) -> int:
+    def counted(self, books: int) -> int:
         """The books asked for; SpecError if there are not so many."""
         if not 1 <= books <= self.config.books:
             raise SpecError(f"{books} books were asked for and the codec has {self.config.books}; use 1 to that many")

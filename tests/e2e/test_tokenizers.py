@@ -1,0 +1,170 @@
+"""What no tokenizer of any kind trips over: other rates, silence, one sample, what is no number, foreign tokens, more
+books than there are."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from typer.testing import CliRunner, Result
+
+from vivavoce.cli.main import app
+from vivavoce.core.parts import load_part, save_part
+from vivavoce.models.codec import mel_codec
+from vivavoce.models.features import ListenerLayerConfig, SpectrumConfig
+from vivavoce.models.listener import ListenerConfig
+from vivavoce.models.posteriors import PosteriorsConfig
+from vivavoce.models.units import UnitsConfig
+from vivavoce.nn.conformer import ConformerConfig
+from vivavoce.nn.convnext import ConvNeXtConfig
+from vivavoce.nn.finite_scalar import FiniteScalarConfig
+from vivavoce.nn.kmeans import KMeansConfig
+from vivavoce.nn.seanet import SeanetConfig
+from vivavoce.nn.transformer import TransformerConfig
+from vivavoce.systems.encodec import encodec
+from vivavoce.systems.facodec import FacodecConfig
+from vivavoce.systems.melvq import melvq
+from vivavoce.systems.mimi import mimi
+from vivavoce.systems.soundstream import soundstream
+from vivavoce.systems.speechtokenizer import speechtokenizer
+from vivavoce.systems.unit_codec import begun
+
+NET = SeanetConfig(dim=8, channels=2, strides=(4, 5))
+TRUNK = TransformerConfig(dim=8, layers=1, heads=2, kv_heads=2, hidden=16, window=9, norm="layer", gated=False)
+THIN = ConvNeXtConfig(dim=16, depth=1)
+LISTENER = ListenerConfig(trunk=ConformerConfig(dim=16, layers=2, heads=2, window=12, dropout=0.0))
+MEL: dict[str, Any] = {"encode_fine": THIN, "encode_coarse": THIN, "decode_coarse": THIN, "decode_fine": THIN}
+CODECS: dict[str, Callable[[], Any]] = {
+    "mel": lambda: mel_codec(books=3, size=16, code_dim=8, **MEL),
+    "mel + VQ": lambda: melvq(fine=THIN, coarse=THIN, vocoder=THIN, books=3, size=16, code_dim=8),
+    "mel + finite scalars": lambda: melvq(fine=THIN, coarse=THIN, vocoder=THIN, levels=(5, 5, 5)),
+    "soundstream": lambda: soundstream(channels=2, dim=8, strides=(4, 5), books=3, size=16),
+    "encodec": lambda: encodec(channels=2, dim=8, strides=(4, 5), books=4, size=16, choices=(2,), memory_layers=1),
+    "speechtokenizer": lambda: speechtokenizer(channels=2, dim=8, strides=(4, 5), books=3, size=16),
+    "mimi": lambda: mimi(net=NET, trunk=TRUNK, books=3, size=16, code_dim=4),
+    "facodec": lambda: FacodecConfig(
+        net=replace(NET, residuals=1, compress=1, activation="snake", causal=False, trim="both"),
+        timbre=replace(TRUNK, causal=False), size=16, code_dim=4, phones=5,
+    ),
+}  # fmt: skip
+FRONTS = {
+    "spectra": SpectrumConfig(stride=2),
+    "cepstra": SpectrumConfig(stride=2, cepstra=5),
+    "a listener's layer": ListenerLayerConfig(listener=LISTENER, layer=1),
+    "posteriors": PosteriorsConfig(listener=LISTENER),
+}
+KINDS = [*CODECS, "codec of units", *FRONTS, "finite scalars"]
+
+
+def part(kind: str) -> tuple[str, Any]:
+    """A tokenizer with random weights, whose books hold something."""
+    torch.manual_seed(3)
+    if kind == "finite scalars":
+        front = FRONTS["a listener's layer"]
+        return "units", UnitsConfig(front=front, quantizer=FiniteScalarConfig(dim=front.dim, levels=(5, 5))).build()
+    if kind in FRONTS:
+        made = UnitsConfig(front=FRONTS[kind], quantizer=KMeansConfig(dim=FRONTS[kind].dim, size=12)).build()
+        torch.nn.init.normal_(made.quantizer.centers)
+        return "units", made
+    if kind == "codec of units":
+        codec, units = part("mel")[1].eval(), part("posteriors")[1].eval()
+        waves = [0.1 * torch.randn(24_000) for _ in range(2)]
+        return "codec", begun(codec, units, waves, books=3, code_dim=8)
+    made = CODECS[kind]().build()
+    if hasattr(made, "quantizer"):
+        made.quantizer.start(0.3 * torch.randn(4, made.config.front.dim, 32))
+    return "codec", made
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    known: dict[str, Path] = {}
+
+    def folder(kind: str) -> Path:
+        if kind not in known:
+            known[kind] = tmp_path_factory.mktemp("tokenizer")
+            name, made = part(kind)
+            save_part(known[kind], name, made.config, made)
+        return known[kind]
+
+    return folder
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, ["tokens", *map(str, arguments)])
+
+
+def refused(result: Result, *hints: str) -> None:
+    said = result.stderr.strip()
+    assert result.exit_code == 2 and len(said.splitlines()) == 1, result.output
+    assert all(hint in said for hint in hints), said
+
+
+def recording(path: Path, wave: np.ndarray, rate: int) -> Path:
+    soundfile.write(path, wave.astype(np.float32), rate, subtype="FLOAT")
+    return path
+
+
+NOISE = 0.2 * np.random.default_rng(1).standard_normal(6_000)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_sound_is_tokens_and_what_is_none_is_refused(
+    kind: str, folders: Callable[[str], Path], tmp_path: Path
+) -> None:
+    folder = folders(kind)
+    units = (folder / "units.json").exists()
+    made = load_part(folder, "units" if units else "codec")
+    model, tokens, again = ("--model", folder), tmp_path / "in.npz", tmp_path / "out.wav"
+    for wave, rate in ((NOISE, 8_000), (NOISE, 48_000), (np.zeros(4_000), 24_000), (NOISE[:1], 24_000)):
+        sound = recording(tmp_path / "in.wav", wave, rate)
+        done = run("encode", sound, "-o", tokens, *model)
+        assert done.exit_code == 0, done.output
+        if units:
+            refused(run("decode", tokens, "-o", again, *model), "units alone make no sound")
+            continue
+        done = run("decode", tokens, "-o", again, *model)
+        assert done.exit_code == 0, done.output
+        about = soundfile.info(again)
+        assert about.samplerate == made.config.sample_rate
+        assert abs(about.frames - len(wave) * about.samplerate / rate) <= 1
+    tokens.unlink()
+    sound = recording(tmp_path / "in.wav", NOISE, 24_000)
+    books = 1 if units else made.tokens.books
+    refused(run("encode", sound, "-o", tokens, "--books", str(books + 1), *model), f"{books + 1} books were asked")
+    refused(run("encode", recording(sound, np.array([0.1, np.nan] * 500), 24_000), "-o", tokens, *model), "in.wav")
+    refused(run("encode", recording(sound, np.zeros(0), 24_000), "-o", tokens, *model), "in.wav")
+    assert not tokens.exists()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tokens_of_another_tokenizer_form_or_size_are_refused(
+    kind: str, folders: Callable[[str], Path], tmp_path: Path
+) -> None:
+    sound, tokens, other = recording(tmp_path / "in.wav", NOISE, 24_000), tmp_path / "in.npz", tmp_path / "other.npz"
+    model = ("--model", folders(kind))
+    assert run("encode", sound, "-o", tokens, *model).exit_code == 0
+    strange = folders("encodec" if kind != "encodec" else "spectra")
+    assert run("encode", sound, "-o", other, "--model", strange).exit_code == 0
+    units = (folders(kind) / "units.json").exists()  # which make no sound, but can be looked at
+    look, out = ("show", tmp_path / "out.png") if units else ("decode", tmp_path / "out.wav")
+    with np.load(tokens) as file:
+        held = dict(file)
+    spoiled = {
+        "encode the recording again, or name with --model": other,
+        "update vivavoce": held | {"version": np.array(9)},
+        "ids below": held | {"codes": held["codes"] + 20_000},
+        "no token file": held | {"spec": np.array("{}")},
+    }
+    for hint, given in spoiled.items():
+        if isinstance(given, dict):
+            np.savez(tmp_path / "bad.npz", **given)
+        path = given if isinstance(given, Path) else tmp_path / "bad.npz"
+        refused(run(look, path, "-o", out, *model), hint)
+    tokens.write_bytes(tokens.read_bytes()[:-60])
+    refused(run(look, tokens, "-o", out, *model), "no token file")
+    assert not out.exists()
