@@ -8,7 +8,7 @@ lists for example, is checked every time. A function is prepared when it is firs
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from functools import partial, wraps
 from types import CodeType, FunctionType
 from typing import Any
@@ -28,12 +28,19 @@ def _decorated(fn: Any = None, *, typechecker: Any) -> Any:
     """Takes the place of ``jaxtyping.jaxtyped`` for functions and dataclasses."""
     if fn is None:
         return partial(_decorated, typechecker=typechecker)
-    check = partial(_checking, typechecker=typechecker)
+    check = partial(_checked, typechecker=typechecker)
     if not inspect.isclass(fn):
         return remembering(fn, check)
     if dataclasses.is_dataclass(fn) and not hasattr(fn.__init__, "_remembers"):
         fn.__init__ = remembering(fn.__init__, check)
     return fn
+
+
+def _checked(fn: Any, typechecker: Callable[[Any], Any]) -> Any:
+    """The function that checks every call; what has no arrays among its annotations needs no sizes of axes."""
+    annotations = getattr(fn, "__annotations__", {}).values()
+    sized = any(isinstance(one, str) or "jaxtyping" in repr(one) or "ForwardRef" in repr(one) for one in annotations)
+    return _checking(fn, typechecker=typechecker) if sized else typechecker(fn)
 
 
 class _Seen:
@@ -53,15 +60,17 @@ _SEEN: dict[CodeType, _Seen] = {}
 def remembering(fn: Any, check: Callable[[Any], Any]) -> Any:
     """The function, checked by what ``check`` makes of it whenever a kind of call comes that has not passed yet."""
     checked: Any = None
+    seen: _Seen | None = None
 
     @wraps(fn)
     def called(*args: Any, **kwargs: Any) -> Any:
-        nonlocal checked
-        seen = _SEEN.get(fn.__code__)
+        nonlocal checked, seen
         if seen is None:
-            seen = _SEEN[fn.__code__] = _Seen(fn)
+            seen = _SEEN.get(fn.__code__) or _SEEN.setdefault(fn.__code__, _Seen(fn))
         try:
-            key = _call(args, kwargs, seen.by_value)
+            key = tuple([_kind(value, seen.by_value) for value in args])
+            if kwargs:
+                key = key, tuple([(name, _kind(value, seen.by_value)) for name, value in kwargs.items()])
         except _Undescribed:
             key = None
         results = None if key is None else seen.calls.get(key)
@@ -96,13 +105,6 @@ def _told(fn: Any, made: Any, check: Callable[[Any], Any]) -> Any:
 
 class _Undescribed(Exception):
     """A value of no kind."""
-
-
-def _call(args: tuple[Any, ...], kwargs: Mapping[str, Any], by_value: bool) -> Kind:
-    kinds = tuple([_kind(value, by_value) for value in args])
-    if kwargs:
-        return kinds, tuple([(name, _kind(value, by_value)) for name, value in kwargs.items()])
-    return kinds
 
 
 def _result(made: Any, by_value: bool) -> Kind | None:

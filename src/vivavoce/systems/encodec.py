@@ -101,7 +101,7 @@ class ChunkedCodec:
 
     @torch.no_grad()
     def encode(self, wave: Stream[Wave], books: int | None = None) -> ChunkedTokens:
-        """Rows of one length; the last chunk may be shorter than the others. SpecError for more books than there are."""
+        """Rows of one length; the last chunk may be shorter. SpecError for more books than there are."""
         books = None if books is None else self.codec.counted(books)
         wave = wave.expect(self.codec.config.wave)
         if bool((wave.lengths != wave.data.shape[2]).any()):
