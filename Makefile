@@ -88,7 +88,7 @@ check: lint
 	$(BIN)/pytest -q -m "not slow and not network"
 
 test: lint .venv/.system clients
-	$(BIN)/pytest -q -n 2 --dist loadfile -m "not network" --ignore tests/e2e/test_page.py --ignore tests/e2e/test_page_general.py
+	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not network" --ignore tests/e2e/test_page.py --ignore tests/e2e/test_page_general.py
 	$(BIN)/pytest -q tests/e2e/test_page.py tests/e2e/test_page_general.py    # a browser that speaks and listens in real time needs the machine for itself
 
 bench: .venv/.dev
