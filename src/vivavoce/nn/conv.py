@@ -17,7 +17,11 @@ from vivavoce.core.errors import ConfigError, SpecError
 from vivavoce.core.streaming import State, Timing, zeros
 from vivavoce.nn.few import Halved
 
-_FEW = 8  # frames; for so few, setting a convolution up takes longer than the multiplications
+_FEW = 8
+"""Frames; for so few, setting a convolution up takes longer than the multiplications: PyTorch brings its matrix into
+another order first."""
+_FEW_SPREAD = 64
+"""The same of a transposed one, where it takes up to a hundred times as long."""
 
 
 @dataclass
@@ -67,6 +71,22 @@ class ConvConfig:
         return CausalConvTranspose(self)
 
 
+def convolved(
+    joined: Float[Tensor, "B D T"], config: ConvConfig, weight: Tensor, bias: Tensor | None, halved: Halved
+) -> Float[Tensor, "B O S"]:
+    """The convolution itself, without edges: by products where there are few frames."""
+    made = (joined.shape[2] - (config.kernel - 1) * config.dilation - 1) // config.stride + 1
+    if made > _FEW or config.dilation > 1 or config.groups not in (1, config.inputs):
+        return conv1d(joined, weight, bias, config.stride, 0, config.dilation, config.groups)
+    windows = joined.unfold(2, config.kernel, config.stride)
+    if config.groups == 1:
+        return halved.linear(windows.transpose(1, 2).flatten(2), weight, bias).transpose(1, 2)
+    if config.outputs > config.inputs:
+        windows = windows.repeat_interleave(config.outputs // config.inputs, dim=1)
+    made = (windows @ weight.transpose(1, 2))[..., 0]
+    return made if bias is None else made + bias[:, None]
+
+
 @final
 class CausalConv(nn.Module):
     """Convolution padded on the left only."""
@@ -105,17 +125,7 @@ class CausalConv(nn.Module):
         return self._conv(joined)
 
     def _conv(self, joined: Float[Tensor, "B D T"]) -> Float[Tensor, "B O S"]:
-        config = self.config
-        made = (joined.shape[2] - (config.kernel - 1) * config.dilation - 1) // config.stride + 1
-        if made > _FEW or config.dilation > 1 or config.groups not in (1, config.inputs):
-            return conv1d(joined, self.weight, self.bias, config.stride, 0, config.dilation, config.groups)
-        windows = joined.unfold(2, config.kernel, config.stride)
-        if config.groups == 1:
-            return self._halved.linear(windows.transpose(1, 2).flatten(2), self.weight, self.bias).transpose(1, 2)
-        if config.outputs > config.inputs:
-            windows = windows.repeat_interleave(config.outputs // config.inputs, dim=1)
-        made = (windows @ self.weight.transpose(1, 2))[..., 0]
-        return made if self.bias is None else made + self.bias[:, None]
+        return convolved(joined, self.config, self.weight, self.bias, self._halved)
 
     def _whole(self, x: Float[Tensor, "B D T"]) -> None:
         if x.shape[2] % self.config.stride:
@@ -166,4 +176,17 @@ class CausalConvTranspose(nn.Module):
     def _spread(self, x: Float[Tensor, "B D T"]) -> Float[Tensor, "B O S"]:
         if x.shape[2] == 0:
             return x.new_zeros(len(x), self.config.outputs, self.config.kernel - self.config.stride)
-        return conv_transpose1d(x, self.weight, None, self.config.stride, groups=self.config.groups)
+        config, frames = self.config, x.shape[2]
+        each = config.groups == config.inputs == config.outputs
+        if frames > _FEW_SPREAD or config.kernel % config.stride or not (config.groups == 1 or each):
+            return conv_transpose1d(x, self.weight, None, config.stride, groups=config.groups)
+        pieces = config.kernel // config.stride  # each frame reaches over so many
+        if each:
+            made = x[..., None] * self.weight
+        else:
+            made = (x.transpose(1, 2) @ self.weight.flatten(1)).unflatten(2, (config.outputs, -1)).transpose(1, 2)
+        made = made.unflatten(3, (pieces, config.stride))
+        laid = x.new_zeros(len(x), config.outputs, frames + pieces - 1, config.stride)
+        for piece in range(pieces):
+            laid[:, :, piece : piece + frames] += made[:, :, :, piece]
+        return laid.flatten(2)

@@ -12,11 +12,12 @@ from typing import Literal, final
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import conv1d, pad
+from torch.nn.functional import pad
 
 from vivavoce.core.errors import ConfigError, SpecError
 from vivavoce.core.streaming import State, Timing, zeros
-from vivavoce.nn.conv import ConvConfig, settle
+from vivavoce.nn.conv import ConvConfig, convolved, settle
+from vivavoce.nn.few import Halved
 
 Edge = Literal["zeros", "reflect", "replicate"]
 
@@ -85,6 +86,7 @@ class EdgeConv(nn.Module):
         self.edge: Edge = edge
         made = nn.Conv1d(config.inputs, config.outputs, config.kernel, groups=config.groups, bias=config.bias)
         self.weight, self.bias = made.weight, made.bias
+        self._halved = Halved()
 
     @property
     def timing(self) -> Timing:
@@ -132,8 +134,7 @@ class EdgeConv(nn.Module):
         return self._conv(joined)
 
     def _conv(self, joined: Float[Tensor, "B D T"]) -> Float[Tensor, "B O S"]:
-        config = self.config
-        return conv1d(joined, self.weight, self.bias, config.stride, 0, config.dilation, config.groups)
+        return convolved(joined, self.config, self.weight, self.bias, self._halved)
 
 
 def edged(x: Float[Tensor, "B D T"], left: int, right: int, edge: Edge) -> Float[Tensor, "B D S"]:
