@@ -89,7 +89,7 @@ def remembering(fn: Any, check: Callable[[Any], Any]) -> Any:
             results.add(kind)
         return made
 
-    called._remembers = True
+    vars(called)["_remembers"] = True
     return called
 
 

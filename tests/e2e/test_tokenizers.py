@@ -68,7 +68,7 @@ def part(kind: str) -> tuple[str, Any]:
         return "units", UnitsConfig(front=front, quantizer=FiniteScalarConfig(dim=front.dim, levels=(5, 5))).build()
     if kind in FRONTS:
         made = UnitsConfig(front=FRONTS[kind], quantizer=KMeansConfig(dim=FRONTS[kind].dim, size=12)).build()
-        torch.nn.init.normal_(made.quantizer.centers)
+        made.quantizer.load_state_dict({**made.quantizer.state_dict(), "centers": torch.randn(12, FRONTS[kind].dim)})
         return "units", made
     if kind == "codec of units":
         codec, units = part("mel")[1].eval(), part("posteriors")[1].eval()

@@ -2,14 +2,16 @@
 
 import copy
 import pickle
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from vivavoce.nn import few
 from vivavoce.nn.conv import ConvConfig
+from vivavoce.nn.edges import Edge, EdgeConv, edged
 from vivavoce.nn.few import FEW, Linear
 
 WITHOUT = pytest.mark.skipif(
@@ -31,7 +33,7 @@ def linear(kind: str) -> Linear:
     return made
 
 
-def packed(module: nn.Module) -> bool:
+def packed(module: Any) -> bool:
     kept = module._halved._kept
     return kept is not None and kept.packed is not None
 
@@ -90,6 +92,37 @@ def test_a_stepped_convolution_reads_its_matrix_so_too() -> None:
         whole, state = conv(torch.cat((x, torch.zeros(2, 16, 30)), dim=2))[:, :, :6], conv.init_state(2)
         stepped = torch.cat([conv.step(piece, state) for piece in x.split(2, dim=2)], dim=2)
     assert packed(conv) and torch.allclose(stepped, whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("frames", [1, 5, 64, 65])
+@pytest.mark.parametrize(
+    "config",
+    [
+        ConvConfig(inputs=6, outputs=4, kernel=8, stride=4),
+        ConvConfig(inputs=6, outputs=4, kernel=6, stride=2),
+        ConvConfig(inputs=6, outputs=4, kernel=5, stride=2),
+        ConvConfig(inputs=6, outputs=6, kernel=4, stride=2, groups=6),
+        ConvConfig(inputs=6, outputs=6, kernel=4, stride=2, groups=2),
+    ],
+)
+def test_few_frames_are_spread_as_many_are(config: ConvConfig, frames: int) -> None:
+    made, x = config.transposed().eval(), torch.randn(2, 6, frames)
+    with torch.no_grad():
+        wanted = F.conv_transpose1d(x, made.weight, made.bias, config.stride, groups=config.groups)
+        assert torch.allclose(made(x), wanted[:, :, : frames * config.stride], atol=1e-6)
+        state = made.init_state(2)
+        first, rest = made.step(x, state), made.step(torch.zeros(2, 6, 4), state)
+        assert torch.allclose(torch.cat((first, rest), dim=2)[:, :, : wanted.shape[2]], wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("frames", [2, 40])
+@pytest.mark.parametrize("edge", ["reflect", "replicate"])
+def test_few_frames_with_an_edge(edge: Edge, frames: int) -> None:
+    config = ConvConfig(inputs=5, outputs=4, kernel=4, stride=2)
+    made, x = EdgeConv(config, edge).eval(), torch.randn(2, 5, frames)
+    with torch.no_grad():
+        wanted = F.conv1d(edged(x, config.past, 0, edge), made.weight, made.bias, config.stride)
+        assert torch.allclose(made(x), wanted, atol=1e-6)
 
 
 def test_no_fast_product_no_loss(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,6 +88,6 @@ class Linear(nn.Linear):
         super().__init__(inputs, outputs, bias)
         self._halved = Halved()
 
-    def forward(self, x: Float[Tensor, "*S I"]) -> Float[Tensor, "*S O"]:
+    def forward(self, input: Float[Tensor, "*S I"]) -> Float[Tensor, "*S O"]:
         """The same as `nn.Linear`."""
-        return self._halved.linear(x, self.weight, self.bias)
+        return self._halved.linear(input, self.weight, self.bias)
