@@ -59,6 +59,57 @@ def turns() -> str:
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows), "", ""])
 
 
+TOLD = (
+    ("phone errors of a probe, AN4", "phone errors %, AN4"),
+    ("phone errors of a probe, audiobooks", "audiobooks"),
+    ("unigram without repeats", "unigram, nats"),
+    ("— gained by the token before", "gained by the one before"),
+    ("frames that repeat the one before", "repeats %"),
+    ("phone-normalised mutual information", "PNMI"),
+    ("ABX errors within a voice (flite, triphones)", "ABX % within a voice"),
+    ("ABX errors across voices (flite, triphones)", "across"),
+    ("speakers told by a probe (people)", "speakers told %"),
+    ("melody told by a probe, R² (flite)", "melody, R²"),
+)
+HEARD = (
+    *(
+        (f"{name}, {group}", f"{name}{short}")
+        for group, short in (("dev people, lossless", ""), ("LibriSpeech test-clean", ", test-clean"))
+        for name in ("PESQ-WB", "STOI")
+    ),
+    ("speaker similarity, LibriSpeech test-clean", "speaker similarity"),
+    ("DNSMOS, LibriSpeech test-clean", "DNSMOS"),
+    ("word errors, LibriSpeech test-clean", "word errors %"),
+)
+
+
+def tokens(file: str, columns: tuple[tuple[str, str], ...]) -> str:
+    """A row for each tokenizer of a report of ``vivavoce eval tokens``."""
+    path = RESULTS / f"{file}.json"
+    if not path.exists():
+        return (
+            f"\nNot measured yet: `vivavoce eval tokens --out bench/results/{file}.json` writes what belongs here.\n\n"
+        )
+    wanted = (("bit rate", "kbit/s"), *columns)
+    lines = ["", f"| tokens | {' | '.join(name for _, name in wanted)} | gate |", "|" + "---|" * (len(wanted) + 2)]
+    for title, rows in json.loads(path.read_text())["tables"].items():
+        known = {row["name"]: row for row in rows}
+        cells = [_brief(known.get(name)) for name, _ in wanted]
+        said = [row["remark"] == "holds" for row in rows if row["name"].startswith("gate: ")]
+        gate = ("passes" if all(said) else "does not pass") if said else ""
+        if any(cells[1:]):
+            lines.append(f"| {title} | {' | '.join(cells)} | {gate} |")
+    return "\n".join([*lines, "", ""])
+
+
+def _brief(row: dict[str, Any] | None) -> str:
+    """A number as narrow as it can be: shares in hundreds, without their unit."""
+    if row is None or row["value"] is None:
+        return ""
+    value = row["value"]["value"]
+    return f"{100 * value:.1f}" if row["unit"] == "%" or row["name"].startswith("word errors") else f"{value:.2f}"
+
+
 def _shown(row: dict[str, Any]) -> str:
     value = row["value"]
     if value is None:
