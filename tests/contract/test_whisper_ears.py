@@ -13,10 +13,12 @@ import vivavoce
 from vivavoce.assistant.demo import RECORDINGS
 from vivavoce.assistant.following import FollowingEars
 from vivavoce.assistant.model import recording_of
+from vivavoce.assistant.whisper import believed
 from vivavoce.audio.resample import resample
 from vivavoce.core.errors import ConfigError, PartError
+from vivavoce.core.talk import Word
 from vivavoce.evals.open_ears import heard_live
-from vivavoce.hub.whisper import Wanted, whisper_of
+from vivavoce.hub.whisper import Spelled, Wanted, repeats, spelled, whisper_of
 from vivavoce.runtime.model import RATE, HearingOptions
 
 ORDER = RECORDINGS / "2.ogg"
@@ -72,8 +74,8 @@ def test_what_is_shown_while_somebody_speaks_is_the_beginning_of_what_was_said(m
     assert plain(text).endswith(END) and speech > 0.9
 
 
-@pytest.mark.parametrize("most", [1, 2])
-def test_who_ends_every_window_early_is_not_followed_from_one_to_the_next(model, monkeypatch, most):
+@pytest.mark.parametrize(("most", "seconds", "windows"), [(1, 4.0, 1), (2, 4.0, 2), (2, 1.3, 1)])
+def test_who_ends_every_window_early_is_not_followed_from_one_to_the_next(model, monkeypatch, most, seconds, windows):
     written = []
     start = 50364  # the token of 0.00 s; twenty further is 0.40 s
 
@@ -83,9 +85,9 @@ def test_who_ends_every_window_early_is_not_followed_from_one_to_the_next(model,
 
     monkeypatch.setattr("vivavoce.hub.whisper._WINDOWS", most)
     monkeypatch.setattr(model.ears.first.model, "generate_with_fallback", short)
-    sound = np.random.default_rng(0).normal(0, 0.1, 4 * 16_000).astype(np.float32)
+    sound = np.random.default_rng(0).normal(0, 0.1, round(seconds * 16_000)).astype(np.float32)
     model.ears.first.transcribe(sound, Wanted(language="en", window=8.0, careful=False))
-    assert len(written) == most
+    assert len(written) == windows
 
 
 def test_the_language_is_found_out_or_refused(model, order):
@@ -107,6 +109,33 @@ def test_a_truncated_model_is_refused_when_it_is_read(folder, tmp_path):
 
 
 # ---- without the model ----
+
+
+def test_what_is_written_together_is_one_word():
+    written = [" At", " 7", ":30,", " 3", ".5", " or", " 50", "%", " of", " 1", ",000", " N", "-O", "-O", "-N."]
+    pieces = [
+        SimpleNamespace(word=piece, start=n / 10, end=(n + 1) / 10, probability=1 - n / 100)
+        for n, piece in enumerate(written)
+    ]
+    words = spelled(pieces)
+    assert [word.text for word in words] == ["At", "7:30,", "3.5", "or", "50%", "of", "1,000", "N-O-O-N."]
+    assert (words[1].start, words[1].end, words[1].confidence) == (0.1, 0.3, 0.98)
+    assert [(word.text, word.glued) for word in spelled(pieces[:3], unspaced=True)] == [
+        ("At", False), ("7", False), (":30,", True)
+    ]  # fmt: skip
+
+
+def test_a_word_that_nobody_is_sure_of_is_no_word():
+    sure, said, guessed = Word("yes", 0, 1, 0.01, 0.95), Word("no", 1, 2, 0.5, 0.6), Word("You", 2, 3, 0.02, 0.6)
+    assert believed([sure, said, guessed]) == (sure, said)
+
+
+@pytest.mark.parametrize(
+    ("text", "circles"),
+    [("H-O-F-F-M-A-N. H-O-F-F", True), ("come here now please come here now please", True), ("no, no, no", False)],
+)
+def test_circles_are_told_by_their_words(text, circles):
+    assert repeats([Spelled(word, 0.0, 1.0, 1.0) for word in text.split()]) == circles
 
 
 def test_what_follows_a_sound_in_a_short_window_is_silent():

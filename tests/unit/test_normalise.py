@@ -42,6 +42,12 @@ def test_marks_are_kept_for_the_melody():
     assert read("Well, is it? Yes.") == ["well", ",", "is", "it", "?", "yes", "."]
 
 
+def test_what_is_added_in_brackets_is_set_apart():
+    assert read("The yuan (CNY).") == "the yuan , c n y .".split()
+    assert read("Salt (table salt) and sugar") == "salt , table salt , and sugar".split()
+    assert read("f(x) and (a) or (b)") == "f x and a or b".split()
+
+
 def test_the_letter_a_is_told_from_the_article():
     assert read("A B C") == ["a.", "b", "c"]
     assert read("a cup") == ["a", "cup"]

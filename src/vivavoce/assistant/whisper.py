@@ -35,9 +35,10 @@ _FRAMES = 25
 """Of the gate, a second."""
 _GAP, _AROUND = 3.0, 0.4
 """Seconds without speech that are listened to all the same between speech, and around it: words need surroundings."""
+_SURE, _CONFIDENT = 0.8, 0.2
+"""Where the gate is less sure than that, the recogniser must be surer of a word than this."""
 _JUDGED_SECONDS = 10
 """The end of a turn that the listener judges by."""
-_UNSPACED = frozenset(("zh", "ja", "th", "lo", "my", "yue"))
 
 
 @dataclass
@@ -175,7 +176,7 @@ class WhisperEars:
             careful=not live,
         )
         found = whisper.transcribe(wave[0], wanted, go_on)
-        words = within(_words(found.words, listened.voice, found.language in _UNSPACED), listened.samples)
+        words = within(believed(_words(found.words, listened.voice)), listened.samples)
         done = open_done([word.text for word in words], fall(sound[0], LOW) if words else 0.0)
         return replace(heard, words=words, done=done, language=found.language)
 
@@ -230,7 +231,13 @@ def _all(stretches: Sequence[tuple[float, float]], seconds: float) -> bool:
     return len(stretches) == 1 and stretches[0][0] < _GAP and stretches[0][1] > seconds - _GAP
 
 
-def _words(found: Sequence[Spelled], voice: Voice | None, unspaced: bool) -> tuple[Word, ...]:
+def believed(words: Sequence[Word]) -> tuple[Word, ...]:
+    """The words without those that neither the gate nor the recogniser is sure of: of sounds that resemble speech a
+    recogniser makes words, but these are not likely ones."""
+    return tuple(word for word in words if word.speech >= _SURE or word.confidence >= _CONFIDENT)
+
+
+def _words(found: Sequence[Spelled], voice: Voice | None) -> tuple[Word, ...]:
     """Words on the clock of the conversation, those where somebody speaks."""
     words: list[Word] = []
     for each in found:
@@ -241,7 +248,7 @@ def _words(found: Sequence[Spelled], voice: Voice | None, unspaced: bool) -> tup
                 continue
             speech = voice.around(each.start * _FRAMES, each.end * _FRAMES)
         word = Word(each.text, round(each.start * RATE), round(each.end * RATE), round(each.confidence, 3), speech)
-        if unspaced and each.glued and words:
+        if each.glued and words:
             last = words[-1]
             sure = min(last.confidence, word.confidence)
             words[-1] = replace(last, text=last.text + word.text, end=word.end, confidence=sure)

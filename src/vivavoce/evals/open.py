@@ -81,10 +81,8 @@ def _ears(chosen: Chosen, say: Say) -> list[Table]:
 
 def _mind(part: str, chosen: Chosen, say: Say) -> list[Table]:
     """One table of the chosen mind."""
-    from vivavoce.hub.whisper import whisper_of
-
     mind = loaded(chosen).described.mind or "mini"
-    return mind_tables(mind, whisper_of(chosen.recogniser), (part,), say, held_out=chosen.held_out)
+    return mind_tables(mind, chosen.recogniser, (part,), say, held_out=chosen.held_out)
 
 
 def _live(part: Callable[[Sequence[str], int, Say], Table], chosen: Chosen, say: Say) -> list[Table]:

@@ -8,14 +8,16 @@ timed by the clock of the machine, so nothing else should run on it.
 import json
 import time
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 from typing import Any
 
 import torch
 import yaml
+from torch import Tensor
 
 import vivavoce
+from vivavoce.assistant.whisper import WhisperEars
 from vivavoce.audio.resample import resample
 from vivavoce.core.talk import Call, Entry, Say, Tool
 from vivavoce.evals import intervals
@@ -24,7 +26,7 @@ from vivavoce.evals.report import Row, Table
 from vivavoce.evals.voices import spoken
 from vivavoce.hub.whisper import RATE as LOW
 from vivavoce.hub.whisper import Wanted, Whisper
-from vivavoce.runtime.model import RATE, Context, Speaking, Thinking
+from vivavoce.runtime.model import RATE, Context, HearingOptions, Speaking, Thinking
 from vivavoce.text.normalise import normalise
 
 _HISTORY = ("Tell me about the sea.", "The sea is deep, wide and full of animals, and it covers most of the Earth.") * 8
@@ -107,31 +109,40 @@ def knowledge_table(
 
 
 def calls_table(
-    name: str, thinking: Thinking, speaking: Speaking[Any], ear: Whisper, say: Tell = print, *, held_out: bool = True
-) -> Table:
-    """A hundred requests over ten tools, typed and spoken: right function and arguments; and who calls unasked."""
+    name: str, thinking: Thinking, speaking: Speaking[Any], ears: WhisperEars, say: Tell = print, *,
+    held_out: bool = True,
+) -> Table:  # fmt: skip
+    """A hundred requests over ten tools, typed, and spoken and heard as at the end of a turn: right function and
+    arguments; and who calls unasked."""
     declared = tools(held_out)
+    called = cache(partial(_called, thinking, declared=declared))
     typed, aloud = [], []
     for entry in requests(held_out):
         for request in entry["requests"]:
             wanted = (entry["name"], request["arguments"])
-            typed.append(_same(_called(thinking, request["ask"], declared), wanted))
-            understood = _heard(speaking, request["ask"], ear)
-            aloud.append(_same(_called(thinking, understood, declared), wanted))
+            typed.append(_same(called(request["ask"]), wanted))
+            text = understood(speaking, request["ask"], ears)
+            aloud.append(_same(called(text), wanted))
             if not (typed[-1] and aloud[-1]):
-                say(f"{name}: {request['ask']} (heard {understood!r}): typed {typed[-1]}, spoken {aloud[-1]}")
-    unasked = [_called(thinking, entry["ask"], declared) is not None for entry in questions(held_out)]
+                say(f"{name}: {request['ask']} (heard {text!r}): typed {typed[-1]}, spoken {aloud[-1]}")
+    unasked = [called(entry["ask"]) is not None for entry in questions(held_out)]
     return Table(
         f"Whom the mind {name} calls",
         [
             Row(name="right call, typed", value=intervals.share(typed)),
-            Row(name="right call, spoken", value=intervals.share(aloud), remark=f"heard by {ear.name}"),
+            Row(name="right call, spoken", value=intervals.share(aloud), remark=f"heard by {ears.info[0].name}"),
             Row(name="calls where a question was asked", value=intervals.share(unasked)),
         ],
     )
 
 
-def _called(thinking: Thinking, text: str, declared: tuple[Tool, ...]) -> tuple[str, dict[str, Any]] | None:
+def understood(speaking: Speaking[Any], text: str, ears: WhisperEars) -> str:
+    """What ears make of a text that our voice says, as at the end of a turn."""
+    heard = ears.recognise(_low(speaking, text).numpy(), HearingOptions(), live=True)
+    return " ".join(word.text for word in heard.words)
+
+
+def _called(thinking: Thinking, text: str, *, declared: tuple[Tool, ...]) -> tuple[str, dict[str, Any]] | None:
     calls = [t for t in thinking.respond(asked(text or "...", declared=declared)) if isinstance(t, Call)]
     return (calls[0].name, json.loads(calls[0].arguments)) if calls else None
 
@@ -158,20 +169,28 @@ def _has(text: str, answers: Sequence[str]) -> bool:
 def _heard(speaking: Speaking[Any], text: str, ear: Whisper) -> str:
     if not any(sign.isalnum() for sign in text):
         return ""
+    wave = _low(speaking, text)[0].numpy()
+    return " ".join(word.text for word in ear.transcribe(wave, Wanted(language="en", beam=1)).words)
+
+
+def _low(speaking: Speaking[Any], text: str) -> Tensor:
+    """A text that is spoken, Float[1, N] at 16 kHz, with silence around it."""
     sound, _, _ = spoken(speaking, text)
-    wave = resample(torch.nn.functional.pad(sound, (RATE // 4, RATE // 2))[None], RATE, LOW)[0].numpy()
-    return " ".join(word.text.strip() for word in ear.transcribe(wave, Wanted(language="en", beam=1)).words)
+    return resample(torch.nn.functional.pad(sound, (RATE // 4, RATE // 2))[None], RATE, LOW)
 
 
 def mind_tables(
-    mind: str, recogniser: Whisper, parts: Sequence[str], say: Tell = print, *, held_out: bool = True
+    mind: str, recogniser: str, parts: Sequence[str], say: Tell = print, *, held_out: bool = True
 ) -> list[Table]:
-    """The tables of a mind by what `vivavoce.load` calls it; ``parts`` of speed, knowledge and calls."""
-    model = vivavoce.load(mind=mind)
-    name, thinking, speaking = mind or "mini", model.mind, model.speaking
+    """The tables of a mind by what `vivavoce.load` calls it; ``parts`` of speed, knowledge and calls. The recogniser,
+    by its name, judges what is spoken, and hears what is asked."""
+    model = vivavoce.load(mind=mind, ears=recogniser)
+    name, thinking, speaking, ears = mind or "mini", model.mind, model.speaking, model.ears
+    assert isinstance(ears, WhisperEars) and ears.first is not None
+    judge = ears.first
     made = {
         "speed": lambda: speed_table(name, thinking),
-        "knowledge": lambda: knowledge_table(name, thinking, speaking, recogniser, say, held_out=held_out),
-        "calls": lambda: calls_table(name, thinking, speaking, recogniser, say, held_out=held_out),
+        "knowledge": lambda: knowledge_table(name, thinking, speaking, judge, say, held_out=held_out),
+        "calls": lambda: calls_table(name, thinking, speaking, ears, say, held_out=held_out),
     }
     return [made[part]() for part in parts]

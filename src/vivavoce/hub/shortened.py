@@ -25,12 +25,16 @@ class How(local):
     """How the calls of this thread are done.
 
     The encoder takes so many ``frames`` of every window; ``between`` is called before encoding, writing, and finding
-    when the words were said; when no ``windows`` are left, `Enough` ends the call.
+    when the words were said. `Enough` ends the call when no ``windows`` are left, or when a window after the first has
+    fewer than ``least`` frames of sound in it.
     """
 
     frames: int = WHOLE
     between: Callable[[], None] = staticmethod(lambda: None)
     windows: int | None = None
+    least: int = 0
+    first: bool = True
+    """Whether no window has been heard yet."""
 
 
 class ShortenedWhisper(WhisperModel):
@@ -48,6 +52,9 @@ class ShortenedWhisper(WhisperModel):
             if not self.how.windows:
                 raise Enough
             self.how.windows -= 1
+        if not self.how.first and sounding(features) < self.how.least:
+            raise Enough
+        self.how.first = False
         if self.how.frames < WHOLE:
             features = silent_after(features[..., : self.how.frames])
         return super().encode(features)
@@ -63,10 +70,15 @@ class ShortenedWhisper(WhisperModel):
         return super().find_alignment(*given, **more)
 
 
+def sounding(features: Float32[np.ndarray, "M T"]) -> int:
+    """How many frames there are before nothing but zeros follows."""
+    heard = np.flatnonzero(features.any(axis=0))
+    return int(heard[-1]) + 1 if len(heard) else 0
+
+
 def silent_after(features: Float32[np.ndarray, "M T"]) -> Float32[np.ndarray, "M T"]:
     """The features with silence, which is their smallest value, where nothing but zeros follows."""
-    heard = np.flatnonzero(features.any(axis=0))
-    made = np.array(features, order="C")
-    if len(heard):
-        made[:, heard[-1] + 1 :] = made[:, : heard[-1] + 1].min()
+    made, end = np.array(features, order="C"), sounding(features)
+    if end:
+        made[:, end:] = made[:, :end].min()
     return made

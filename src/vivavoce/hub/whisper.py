@@ -27,12 +27,15 @@ RATE = 16_000
 WINDOW_SECONDS = 30.0
 """What the model was taught to hear at once."""
 _SPEC = b"WhisperSpec\0"
-_RUN = 4
+_RUN, _PARTS = 4, re.compile(r"[\w']+")
 _TOKENS_A_SECOND, _TOKENS, _MOST_TOKENS = 10, 16, 200
 """More than anybody says in a second, and beside it; a prompt of twice as many characters leaves room for so many."""
-_WINDOWS = 2
-"""A sound that fits into one window is quickly heard in at most so many."""
+_WINDOWS, _LEAST_SECONDS = 2, 1.0
+"""A sound that fits into one window is quickly heard in at most so many, and what is left behind the first is no window
+of its own where it is shorter than this: who spells ends early, and would say the last letters again."""
 _CAREFUL: Mapping[str, Any] = {"temperature": [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]}
+UNSPACED = frozenset(("zh", "ja", "th", "lo", "my", "yue"))
+"""Languages that are written without spaces."""
 _FILES = ("config.json", "model.bin", "tokenizer.json")
 
 
@@ -40,7 +43,8 @@ _FILES = ("config.json", "model.bin", "tokenizer.json")
 class Spelled:
     """A word as Whisper writes it, with its times in seconds and its mean token probability.
 
-    ``glued``: nothing stands between it and the word before.
+    ``glued``: nothing stands between it and the word before, in a language that is written without spaces. In others
+    what is written together is one word ("3.5", "7:30", "20%").
     """
 
     text: str
@@ -115,7 +119,8 @@ class Whisper:
     def plain(self) -> Any:
         """faster-whisper's model as it is, to compare with."""
         model = self.model
-        model.how.frames, model.how.between, model.how.windows = round(100 * WINDOW_SECONDS), lambda: None, None
+        how = model.how
+        how.frames, how.between, how.windows, how.least = round(100 * WINDOW_SECONDS), lambda: None, None, 0
         return model
 
     def transcribe(
@@ -124,7 +129,7 @@ class Whisper:
         """The words of a sound at 16 kHz; any length. ``between`` is called between the steps of the work, and may end
         it by an error."""
         found = self._heard(wave, wanted, between)
-        if wanted.window < WINDOW_SECONDS and _repeats(found.words):
+        if wanted.window < WINDOW_SECONDS and repeats(found.words):
             # Whoever goes round in circles with several beams seldom does with one.
             found = self._heard(wave, replace(wanted, window=WINDOW_SECONDS, beam=1), between)
         return found
@@ -138,7 +143,9 @@ class Whisper:
         # Whoever goes round in circles ends each window early, and would begin one after the other.
         short = len(wave) < RATE * (WINDOW_SECONDS - 1)
         most = _WINDOWS + len(wanted.clips) + (not wanted.language)
-        model.how.windows = most if short and not wanted.careful else None
+        quick = short and not wanted.careful
+        model.how.windows = most if quick else None
+        model.how.least, model.how.first = round(100 * _LEAST_SECONDS) if quick and not wanted.clips else 0, True
         segments, info = model.transcribe(
             wave,
             language=wanted.language or None,
@@ -153,8 +160,8 @@ class Whisper:
         words: list[Spelled] = []
         with suppress(Enough):
             for segment in segments:
-                words += _spelled(segment.words or ())
-                if not wanted.careful and wanted.window < WINDOW_SECONDS and _repeats(words):
+                words += spelled(segment.words or (), info.language in UNSPACED)
+                if not wanted.careful and wanted.window < WINDOW_SECONDS and repeats(words):
                     break
         return Transcribed(tuple(words), info.language)
 
@@ -166,20 +173,28 @@ def _quick(seconds: float, wanted: Wanted) -> Mapping[str, Any]:
     return {"temperature": 0.0, "no_speech_threshold": None, "max_new_tokens": tokens if short else None}
 
 
-def _repeats(words: Sequence[Spelled]) -> bool:
+def repeats(words: Sequence[Spelled]) -> bool:
     """Whether some words in a row come twice, as they do where a shortened window begins again."""
-    texts = [word.text.lower().strip(".,!?") for word in words]
+    texts = _PARTS.findall(" ".join(word.text.lower() for word in words))
     runs = [tuple(texts[at : at + _RUN]) for at in range(len(texts) - _RUN + 1)]
     return len(set(runs)) < len(runs)
 
 
-def _spelled(words: Sequence[Any]) -> list[Spelled]:
-    found = []
-    for word in words:
-        text = word.word.strip()
-        if text:
-            glued = not word.word[0].isspace()
-            found.append(Spelled(text, float(word.start), float(word.end), float(word.probability), glued))
+def spelled(pieces: Sequence[Any], unspaced: bool = False) -> list[Spelled]:
+    """Words from faster-whisper's, which end at every sign and begin with the space that stands before them."""
+    found: list[Spelled] = []
+    for piece in pieces:
+        text = piece.word.strip()
+        if not text:
+            continue
+        glued = bool(found) and not piece.word[0].isspace()
+        word = Spelled(text, float(piece.start), float(piece.end), float(piece.probability), glued)
+        if glued and not unspaced:
+            last = found[-1]
+            sure = min(last.confidence, word.confidence)
+            found[-1] = replace(last, text=last.text + text, end=word.end, confidence=sure)
+        else:
+            found.append(word)
     return found
 
 

@@ -34,6 +34,7 @@ _LETTER_RULES: Final[tuple[tuple[Rule, str], ...]] = (
     (words.AMPERSAND, string.ascii_uppercase),
     (addresses.FILE, _ANY),
     (signs.FACE, "xX"),
+    (words.FORMULA, string.ascii_uppercase),
     (words.MIXED, _ANY),
     (words.WORD, _ANY),
 )
@@ -83,7 +84,8 @@ _SIGN_RULES: Final[dict[str, tuple[Rule, ...]]] = {
     "–": _DASHES,
     "−": _DASHES,
     "+": (codes.PHONES, _LINE, signs.TWO_SIGNS),
-    "(": (codes.PHONES,),
+    "(": (codes.PHONES, signs.OPENING),
+    ")": (signs.CLOSING,),
     "*": (_LINE, signs.EMPHASIS),
     "_": (_LINE, signs.EMPHASIS),
     "`": (_LINE, signs.EMPHASIS),

@@ -202,6 +202,17 @@ MONEY: Final = {
     "EUR": ("euro", "euros", "cent", "cents"), "GBP": ("pound", "pounds", "penny", "pence"),
     "JPY": ("yen", "yen", "sen", "sen"),
     "CHF": ("swiss franc", "swiss francs", "centime", "centimes"), "INR": ("rupee", "rupees", "paisa", "paise"),
+    "CNY": ("yuan", "yuan", "fen", "fen"), "RMB": ("yuan", "yuan", "fen", "fen"),
+    "KRW": ("won", "won", "jeon", "jeon"), "BRL": ("real", "reals", "centavo", "centavos"),
+    "MXN": ("mexican peso", "mexican pesos", "centavo", "centavos"), "ZAR": ("rand", "rand", "cent", "cents"),
+    "NZD": ("new zealand dollar", "new zealand dollars", "cent", "cents"),
+    "SGD": ("singapore dollar", "singapore dollars", "cent", "cents"),
+    "HKD": ("hong kong dollar", "hong kong dollars", "cent", "cents"),
+    "SEK": ("swedish krona", "swedish kronor", "ore", "ore"),
+    "NOK": ("norwegian krone", "norwegian kroner", "ore", "ore"),
+    "DKK": ("danish krone", "danish kroner", "ore", "ore"), "PLN": ("zloty", "zlotys", "grosz", "groszy"),
+    "CZK": ("czech koruna", "czech korunas", "haler", "halers"), "HUF": ("forint", "forints", "", ""),
+    "THB": ("baht", "baht", "satang", "satang"), "ILS": ("shekel", "shekels", "agora", "agorot"),
 }  # fmt: skip
 """One and many of the money and of its hundredth."""
 SCALES: Final = {
@@ -229,6 +240,13 @@ LEFT_IN_ADDRESSES: Final = {
     ".": "dot", "@": "at", "_": "underscore", "-": "dash", "/": "slash", "?": "question mark", "=": "equals",
     "&": "and", "#": "hash", "%": "percent", "~": "tilde", ":": "colon", "+": "plus", ",": "comma", ";": "semicolon",
 }  # fmt: skip
+ELEMENTS: Final = frozenset(
+    """H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr Nb
+    Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg
+    Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts
+    Og""".split()
+)
+"""Signs of chemical elements."""
 GREEK_NAMES: Final = dict(
     zip(
         "αβγδεζηθικλμνξοπρσςτυφχψω",

@@ -19,7 +19,8 @@ _MONEY: Final = numeral(
 )
 _COMMA_LAST: Final = re.compile(_EUROPEAN)
 _NOTE: Final = re.compile(rf"[ -](?:{NOTES})\b")
-_MONEY_AFTER: Final = numeral(rf"({_EUROPEAN}|NUM)\s?([{COINS}]|USD|EUR|GBP|JPY|CHF|CAD|AUD|INR)(?![\w$])")
+_CODES: Final = "|".join(sign for sign in MONEY if len(sign) == 3 and sign.isalpha())
+_MONEY_AFTER: Final = numeral(rf"({_EUROPEAN}|NUM)\s?([{COINS}]|{_CODES})(?![\w$])")
 
 
 def _money(sign: str, written: str, scale: str = "", one: bool = False) -> list[str]:

@@ -93,6 +93,21 @@ def _say_between(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
     return [] if scan.before().isalpha() or scan.before().isspace() else None
 
 
+_OPENING: Final = re.compile(r"\((?=[\"'“‘]?[A-Za-z0-9][^)])")
+_CLOSING: Final = re.compile(r"\)(?=\s+[\"'“‘]?[A-Za-z0-9])")
+
+
+def _say_opening(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
+    """What is added in brackets is set apart."""
+    return [","] if scan.before().isspace() and scan.tokens else None
+
+
+def _say_closing(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
+    opened = scan.text.rfind("(", scan.begin, scan.at)
+    apart = opened > scan.begin and scan.at - opened > 2 and scan.text[opened - 1].isspace()
+    return [","] if apart and scan.tokens else None
+
+
 _NUMBER_SIGN: Final = re.compile(r"[#№](?=\s?\d)")
 _DOT_NAME: Final = re.compile(r"\.(?=[A-Z]{2,})")
 _BRACKETED: Final = re.compile(r"<(?=[A-Za-z][^<>]{0,60}>)")
@@ -164,6 +179,8 @@ HEART: Final[Rule] = (_HEART, _say_heart)
 BRACKETED: Final[Rule] = (_BRACKETED, _say_nothing)
 BRACKET_END: Final[Rule] = (_BRACKET_END, _say_bracket_end)
 QUOTE: Final[Rule] = (_QUOTE, _say_quote)
+OPENING: Final[Rule] = (_OPENING, _say_opening)
+CLOSING: Final[Rule] = (_CLOSING, _say_closing)
 NUMBER_SIGN: Final[Rule] = (_NUMBER_SIGN, _say_number_sign)
 EMPHASIS: Final[Rule] = (_EMPHASIS, _say_emphasis)
 FOOTNOTE: Final[Rule] = (_FOOTNOTE, _say_nothing)

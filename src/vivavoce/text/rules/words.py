@@ -8,7 +8,16 @@ from vivavoce.text import numbers
 from vivavoce.text.folding import SKIP
 from vivavoce.text.pronounce import known
 from vivavoce.text.scan import Rule, Scan, Token
-from vivavoce.text.written import CAPITAL_WORDS, GREEK_NAMES, SAID_AS_WORDS, SHORT_WORDS, SPELLED, UNITS, WIDE_LETTERS
+from vivavoce.text.written import (
+    CAPITAL_WORDS,
+    ELEMENTS,
+    GREEK_NAMES,
+    SAID_AS_WORDS,
+    SHORT_WORDS,
+    SPELLED,
+    UNITS,
+    WIDE_LETTERS,
+)
 
 _CAPITALS: Final = re.compile(r"\b[A-Z]{2,}\b")
 _LOWER: Final = re.compile(r"\b[a-z]{2,}\b")
@@ -150,6 +159,21 @@ def _say_mixed(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
     return said
 
 
+_FORMULA: Final = re.compile(r"(?:[A-Z][a-z]?\d{0,3})+(?![A-Za-z0-9'’-])")
+_SYMBOL: Final = re.compile(r"([A-Z][a-z]?)(\d*)")
+_CHEMISTRY: Final = re.compile(r"\b(?:symbols?|formulas?|chemical|elements?|atoms?|atomic)\b", re.IGNORECASE)
+
+
+def _say_formula(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
+    """Signs of elements are spelled: in formulas such as "NaCl", alone where chemistry is spoken of."""
+    parts = _SYMBOL.findall(found[0])
+    if found[0].isupper() or any(symbol not in ELEMENTS for symbol, _ in parts):
+        return None
+    if len(parts) == 1 and (parts[0][1] or not _CHEMISTRY.search(scan.text, scan.begin, scan.at)):
+        return None
+    return [word for symbol, count in parts for word in [*spelled(symbol), *(numbers.amount(count) if count else [])]]
+
+
 _GREEK: Final = re.compile(r"[Α-ΩΆ-Ώα-ωµ]+")
 _MICRO: Final = re.compile(r"µ[A-Za-z]{1,2}(?![A-Za-z])")
 
@@ -169,6 +193,7 @@ def _say_greek(scan: Scan, found: re.Match[str]) -> Sequence[str] | None:
 
 SHARP: Final[Rule] = (_SHARP, _say_sharp)
 AMPERSAND: Final[Rule] = (_AMPERSAND, _say_ampersand)
+FORMULA: Final[Rule] = (_FORMULA, _say_formula)
 MIXED: Final[Rule] = (_MIXED, _say_mixed)
 WORD: Final[Rule] = (_WORD, _say_word)
 GREEK: Final[Rule] = (_GREEK, _say_greek)
