@@ -113,6 +113,31 @@ class Cache:
         return np.diff(self._fields[name][1])
 
 
+@final
+class Joined:
+    """Caches end to end: what is made block by block goes on after the last whole block when the making was stopped."""
+
+    def __init__(self, caches: Sequence[Cache]) -> None:
+        """They have the same fields."""
+        self._caches = caches
+        self._starts = np.cumsum([0, *map(len, caches)])
+
+    def __len__(self) -> int:
+        """How many items."""
+        return int(self._starts[-1])
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        """One item."""
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        place = int(np.searchsorted(self._starts, index, side="right")) - 1
+        return self._caches[place][index - int(self._starts[place])]
+
+    def lengths(self, name: str) -> np.ndarray:
+        """As `Cache.lengths`."""
+        return np.concatenate([cache.lengths(name) for cache in self._caches])
+
+
 def stale(folder: Path, wanted: str) -> bool:
     """Whether a folder holds no complete cache of this digest."""
     try:

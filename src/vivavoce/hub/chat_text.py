@@ -93,6 +93,10 @@ class ChatText:
         """Ids of a text in which nothing is special, whatever it looks like."""
         return self.tokenizer.plain(text)
 
+    def spelled(self, text: str, below: int) -> list[int]:
+        """As `plain`, in ids below a number only; PartError where these cannot spell it."""
+        return self.tokenizer.spelled(text, below)
+
     def read(self, ids: list[int]) -> str:
         """The text of ids; bytes that make no letter become �."""
         return b"".join(self.tokenizer.pieces[id] for id in ids).decode("utf-8", "replace").strip()

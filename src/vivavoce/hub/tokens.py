@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from vivavoce.core.errors import MissingExtra, PartError
@@ -65,6 +65,7 @@ class ChatTokenizer:
             raise PartError(
                 "the tokenizer is not one of byte pairs; serve the model with llama.cpp and give its address"
             )
+        self._described = described
         self._special = {entry["id"] for entry in data.get("added_tokens") or () if entry.get("special")}
         self._added = {entry["id"] for entry in data.get("added_tokens") or ()}
 
@@ -78,6 +79,23 @@ class ChatTokenizer:
         for piece in self._split(text):
             pieces += self._tokenizer.encode(piece, add_special_tokens=False).ids
         return pieces
+
+    def spelled(self, text: str, below: int) -> list[int]:
+        """As `plain`, in ids below a number: pairs are joined no further. PartError where these cannot spell it."""
+        ids = [id for piece in self._split(text) for id in self._coarse(below).encode(piece).ids]
+        if wrong := [id for id in ids if id >= below]:
+            token = self._tokenizer.id_to_token(wrong[0])
+            raise PartError(f"{token!r} is not among the first {below} ids of this tokenizer; spell with more of them")
+        return ids
+
+    @lru_cache(maxsize=4)  # noqa: B019 - tokenizers live as long as their models
+    def _coarse(self, below: int) -> Any:
+        data = json.loads(self._described)
+        ids = data["model"]["vocab"]
+        pairs = (pair.split(" ", 1) if isinstance(pair, str) else pair for pair in data["model"]["merges"])
+        data["model"]["merges"] = [pair for pair in pairs if ids["".join(pair)] < below]
+        data["model"].pop("ignore_merges", None)
+        return _library().Tokenizer.from_str(json.dumps(data))
 
     def _split(self, text: str) -> list[str]:
         """The text cut inside whatever would be read as a special token."""

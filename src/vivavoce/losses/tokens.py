@@ -13,9 +13,16 @@ def next_token(
 
     Both are means by ``weights``; ids of weight 0 may be anything that is in the vocabulary.
     """
-    guessed, wanted, weights = logits[:, :-1], ids[:, 1:], weights[:, 1:].float()
-    losses = F.cross_entropy(guessed.flatten(0, 1).float(), wanted.flatten(), reduction="none").view_as(wanted)
+    return weighted(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten(), weights[:, 1:].flatten())
+
+
+def weighted(
+    scores: Float[Tensor, "N V"], wanted: Int[Tensor, " N"], weights: Float[Tensor, " N"]
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """As `next_token`, where the scores of each id are its own."""
+    losses = F.cross_entropy(scores.float(), wanted, reduction="none")
+    weights = weights.float()
     total = weights.sum().clamp(min=1e-8)
     with torch.no_grad():
-        right = ((guessed.argmax(-1) == wanted) * weights).sum() / total
+        right = ((scores.argmax(-1) == wanted) * weights).sum() / total
     return (losses * weights).sum() / total, right

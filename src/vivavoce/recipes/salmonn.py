@@ -6,54 +6,77 @@ lines ``{"id": RECORDING, "question": …, "answer": …}`` for stages 2 and 3.
 """
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from vivavoce.assistant.demo import LINES
-from vivavoce.audio.files import read_audio
 from vivavoce.core import rng
 from vivavoce.core.errors import TrainingError
-from vivavoce.core.parts import copy_part, load_part, read_card, save_part
-from vivavoce.core.streams import Stream, Wave, sound
+from vivavoce.core.parts import load_part, read_card, save_part
+from vivavoce.core.streams import Latents
+from vivavoce.data.cache import Joined
 from vivavoce.data.manifest import Record, recordings
 from vivavoce.data.phrasings import phrased
+from vivavoce.evals.words import distance, plain
 from vivavoce.hub.chat_text import ChatText
 from vivavoce.hub.text_model import load_text_model
+from vivavoce.models.bridge import Bridge, BridgeConfig, spelled_rows, window_of
 from vivavoce.models.encoder import EncoderConfig
 from vivavoce.models.wave_front import WaveFrontConfig
 from vivavoce.nn.lora import LoraConfig, scale_lora
-from vivavoce.nn.qformer import qformer_trunk
+from vivavoce.nn.qformer import WindowQFormerConfig, qformer_trunk
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.recipes import miniature
-from vivavoce.recipes.token_lm import GridRun, Measured, stage_before
-from vivavoce.systems.salmonn import LORA, HeardBatch, Hears, SalmonnConfig, SalmonnModel, encode, words
+from vivavoce.recipes.heard_data import HELD, ByLength, heard_frames, hearing, padded, said, written
+from vivavoce.recipes.token_lm import Measured, stage_before
+from vivavoce.systems.salmonn import LORA, HeardBatch, Hears, SalmonnConfig, SalmonnModel, pieces_of, words
 from vivavoce.train import fit, warm_cosine
+from vivavoce.train.loop import moved
 from vivavoce.train.recipe import Given, Recipe, hooks
 from vivavoce.train.tasks.heard import HeardTask
 
 _SLOW, _FAST = 2.0, 3.2
 """Words a second."""
 _HELD = 64
+_ROWS = 16
+_MOST = 80
+"""Words of a transcript that is measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SalmonnRun:
-    """Numbers of a run. ``turned_down`` is the scale of the small maps in stage 3, where they would only repeat the
-    tasks that they know."""
+    """Numbers of a run; ``batch`` seconds of sound a step. The bridge learns at ``bridge`` times the rate of the small
+    maps, and goes on spelling by the weight ``spell`` where it does.
+
+    ``recordings`` (0: all) of at most ``longest`` seconds are learnt from. ``question`` is asked always where there is
+    one, instead of one out of a pool of wordings; ``told`` as in `SalmonnConfig`. ``turned_down`` is the scale of the
+    small maps in stage 3, where they would only repeat the tasks that they know.
+    """
 
     stage: int = 1
-    grids: GridRun = field(default_factory=lambda: GridRun(steps=10000, batch=8, lr=3e-5, warmup=3000))
+    steps: int = 10000
+    batch: float = 60.0
+    lr: float = 3e-5
+    bridge: float = 1.0
+    warmup: int = 3000
+    spell: float = 0.3
+    recordings: int = 0
+    longest: float = 16.5
     seconds: float = 30.0
+    window_seconds: float = 0.333
     window: int = 2048
     dim: int = 768
     layers: int = 2
     heads: int = 12
     lora: LoraConfig = LORA
+    question: str = ""
+    told: str = ""
     turned_down: float = 2.0
     seed: int = 1
 
@@ -86,114 +109,189 @@ def asked_of(records: Sequence[Record], stage: int, answers: Sequence[Asked] = (
 
 
 def train(
-    run: SalmonnRun, speech: Path, first: Path, second: Path, out: Path, *, llm: str | Path | None = None,
-    start: Path | None = None, answers: Path | None = None, device: str = "cpu", say: Callable[[str], None] = print,
+    run: SalmonnRun, speech: Path, first: Path, second: Path | None, out: Path, *, llm: str | Path | None = None,
+    start: Path | None = None, bridge: Path | None = None, answers: Path | None = None, cache: Path | None = None,
+    device: str = "cpu", say: Callable[[str], None] = print,
 ) -> Measured:  # fmt: skip
     """Trains a stage and writes the part ``salmonn`` and the chat text into ``out``, both encoders in folders below.
 
-    ``first`` and ``second`` are folders with the part ``encoder``. Raises TrainingError for a stage that does not
-    follow the one in ``start``, and where something is missing.
+    ``first`` and ``second`` are folders with the part ``encoder``, or names of Whispers. ``bridge`` is a folder with
+    one that spells (`recipes.bridge`). Raises TrainingError for a stage that does not follow the one in ``start``, and
+    where something is missing.
     """
-    encoders: tuple[Hears, Hears] = (load_part(first, "encoder"), load_part(second, "encoder"))
-    model, text = _begun(run, encoders, llm, start)
+    encoders = [hearing(one) for one in (first, second) if one is not None]
+    model, text = _begun(run, encoders, llm, start, bridge)
     scale_lora(model, run.turned_down if run.stage == 3 else run.lora.alpha / run.lora.rank)
-    split = {name: recordings(speech, name) for name in ("train", "dev")}
-    longest = [r for records in split.values() for r in records if r.seconds > run.seconds]
-    if longest:
-        say(f"{len(longest)} recordings last longer than {run.seconds:g} s and are left out")
-    every = {r.id: r for records in split.values() for r in records if r.seconds <= run.seconds}
-    own = [] if answers is None else _answers(answers, every)
+    config, spelling = model.config, model.bridge.spelling
+    split = {name: _recordings(run, speech, name) for name in ("train", "dev")}
+    split["train"] = split["train"][: run.recordings or None]
+    own = [] if answers is None else _answers(answers, {r.id: r for records in split.values() for r in records})
     items, held = (
-        asked_of([r for r in split[name] if r.id in every], run.stage, [one for one in own if one.record.split == name])
-        for name in ("train", "dev")
+        asked_of(split[name], run.stage, [one for one in own if one.record.split == name]) for name in ("train", "dev")
     )
     if not items:
         raise TrainingError(f"stage {run.stage} has nothing to learn from; give texts, or --with answers=FILE")
     if not held:
         say(f"{speech} has nothing of the split dev for this stage; training recordings are measured instead")
     held = (held or items)[:_HELD]
-    config = model.config
+    filled = run.seconds if config.filled else 0.0
+    data = HeardData.of(encoders, split.values(), cache or out / "frames", filled, say)
+    seconds = np.array([item.record.seconds for item in items])
+    by_length = ByLength(seconds, min(run.batch, float(seconds.sum())), run.seed)
 
     def batch(chosen: Sequence[Asked], draw: np.random.Generator | None) -> HeardBatch:
-        frames = [[encode(one, _wave(item, one), run.seconds)[0] for item in chosen] for one in encoders]
         rows = []
         for item in chosen:
-            question = item.question or phrased(item.task, "…", draw)
-            asked = (question if "…" in question else f"…\n{question}").replace("…", text.hole)
-            pieces = text.around([{"role": "user", "content": asked}])
-            rows.append(words(pieces, [*text.plain(item.answer), *sorted(text.ends)[-1:]], config.heard))
-        ids, places, weights = (pad_sequence(list(column), batch_first=True) for column in zip(*rows, strict=True))
-        seconds = sum(item.record.seconds for item in chosen)
-        return HeardBatch(torch.stack(frames[0]), torch.stack(frames[1]), ids, places, weights, seconds)
+            question = item.question or run.question or phrased(item.task, "…", draw)
+            answer = [*text.plain(item.answer), *sorted(text.ends)[-1:]]
+            rows.append(words(pieces_of(text, question, told=config.told), answer))
+        ids, at, weights = zip(*rows, strict=True)
+        pieces, counts = None, None
+        if spelling is not None:
+            pieces, counts = spelled_rows(
+                [text.spelled(f" {written(item.record)}", spelling.config.pieces) for item in chosen]
+            )
+        frames, lengths = data.frames([item.record for item in chosen])
+        return HeardBatch(
+            frames[0], frames[1] if len(frames) > 1 else None, pad_sequence(list(ids), batch_first=True),
+            torch.tensor(at), pad_sequence(list(weights), batch_first=True), None if config.filled else lengths,
+            pieces, counts, sum(item.record.seconds for item in chosen),
+        )  # fmt: skip
 
     def batches(step: int) -> HeardBatch:
-        draw = rng.stream(run.seed, "salmonn", step)
-        chosen = draw.choice(len(items), min(run.grids.batch, len(items)), replace=False)
-        return batch([items[int(n)] for n in chosen], draw)
+        return batch([items[n] for n in by_length(step)], rng.stream(run.seed, "salmonn", step))
 
-    task = HeardTask(model)
+    task = HeardTask(model, run.spell)
 
     @torch.no_grad()
-    def measure(task: HeardTask) -> dict[str, float]:
+    def measure(task: nn.Module) -> dict[str, float]:
+        assert isinstance(task, HeardTask)
         task.eval()
-        sums = {"tokens": 0.0, "right": 0.0}
-        for item in held:
-            one = batch([item], None)
-            found = task.losses("model", one, task.outputs(one))
-            sums = {name: value + float(found[name].value) / len(held) for name, value in sums.items()}
-        return sums
+        sums, wrong, total = {"tokens": 0.0, "right": 0.0}, [], []
+        for begin in range(0, len(held), _ROWS):
+            some = held[begin : begin + _ROWS]
+            one = moved(batch(some, None), next(task.parameters()).device)
+            out = task.outputs(one)
+            found = task.losses("model", one, out)
+            sums = {name: value + float(found[name].value) * len(some) / len(held) for name, value in sums.items()}
+            if run.stage == 1:
+                question = run.question or phrased("recognise", "…", None)
+                pieces = pieces_of(text, question, told=config.told)
+                for item, ids in zip(some, task.model.write(out.heard, pieces, text.ends, _MOST), strict=True):
+                    wanted = plain(item.answer)
+                    wrong.append(distance(wanted, plain(text.read(ids))))
+                    total.append(len(wanted))
+        return sums | ({"word_errors": sum(wrong) / max(sum(total), 1)} if run.stage == 1 else {})
 
     before = measure(task)
-    optimizer = torch.optim.AdamW([w for w in task.parameters() if w.requires_grad], lr=run.grids.lr, weight_decay=0.05)
+    say("before: " + ", ".join(f"{name} {value:.3f}" for name, value in before.items()))
+    bridged = [w for w in model.bridge.parameters() if w.requires_grad]
+    small = [w for w in model.lm.parameters() if w.requires_grad]
+    optimizer = torch.optim.AdamW(
+        [{"params": bridged, "lr": run.lr * run.bridge}, {"params": small}], lr=run.lr, weight_decay=0.05
+    )
     fit(
-        task, batches, optimizer, steps=run.grids.steps, hooks=hooks(out, f"salmonn, stage {run.stage}", config),
-        schedule=warm_cosine(run.grids.steps, run.grids.warmup), seed=run.seed, device=device, bf16=device != "cpu",
+        task, batches, optimizer, steps=run.steps,
+        hooks=hooks(
+            out, f"salmonn, stage {run.stage}", [run, config], measure=measure, measure_seconds=600.0,
+            every=max(1, min(20, run.steps // 100)),
+        ),
+        schedule=warm_cosine(run.steps, run.warmup), seed=run.seed, device=device, bf16=device != "cpu",
     )  # fmt: skip
     model.cpu()
     measured = Measured(before, measure(task))
     earlier = [] if start is None else [read_card(start, "salmonn").get("held_out")]
     save_part(out, "salmonn", config, model, measured.card("salmonn", run, stages=earlier), torch.float16)
     text.save(out)
-    copy_part(first, "encoder", out / "first")
-    copy_part(second, "encoder", out / "second")
+    for name, encoder in zip(("first", "second"), encoders, strict=False):
+        save_part(out / name, "encoder", encoder.config, encoder)
     return measured
 
 
-def _wave(item: Asked, encoder: Hears) -> Stream[Wave]:
-    rate = encoder.wave.sample_rate
-    return sound(read_audio(item.record.file, rate)[0], rate)
+@dataclass(frozen=True)
+class HeardData:
+    """Frames of recordings by every encoder, and where each recording is among them."""
+
+    kept: tuple[Joined, ...]
+    places: dict[str, int]
+
+    @staticmethod
+    def of(
+        encoders: Sequence[Hears], splits: Iterable[Sequence[Record]], folder: Path, filled: float,
+        say: Callable[[str], None],
+    ) -> "HeardData":  # fmt: skip
+        """Computes what is not in ``folder`` yet."""
+        splits = list(splits)
+        kept = (Joined([heard_frames(one, records, folder, say, filled) for records in splits]) for one in encoders)
+        ids = (record.id for records in splits for record in records)
+        return HeardData(tuple(kept), {id: place for place, id in enumerate(ids)})
+
+    def frames(self, records: Sequence[Record]) -> tuple[list[Tensor], Tensor]:
+        """Those of some recordings, and how many of the first encoder each has."""
+        found = [padded(one, [self.places[record.id] for record in records]) for one in self.kept]
+        return [frames for frames, _ in found], found[0][1]
+
+
+def _recordings(run: SalmonnRun, speech: Path, split: str) -> list[Record]:
+    """In stage 1 those with a text, later all; few of those that are measured on."""
+    if run.stage == 1:
+        found = said(speech, split, run.longest if split == "train" else run.seconds, run.seed)
+    else:
+        found = [record for record in recordings(speech, split) if record.seconds <= run.seconds]
+    return found if split == "train" else found[:HELD]
 
 
 def _begun(
-    run: SalmonnRun, encoders: tuple[Hears, Hears], llm: str | Path | None, start: Path | None
+    run: SalmonnRun, encoders: Sequence[Hears], llm: str | Path | None, start: Path | None, bridge: Path | None
 ) -> tuple[SalmonnModel, ChatText]:
     if run.stage not in (1, 2, 3):
         raise TrainingError(f"there is no stage {run.stage}; the stages are 1, 2 and 3")
     torch.manual_seed(run.seed)
+    specs = [encoder.spec() for encoder in encoders]
     if run.stage == 1:
         if llm is None or start is not None:
             raise TrainingError("stage 1 starts from a chat model and nothing else: --with llm=smollm2-135m-instruct")
         found = load_text_model(llm, run.window)
-        first, second = (encoder.spec() for encoder in encoders)
+        known: Bridge | None = None if bridge is None else load_part(bridge, "bridge")
         config = SalmonnConfig(
-            first=first, second=second, text=found.text.tokens, trunk=found.lm.config.trunk, tied=found.lm.config.tied,
-            qformer=qformer_trunk(run.dim, run.layers, run.heads, 4 * run.dim, first.dim + second.dim), lora=run.lora,
-            seconds=run.seconds,
+            bridge=_windowed(run, specs, found.lm.config.trunk.dim) if known is None else known.config,
+            text=found.text.tokens, trunk=found.lm.config.trunk, tied=found.lm.config.tied, lora=run.lora,
+            seconds=run.seconds, filled=known is None, told=run.told or None,
         )  # fmt: skip
+        _same_encoders(config.bridge, specs, "the bridge")
         model = config.build()
         own, size = model.lm.state_dict(), found.text.tokens.size
-        known = {name.replace(".qkv.", ".qkv.linear."): value for name, value in found.lm.state_dict().items()}
-        known |= {name: known[name][:size] for name in ("embed", "out") if name in known}
-        model.lm.load_state_dict({**own, **known})
+        weights = {name.replace(".qkv.", ".qkv.linear."): value for name, value in found.lm.state_dict().items()}
+        weights |= {name: weights[name][:size] for name in ("embed", "out") if name in weights}
+        model.lm.load_state_dict({**own, **weights})
+        if known is not None:
+            model.bridge.load_state_dict(known.state_dict())
         return model, found.text
+    if bridge is not None:
+        raise TrainingError(f"stage {run.stage} goes on with the bridge of the stage before; leave --with bridge= out")
     before: SalmonnModel
     start, before = stage_before("salmonn", start, llm, run.stage)
-    for wanted, encoder in zip((before.config.first, before.config.second), encoders, strict=True):
-        if encoder.spec() != wanted:
-            raise TrainingError(f"the model in {start} hears {wanted}, got {encoder.spec()}; use its own encoders")
+    _same_encoders(before.config.bridge, specs, f"the model in {start}")
     model = replace(before.config, stage=run.stage).build()
     model.load_state_dict(before.state_dict())
     return model, ChatText.load(start)
+
+
+def _windowed(run: SalmonnRun, specs: Sequence[Latents], width: int) -> BridgeConfig:
+    """SALMONN's own bridge."""
+    frame = sum(spec.dim for spec in specs)
+    assert specs[0].rate is not None
+    windows = WindowQFormerConfig(
+        trunk=qformer_trunk(run.dim, run.layers, run.heads, 4 * run.dim, frame),
+        window=window_of(run.window_seconds, float(specs[0].rate)),
+    )
+    return BridgeConfig(first=specs[0], second=specs[1] if len(specs) > 1 else None, width=width, windows=windows)
+
+
+def _same_encoders(config: BridgeConfig, specs: Sequence[Latents], what: str) -> None:
+    wanted = [spec for spec in (config.first, config.second) if spec is not None]
+    if wanted != list(specs):
+        raise TrainingError(f"{what} hears {wanted}, got {list(specs)}; use its own encoders")
 
 
 def _answers(path: Path, known: dict[str, Record]) -> list[Asked]:
@@ -211,7 +309,7 @@ def _answers(path: Path, known: dict[str, Record]) -> list[Asked]:
 
 SAID = (LINES[0], LINES[3])
 SMALL = SalmonnRun(
-    grids=GridRun(steps=60, batch=2, lr=5e-3, warmup=5), seconds=3.0, window=400, dim=64, heads=4,
+    steps=60, batch=60.0, lr=5e-3, warmup=5, seconds=3.0, window=400, dim=64, heads=4,
     lora=LoraConfig(rank=8, alpha=32.0, dropout=0.0),
 )  # fmt: skip
 
@@ -230,7 +328,7 @@ def debug(folder: Path) -> dict[str, float]:
     second = train(replace(SMALL, stage=2), speech, *both, folder / "2", start=folder / "1")
     lines = [{"id": f"{name} 0", "question": "What would you answer?", "answer": "I hear you."} for name, _ in SAID]
     (folder / "answers.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    run = replace(SMALL, stage=3, grids=replace(SMALL.grids, steps=25))
+    run = replace(SMALL, stage=3, steps=25)
     third = train(run, speech, *both, folder / "3", start=folder / "2", answers=folder / "answers.jsonl")
     found = {"before": third.before["tokens"], "after": third.after["tokens"]}
     for name, one in (("first", first), ("second", second)):
@@ -242,8 +340,9 @@ def _run(run: SalmonnRun, given: Given) -> None:
     others = given.others
     assert given.speech is not None
     train(
-        run, given.speech, others["first"], others["second"], given.out, llm=others.get("llm"), start=given.start,
-        answers=others.get("answers"), device=given.device, say=given.say,
+        run, given.speech, others["first"], others.get("second"), given.out, llm=others.get("llm"), start=given.start,
+        bridge=others.get("bridge"), answers=others.get("answers"), cache=others.get("cache"), device=given.device,
+        say=given.say,
     )  # fmt: skip
 
 
@@ -254,12 +353,14 @@ RECIPE = Recipe(
     debug=debug,
     needs={
         "speech": "recordings with texts",
-        "first": "a folder with the encoder of speech",
-        "second": "a folder with the encoder of other sounds",
+        "first": "a folder with the encoder of speech, or the name of a Whisper",
     },
     takes={
         "llm": "stage 1: the chat model that it starts from, by name or folder",
         "from": "stages 2 and 3: the model of the stage before",
+        "second": "a folder with the encoder of other sounds; without, there is one encoder",
+        "bridge": "stage 1: a folder with a bridge that spells (vivavoce train bridge)",
+        "cache": "a folder for the encoders' frames, which several runs can share",
         "answers": "stages 2 and 3: questions about recordings and their answers, JSON lines",
     },
 )

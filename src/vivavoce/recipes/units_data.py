@@ -87,11 +87,16 @@ def frames(front: Any, clips: Sequence[Record], folder: Path, say: Say, aligner:
             if (number + 1) % 200 == 0:
                 say(f"features of {number + 1} of {len(clips)} recordings")
 
+    config = made_by(front) | {"aligned": aligner is not None}
+    return Cache.of(folder, config, [clip.file for clip in clips], make)
+
+
+def made_by(front: Any) -> dict[str, Any]:
+    """What frames depend on beside the recordings: the configuration of a front or an encoder, and its weights."""
     digest = hashlib.sha256()
     for name, value in sorted(front.state_dict().items()):
         digest.update(name.encode() + value.numpy().tobytes())
-    config = {"front": dump(front.config), "weights": digest.hexdigest(), "aligned": aligner is not None}
-    return Cache.of(folder, config, [clip.file for clip in clips], make)
+    return {"front": dump(front.config), "weights": digest.hexdigest()}
 
 
 def all_frames(kept: Cache) -> Float[Tensor, "N D"]:

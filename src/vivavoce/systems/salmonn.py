@@ -1,32 +1,36 @@
 """SALMONN: a language model of text is given ears (arXiv:2310.13289).
 
 Two frozen encoders hear half a minute, one trained on speech and one on other sounds; their frames stand side by side,
-a Q-Former over windows makes 88 vectors of them, and these stand among the words of a chat. Only the Q-Former, the
-projection behind it and small maps beside the language model's weights are learnt, in three stages: recognition, many
+a Q-Former over windows makes 88 vectors of them, and these stand among the words of a chat. Only the bridge
+(`models.bridge`) and small maps beside the language model's weights are learnt, in three stages: recognition, many
 tasks under many instructions, and a few long answers with the small maps turned down (activation). How much these count
-can be chosen afterwards. Departs: the second encoder is any that is handed in; answers are written greedily.
+can be chosen afterwards.
+
+Departs: the second encoder is any that is handed in, or there is none; the bridge may spell, and then it hands over as
+many vectors as pieces were said; recordings need not be filled up to half a minute; answers are written greedily.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, final, runtime_checkable
+from typing import Final, NamedTuple, Protocol, final, runtime_checkable
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from vivavoce.audio.loudness import at_level
+from vivavoce.audio.resample import resample
 from vivavoce.core.errors import ConfigError, SpecError
 from vivavoce.core.streams import Latents, Stream, Tokens, Wave
 from vivavoce.generate.writer import ROOM, Line, Row, Writer, WriterState
+from vivavoce.models.bridge import BridgeConfig, Heard
 from vivavoce.models.lm import StreamLM, StreamLMConfig
 from vivavoce.models.trunk import ChatText
 from vivavoce.nn.lora import LoraConfig, only_lora, scale_lora
-from vivavoce.nn.qformer import WindowQFormerConfig
 from vivavoce.nn.transformer import TransformerConfig
 
 LORA: Final = LoraConfig(rank=8, alpha=32.0, dropout=0.1)
-_FILL = 0
 
 
 @runtime_checkable
@@ -49,64 +53,66 @@ class Hears(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SalmonnConfig:
-    """The frames of both encoders, the text and the trunk, and how much sound is taken at once.
+    """The bridge, the text and the trunk, and how much sound is taken at once.
 
-    ``window_seconds`` go into one vector; 0.333 s of 30 s are 17 of 1,500 frames.
+    ``filled``: recordings are filled up to ``seconds`` with silence, so that each takes as many vectors. ``told`` is
+    the system message that it was taught under; None: the chat model's own.
     """
 
-    first: Latents
-    second: Latents
+    bridge: BridgeConfig
     text: Tokens
     trunk: TransformerConfig
-    qformer: TransformerConfig
     tied: bool = True
     lora: LoraConfig = LORA
     stage: int = 1
     seconds: float = 30.0
-    window_seconds: float = 0.333
+    filled: bool = True
+    told: str | None = None
 
     @property
     def frames(self) -> int:
-        """Frames of the first encoder."""
-        assert self.first.rate is not None
-        return int(self.seconds * self.first.rate)
-
-    @property
-    def windows(self) -> WindowQFormerConfig:
-        """The Q-Former."""
-        window = max(1, round(self.frames * self.window_seconds / self.seconds))
-        return WindowQFormerConfig(trunk=self.qformer, window=window)
+        """Frames of the first encoder at most."""
+        assert self.bridge.first.rate is not None
+        return int(self.seconds * self.bridge.first.rate)
 
     @property
     def heard(self) -> int:
-        """Vectors that a recording takes among the words."""
-        return self.windows.vectors(self.frames)
+        """Vectors that a recording takes among the words at most."""
+        return self.bridge.windows.vectors(self.frames)
 
     def build(self) -> "SalmonnModel":
         """The module with fresh weights; ConfigError for widths that do not fit and frames without a clock."""
-        if self.first.rate is None or self.second.rate is None:
-            raise ConfigError("the frames of both encoders need a clock")
-        if self.qformer.memory != self.first.dim + self.second.dim:
-            raise ConfigError(
-                f"frames of {self.first.dim} and {self.second.dim} stand side by side, the Q-Former looks at "
-                f"{self.qformer.memory}; make them equal"
-            )
+        if self.bridge.width != self.trunk.dim:
+            raise ConfigError(f"the bridge makes vectors of {self.bridge.width}, the words have {self.trunk.dim}")
         return SalmonnModel(self)
 
 
 @dataclass(frozen=True, slots=True)
 class HeardBatch:
-    """Frames of both encoders, and words in which ``heard`` marks the places of what is heard.
+    """Frames of the encoders, ``lengths`` of the first that are sound (all if None); words, and before which of them
+    what is heard stands; ``weights`` are on the answers.
 
-    ``weights`` are on the answers.
+    A bridge that spells may be taught so besides: ``pieces`` and their ``counts`` (`models.bridge`).
     """
 
     first: Float[Tensor, "B T D"]
-    second: Float[Tensor, "B U E"]
+    second: Float[Tensor, "B U E"] | None
     ids: Int[Tensor, "B S"]
-    heard: Bool[Tensor, "B S"]
+    at: Int[Tensor, " B"]
     weights: Float[Tensor, "B S"]
+    lengths: Int[Tensor, " B"] | None = None
+    pieces: Int[Tensor, "B P"] | None = None
+    counts: Int[Tensor, " B"] | None = None
     seconds: float = 0.0
+
+
+class Answered(NamedTuple):
+    """Scores of every word that has a weight, these words and weights, and what the bridge heard."""
+
+    scores: Float[Tensor, "N V"]
+    wanted: Int[Tensor, " N"]
+    weights: Float[Tensor, " N"]
+    heard: Heard
 
 
 @final
@@ -117,40 +123,81 @@ class SalmonnModel(nn.Module):
         """The language model's own weights cannot be learnt."""
         super().__init__()
         self.config = config
-        self.first_norm, self.second_norm = nn.LayerNorm(config.first.dim), nn.LayerNorm(config.second.dim)
-        self.qformer = config.windows.build()
-        self.project = nn.Linear(config.qformer.dim, config.trunk.dim)
+        self.bridge = config.bridge.build()
         lm = StreamLMConfig(trunk=config.trunk, lanes=(config.text.size,), tied=config.tied, lora=config.lora)
         self.lm: StreamLM = lm.build()
         only_lora(self.lm)
 
-    def bridge(self, first: Float[Tensor, "B T D"], second: Float[Tensor, "B U E"]) -> Float[Tensor, "B Q W"]:
-        """Frames as vectors among words; those of the second are brought to the clock of the first."""
-        rates = self.config.first.rate, self.config.second.rate
-        assert rates[0] is not None and rates[1] is not None
-        size = max(first.shape[1], int(second.shape[1] * rates[0] / rates[1]))
-        places = ((torch.arange(size, device=second.device) + 0.5) * float(rates[1] / rates[0])).long()
-        own = self.second_norm(second)[:, places.clamp(max=second.shape[1] - 1)]
-        own = own * (places < second.shape[1])[:, None]
-        both = torch.cat((F.pad(self.first_norm(first), (0, 0, 0, size - first.shape[1])), own), dim=-1)
-        return self.project(self.qformer(both))
+    def forward(self, batch: HeardBatch) -> Answered:
+        """Scores of the words of answers, each from what stands before it."""
+        heard = self.bridge(batch.first, batch.second, batch.lengths)
+        hidden = self.lm.trunk(self.mixed(batch.ids, batch.at, heard))
+        rows, places = batch.weights.nonzero(as_tuple=True)
+        before = places - 1 + torch.where(places >= batch.at[rows], heard.counts[rows], 0)
+        scores = self._scores(hidden[rows, before])
+        return Answered(scores, batch.ids[rows, places], batch.weights[rows, places], heard)
 
-    def forward(self, batch: HeardBatch) -> Float[Tensor, "B S V"]:
-        """Scores of the next word at every place."""
-        x = self.lm.embedded(batch.ids[:, None])
-        heard = self.bridge(batch.first, batch.second).to(x.dtype)
-        return self.lm.scored(x.masked_scatter(batch.heard[..., None], heard))[0]
+    def mixed(self, ids: Int[Tensor, "B S"], at: Int[Tensor, " B"], heard: Heard) -> Float[Tensor, "B L W"]:
+        """Words, and what is heard in its place; behind a row's end stands anything."""
+        words = self.lm.embedded(ids[:, None])
+        vectors, counts, size = heard.vectors.to(words.dtype), heard.counts[:, None], ids.shape[1]
+        places = torch.arange(size + int(counts.max()), device=ids.device)[None]
+        behind = (places - counts).clamp(max=size - 1)
+        found = torch.where(places < at[:, None] + counts, size + places - at[:, None], behind)
+        found = torch.where(places < at[:, None], places, found)
+        both = torch.cat((words, vectors), dim=1)
+        return both.gather(1, found[..., None].expand(-1, -1, both.shape[-1]))
+
+    @torch.no_grad()
+    def write(
+        self, heard: Heard, pieces: tuple[Sequence[int], Sequence[int]], ends: frozenset[int], most: int = 200
+    ) -> list[list[int]]:
+        """The likeliest answers about several recordings, between the same words, up to what ends them."""
+        rows, (before, after) = len(heard.counts), pieces
+        device = heard.counts.device
+        ids = torch.tensor([[*before, *after]], device=device).expand(rows, -1)
+        sizes = heard.counts + ids.shape[1]
+        x = self.mixed(ids, torch.full((rows,), len(before), device=device), heard)
+        state = self.lm.init_state(rows, room=x.shape[1] + most)
+        hidden = self.lm.trunk.step(x, state)[torch.arange(rows), sizes - 1]
+        state.position.copy_(sizes)  # what was read behind a row's end is written over
+        found: list[list[int]] = [[] for _ in range(rows)]
+        ended = [False] * rows
+        for _ in range(most):
+            best = self._scores(hidden).argmax(-1)
+            for row, id in enumerate(best.tolist()):
+                ended[row] |= id in ends
+                if not ended[row]:
+                    found[row].append(id)
+            if all(ended):
+                break
+            hidden = self.lm.read(best[:, None, None], state)
+        return found
+
+    def _scores(self, hidden: Float[Tensor, "N W"]) -> Float[Tensor, "N V"]:
+        return self.lm.scores(hidden, 0, torch.zeros(len(hidden), 0, dtype=torch.long, device=hidden.device))
 
 
-def words(pieces: Sequence[Sequence[int]], answer: Sequence[int], heard: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Ids, places of what is heard, and weights of one conversation with one recording in it."""
+def words(pieces: Sequence[Sequence[int]], answer: Sequence[int]) -> tuple[Tensor, int, Tensor]:
+    """Ids of one conversation, before which of them what is heard stands, and weights on the answer."""
     before, after = pieces
-    ids = torch.tensor([*before, *(_FILL,) * heard, *after, *answer], dtype=torch.long)
-    places = torch.zeros(len(ids), dtype=torch.bool)
-    places[len(before) : len(before) + heard] = True
+    ids = torch.tensor([*before, *after, *answer], dtype=torch.long)
     weights = torch.zeros(len(ids))
     weights[len(ids) - len(answer) :] = 1.0
-    return ids, places, weights
+    return ids, len(before), weights
+
+
+def pieces_of(
+    text: ChatText, question: str, past: Sequence[dict[str, str]] = (), *, told: str | None = None
+) -> list[list[int]]:
+    """A conversation with a question about a recording as ids, before and after what is heard.
+
+    It stands where ``…`` is in the question, before it if there is none; ``told`` is the system message of one without.
+    """
+    asked = question if "…" in question else f"…\n{question}"
+    if told is not None and not any(message["role"] == "system" for message in past):
+        past = [{"role": "system", "content": told}, *past]
+    return text.around([*past, {"role": "user", "content": asked.replace("…", text.hole)}])
 
 
 @final
@@ -158,15 +205,16 @@ class Salmonn:
     """Answers questions about what is heard; keeps nothing between them."""
 
     def __init__(
-        self, model: SalmonnModel, text: ChatText, first: Hears, second: Hears, *, scale: float | None = None
+        self, model: SalmonnModel, text: ChatText, first: Hears, second: Hears | None, *, scale: float | None = None
     ) -> None:
         """``scale`` is how much the small maps count, as trained if left out; 0 leaves the language model as it was.
 
         SpecError when text or encoders are not those that belong to the model.
         """
         config = model.config
+        own = None if second is None else second.spec()
         for wanted, found in (
-            (config.text, text.tokens), (config.first, first.spec()), (config.second, second.spec()),
+            (config.text, text.tokens), (config.bridge.first, first.spec()), (config.bridge.second, own),
         ):  # fmt: skip
             if found != wanted:
                 raise SpecError(f"this model was trained on {wanted}, got {found}; use the parts it was trained with")
@@ -196,29 +244,38 @@ class Salmonn:
             yield self.text.read(line.written)
 
     @torch.inference_mode()
+    def heard(self, sound: Stream[Wave]) -> Heard:
+        """What the bridge makes of one recording. SpecError for one that lasts too long."""
+        config = self.model.config
+        encoders = (self.first, *(() if self.second is None else (self.second,)))
+        frames = [encode(one, sound, config.seconds, filled=config.filled) for one in encoders]
+        found = self.model.bridge(frames[0], frames[1] if len(frames) > 1 else None)
+        return found._replace(vectors=found.vectors[:, : int(found.counts[0])])
+
+    @torch.inference_mode()
     def _asked(self, sound: Stream[Wave], question: str, past: Sequence[dict[str, str]]) -> Line:
         """A line that has read everything up to where the answer begins."""
-        frames = [encode(one, sound, self.model.config.seconds) for one in (self.first, self.second)]
-        heard = self.model.bridge(frames[0], frames[1])
-        asked = question if "…" in question else f"…\n{question}"
-        pieces = self.text.around([*past, {"role": "user", "content": asked.replace("…", self.text.hole)}])
+        heard = self.heard(sound)
+        pieces = pieces_of(self.text, question, past, told=self.model.config.told)
         vectors = [self.model.lm.embedded(torch.tensor([[piece]])) for piece in pieces]
-        x = torch.cat((vectors[0], heard.to(vectors[0].dtype), *vectors[1:]), dim=1)
+        x = torch.cat((vectors[0], heard.vectors.to(vectors[0].dtype), *vectors[1:]), dim=1)
         state = self.model.lm.init_state(1, room=x.shape[1] + ROOM)
         hidden = self.model.lm.trunk.step(x, state)[:, -1]
         return Line(Writer(self.model.lm), WriterState(state, hidden, [Row()]))
 
 
-def encode(encoder: Hears, sound: Stream[Wave], seconds: float) -> Float[Tensor, "1 T D"]:
-    """One recording, filled up with silence, as frames. SpecError for one that lasts longer."""
+def encode(encoder: Hears, sound: Stream[Wave], seconds: float, *, filled: bool = True) -> Float[Tensor, "1 T D"]:
+    """One recording, at one level and filled up with silence if wanted, as frames. SpecError for one that lasts too
+    long."""
     rate, wanted = sound.spec.sample_rate, encoder.wave.sample_rate
     size = int(seconds * wanted)
-    data = sound.data[:, 0]
+    data = sound.data[:, 0, : int(sound.lengths[0])]
     if rate != wanted:
-        from vivavoce.audio.resample import resample
-
         data = resample(data, rate, wanted)
     if data.shape[1] > size:
         raise SpecError(f"got {data.shape[1] / wanted:.1f} s of sound, this model hears {seconds:g} s at once; cut it")
-    padded = F.pad(data, (0, size - data.shape[1]))[:, None]
-    return encoder.encode(Stream(encoder.wave, padded, torch.tensor([size]))).data.transpose(1, 2)
+    data = at_level(data[0], wanted)[None]
+    if filled:
+        data = F.pad(data, (0, size - data.shape[1]))
+    found = encoder.encode(Stream(encoder.wave, data[:, None], torch.tensor([data.shape[1]])))
+    return found.data.transpose(1, 2)
