@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from vivavoce.core.errors import TrainingError
-from vivavoce.core.parts import save_part
+from vivavoce.core.parts import load_part, read_card, save_part
 from vivavoce.core.streams import Latents
 from vivavoce.data.cache import Joined
 from vivavoce.data.manifest import Record
@@ -30,7 +30,7 @@ from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.recipes import miniature
 from vivavoce.recipes.heard_data import HELD, ByLength, heard_frames, hearing, padded, said, written
 from vivavoce.train import Run, fit, warm_cosine
-from vivavoce.train.recipe import LOSSES, Given, Recipe, hooks
+from vivavoce.train.recipe import LOSSES, Given, Recipe, begin_from, hooks
 from vivavoce.train.tasks.bridge import BridgeTask, SpelledBatch
 
 _ROWS = 16
@@ -79,11 +79,11 @@ class BridgeRun:
 
 
 def train(
-    run: BridgeRun, speech: Path, first: Path, llm: str | Path, out: Path, *, cache: Path | None = None,
-    device: str = "cpu", say: Callable[[str], None] = print,
+    run: BridgeRun, speech: Path, first: Path, llm: str | Path, out: Path, *, start: Path | None = None,
+    cache: Path | None = None, device: str = "cpu", say: Callable[[str], None] = print,
 ) -> Run:  # fmt: skip
     """Writes the part ``bridge``, the encoder of the folder ``first`` and the text of the chat model into ``out``;
-    resumes there. ``cache`` keeps the encoder's frames for other runs."""
+    resumes there. ``start`` has a bridge to go on from, ``cache`` keeps the encoder's frames for other runs."""
     torch.manual_seed(run.seed)
     encoder, found = hearing(first), load_text_model(llm, 64)
     clips, dev = said(speech, "train", run.longest, run.seed), said(speech, "dev", 30.0, run.seed)
@@ -97,6 +97,8 @@ def train(
     task, text = BridgeTask(config.build()), found.text
     assert task.model.spelling is not None
     task.model.spelling.begin(found.lm.embed)  # type: ignore[arg-type]
+    if start is not None:
+        begin_from(task.model, load_part(start, "bridge"))
     del found
     kept, held = (heard_frames(encoder, some, cache or out / "frames", say) for some in (clips, dev))
     below = run.shape.spelling.pieces
@@ -113,7 +115,10 @@ def train(
 
     def export(now: Run) -> None:
         assert isinstance(now.task, BridgeTask)
-        card = {"recipe": "vivavoce.recipes.bridge", "hours": round(float(lengths.sum()) / 3600, 2), "step": now.step}
+        card = {
+            "recipe": "vivavoce.recipes.bridge", "hours": round(float(lengths.sum()) / 3600, 2), "step": now.step,
+            "heard_hours": round(now.audio_seconds / 3600, 2), "from": earlier,
+        }  # fmt: skip
         save_part(out, "bridge", config, now.task.model, card, torch.float16)
 
     def measure(now: nn.Module) -> dict[str, float]:
@@ -121,6 +126,7 @@ def train(
         wrong, total = word_errors(now.model, text, held, dev)
         return {"word_errors": intervals.ratio(wrong, total).value}
 
+    earlier = None if start is None else read_card(start, "bridge")
     text.save(out)
     save_part(out / "first", "encoder", encoder.config, encoder)
     return fit(
@@ -178,7 +184,8 @@ def _run(run: BridgeRun, given: Given) -> None:
     assert given.speech is not None
     others = given.others
     train(
-        run, given.speech, others["first"], others["llm"], given.out, cache=others.get("cache"), device=given.device,
+        run, given.speech, others["first"], others["llm"], given.out, start=given.start, cache=others.get("cache"),
+        device=given.device,
         say=given.say,
     )  # fmt: skip
 
@@ -193,5 +200,8 @@ RECIPE = Recipe(
         "first": "a folder with the encoder of speech, or the name of a Whisper",
         "llm": "the chat model whose words are spelled, by name or folder",
     },
-    takes={"cache": "a folder for the encoder's frames, which several runs can share"},
+    takes={
+        "from": "a bridge of the same form to go on from",
+        "cache": "a folder for the encoder's frames, which several runs can share",
+    },
 )
