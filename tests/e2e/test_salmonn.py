@@ -111,7 +111,9 @@ def test_a_stage_begins_from_the_one_before(folder: Path, tmp_path: Path) -> Non
     with pytest.raises(TrainingError, match=r"stage 3 starts from a model of stage 2, the one in .* is of stage 1"):
         train(replace(SMALL, stage=3), *given, start=folder / "1")
     with pytest.raises(TrainingError, match="stage 1 starts from a chat model"):
-        train(SMALL, *given, start=folder / "1")
+        train(SMALL, *given)
+    with pytest.raises(TrainingError, match="goes on from a model of stage 1"):
+        train(SMALL, *given, start=folder / "2")
     with pytest.raises(TrainingError, match="stage 3 has nothing to learn from"):
         train(replace(SMALL, stage=3), *given, start=folder / "2")
     swapped = given[0], given[2], given[1], given[3]

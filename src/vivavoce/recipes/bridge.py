@@ -65,10 +65,11 @@ class Shape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BridgeRun:
-    """Numbers of a run: ``recordings`` at most (0: all) of at most ``longest`` seconds, ``batch`` seconds of sound a
-    step."""
+    """Numbers of a run: ``recordings`` at most (0: all) of at most ``longest`` seconds after ``skip`` others, ``batch``
+    seconds of sound a step."""
 
     shape: Shape = field(default_factory=Shape)
+    skip: int = 0
     recordings: int = 0
     longest: float = 16.5
     batch: float = 80.0
@@ -87,7 +88,7 @@ def train(
     torch.manual_seed(run.seed)
     encoder, found = hearing(first), load_text_model(llm, 64)
     clips, dev = said(speech, "train", run.longest, run.seed), said(speech, "dev", 30.0, run.seed)
-    clips = clips[: run.recordings or None]
+    clips = clips[run.skip :][: run.recordings or None]
     if not clips:
         raise TrainingError(f"{speech} has no English training recordings with texts of at most {run.longest:g} s")
     if not dev:

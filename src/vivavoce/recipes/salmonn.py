@@ -38,12 +38,11 @@ from vivavoce.recipes.token_lm import Measured, stage_before
 from vivavoce.systems.salmonn import LORA, HeardBatch, Hears, SalmonnConfig, SalmonnModel, pieces_of, words
 from vivavoce.train import fit, warm_cosine
 from vivavoce.train.loop import moved
-from vivavoce.train.recipe import Given, Recipe, hooks
+from vivavoce.train.recipe import Given, Recipe, begin_from, hooks
 from vivavoce.train.tasks.heard import HeardTask
 
 _SLOW, _FAST = 2.0, 3.2
 """Words a second."""
-_HELD = 64
 _ROWS = 16
 _MOST = 80
 """Words of a transcript that is measured."""
@@ -52,11 +51,12 @@ _MOST = 80
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SalmonnRun:
     """Numbers of a run; ``batch`` seconds of sound a step. The bridge learns at ``bridge`` times the rate of the small
-    maps, and goes on spelling by the weight ``spell`` where it does.
+    maps (0: it rests), and goes on spelling by the weight ``spell`` where it does.
 
-    ``recordings`` (0: all) of at most ``longest`` seconds are learnt from. ``question`` is asked always where there is
+    ``recordings`` (0: all) of at most ``longest`` seconds are learnt from, after ``skip`` others: a bridge knows those
+    that it learnt to spell with better than any that it will hear. ``question`` is asked always where there is
     one, instead of one out of a pool of wordings; ``told`` as in `SalmonnConfig`. ``turned_down`` is the scale of the
-    small maps in stage 3, where they would only repeat the tasks that they know.
+    small maps in stage 3, where they would only repeat the tasks that they know. ``held`` are measured on at most.
     """
 
     stage: int = 1
@@ -66,6 +66,7 @@ class SalmonnRun:
     bridge: float = 1.0
     warmup: int = 3000
     spell: float = 0.3
+    skip: int = 0
     recordings: int = 0
     longest: float = 16.5
     seconds: float = 30.0
@@ -78,6 +79,7 @@ class SalmonnRun:
     question: str = ""
     told: str = ""
     turned_down: float = 2.0
+    held: int = 64
     seed: int = 1
 
 
@@ -124,7 +126,7 @@ def train(
     scale_lora(model, run.turned_down if run.stage == 3 else run.lora.alpha / run.lora.rank)
     config, spelling = model.config, model.bridge.spelling
     split = {name: _recordings(run, speech, name) for name in ("train", "dev")}
-    split["train"] = split["train"][: run.recordings or None]
+    split["train"] = split["train"][run.skip :][: run.recordings or None]
     own = [] if answers is None else _answers(answers, {r.id: r for records in split.values() for r in records})
     items, held = (
         asked_of(split[name], run.stage, [one for one in own if one.record.split == name]) for name in ("train", "dev")
@@ -133,7 +135,7 @@ def train(
         raise TrainingError(f"stage {run.stage} has nothing to learn from; give texts, or --with answers=FILE")
     if not held:
         say(f"{speech} has nothing of the split dev for this stage; training recordings are measured instead")
-    held = (held or items)[:_HELD]
+    held = (held or items)[: run.held]
     filled = run.seconds if config.filled else 0.0
     data = HeardData.of(encoders, split.values(), cache or out / "frames", filled, say)
     seconds = np.array([item.record.seconds for item in items])
@@ -147,7 +149,7 @@ def train(
             rows.append(words(pieces_of(text, question, told=config.told), answer))
         ids, at, weights = zip(*rows, strict=True)
         pieces, counts = None, None
-        if spelling is not None:
+        if spelling is not None and run.stage == 1:
             pieces, counts = spelled_rows(
                 [text.spelled(f" {written(item.record)}", spelling.config.pieces) for item in chosen]
             )
@@ -185,15 +187,18 @@ def train(
 
     before = measure(task)
     say("before: " + ", ".join(f"{name} {value:.3f}" for name, value in before.items()))
+    model.bridge.requires_grad_(run.bridge > 0)
     bridged = [w for w in model.bridge.parameters() if w.requires_grad]
     small = [w for w in model.lm.parameters() if w.requires_grad]
     optimizer = torch.optim.AdamW(
-        [{"params": bridged, "lr": run.lr * run.bridge}, {"params": small}], lr=run.lr, weight_decay=0.05
+        [*([{"params": bridged, "lr": run.lr * run.bridge}] if bridged else []), {"params": small}],
+        lr=run.lr,
+        weight_decay=0.05,
     )
     fit(
         task, batches, optimizer, steps=run.steps,
         hooks=hooks(
-            out, f"salmonn, stage {run.stage}", [run, config], measure=measure, measure_seconds=600.0,
+            out, f"salmonn, stage {run.stage}", [run, config], measure=measure, measure_seconds=1200.0,
             every=max(1, min(20, run.steps // 100)),
         ),
         schedule=warm_cosine(run.steps, run.warmup), seed=run.seed, device=device, bf16=device != "cpu",
@@ -248,9 +253,9 @@ def _begun(
         raise TrainingError(f"there is no stage {run.stage}; the stages are 1, 2 and 3")
     torch.manual_seed(run.seed)
     specs = [encoder.spec() for encoder in encoders]
-    if run.stage == 1:
-        if llm is None or start is not None:
-            raise TrainingError("stage 1 starts from a chat model and nothing else: --with llm=smollm2-135m-instruct")
+    if run.stage == 1 and start is None:
+        if llm is None:
+            raise TrainingError("stage 1 starts from a chat model: --with llm=smollm2-135m-instruct")
         found = load_text_model(llm, run.window)
         known: Bridge | None = None if bridge is None else load_part(bridge, "bridge")
         config = SalmonnConfig(
@@ -267,13 +272,21 @@ def _begun(
         if known is not None:
             model.bridge.load_state_dict(known.state_dict())
         return model, found.text
-    if bridge is not None:
-        raise TrainingError(f"stage {run.stage} goes on with the bridge of the stage before; leave --with bridge= out")
     before: SalmonnModel
-    start, before = stage_before("salmonn", start, llm, run.stage)
-    _same_encoders(before.config.bridge, specs, f"the model in {start}")
+    if run.stage == 1:
+        assert start is not None
+        before = load_part(start, "salmonn")
+        if llm is not None or before.config.stage != 1:
+            raise TrainingError("stage 1 starts from a chat model alone, or goes on from a model of stage 1 (--from)")
+    else:
+        if bridge is not None:
+            raise TrainingError(f"stage {run.stage} goes on with the bridge of the stage before; leave it out")
+        start, before = stage_before("salmonn", start, llm, run.stage)
     model = replace(before.config, stage=run.stage).build()
     model.load_state_dict(before.state_dict())
+    if bridge is not None:
+        begin_from(model.bridge, load_part(bridge, "bridge"))
+    _same_encoders(model.config.bridge, specs, f"the model in {start}")
     return model, ChatText.load(start)
 
 
@@ -357,7 +370,7 @@ RECIPE = Recipe(
     },
     takes={
         "llm": "stage 1: the chat model that it starts from, by name or folder",
-        "from": "stages 2 and 3: the model of the stage before",
+        "from": "stages 2 and 3: the model of the stage before; stage 1: one of it to go on from",
         "second": "a folder with the encoder of other sounds; without, there is one encoder",
         "bridge": "stage 1: a folder with a bridge that spells (vivavoce train bridge)",
         "cache": "a folder for the encoders' frames, which several runs can share",
