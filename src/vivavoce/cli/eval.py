@@ -213,3 +213,32 @@ def tokens(
     typer.echo(f"written to {out}", err=True)
     if gate and not right:
         raise typer.Exit(1)
+
+
+@app.command("speech-lm")
+def speech_lm(
+    model: Annotated[Path, typer.Option(help="A folder with a language model that hears: runs/salmonn.")],
+    speech: Annotated[Path, typer.Option(envvar="VIVAVOCE_SPEECH", help="Recordings of people with a manifest.jsonl.")],
+    clips: Annotated[int, typer.Option(min=1, help="Recordings of dev speakers at most.")] = 300,
+    scales: Annotated[
+        str, typer.Option(help="How much the small maps count, as shares of their scale, comma-separated.")
+    ] = "1,0.5,0",
+    ears: Annotated[str, typer.Option(help="A Whisper to compare with: whisper-base.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
+    out: Annotated[Path, typer.Option(help="Where the JSON is written.")] = Path("runs/eval/speech-lm.json"),
+) -> None:
+    """What a language model with ears writes down of people, beside its bridge alone and Whisper by itself."""
+    import json as formats
+
+    from vivavoce.core.errors import ConfigError
+    from vivavoce.evals import speech_lm as suites
+
+    try:
+        shares = tuple(float(part) for part in scales.split(",") if part.strip())
+    except ValueError as error:
+        raise ConfigError(f"--scales is {scales!r}; write numbers with commas between them: 1,0.5,0") from error
+    suite = suites.SpeechLmSuite(clips=clips, scales=shares, ears=ears)
+    report = suites.run(model, suite, speech, lambda line: typer.echo(line, err=True))
+    report.write(out)
+    typer.echo(formats.dumps(report.json()) if json else report.text())
+    typer.echo(f"written to {out}", err=True)

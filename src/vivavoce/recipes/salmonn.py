@@ -144,7 +144,7 @@ def train(
     def batch(chosen: Sequence[Asked], draw: np.random.Generator | None) -> HeardBatch:
         rows = []
         for item in chosen:
-            question = item.question or run.question or phrased(item.task, "…", draw)
+            question = item.question or (run.stage == 1 and config.question) or phrased(item.task, "…", draw)
             answer = [*text.plain(item.answer), *sorted(text.ends)[-1:]]
             rows.append(words(pieces_of(text, question, told=config.told), answer))
         ids, at, weights = zip(*rows, strict=True)
@@ -177,7 +177,7 @@ def train(
             found = task.losses("model", one, out)
             sums = {name: value + float(found[name].value) * len(some) / len(held) for name, value in sums.items()}
             if run.stage == 1:
-                question = run.question or phrased("recognise", "…", None)
+                question = config.question or phrased("recognise", "…", None)
                 pieces = pieces_of(text, question, told=config.told)
                 for item, ids in zip(some, task.model.write(out.heard, pieces, text.ends, _MOST), strict=True):
                     wanted = plain(item.answer)
@@ -261,7 +261,7 @@ def _begun(
         config = SalmonnConfig(
             bridge=_windowed(run, specs, found.lm.config.trunk.dim) if known is None else known.config,
             text=found.text.tokens, trunk=found.lm.config.trunk, tied=found.lm.config.tied, lora=run.lora,
-            seconds=run.seconds, filled=known is None, told=run.told or None,
+            seconds=run.seconds, filled=known is None, told=run.told or None, question=run.question,
         )  # fmt: skip
         _same_encoders(config.bridge, specs, "the bridge")
         model = config.build()

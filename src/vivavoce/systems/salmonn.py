@@ -56,7 +56,8 @@ class SalmonnConfig:
     """The bridge, the text and the trunk, and how much sound is taken at once.
 
     ``filled``: recordings are filled up to ``seconds`` with silence, so that each takes as many vectors. ``told`` is
-    the system message that it was taught under; None: the chat model's own.
+    the system message that it was taught under; None: the chat model's own. ``question`` asks it to write down what is
+    said; empty: any wording does.
     """
 
     bridge: BridgeConfig
@@ -68,6 +69,7 @@ class SalmonnConfig:
     seconds: float = 30.0
     filled: bool = True
     told: str | None = None
+    question: str = ""
 
     @property
     def frames(self) -> int:

@@ -1,0 +1,107 @@
+"""Language models that hear: word errors on people, beside what their bridge spells alone and Whisper by itself."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch.nn.utils.rnn import pad_sequence
+
+from vivavoce.audio.resample import resample
+from vivavoce.core.errors import ConfigError
+from vivavoce.core.streams import sound
+from vivavoce.data.phrasings import phrased
+from vivavoce.data.synthesis import LISTENING_RATE
+from vivavoce.evals import intervals, words
+from vivavoce.evals.listening import Clip, Say, some_with_text
+from vivavoce.evals.open_ears import by_itself
+from vivavoce.evals.people import measured_on
+from vivavoce.evals.report import Report, Row, Table
+from vivavoce.hub.salmonn import is_salmonn, load_salmonn
+from vivavoce.hub.whisper import whisper_of
+from vivavoce.models.bridge import Heard, Spelling
+from vivavoce.nn.lora import scale_lora
+from vivavoce.systems.salmonn import Salmonn, pieces_of
+
+_ROWS = 16
+_MOST = 120
+"""Words of a text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechLmSuite:
+    """So many recordings; ``scales`` are shares of the small maps' own scale; ``ears`` a Whisper to compare with."""
+
+    clips: int = 300
+    scales: tuple[float, ...] = (1.0, 0.5, 0.0)
+    ears: str = ""
+
+
+def run(folder: Path, suite: SpeechLmSuite, speech: Path, say: Say) -> Report:
+    """Measures a model on the transcribed English dev recordings of a folder. ConfigError where there is none."""
+    if not is_salmonn(folder):
+        raise ConfigError(f"{folder} has no language model that hears; train one with `vivavoce train salmonn`")
+    system = load_salmonn(folder)
+    clips = some_with_text(measured_on(speech), suite.clips)
+    if not clips:
+        raise ConfigError(f"{speech} has no English dev recordings with texts to measure on")
+    seconds = sum(len(clip.wave) / clip.sample_rate for clip in clips)
+    about = {"model": str(folder), "recordings": len(clips), "seconds": round(seconds, 1), "scales": suite.scales}
+    return Report("speech-lm", about, [words_table(system, clips, suite, say)])
+
+
+def words_table(system: Salmonn, clips: Sequence[Clip], suite: SpeechLmSuite, say: Say) -> Table:
+    """Word errors of the same recordings by every route."""
+    table = Table("Words of people (dev speech)")
+    heard = [system.heard(sound(clip.wave, clip.sample_rate)) for clip in clips]
+
+    def add(name: str, write: Callable[[int], str], remark: str = "") -> None:
+        wrong, total = [], []
+        for number, clip in enumerate(clips):
+            wanted = words.plain(clip.text)
+            wrong.append(words.distance(wanted, words.plain(write(number))))
+            total.append(len(wanted))
+        table.rows.append(Row(name=name, value=intervals.ratio(wrong, total), remark=remark))
+        say(f"{name}: {table.rows[-1].shown()}")
+
+    own = system.model.config.lora.alpha / system.model.config.lora.rank
+    for scale in suite.scales:
+        scale_lora(system.model, own * scale)
+        found = transcripts(system, heard)
+        for number in range(min(5, len(clips))):
+            say(f"  {clips[number].text}\n  → {found[number]}")
+        name = "word errors" if scale == 1 else f"— small maps at {scale:g} of their scale"
+        add(name, found.__getitem__, "" if scale else "the language model as it was published")
+    scale_lora(system.model, own)
+    if system.model.bridge.spelling is not None:
+        spelled = [
+            Spelling.greedy(one.scores, one.lengths)[0] if one.scores is not None and one.lengths is not None else []
+            for one in heard
+        ]
+        add("— what the bridge spells, without the language model", lambda number: system.text.read(spelled[number]))
+    if suite.ears:
+        whisper = whisper_of(suite.ears)
+
+        def by_whisper(number: int) -> str:
+            clip = clips[number]
+            return by_itself(whisper, resample(clip.wave[None], clip.sample_rate, LISTENING_RATE)[0].numpy())
+
+        add(f"— {suite.ears} by itself", by_whisper, "encoder and decoder")
+    return table
+
+
+def transcripts(system: Salmonn, heard: Sequence[Heard]) -> list[str]:
+    """What the model writes down of recordings that its bridge has heard, many at a time."""
+    config = system.model.config
+    before, after = pieces_of(system.text, config.question or phrased("recognise", "…"), told=config.told)
+    order = sorted(range(len(heard)), key=lambda number: int(heard[number].counts[0]))
+    found = [""] * len(heard)
+    for begin in range(0, len(order), _ROWS):
+        some = [heard[number] for number in order[begin : begin + _ROWS]]
+        vectors = pad_sequence([one.vectors[0] for one in some], batch_first=True)
+        together = Heard(vectors, torch.cat([one.counts for one in some]))
+        for number, ids in zip(
+            order[begin:], system.model.write(together, (before, after), system.text.ends, _MOST), strict=False
+        ):
+            found[number] = system.text.read(ids)
+    return found
