@@ -21,7 +21,7 @@ from vivavoce.assistant.hearing import Ears
 from vivavoce.assistant.whisper import UP, HeardTurn, WhisperEars, WhisperState
 from vivavoce.core.talk import Heard, Word
 from vivavoce.hub.whisper import RATE as LOW
-from vivavoce.hub.whisper import Whisper
+from vivavoce.hub.whisper import Recogniser
 from vivavoce.runtime.beside import Lane
 from vivavoce.runtime.model import HearingOptions
 
@@ -35,7 +35,7 @@ _SPOKEN = 0.5
 class FollowingEars(WhisperEars):
     """The same ears with a `Lane`."""
 
-    def __init__(self, mini: Ears, recognisers: Mapping[str, Whisper | None], forked: bool | None) -> None:
+    def __init__(self, mini: Ears, recognisers: Mapping[str, Recogniser | None], forked: bool | None) -> None:
         """``forked`` as in `Lane`; PartError when a recogniser cannot be read there."""
         super().__init__(mini, recognisers)
         self.alone = WhisperEars(mini, recognisers)

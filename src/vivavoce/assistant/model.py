@@ -34,7 +34,7 @@ from vivavoce.core.places import BUNDLED
 from vivavoce.core.talk import Tool
 from vivavoce.core.voice import Voice
 from vivavoce.data.sheet import Sheet
-from vivavoce.hub.whisper import Whisper
+from vivavoce.hub.whisper import Recogniser
 from vivavoce.models.codec import Codec
 from vivavoce.models.listener import Listener
 from vivavoce.runtime.activity import Loudness, SileroActivity
@@ -136,7 +136,7 @@ class Model:
         described: ModelFile,
         minds: Mapping[str, Thinking | None] | None = None,
         speaker: str | Path = MINI,
-        recognisers: Mapping[str, Whisper | None] | None = None,
+        recognisers: Mapping[str, Recogniser | None] | None = None,
     ) -> None:
         """Reads nothing yet but the ``speaker``; it, the ``minds`` (None stands for its own) and the ``recognisers``
         take the places of the model's own."""

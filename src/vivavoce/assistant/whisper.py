@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,8 +23,9 @@ from vivavoce.assistant.hearing import Ears, HearingState
 from vivavoce.core.errors import ConfigError
 from vivavoce.core.streaming import State
 from vivavoce.core.talk import Heard, Word, within
+from vivavoce.hub.salmonn import SalmonnRecogniser, is_salmonn
 from vivavoce.hub.whisper import RATE as LOW
-from vivavoce.hub.whisper import WINDOW_SECONDS, Spelled, Wanted, Whisper, whisper_of
+from vivavoce.hub.whisper import WINDOW_SECONDS, Recogniser, Spelled, Wanted, whisper_of
 from vivavoce.runtime.beside import go_on
 from vivavoce.runtime.model import RATE, EarsInfo, HearingOptions
 
@@ -76,7 +78,7 @@ class WhisperEars:
     ``None`` stands for our own words.
     """
 
-    def __init__(self, mini: Ears, recognisers: Mapping[str, Whisper | None]) -> None:
+    def __init__(self, mini: Ears, recognisers: Mapping[str, Recogniser | None]) -> None:
         """Reads nothing yet."""
         self.mini, self.recognisers = mini, dict(recognisers)
         self._first = next(iter(self.recognisers))
@@ -92,7 +94,7 @@ class WhisperEars:
         )
 
     @property
-    def first(self) -> Whisper | None:
+    def first(self) -> Recogniser | None:
         """The recogniser that is heard with where none is asked for."""
         return self.recognisers[self._first]
 
@@ -189,7 +191,7 @@ class WhisperEars:
         if options.translate and len(known) == 1:
             raise ConfigError(f"{name} knows one language and does not translate; load ears of several languages")
 
-    def recogniser(self, options: HearingOptions) -> Whisper | None:
+    def recogniser(self, options: HearingOptions) -> Recogniser | None:
         """Who finds the words; None for our own. ConfigError for ears that are not there."""
         name = options.ears or self._first
         if name not in self.recognisers:
@@ -197,15 +199,21 @@ class WhisperEars:
         return self.recognisers[name]
 
 
-def recognisers_of(choices: str | Sequence[str]) -> dict[str, Whisper | None]:
+def recognisers_of(choices: str | Sequence[str]) -> dict[str, Recogniser | None]:
     """The recognisers of the choices by name, None for our own words; nothing where these are all that is wanted.
 
     Raises PartError where one was not fetched, is damaged, or is something else.
     """
     chosen = [choice or MINI for choice in ([choices] if isinstance(choices, str) else choices)]
-    found = [None if choice == MINI else whisper_of(choice) for choice in chosen]
+    found = [_recogniser_of(choice) for choice in chosen]
     named = {MINI if whisper is None else whisper.name: whisper for whisper in found}
     return {} if set(named) <= {MINI} else named
+
+
+def _recogniser_of(choice: str) -> Recogniser | None:
+    if choice == MINI:
+        return None
+    return SalmonnRecogniser(Path(choice)) if is_salmonn(choice) else whisper_of(choice)
 
 
 def _window(seconds: float) -> float:

@@ -117,7 +117,7 @@ class Cache:
 class Joined:
     """Caches end to end: what is made block by block goes on after the last whole block when the making was stopped."""
 
-    def __init__(self, caches: Sequence[Cache]) -> None:
+    def __init__(self, caches: "Sequence[Cache | Joined]") -> None:
         """They have the same fields."""
         self._caches = caches
         self._starts = np.cumsum([0, *map(len, caches)])

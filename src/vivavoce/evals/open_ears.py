@@ -65,7 +65,7 @@ def ears_table(ears: WhisperEars, sounds: Sounds, say: Say) -> Table:
     made of sounds that nobody speaks."""
     table = Table("Ears")
     live, whisper = FollowingEars(ears.mini, ears.recognisers, None), ears.first
-    assert whisper is not None
+    assert isinstance(whisper, Whisper)
     clips = [] if sounds.speech is None else _long_enough(measured_on(sounds.speech), sounds.clips)
     wrong: dict[str, list[int]] = {"file": [], "live": [], "itself": [], "mini": []}
     totals: list[int] = []

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
@@ -80,6 +80,32 @@ class Wanted:
     window: float = WINDOW_SECONDS
     beam: int = 5
     careful: bool = True
+
+
+@runtime_checkable
+class Recogniser(Protocol):
+    """Who finds the words of open speech: Whisper, or another model that knows as much."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The codes of the languages that it understands."""
+        ...
+
+    @property
+    def multilingual(self) -> bool:
+        """Whether it knows more than one and translates into English."""
+        ...
+
+    def transcribe(
+        self, wave: Float32[np.ndarray, " N"], wanted: Wanted, between: Callable[[], None] = ...
+    ) -> Transcribed:
+        """The words of a sound at 16 kHz of any length."""
+        ...
 
 
 class Whisper:

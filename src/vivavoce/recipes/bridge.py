@@ -25,13 +25,14 @@ from vivavoce.hub.text_model import load_text_model
 from vivavoce.models.bridge import Bridge, BridgeConfig, Spelling, SpellingConfig, spelled_rows, window_of
 from vivavoce.models.encoder import EncoderConfig
 from vivavoce.models.wave_front import WaveFrontConfig
+from vivavoce.nn.masking import MaskConfig
 from vivavoce.nn.qformer import WindowQFormerConfig, qformer_trunk
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.recipes import miniature
 from vivavoce.recipes.heard_data import HELD, ByLength, heard_frames, hearing, padded, said, written
 from vivavoce.train import Run, fit, warm_cosine
 from vivavoce.train.recipe import LOSSES, Given, Recipe, begin_from, hooks
-from vivavoce.train.tasks.bridge import BridgeTask, SpelledBatch
+from vivavoce.train.tasks.bridge import SPANS, BridgeTask, SpelledBatch
 
 _ROWS = 16
 
@@ -66,12 +67,14 @@ class Shape:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BridgeRun:
     """Numbers of a run: ``recordings`` at most (0: all) of at most ``longest`` seconds after ``skip`` others, ``batch``
-    seconds of sound a step."""
+    seconds of sound a step. ``spans`` of frames and a share of their ``numbers`` are hidden."""
 
     shape: Shape = field(default_factory=Shape)
     skip: int = 0
     recordings: int = 0
     longest: float = 16.5
+    spans: MaskConfig = SPANS
+    numbers: float = 0.1
     batch: float = 80.0
     steps: int = 3000
     warmup: int = 200
@@ -95,7 +98,7 @@ def train(
         say(f"{speech} has nothing of the split dev; training recordings are measured instead")
     dev = (dev or clips)[:HELD]
     config = run.shape.config(encoder.spec(), found.lm.config.trunk.dim)
-    task, text = BridgeTask(config.build()), found.text
+    task, text = BridgeTask(config.build(), run.spans, run.numbers), found.text
     assert task.model.spelling is not None
     task.model.spelling.begin(found.lm.embed)  # type: ignore[arg-type]
     if start is not None:
@@ -175,7 +178,8 @@ def debug(folder: Path) -> dict[str, float]:
     llm = miniature.chat_model(folder / "llm", dim=48, window=400, spread=0.3)
     size = load_text_model(llm).text.tokens.size
     shape = Shape(dim=64, layers=1, dropout=0.0, spelling=SpellingConfig(pieces=size))
-    run = BridgeRun(shape=shape, batch=20.0, steps=60, warmup=5, lr=5e-3)
+    hidden = MaskConfig(starts=0.0)
+    run = BridgeRun(shape=shape, spans=hidden, numbers=0.0, batch=20.0, steps=60, warmup=5, lr=5e-3)
     train(run, speech, folder / "first", llm, folder / "run")
     lines = [json.loads(line) for line in (folder / "run" / LOSSES).read_text().splitlines()]
     return {"before": lines[0]["ctc"], "after": lines[-1]["ctc"]}

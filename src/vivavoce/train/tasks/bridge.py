@@ -1,14 +1,17 @@
 """Learning to spell: a bridge's vectors are pieces of a language model's words, by CTC and without the model."""
 
 from dataclasses import dataclass
-from typing import final
+from typing import Final, final
 
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from vivavoce.models.bridge import Bridge
+from vivavoce.nn.masking import MaskConfig, span_mask
 from vivavoce.train.task import Losses, Task, Term
+
+SPANS: Final = MaskConfig(starts=0.02, span=10, least=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +36,20 @@ def ctc(
 
 @final
 class BridgeTask(Task[SpelledBatch, tuple[Float[Tensor, "B P V"], Int[Tensor, " B"]]]):
-    """CTC."""
+    """CTC, with spans of frames and single numbers of them hidden."""
 
-    def __init__(self, model: Bridge) -> None:
-        """``model`` spells."""
+    def __init__(self, model: Bridge, spans: MaskConfig = SPANS, numbers: float = 0.1) -> None:
+        """``model`` spells; ``numbers`` is the share of those that are hidden."""
         super().__init__()
-        self.model = model
+        self.model, self.spans, self.numbers = model, spans, numbers
 
     def outputs(self, batch: SpelledBatch) -> tuple[Float[Tensor, "B P V"], Int[Tensor, " B"]]:
         """Log-probabilities of pieces, and how many vectors of each row are sound."""
-        return self.model.spelled(batch.first, batch.second, batch.lengths)
+        frames = batch.first
+        if self.training and self.spans.starts:
+            frames = frames.masked_fill(span_mask(batch.lengths, frames.shape[1], self.spans)[..., None], 0.0)
+        frames = F.dropout(frames, self.numbers, self.training)
+        return self.model.spelled(frames, batch.second, batch.lengths)
 
     def losses(self, phase: str, batch: SpelledBatch, out: tuple[Float[Tensor, "B P V"], Int[Tensor, " B"]]) -> Losses:
         """CTC per piece."""
