@@ -82,12 +82,12 @@ def test_rows_are_written_together_as_each_by_itself(folder: Path) -> None:
     pieces = pieces_of(text, "Transcribe the speech: …")
     vectors = torch.randn(3, 9, model.config.trunk.dim)
     heard = Heard(vectors, torch.tensor([9, 4, 1]))
-    together = model.write(heard, (pieces[0], pieces[1]), text.ends, 12)
+    together = model.write(heard, pieces, text.ends, 12)
     for row, count in enumerate(heard.counts.tolist()):
         alone = Heard(vectors[row : row + 1, :count], heard.counts[row : row + 1])
-        assert model.write(alone, (pieces[0], pieces[1]), text.ends, 12) == together[row : row + 1]
+        assert model.write(alone, pieces, text.ends, 12) == together[row : row + 1]
     wave = sound(read_audio(RECORDINGS / "1.ogg", 16000)[0], 16000)
-    (answer,) = model.write(system.heard(wave), (pieces[0], pieces[1]), text.ends, 12)
+    (answer,) = model.write(system.heard(wave), pieces, text.ends, 12)
     assert [*system.answer(wave, "Transcribe the speech: …", text.ends, most=12)][-1] == text.read(answer)
 
 

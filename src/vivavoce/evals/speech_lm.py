@@ -93,15 +93,14 @@ def words_table(system: Salmonn, clips: Sequence[Clip], suite: SpeechLmSuite, sa
 def transcripts(system: Salmonn, heard: Sequence[Heard]) -> list[str]:
     """What the model writes down of recordings that its bridge has heard, many at a time."""
     config = system.model.config
-    before, after = pieces_of(system.text, config.question or phrased("recognise", "…"), told=config.told)
+    pieces = pieces_of(system.text, config.question or phrased("recognise", "…"), told=config.told)
     order = sorted(range(len(heard)), key=lambda number: int(heard[number].counts[0]))
     found = [""] * len(heard)
     for begin in range(0, len(order), _ROWS):
         some = [heard[number] for number in order[begin : begin + _ROWS]]
         vectors = pad_sequence([one.vectors[0] for one in some], batch_first=True)
         together = Heard(vectors, torch.cat([one.counts for one in some]))
-        for number, ids in zip(
-            order[begin:], system.model.write(together, (before, after), system.text.ends, _MOST), strict=False
-        ):
+        written = system.model.write(together, pieces, system.text.ends, _MOST)
+        for number, ids in zip(order[begin : begin + _ROWS], written, strict=True):
             found[number] = system.text.read(ids)
     return found

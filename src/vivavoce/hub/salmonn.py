@@ -70,8 +70,8 @@ class SalmonnRecogniser:
             return []
         system, config = self.system, self.system.model.config
         heard = system.heard(sound(torch.from_numpy(wave), RATE))
-        before, after = pieces_of(system.text, config.question or phrased("recognise", "…"), told=config.told)
-        (ids,) = system.model.write(heard, (before, after), system.text.ends, _MOST)
+        pieces = pieces_of(system.text, config.question or phrased("recognise", "…"), told=config.told)
+        (ids,) = system.model.write(heard, pieces, system.text.ends, _MOST)
         texts = system.text.read(ids).split()
         ends = begin + np.cumsum([len(text) + 1 for text in texts]) * (
             len(wave) / RATE / max(1, sum(len(text) + 1 for text in texts))

@@ -152,7 +152,7 @@ class SalmonnModel(nn.Module):
 
     @torch.no_grad()
     def write(
-        self, heard: Heard, pieces: tuple[Sequence[int], Sequence[int]], ends: frozenset[int], most: int = 200
+        self, heard: Heard, pieces: Sequence[Sequence[int]], ends: frozenset[int], most: int = 200
     ) -> list[list[int]]:
         """The likeliest answers about several recordings, between the same words, up to what ends them."""
         rows, (before, after) = len(heard.counts), pieces
