@@ -8,11 +8,17 @@ import pytest
 import torch
 
 from vivavoce.assistant.demo import RECORDINGS
+from vivavoce.assistant.whisper import recognisers_of
 from vivavoce.audio.files import read_audio
 from vivavoce.core.errors import SpecError, TrainingError
 from vivavoce.core.parts import load_part, read_card
 from vivavoce.core.streams import sound
+from vivavoce.data.phrasings import phrased
+from vivavoce.evals.listening import Clip
+from vivavoce.evals.speech_lm import SpeechLmSuite, words_table
 from vivavoce.hub.chat_text import ChatText
+from vivavoce.hub.salmonn import load_salmonn
+from vivavoce.hub.whisper import Wanted
 from vivavoce.models.bridge import Heard
 from vivavoce.recipes.salmonn import SMALL, debug, train
 from vivavoce.systems.salmonn import HeardBatch, Salmonn, SalmonnModel, pieces_of, words
@@ -104,6 +110,24 @@ def test_the_scale_of_the_small_maps_is_chosen_afterwards(folder: Path) -> None:
         next(system.answer(sound(torch.zeros(4 * rate), rate), "?", text.ends))
     with pytest.raises(SpecError, match="was trained on"):
         Salmonn(model, text, second, first)  # type: ignore[arg-type]
+
+
+def test_a_run_serves_as_ears(folder: Path) -> None:
+    ((name, ears),) = recognisers_of(str(folder / "1")).items()
+    assert name == "1" and ears is not None and ears.languages == ("en",)
+    wave = read_audio(RECORDINGS / "1.ogg", 16000)[0]
+    system = load_salmonn(folder / "1")
+    asked = phrased("recognise", "…")
+    *_, answer = system.answer(sound(wave, 16000), asked, system.text.ends)
+    found = ears.transcribe(wave.numpy(), Wanted(clips=((0.0, len(wave) / 16000),))).words
+    assert [word.text for word in found] == answer.split()
+    edges = [time for word in found for time in (word.start, word.end)]
+    assert edges == sorted(edges) and edges[0] == 0 and edges[-1] == pytest.approx(len(wave) / 16000)
+    table = words_table(
+        system, [Clip("", wave, 16000, "Hello there!", "", True)], SpeechLmSuite(scales=(1.0, 0.0)), str
+    )
+    assert [row.name[:11] for row in table.rows] == ["word errors", "— small map"]
+    assert table.rows[0].value != table.rows[1].value
 
 
 def test_a_stage_begins_from_the_one_before(folder: Path, tmp_path: Path) -> None:

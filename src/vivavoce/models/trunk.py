@@ -24,6 +24,11 @@ class ChatText(Protocol):
         ...
 
     @property
+    def ends(self) -> frozenset[int]:
+        """The ids that end a turn."""
+        ...
+
+    @property
     def hole(self) -> str:
         """What stands in a message for something that is no text."""
         ...
