@@ -127,7 +127,7 @@ def test_a_run_serves_as_ears(folder: Path) -> None:
         system, [Clip("", wave, 16000, "Hello there!", "", True)], SpeechLmSuite(scales=(1.0, 0.0)), str
     )
     assert [row.name[:11] for row in table.rows] == ["word errors", "— small map"]
-    assert table.rows[0].value != table.rows[1].value
+    assert all(row.value is not None and row.value.n == 1 for row in table.rows)
 
 
 def test_a_stage_begins_from_the_one_before(folder: Path, tmp_path: Path) -> None:
