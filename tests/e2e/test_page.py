@@ -304,14 +304,12 @@ def test_the_bundled_model_takes_an_order_and_can_be_hushed(tmp_path, rewrite):
 
 def understood(heard: np.ndarray, said: str) -> float:
     """The share of the words of a reply that an outside recogniser finds, in their order, among all that is sold."""
-    from vivavoce.evals.orders import AFTER, AMOUNTS, BEFORE, DRINKS
+    from vivavoce.evals.orders import default_orders
     from vivavoce.evals.sphinx import Sphinx
     from vivavoce.evals.words import plain
 
     wanted = plain(said)
-    slots = [value for values in (*BEFORE.values(), *AFTER.values()) for value in values]
-    sold = " ".join((*DRINKS, *AMOUNTS, *slots)).split()
-    words = " | ".join(sorted({*wanted, *sold}))
+    words = " | ".join(sorted({*wanted, *default_orders().vocabulary}))
     found = Sphinx(f"#JSGF V1.0;\ngrammar talk;\npublic <talk> = ({words})+;\n").words(torch.from_numpy(heard), 24_000)
     same = SequenceMatcher(a=wanted, b=found, autojunk=False).get_matching_blocks()
     return sum(block.size for block in same) / len(wanted)

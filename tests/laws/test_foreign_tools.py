@@ -9,7 +9,7 @@ import jsonschema_rs
 import pytest
 
 from vivavoce.data.sheet import load_sheet
-from vivavoce.evals.orders import DRINKS, orders
+from vivavoce.evals.orders import default_orders
 from vivavoce.systems.mini.foreign import Form
 from vivavoce.systems.mini.spots import name_words, words_of
 from vivavoce.text.json_text import written
@@ -24,8 +24,8 @@ NAMES = """
 """.split()
 TOOLS = "place_order orderCoffee make_drink submit get_weather set_timer log_event do order_drink createOrder".split()
 VALUES = [
-    *SHEET.tool.slot("size").values, *SHEET.tool.slot("roast").values, *DRINKS, "soy milk", "almond milk",
-    "brown sugar", "red", "blue", "tea", "extra hot", "monday", "celsius", "none",
+    *SHEET.tool.slot("size").values, *SHEET.tool.slot("roast").values, *default_orders().items,
+    "soy milk", "almond milk", "brown sugar", "red", "blue", "tea", "extra hot", "monday", "celsius", "none",
 ]  # fmt: skip
 SPELLINGS = (str.upper, str.title, str.lower, lambda text: text.replace(" ", "_").upper())
 
@@ -88,7 +88,7 @@ def test_every_argument_was_said(seed: int) -> None:
         value: {other.lower() for other in others} for slot in SHEET.tool.slots for value, others in slot.alike.items()
     }
     filled = whole = 0
-    for number, order in enumerate(orders(30, seed)):
+    for number, order in enumerate(default_orders().orders(30, seed)):
         schema, name = thing(draw), draw.choice(TOOLS)
         form = Form(name, "", schema, SHEET)
         words = order.text.split()
@@ -122,7 +122,7 @@ def test_an_order_that_was_written_is_read_back(seed: int) -> None:
             "properties": {"items": {"type": "array", "items": {"type": "object", "properties": places}}},
         },
     ]
-    for order in orders(25, seed):
+    for order in default_orders().orders(25, seed):
         for schema in schemas:
             form = Form("place_order", "", schema, SHEET)
             made = form.fill([order.slots], [order.text.split()])

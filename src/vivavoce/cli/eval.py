@@ -115,7 +115,7 @@ def turns(
     clips = [clip for clip in measured_on(speech) if clip.lossless]
     sounds = [resample(clip.wave[None], clip.sample_rate, RATE)[0].numpy() for clip in clips]
     config = TurnConfig(kind="server_vad" if server_vad else "semantic_vad")
-    todo = scenes(sounds, each, seed, spoken(each, seed))
+    todo = scenes(sounds, each, seed, spoken(each, seed, loaded.character))
     if only:
         kinds, known = [kind.strip() for kind in only.split(",")], sorted({scene.kind for scene in todo})
         if unknown := sorted(set(kinds) - set(known)):

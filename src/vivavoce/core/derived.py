@@ -1,11 +1,20 @@
 """Values that are computed from weights and kept for as long as the weights stay what they are."""
 
-from collections.abc import Callable, Iterable
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, TypeVar, final
 
 from torch import Tensor
 
 T = TypeVar("T")
+
+
+def digest_of(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 of tensors and their names, in hexadecimal: what is computed from them is kept under it."""
+    seen = hashlib.sha256()
+    for name, value in sorted(weights.items()):
+        seen.update(name.encode() + value.numpy().tobytes())
+    return seen.hexdigest()
 
 
 @final

@@ -111,12 +111,32 @@ def read_manifest(path: str | Path) -> list[Record]:
     return records
 
 
-def recordings(speech: Path, split: str, *, lang: str | None = None, least_rate: int = 0) -> list[Record]:
-    """The recordings of a split in a folder with a ``manifest.jsonl``; of a language, and of a rate, where asked."""
+def recordings(
+    speech: Path,
+    split: str,
+    *,
+    lang: str | None = None,
+    least_rate: int = 0,
+    seconds: tuple[float, float] = (0.0, math.inf),
+    text: bool = False,
+    lossless: bool = False,
+    source: str = "",
+) -> list[Record]:
+    """The recordings of a split in a folder with a ``manifest.jsonl`` that are as wanted.
+
+    ``seconds`` is how long they may last, both ends included. ``text``: only those whose text is known; ``lossless``:
+    only those that no lossy codec went over; ``source``: only those whose source begins so.
+    """
     return [
         record
         for record in read_manifest(speech / "manifest.jsonl")
-        if record.split == split and lang in (None, record.lang) and record.sample_rate >= least_rate
+        if record.split == split
+        and lang in (None, record.lang)
+        and record.sample_rate >= least_rate
+        and seconds[0] <= record.seconds <= seconds[1]
+        and (record.text or not text)
+        and (record.quality == "lossless" or not lossless)
+        and record.source.startswith(source)
     ]
 
 

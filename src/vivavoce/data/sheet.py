@@ -93,6 +93,8 @@ class Sheet:
     voice: str
     tool: SheetTool
     said: Mapping[str, Any]
+    folder: Path | None = field(default=None, compare=False)
+    """Where the file lies, and beside it whatever else belongs to the character."""
 
     def has(self, *path: str) -> bool:
         """Whether the file says anything at a place."""
@@ -160,7 +162,7 @@ def load_sheet(path: Path = DEFAULT) -> Sheet:
     named = [*data["orders"].get("before", ()), *data["orders"].get("after", ())]
     if strange := [name for name in named if name not in data["tool"]["slots"]]:
         raise ManifestError(f"the orders of {path} name {strange[0]!r}, which is no slot of the tool; name one of them")
-    return Sheet(data["name"], data["persona"], data["voice"], tool, data)
+    return Sheet(data["name"], data["persona"], data["voice"], tool, data, path.parent)
 
 
 def _tool(data: Any, path: Path) -> SheetTool:

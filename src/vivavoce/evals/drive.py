@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vivavoce.audio.files import write_audio
 from vivavoce.core.voice import Voice
+from vivavoce.data.sheet import Sheet
 
 SPEAKING_RATE = 24_000
 
@@ -18,6 +19,11 @@ SPEAKING_RATE = 24_000
 @runtime_checkable
 class Assistant(Protocol):
     """The part of the user's model that is measured."""
+
+    @property
+    def character(self) -> Sheet:
+        """Who speaks, and what can be ordered there."""
+        ...
 
     @property
     def codec(self) -> Any:

@@ -16,7 +16,7 @@ from vivavoce.evals.drive import Assistant, asked
 from vivavoce.evals.intervals import Estimate
 from vivavoce.evals.listening import GROUPS, SNRS, Clip, Say, accepted, noisy, some_with_text, spoken
 from vivavoce.evals.noise import ALONE, noise
-from vivavoce.evals.orders import orders
+from vivavoce.evals.orders import orders_of
 from vivavoce.evals.report import Row, Table
 
 SECONDS = (0.2, 30.0)
@@ -75,7 +75,7 @@ def gate_table(
     table.rows.append(Row(name="noises with `no_speech_prob` above 0.9", value=surely))
     lost, understood, sure, right = [], 0, [], []
     for engines, _ in GROUPS.values():
-        wanted = orders(some_orders, seed)
+        wanted = orders_of(model.character).orders(some_orders, seed)
         heard = spoken([order.text for order in wanted], engines, seed)
         for snr in SNRS:
             for number, (order, one) in enumerate(zip(wanted, heard, strict=True)):

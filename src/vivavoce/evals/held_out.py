@@ -1,23 +1,15 @@
-"""Spoken orders of any character that no training has seen: whole combinations of slots are held out, and voices.
-
-`evals.orders` states the default character's orders once more, by hand; here they are drawn from the sheet, so that a
-character of one's own is measured by one command.
-"""
+"""Spoken orders of any character that no training has seen: whole combinations of slots are held out, and voices."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vivavoce.core import rng
-from vivavoce.data.character import heard
-from vivavoce.data.orders import Orders
 from vivavoce.data.sheet import Sheet
-from vivavoce.data.spoken import with_letters
 from vivavoce.data.synthesis import LISTENING_RATE
 from vivavoce.evals import intervals
 from vivavoce.evals.drive import Assistant, asked
 from vivavoce.evals.listening import GROUPS, accepted, spoken
-from vivavoce.evals.orders import Order
+from vivavoce.evals.orders import DrawnOrders, Order
 from vivavoce.evals.report import Report, Row, Table
 
 Say = Callable[[str], None]
@@ -31,18 +23,6 @@ class HeldOut:
     seed: int = 0
 
 
-def orders_of(sheet: Sheet, count: int, seed: int, *, unheard: bool = False) -> list[Order]:
-    """So many held-out orders that lack nothing, half of them in the plain wording; ``unheard`` as in `Orders`."""
-    drawn = Orders(sheet, held_out=True, unheard=unheard)
-    draw = rng.stream(seed, sheet.name, "held out", unheard)
-    found: list[Order] = []
-    for number in range(count):
-        order = drawn.draw(draw, whole=True)
-        said = drawn.rich(order, draw) if number % 2 else drawn.plain(order, draw)
-        found.append(Order(heard(said), dict(drawn.call(order).arguments)))
-    return found
-
-
 def table(
     model: Assistant, sheet: Sheet, engines: Mapping[str, float], name: str, wanted: list[Order], seed: int, say: Say
 ) -> Table:
@@ -50,7 +30,7 @@ def table(
     made = Table(f"{sheet.name}: {name}")
     right: list[bool] = []
     slots: dict[str, list[bool]] = {}
-    voices = spoken([with_letters(order.text) for order in wanted], engines, seed)
+    voices = spoken([order.text for order in wanted], engines, seed)
     for order, one in zip(wanted, voices, strict=True):
         turn = asked(model, one.wave, LISTENING_RATE)
         right.append(accepted(order, turn.calls))
@@ -66,12 +46,12 @@ def table(
 
 def run(model: Assistant, sheet: Sheet, suite: HeldOut, say: Say = print) -> Report:
     """All groups of voices; where the sheet has words that are spelled, also such as no training has."""
-    tables = []
+    tables, drawn = [], DrawnOrders(sheet)
     for name, (engines, _) in GROUPS.items():
-        wanted = orders_of(sheet, suite.orders, suite.seed)
+        wanted = drawn.orders(suite.orders, suite.seed)
         tables.append(table(model, sheet, engines, name, wanted, suite.seed, say))
     if any(slot.spelled for slot in sheet.tool.slots):
         name, (engines, _) = next(iter(GROUPS.items()))
-        wanted = orders_of(sheet, suite.orders, suite.seed, unheard=True)
+        wanted = drawn.orders(suite.orders, suite.seed, unheard=True)
         tables.append(table(model, sheet, engines, f"{name}, words to spell unheard", wanted, suite.seed, say))
     return Report("held out", {"character": sheet.name, "orders": suite.orders, "seed": suite.seed}, tables)

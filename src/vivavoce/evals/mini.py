@@ -22,6 +22,7 @@ from vivavoce.core.streams import sound
 from vivavoce.evals import coding, gate, intervals, listening, speaking, speed, words
 from vivavoce.evals.drive import Assistant
 from vivavoce.evals.listening import Clip, Say
+from vivavoce.evals.orders import orders_of
 from vivavoce.evals.people import measured_on, taught_from
 from vivavoce.evals.report import Report, Row, Table
 from vivavoce.models.listener import Listener
@@ -165,7 +166,7 @@ def _clones(model: Assistant, taught: list[Clip], people: list[Clip], seed: int,
 
 def _speed(model: Assistant, suite: MiniSuite) -> Table:
     with tempfile.TemporaryDirectory() as folder:
-        texts = [order.text for order in listening.orders(suite.timed, suite.seed + 1)]
+        texts = [order.text for order in orders_of(model.character).orders(suite.timed, suite.seed + 1)]
         paths = []
         for number, one in enumerate(listening.spoken(texts, {"festival": 1.0}, suite.seed + 1)):
             paths.append(Path(folder) / f"{number}.wav")

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vivavoce.audio.files import read_audio
-from vivavoce.data.manifest import Record, read_manifest
+from vivavoce.data.choosing import lasting_each, named
+from vivavoce.data.manifest import Record, recordings
 from vivavoce.evals.listening import Clip
 
 _TAUGHT_SECONDS = 40.0
@@ -18,23 +19,17 @@ def _clip(record: Record) -> Clip:
 
 def measured_on(folder: Path) -> list[Clip]:
     """All English recordings of the dev speakers."""
-    records = read_manifest(folder / "manifest.jsonl")
-    return [_clip(record) for record in records if record.split == "dev" and record.lang == "en"]
+    return [_clip(record) for record in recordings(folder, "dev", lang="en")]
 
 
 def taught_from(folder: Path) -> list[Clip]:
     """Pieces of the training speakers whose names are known."""
-    return list(_pieces(read_manifest(folder / "manifest.jsonl")))
+    return list(_pieces(lasting_each(filter(named, recordings(folder, "train")), _TAUGHT_SECONDS)))
 
 
 def _pieces(records: list[Record]) -> Iterator[Clip]:
-    heard: dict[str, float] = {}
     for record in records:
-        who = record.speaker
-        if record.split != "train" or who.endswith(":unknown") or heard.get(who, 0.0) > _TAUGHT_SECONDS:
-            continue
-        heard[who] = heard.get(who, 0.0) + record.seconds
         whole = _clip(record)
         for piece in whole.wave.chunk(max(1, round(record.seconds / 5))):
             if len(piece) > 1.5 * whole.sample_rate:
-                yield Clip(who, piece, whole.sample_rate, "", whole.source, whole.lossless)
+                yield Clip(record.speaker, piece, whole.sample_rate, "", whole.source, whole.lossless)

@@ -16,8 +16,9 @@ from typing import Literal
 import numpy as np
 
 from vivavoce.core import rng
+from vivavoce.data.sheet import Sheet, load_sheet
 from vivavoce.evals.noise import noise
-from vivavoce.evals.orders import orders
+from vivavoce.evals.orders import orders_of
 from vivavoce.runtime.model import FRAME, RATE, Pcm
 
 Kind = Literal[
@@ -187,7 +188,7 @@ def room(dice: np.random.Generator) -> Room:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneSounds:
-    """What synthesis programs said, Float[N] at 24 kHz: whole orders, orders that break off before the drink, whole
+    """What synthesis programs said, Float[N] at 24 kHz: whole orders, orders that break off before the item, whole
     orders to which something is added, signs of listening and urgent words."""
 
     orders: tuple[Pcm, ...] = ()
@@ -197,25 +198,30 @@ class SceneSounds:
     urgent: tuple[Pcm, ...] = ()
 
 
-def _texts(count: int, seed: int) -> tuple[list[str], list[tuple[str, str]], list[tuple[str, str]]]:
-    """Orders as a whole, with a pause before the drink is named, and with a pause before what goes into it."""
+def _texts(sheet: Sheet, count: int, seed: int) -> tuple[list[str], list[tuple[str, str]], list[tuple[str, str]]]:
+    """Orders as a whole, with a pause before the item is named, and with a pause before what is said behind it."""
+    known = orders_of(sheet)
     dice = rng.stream(seed, "halves")
-    drawn = orders(8 * count, seed)
+    drawn = known.orders(8 * count, seed)
     cuts: list[tuple[str, str]] = []
     for order in drawn[count : 2 * count]:
         words = order.text.split()
-        drink = order.text.split(f" {order.slots['coffeeDrink']}")[0].split()
-        place = int(dice.integers(2, max(3, len(drink) + 1)))
+        before = order.text.split(f" {order.slots[known.item]}")[0].split()
+        place = int(dice.integers(2, max(3, len(before) + 1)))
         cuts.append((" ".join(words[:place]), " ".join(words[place:])))
-    parted = [order.text.partition(" with ") for order in drawn[2 * count :] if " with " in order.text]
-    return [o.text for o in drawn[:count]], cuts, [(first, f"with {rest}") for first, _, rest in parted[:count]]
+    parted = [order.text.partition(f" {order.slots[known.item]} ") for order in drawn[2 * count :]]
+    additions = [(first + item.rstrip(), rest) for first, item, rest in parted if rest]
+    return [order.text for order in drawn[:count]], cuts, additions[:count]
 
 
-def spoken(count: int, seed: int = 0) -> SceneSounds:
-    """So many of each by voices that were kept from training; MissingExtra where the programs are not installed."""
+def spoken(count: int, seed: int = 0, sheet: Sheet | None = None) -> SceneSounds:
+    """So many of each by voices that were kept from training; what is ordered is the character's.
+
+    The default character where there is no sheet; MissingExtra where the programs are not installed.
+    """
     from vivavoce.data.synthesis import readings, speak
 
-    whole, cuts, additions = _texts(count, seed)
+    whole, cuts, additions = _texts(sheet or load_sheet(), count, seed)
     single = whole + [words[n % len(words)] for words in (HUMS, URGENT) for n in range(count)]
     texts = single + [half for pair in cuts + additions for half in pair]
     made = readings(texts, seed, engines={"espeak-ng": 0.5, "festival": 0.5}, unseen=True)

@@ -13,31 +13,12 @@ from vivavoce.evals import intervals, words
 from vivavoce.evals.drive import SPEAKING_RATE, Assistant, said
 from vivavoce.evals.listening import Clip, Say
 from vivavoce.evals.melody import Melody, melody
-from vivavoce.evals.orders import orders
+from vivavoce.evals.orders import orders_of
 from vivavoce.evals.report import Row, Table
 from vivavoce.evals.speakers import Speakers, cepstra, nearest
 from vivavoce.evals.sphinx import Sphinx
 
-_REPLIES = (
-    "One {order}, coming right up.",
-    "That is one {order}. Anything else?",
-    "A {order} for you. I will have it ready in a moment.",
-    "So you would like a {order}. Is that right?",
-    "Very well, I changed it to a {order}.",
-)
 _JOINED_SECONDS = 15
-_TALK = (
-    "Welcome to the tavern. What can I get for you today?",
-    "I am sorry, I did not quite catch that. Could you say it again?",
-    "You sound rather quiet today, and a little slow.",
-    "We have coffee, latte, mocha, cappuccino and espresso.",
-    "Good evening, traveller. Sit down and warm yourself by the fire.",
-    "I do not know that, but the old wizard in the corner might.",
-    "Thank you kindly, and safe travels on the road.",
-    "Your order is cancelled. Would you like something else instead?",
-    "The house coffee is roasted here every morning.",
-    "I can speak slower, faster, higher or lower if you like.",
-)
 
 PAIRS: tuple[tuple[str, tuple[str, str], Callable[[Melody], float]], ...] = (
     ("pitch", ("a high voice", "a low voice"), lambda heard: heard.pitch_hz),
@@ -51,25 +32,10 @@ PAIRS: tuple[tuple[str, tuple[str, str], Callable[[Melody], float]], ...] = (
 """What is measured, a description that should have more of it and one that should have less."""
 
 
-def replies(count: int, seed: int) -> list[str]:
-    """Things that the counter clerk says."""
-    made = [_REPLIES[n % len(_REPLIES)].format(order=_bare(order.text)) for n, order in enumerate(orders(count, seed))]
-    return [*_TALK, *made][:count]
-
-
-def _bare(text: str) -> str:
-    """An order without its opening."""
-    for opening in (" a ", " an ", "brew ", "get ", "want ", "like ", "have ", "me "):
-        before, found, rest = text.partition(opening)
-        if found and len(before.split()) <= 3:
-            return rest
-    return text
-
-
 def reply_table(model: Assistant, clips: Sequence[Clip], count: int, seed: int, say: Say = print) -> Table:
     """Word errors of pocketsphinx on replies, beside flite reading the same texts and real people reading theirs."""
     table = Table("Intelligibility of replies (word errors of pocketsphinx)")
-    texts = replies(count, seed)
+    texts = orders_of(model.character).replies(count, seed)
     totals = [len(words.plain(text)) for text in texts]
     sphinx = Sphinx()
     ours = [_errors(sphinx, text, said(model, text, seed=seed), SPEAKING_RATE) for text in texts]
@@ -101,7 +67,7 @@ def _errors(sphinx: Sphinx, text: str, wave: Tensor, sample_rate: int) -> int:
 def described_table(model: Assistant, count: int, seed: int, say: Say = print) -> Table:
     """Pairs of descriptions, the same text in both: does signal processing find the difference that was asked for."""
     table = Table("Described voices (pairs the right way round)")
-    texts = replies(count, seed)
+    texts = orders_of(model.character).replies(count, seed)
     right: dict[str, list[bool]] = {}
     for about, (more, less), measure in PAIRS:
         for text in texts:
@@ -139,7 +105,7 @@ def clone_table(
         [(clip.speaker, part) for clip in taught if len(part := cepstra(clip.wave, clip.sample_rate)) > 50]
     )
     known, real, cloned = {}, {}, {}
-    sentences = " ".join(_TALK[:3])
+    sentences = " ".join(orders_of(model.character).replies(3, seed))
     for who, own in by_speaker.items():
         first, second = halves(own)
         known[who] = encoder.vector(second.wave, second.sample_rate)

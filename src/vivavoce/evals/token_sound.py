@@ -5,7 +5,6 @@ codecs where libopus can be reached.
 """
 
 import io
-import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from vivavoce.audio.files import read_audio
 from vivavoce.audio.mel import LogMelConfig
 from vivavoce.audio.resample import resample
 from vivavoce.core.errors import PartError
+from vivavoce.data.choosing import in_turns, named, of_each, ranked
 from vivavoce.data.manifest import Record, recordings
 from vivavoce.evals import intervals, quality
 from vivavoce.evals.report import Row
@@ -54,17 +54,8 @@ def sound_rows(todo: Sequence[Tokenizer], suite: Any, speech: Path, say: Callabl
 
 def chosen(speech: Path, split: str, count: int) -> list[Record]:
     """Lossless recordings of 2 to 10 s with a text, one of each speaker before a second of any."""
-    clips = [
-        clip
-        for clip in recordings(speech, split, lang="en", least_rate=_RATE)
-        if clip.quality == "lossless" and clip.text and 2.0 <= clip.seconds <= 10.0
-    ]
-    seen: dict[str, int] = {}
-    ranked = []
-    for clip in sorted(clips, key=lambda clip: zlib.crc32(clip.id.encode())):
-        seen[clip.speaker] = seen.get(clip.speaker, 0) + 1
-        ranked.append((seen[clip.speaker], len(ranked), clip))
-    return [clip for _, _, clip in sorted(ranked, key=lambda one: one[:2])[:count]]
+    clips = recordings(speech, split, lang="en", least_rate=_RATE, seconds=(2.0, 10.0), text=True, lossless=True)
+    return in_turns(ranked(clips))[:count]
 
 
 def _rows(
@@ -153,13 +144,12 @@ def opus_at(kbits: int) -> Callable[[Wave, int], Wave] | None:
 
 def _judge(speech: Path) -> Speakers | None:
     """A judge of voices that learnt from training people; None where there are too few."""
-    seen: dict[str, int] = {}
+    seen: set[str] = set()
     taught = []
-    for clip in recordings(speech, "train", lang="en"):
-        if not clip.speaker.endswith(":unknown") and seen.get(clip.speaker, 0) < 4 and 3 <= clip.seconds <= 12:
-            seen[clip.speaker] = seen.get(clip.speaker, 0) + 1
-            if len(seen) <= 120:
-                taught.append((clip.speaker, cepstra(*read_audio(clip.file))))
+    for clip in of_each(filter(named, recordings(speech, "train", lang="en", seconds=(3.0, 12.0))), 4):
+        seen.add(clip.speaker)
+        if len(seen) <= 120:
+            taught.append((clip.speaker, cepstra(*read_audio(clip.file))))
     return Speakers(taught) if len(seen) >= 20 else None
 
 

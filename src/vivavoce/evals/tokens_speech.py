@@ -3,7 +3,6 @@
 Everything is at 16 kHz and at one level. Phones are kept on disk, since aligning takes longer than all else.
 """
 
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,8 @@ from torch import Tensor
 from vivavoce.audio.loudness import at_level
 from vivavoce.data.aligned import LEVEL_DB, labels_of, levelled, phones_of
 from vivavoce.data.cache import Cache
-from vivavoce.data.manifest import Record, recordings
+from vivavoce.data.choosing import lasting, ranked
+from vivavoce.data.manifest import recordings
 from vivavoce.data.synthesis import Reading, speak
 from vivavoce.models.listener import Listener
 from vivavoce.text.phones import PHONE_IDS, SIL
@@ -60,16 +60,9 @@ def people(
     source: str = "",
 ) -> list[Said]:
     """English recordings of a split that have a text, so many seconds of them; the same ones every time."""
-    clips = [
-        clip
-        for clip in recordings(speech, split, lang="en")
-        if clip.text and 1.0 <= clip.seconds <= 16.0 and clip.source.startswith(source)
-    ]
-    chosen: list[Record] = []
-    for clip in sorted(clips, key=lambda clip: zlib.crc32(clip.id.encode())):
-        if sum(one.seconds for one in chosen) >= seconds:
-            break
-        chosen.append(clip)
+    chosen = lasting(
+        ranked(recordings(speech, split, lang="en", seconds=(1.0, 16.0), text=True, source=source)), seconds
+    )
 
     def make() -> Iterator[dict[str, np.ndarray]]:
         for number, clip in enumerate(chosen):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vivavoce.evals.orders import AFTER, BEFORE, OPENINGS, Order, orders
+from vivavoce.evals.orders import Order, default_orders
 
 Answer = Callable[[str, "Schema"], tuple[list[tuple[str, dict[str, Any]]], str]]
 """What is called (names and arguments) and said when somebody says this and the schema's tool is declared."""
@@ -25,7 +25,8 @@ _MILKS = {
 _LEVELS = {
     "a little bit of": "light", "a bit of": "light", "some": "normal", "a lot of": "extra", "lots of": "extra"
 }  # fmt: skip
-_DRINKS = "americano|cappuccino|espresso|iced mocha|latte|mocha|coffee|drip coffee|house coffee|iced coffee".split("|")
+_KNOWN = default_orders()
+_DRINKS = list(_KNOWN.items)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,14 +42,14 @@ class Schema:
 
 def front(order: Order, *but: str) -> str:
     """The drink with what was said before it, in the order in which it was said."""
-    names = [name for name in BEFORE if name in order.slots and name not in but]
+    names = [name for name in _KNOWN.before if name in order.slots and name not in but]
     said = sorted((order.slots[name] for name in names), key=lambda value: order.text.index(f" {value}"))
     return " ".join([*said, order.slots["coffeeDrink"]])
 
 
 def behind(order: Order) -> list[str]:
     """What was said after the drink, in its order."""
-    said = [order.slots[name] for name in AFTER if name in order.slots]
+    said = [order.slots[name] for name in _KNOWN.after if name in order.slots]
     return sorted(said, key=lambda value: order.text.rindex(value))
 
 
@@ -98,7 +99,7 @@ SCHEMAS = (
         name="the names it knows, without values",
         tool="order_drink",
         description="Order a drink",
-        parameters=_object(dict.fromkeys(("coffeeDrink", *BEFORE, *AFTER), _text()), ["coffeeDrink"]),
+        parameters=_object(dict.fromkeys((_KNOWN.item, *_KNOWN.before, *_KNOWN.after), _text()), ["coffeeDrink"]),
         wanted=lambda o: dict(o.slots),
     ),
     Schema(
@@ -268,7 +269,7 @@ def measure(answer: Answer, count: int, seed: int = 0, schemas: Sequence[Schema]
     exact, invented, asked_wrong, asked = (Counter[str]() for _ in range(4))
     wrong: list[tuple[str, str, object, object]] = []
     for schema in schemas:
-        for order in orders(count, seed):
+        for order in _KNOWN.orders(count, seed):
             calls, reply = answer(order.text, schema)
             wanted = schema.wanted(order)
             came: object = [arguments for _, arguments in calls] if calls else ASKED if reply.endswith("?") else reply
@@ -296,7 +297,7 @@ def leaves(arguments: Any) -> Iterator[Any]:
 
 def said(value: Any, text: str) -> bool:
     """Whether an argument was said: its words, or what the schemas above call them."""
-    words = set(text.split()) - set(" ".join(OPENINGS).split()) - {"a", "an", "with", "and"}
+    words = set(text.split()) - set(" ".join(_KNOWN.openings).split()) - {"a", "an", "with", "and"}
     if isinstance(value, bool):
         return not value or bool(words & {"sugar", "sweetener"})
     if isinstance(value, int):

@@ -8,6 +8,7 @@ some minutes.
 """
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from vivavoce.core import rng
 from vivavoce.core.parts import load_part, read_card, save_part
 from vivavoce.core.places import BUNDLED
 from vivavoce.data import manifest
+from vivavoce.data.choosing import shuffled
 from vivavoce.data.features import features
 from vivavoce.data.synthesis import readings, speak
 from vivavoce.evals.scenes import Speaker, cough, hum, level, room, trimmed
@@ -75,11 +77,10 @@ def sounds(run: AsidesRun, speech: Path, *, unseen: bool) -> Iterator[tuple[str,
     for _ in range(run.others):
         yield "hum", hum(dice)
         yield "cough", cough(dice)
-    known = manifest.recordings(speech, "train", lang="en")
-    known = [record for record in known if record.seconds > 1.0 and record.quality == "lossless"]
-    chosen = dice.permutation(len(known))[: 2 * run.others]
-    for index in chosen[::2] if unseen else chosen[1::2]:
-        yield "sentence", level(trimmed(read_audio(known[int(index)].file, RATE)[0].numpy())[: 6 * RATE])
+    known = manifest.recordings(speech, "train", lang="en", seconds=(1.001, math.inf), lossless=True)
+    chosen = shuffled(known, dice)[: 2 * run.others]
+    for clip in chosen[::2] if unseen else chosen[1::2]:
+        yield "sentence", level(trimmed(read_audio(clip.file, RATE)[0].numpy())[: 6 * RATE])
 
 
 def _cut(kind: str, length: int, rate: int, dice: np.random.Generator) -> int:

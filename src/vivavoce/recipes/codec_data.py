@@ -1,5 +1,6 @@
 """What the codec learns from: crops of recordings, how far up each can be trusted, what a listener makes of them."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from vivavoce.audio.stft import mel_of_hz
 from vivavoce.core import rng
 from vivavoce.core.errors import ManifestError
 from vivavoce.data.cache import Cache
+from vivavoce.data.choosing import of_each
 from vivavoce.data.manifest import WIDE_HZ, Record, recordings
 from vivavoce.models.codec import CodecConfig
 from vivavoce.models.front import MelFrontConfig
@@ -214,10 +216,7 @@ class Sample:
 
 def measuring_clips(speech: Path, rate: int, each_seconds: float = 5.0, most: int = 12) -> list[Sample]:
     """Lossless dev clips, spread over the speakers, cut to a few seconds."""
-    chosen, seen = [], set()
-    for clip in recordings(speech, "dev", least_rate=LEAST_RATE):
-        if clip.quality == "lossless" and clip.speaker not in seen and clip.seconds >= 2.5:
-            seen.add(clip.speaker)
-            chosen.append(clip)
+    clips = recordings(speech, "dev", least_rate=LEAST_RATE, seconds=(2.5, math.inf), lossless=True)
+    chosen = of_each(clips, 1)
     picked = chosen[:: max(1, len(chosen) // most)][:most]
     return [Sample(read_audio(clip.file, rate)[0][: int(each_seconds * rate)]) for clip in picked]

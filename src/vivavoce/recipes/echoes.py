@@ -6,6 +6,7 @@ who begins to speak, is followed for a third of a second, and should be noticed;
 how long a frame takes.
 """
 
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import numpy as np
 from vivavoce.audio.files import read_audio
 from vivavoce.core import rng
 from vivavoce.data import manifest
+from vivavoce.data.choosing import shuffled
 from vivavoce.evals.scenes import Speaker, level, room, trimmed
 from vivavoce.recipes.endings import logistic
 from vivavoce.runtime.echo import Echo
@@ -45,12 +47,9 @@ class Seen:
 def sounds(run: EchoesRun, speech: Path) -> list[Pcm]:
     """Recordings at 24 kHz."""
     draw = rng.stream(run.seed, "echoes")
-    known = manifest.recordings(speech, "train", lang="en")
-    known = [record for record in known if record.seconds > 1.5 and record.quality == "lossless"]
-    found = []
-    for index in draw.permutation(len(known))[: run.recordings].tolist():
-        found.append(level(trimmed(read_audio(known[index].file, RATE)[0].numpy())[: 6 * RATE]))
-    return found
+    known = manifest.recordings(speech, "train", lang="en", seconds=(1.501, math.inf), lossless=True)
+    chosen = shuffled(known, draw)[: run.recordings]
+    return [level(trimmed(read_audio(clip.file, RATE)[0].numpy())[: 6 * RATE]) for clip in chosen]
 
 
 def frames(clips: list[Pcm], run: EchoesRun, seed: int) -> Iterator[Seen]:

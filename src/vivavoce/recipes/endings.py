@@ -7,6 +7,7 @@ fitted on, and how likely the words of whole utterances are, from which the boun
 takes a minute or two.
 """
 
+import math
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from vivavoce.audio.resample import resample
 from vivavoce.core import rng
 from vivavoce.data import manifest
 from vivavoce.data.character import Character
+from vivavoce.data.choosing import shuffled
 from vivavoce.data.sheet import find_sheet, load_sheet
 from vivavoce.data.synthesis import readings, speak
 from vivavoce.evals.scenes import level, pause_within, trimmed
@@ -58,10 +60,9 @@ class Example:
 def sounds(run: EndingsRun, speech: Path) -> Iterator[tuple[Pcm, float]]:
     """Whole utterances at 24 kHz with their weights, people first."""
     draw = rng.stream(run.seed, "endings")
-    known = manifest.recordings(speech, "train", lang="en")
-    known = [record for record in known if record.seconds > 1.0]
-    for index in draw.permutation(len(known))[: run.people].tolist():
-        yield read_audio(known[index].file, RATE)[0].numpy(), 1.0 / run.people
+    known = manifest.recordings(speech, "train", lang="en", seconds=(1.001, math.inf))
+    for clip in shuffled(known, draw)[: run.people]:
+        yield read_audio(clip.file, RATE)[0].numpy(), 1.0 / run.people
     character = Character(load_sheet(find_sheet(run.character)))
     texts = [turn.user for turn in character.orders(run.orders, run.seed)]
     for spoken in speak(readings(texts, run.seed), sample_rate=RATE):

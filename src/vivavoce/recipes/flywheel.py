@@ -23,6 +23,7 @@ from vivavoce.core.errors import TextError
 from vivavoce.core.parts import load_part
 from vivavoce.data import manifest
 from vivavoce.data.aligned import LEVEL_DB, labels_of
+from vivavoce.data.choosing import named, of_each, shuffled
 from vivavoce.data.examples import bin_of_hz
 from vivavoce.data.features import Features, features
 from vivavoce.data.manifest import Record
@@ -80,14 +81,8 @@ def fit_translation(clips: Sequence[Record], made: Features, count: int = 60, se
 
 def some_of_each(clips: Sequence[Record], each: int = 3, nameless: int = 400, seed: int = 0) -> list[Record]:
     """So many recordings of every person, and so many by people whose names nobody knows."""
-    left: dict[str, int] = {}
-    chosen = []
-    for number in rng.stream(seed, "some of each").permutation(len(clips)).tolist():
-        who = clips[number].speaker
-        left[who] = left.get(who, nameless if who.endswith(":unknown") else each) - 1
-        if left[who] >= 0:
-            chosen.append(number)
-    return [clips[number] for number in sorted(chosen)]
+    chosen = set(of_each(shuffled(clips, rng.stream(seed, "some of each")), each, nameless))
+    return [clip for clip in clips if clip in chosen]
 
 
 def people(speaker: Speaker, clips: Sequence[Record], made: Features, limit: int = 12) -> dict[str, list[VoicePrint]]:
@@ -95,7 +90,7 @@ def people(speaker: Speaker, clips: Sequence[Record], made: Features, limit: int
     found: dict[str, list[VoicePrint]] = {}
     for number, clip in enumerate(clips):
         mel = made.mel_of(number)
-        who = clip.id if clip.speaker.endswith(":unknown") else clip.speaker
+        who = clip.speaker if named(clip) else clip.id
         if len(mel) < _LEAST_FRAMES or len(found.get(who, ())) >= limit:
             continue
         top = bin_of_hz(clip.trusted_hz, mel.shape[1])

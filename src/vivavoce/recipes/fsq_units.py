@@ -133,7 +133,7 @@ def train(
     front = ListenerLayer.of(listener, listener.config.trunk.layers, run.whole)
     clips = units_data.sample(speech, run.minutes, run.seed)
     kept = units_data.frames(front, clips, out / "features", say, listener)
-    tested = [clip for clip in recordings(speech, "dev", lang="en") if clip.text and clip.seconds < 20][::9]
+    tested = recordings(speech, "dev", lang="en", seconds=(0.0, 20.0), text=True)[::9]
     dev = units_data.frames(front, tested, out / "dev", say)
     wanted = [phones_of(clip.text or "") for clip in tested]
     torch.manual_seed(run.seed)

@@ -19,6 +19,7 @@ from vivavoce.audio.files import read_audio
 from vivavoce.audio.loudness import between_levels
 from vivavoce.core import rng
 from vivavoce.data import manifest, nonspeech
+from vivavoce.data.choosing import shuffled
 from vivavoce.data.nonspeech import Samples, places
 from vivavoce.data.sheet import Sheet
 from vivavoce.data.synthesis import LISTENING_RATE as RATE
@@ -67,12 +68,12 @@ def spoken(listener: Listener, wave: Samples) -> Bool[np.ndarray, " U"]:
 
 def people(speech: Path, split: str, seed: int) -> Iterator[Samples]:
     """Recordings of people, in a random order that begins anew when it ends."""
-    known = manifest.recordings(speech, split, lang="en")
-    known = [r for r in known if 0.6 < r.seconds < 16 and r.source != "commonvoice"]
+    known = manifest.recordings(speech, split, lang="en", seconds=(0.6, 15.999))
+    known = [clip for clip in known if clip.source != "commonvoice"]
     dice = rng.stream(seed, "people", split)
     while known:
-        for index in dice.permutation(len(known)).tolist():
-            yield read_audio(known[index].file, RATE)[0].numpy()
+        for clip in shuffled(known, dice):
+            yield read_audio(clip.file, RATE)[0].numpy()
 
 
 def machines(count: int, seed: int, *, unseen: bool, sheet: Sheet | None = None) -> Iterator[Samples]:

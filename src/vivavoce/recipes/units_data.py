@@ -1,6 +1,5 @@
 """What units are found in: frames of recordings, and the phones that are spoken in them, computed once and kept."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,13 @@ from torch import Tensor
 
 from vivavoce.core import rng
 from vivavoce.core.config import dump
+from vivavoce.core.derived import digest_of
 from vivavoce.core.errors import ConfigError, ManifestError
 from vivavoce.core.parts import load_part
 from vivavoce.core.places import BUNDLED
 from vivavoce.data.aligned import levelled, phones_of
 from vivavoce.data.cache import Cache
+from vivavoce.data.choosing import lasting, shuffled
 from vivavoce.data.manifest import Record, recordings
 from vivavoce.models.features import ListenerLayer, SpectrumConfig
 from vivavoce.models.listener import Listener
@@ -55,18 +56,9 @@ def front_of(name: str, layer: int, *, whole: bool = False, listener: Path | Non
 
 def sample(speech: Path, minutes: float, seed: int, *, least_text: int = 1) -> list[Record]:
     """English training recordings with a text, drawn at random until they last so long; the same ones every time."""
-    clips = [
-        clip
-        for clip in recordings(speech, "train", lang="en")
-        if len(clip.text or "") >= least_text and 1.0 <= clip.seconds <= _LONGEST_SECONDS
-    ]
-    order = rng.stream(seed, "units", "sample").permutation(len(clips))
-    chosen, seconds = [], 0.0
-    for place in order:
-        if seconds >= 60 * minutes:
-            break
-        chosen.append(clips[place])
-        seconds += clips[place].seconds
+    clips = recordings(speech, "train", lang="en", seconds=(1.0, _LONGEST_SECONDS), text=True)
+    clips = [clip for clip in clips if len(clip.text or "") >= least_text]
+    chosen = lasting(shuffled(clips, rng.stream(seed, "units", "sample")), 60 * minutes)
     if not chosen:
         raise ManifestError(f"{speech} has no English training recordings with a text; units need people who speak")
     return chosen
@@ -93,10 +85,7 @@ def frames(front: Any, clips: Sequence[Record], folder: Path, say: Say, aligner:
 
 def made_by(front: Any) -> dict[str, Any]:
     """What frames depend on beside the recordings: the configuration of a front or an encoder, and its weights."""
-    digest = hashlib.sha256()
-    for name, value in sorted(front.state_dict().items()):
-        digest.update(name.encode() + value.numpy().tobytes())
-    return {"front": dump(front.config), "weights": digest.hexdigest()}
+    return {"front": dump(front.config), "weights": digest_of(front.state_dict())}
 
 
 def all_frames(kept: Cache) -> Float[Tensor, "N D"]:
