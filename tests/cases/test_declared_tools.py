@@ -74,12 +74,12 @@ class Talk:
 
 @pytest.mark.parametrize("schema", SCHEMAS, ids=lambda schema: schema.name)
 def test_an_order_reaches_schemas_that_nobody_taught(clerk: Clerk, schema: Any) -> None:
-    from vivavoce.evals.orders import Order
+    from vivavoce.evals.orders import SpokenOrder
 
     text = "can i get a large dark roast latte with a bit of almond milk"
     slots = {"coffeeDrink": "latte", "size": "large", "roast": "dark roast", "milkAmount": "a bit of almond milk"}
     calls, _ = declared(clerk.mind)(text, schema)
-    assert calls == [(schema.tool, schema.wanted(Order(text, slots)))]
+    assert calls == [(schema.tool, schema.wanted(SpokenOrder(text, slots)))]
 
 
 def test_what_is_required_and_was_not_said_is_asked_for_and_then_complete(clerk: Clerk) -> None:

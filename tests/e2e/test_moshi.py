@@ -10,7 +10,7 @@ from vivavoce.assistant.demo import LINES, RECORDINGS
 from vivavoce.audio.files import read_audio
 from vivavoce.core.parts import load_part
 from vivavoce.evals.sphinx import Sphinx
-from vivavoce.evals.words import distance, plain
+from vivavoce.evals.word_errors import distance, plain
 from vivavoce.generate.samplers import GREEDY
 from vivavoce.recipes.moshi import PAIRS, debug, miniature
 from vivavoce.runtime import api

@@ -306,7 +306,7 @@ def understood(heard: np.ndarray, said: str) -> float:
     """The share of the words of a reply that an outside recogniser finds, in their order, among all that is sold."""
     from vivavoce.evals.orders import default_orders
     from vivavoce.evals.sphinx import Sphinx
-    from vivavoce.evals.words import plain
+    from vivavoce.evals.word_errors import plain
 
     wanted = plain(said)
     words = " | ".join(sorted({*wanted, *default_orders().vocabulary}))

@@ -15,7 +15,7 @@ import torch
 import vivavoce
 from vivavoce.audio.resample import resample
 from vivavoce.core.talk import Call, Say
-from vivavoce.evals.words import distance, plain
+from vivavoce.evals.word_errors import distance, plain
 from vivavoce.runtime.fake import Beeping, fake_model
 from vivavoce.runtime.model import Context, Used
 

@@ -14,7 +14,7 @@ from vivavoce.core.parts import load_part
 from vivavoce.core.streams import Stream, sound
 from vivavoce.data.manifest import Record, read_manifest
 from vivavoce.evals.sphinx import Sphinx
-from vivavoce.evals.words import distance, plain
+from vivavoce.evals.word_errors import distance, plain
 from vivavoce.generate.samplers import GREEDY
 from vivavoce.models.book import BookLM
 from vivavoce.recipes.valle import COPIES, SAID, SMALL, debug

@@ -13,7 +13,7 @@ from vivavoce.core.errors import ManifestError
 from vivavoce.data.character import Character, heard
 from vivavoce.data.sheet import find_sheet, load_sheet
 from vivavoce.evals import listening, orders, scenes, speaking
-from vivavoce.evals.words import plain
+from vivavoce.evals.word_errors import plain
 
 needs_engines = pytest.mark.skipif(
     not all(shutil.which(name) for name in ("espeak-ng", "flite", "festival")),
@@ -63,7 +63,7 @@ def test_slots_of_a_sentence(text: str, wanted: dict[str, str]):
 
 
 def test_an_order_counts_only_if_every_slot_is_right():
-    order = orders.Order("a small latte", {"size": "small", "coffeeDrink": "latte"})
+    order = orders.SpokenOrder("a small latte", {"size": "small", "coffeeDrink": "latte"})
     right = {"name": "order_drink", "arguments": {"coffeeDrink": "latte", "size": "small"}}
     assert listening.accepted(order, [right])
     assert listening.accepted(order, [SimpleNamespace(arguments=right["arguments"])])
@@ -107,7 +107,7 @@ class Always:
 @needs_engines
 def test_the_order_table_counts_right_and_wrong(monkeypatch: pytest.MonkeyPatch):
     pytest.importorskip("pocketsphinx")
-    same = [orders.Order("can i get a small latte", {"size": "small", "coffeeDrink": "latte"})]
+    same = [orders.SpokenOrder("can i get a small latte", {"size": "small", "coffeeDrink": "latte"})]
     monkeypatch.setattr(orders.StatedOrders, "orders", lambda *given: same)
     monkeypatch.setattr(listening, "SNRS", (None,))
     for answer, share in ((same[0].slots, 1.0), ({"coffeeDrink": "latte"}, 0.0)):

@@ -10,7 +10,7 @@ import torch
 
 from vivavoce.audio.loudness import active_level_db, rms_db
 from vivavoce.core import rng
-from vivavoce.evals import intervals, noise, quality, report, speakers, words
+from vivavoce.evals import intervals, noise, quality, report, speakers, word_errors
 from vivavoce.evals.melody import melody
 
 
@@ -24,11 +24,11 @@ def buzz(hz: float, seconds: float, rate: int = 16_000) -> torch.Tensor:
     [("a b c", "a b c", 0), ("a b c", "a c", 1), ("a b c", "a x c d", 2), ("", "a b", 2), ("a b", "", 2)],
 )
 def test_distance_counts_the_fewest_edits(wanted: str, got: str, errors: int):
-    assert words.distance(wanted.split(), got.split()) == errors
+    assert word_errors.distance(wanted.split(), got.split()) == errors
 
 
 def test_plain_ignores_case_and_marks():
-    assert words.plain("I’d like a Latte, please!") == ["i'd", "like", "a", "latte", "please"]
+    assert word_errors.plain("I’d like a Latte, please!") == ["i'd", "like", "a", "latte", "please"]
 
 
 def test_ratio_is_a_micro_average_with_its_interval():

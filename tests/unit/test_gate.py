@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from vivavoce.assistant.gate import Following, Voice, averaged, silenced
 from vivavoce.core.talk import Heard, Word
-from vivavoce.evals.words import distance, matched
+from vivavoce.evals.word_errors import distance, matched
 from vivavoce.models.listener import SpeechConfig
 from vivavoce.runtime import turn_events as t
 from vivavoce.runtime.api import TurnConfig

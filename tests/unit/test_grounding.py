@@ -5,7 +5,7 @@ import math
 import pytest
 
 from vivavoce.data.sheet import find_sheet, load_sheet
-from vivavoce.systems.mini.grounding import Evidence, Forms, spelled_in
+from vivavoce.systems.mini.grounding import CallBias, Forms, spelled_in
 from vivavoce.text.json_schema import arguments_place
 
 LIGHT = {
@@ -32,7 +32,7 @@ TRIP = {"properties": {"from": {"type": "string"}, "to": {"type": "string"}}, "r
 
 def best(words: str, schema: dict, text: str) -> str:
     """The piece with the greatest weight after a text."""
-    evidence = Evidence(words.split(), schema, known=False)
+    evidence = CallBias(words.split(), schema, known=False)
     place = arguments_place(schema).advance(text.encode())
     assert place is not None
     options = place.options()
@@ -73,7 +73,7 @@ def test_for_a_tool_that_is_known_only_values_said_apart_are_unlikely():
 
     def weights(*values: str, earlier: tuple[tuple[str, str], ...] = ()) -> list[float]:
         place = arguments_place(schema)
-        evidence = Evidence(words, schema, known=True, earlier=earlier)
+        evidence = CallBias(words, schema, known=True, earlier=earlier)
         return evidence.weigh(b'{"coffeeDrink": "latte", "milkAmount": ', [(f'"{v}"'.encode(), place) for v in values])
 
     assert weights("a little bit of milk", "milk", "soy milk", "lots of milk") == [0, 0, 0, 0]
@@ -88,7 +88,7 @@ def test_a_key_with_the_beginning_of_its_value_is_no_whole_string():
     assert place is not None
     pieces = [(option.text, option.after) for option in place.options() or ()]
     assert any(piece.startswith(b'"') and piece.endswith(b': "') for piece, _ in pieces), pieces
-    assert Evidence(["from", "rome"], TRIP, known=True).weigh(b"{", pieces) == [0.0] * len(pieces)
+    assert CallBias(["from", "rome"], TRIP, known=True).weigh(b"{", pieces) == [0.0] * len(pieces)
 
 
 def test_spelled_words_and_double_letters():
@@ -104,7 +104,7 @@ def test_spelled_words_and_double_letters():
 def test_a_value_is_known_by_what_people_say_for_it_and_a_word_by_its_letters():
     tool = load_sheet(find_sheet("porter")).tool
     words = "from the fifth of may under smyth s m i t h".split()
-    evidence = Evidence(words, tool.schema(), known=True, forms=Forms.of(tool))
+    evidence = CallBias(words, tool.schema(), known=True, forms=Forms.of(tool))
     place = arguments_place(tool.schema())
     texts = [b'"may fifth"', b'"may fifteenth"', b'"june fifth"']
     weights = evidence.weigh(b'{"arrival": ', [(text, place) for text in texts])
@@ -119,7 +119,7 @@ def test_no_argument_is_made_up_and_none_that_was_spelled_is_passed_over():
     text = b'{"room": "suite", "arrival": "may first", "nights": "one night"'
 
     def weights(words: str, *earlier: tuple[str, str]) -> dict[str, float]:
-        evidence = Evidence(words.split(), tool.schema(), known=True, earlier=earlier, forms=Forms.of(tool))
+        evidence = CallBias(words.split(), tool.schema(), known=True, earlier=earlier, forms=Forms.of(tool))
         place = arguments_place(tool.schema()).advance(text)
         assert place is not None
         pieces = [(option.text, option.after) for option in place.options() or ()]

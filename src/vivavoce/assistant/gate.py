@@ -31,7 +31,7 @@ def averaged(log_odds: Float[np.ndarray, " U"], frames: int) -> Float[np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class SpeechEvidence:
     """What the gate makes of a sound: how much each frame (25 a second) speaks for speech."""
 
     evidence: Float[np.ndarray, " U"]
@@ -81,14 +81,14 @@ class Gate:
         self.listener, self.config = listener, config
 
     @torch.inference_mode()
-    def listen(self, wave: Float[Tensor, "1 N"]) -> Voice | None:
+    def listen(self, wave: Float[Tensor, "1 N"]) -> SpeechEvidence | None:
         """Where somebody speaks in a sound at 16 kHz; None where the listener cannot tell."""
         heard = self.listener.listen(wave, chunk=0).speech
         return None if heard is None else self.of(heard[0].numpy())
 
-    def of(self, log_odds: Float[np.ndarray, " U"]) -> Voice | None:
+    def of(self, log_odds: Float[np.ndarray, " U"]) -> SpeechEvidence | None:
         """The same, from the head's log-odds of a whole sound."""
-        return None if self.config is None else Voice(averaged(log_odds, self.config.frames), self.config)
+        return None if self.config is None else SpeechEvidence(averaged(log_odds, self.config.frames), self.config)
 
 
 @dataclass

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vivavoce.assistant.ending import done, fall
-from vivavoce.assistant.gate import Following, Gate, Voice, silenced
+from vivavoce.assistant.gate import Following, Gate, SpeechEvidence, silenced
 from vivavoce.audio.loudness import between_levels
 from vivavoce.audio.polyphase import Rational, RationalConfig, RationalState
 from vivavoce.core.errors import ConfigError
@@ -92,7 +92,7 @@ class Listened:
 
     ctc: Float[np.ndarray, "T V"]
     features: Float[Tensor, "1 U D"]
-    voice: Voice | None
+    voice: SpeechEvidence | None
     samples: int
 
     @property

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from vivavoce.assistant.agreement import Agreement
 from vivavoce.assistant.ending import fall, open_done
-from vivavoce.assistant.gate import Voice
+from vivavoce.assistant.gate import SpeechEvidence
 from vivavoce.assistant.hearing import Ears, HearingState
 from vivavoce.core.errors import ConfigError
 from vivavoce.core.streaming import State
@@ -221,7 +221,7 @@ def _window(seconds: float) -> float:
     return min(WINDOW_SECONDS, max(8.0, seconds + 2.0))
 
 
-def _stretches(voice: Voice, seconds: float) -> list[tuple[float, float]]:
+def _stretches(voice: SpeechEvidence, seconds: float) -> list[tuple[float, float]]:
     """Where somebody speaks, in seconds, with what is around it and short gaps."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], voice.spoken, [False])).astype(np.int8))).reshape(-1, 2)
     found: list[tuple[float, float]] = []
@@ -245,7 +245,7 @@ def believed(words: Sequence[Word]) -> tuple[Word, ...]:
     return tuple(word for word in words if word.speech >= _SURE or word.confidence >= _CONFIDENT)
 
 
-def _words(found: Sequence[Spelled], voice: Voice | None) -> tuple[Word, ...]:
+def _words(found: Sequence[Spelled], voice: SpeechEvidence | None) -> tuple[Word, ...]:
     """Words on the clock of the conversation, those where somebody speaks."""
     words: list[Word] = []
     for each in found:

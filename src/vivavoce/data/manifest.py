@@ -74,7 +74,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ManifestReport:
     """What a manifest holds and what is wrong with it."""
 
     path: Path
@@ -150,7 +150,7 @@ def write_manifest(folder: Path, records: Iterable[Record]) -> Path:
     return folder / "manifest.jsonl"
 
 
-def check(path: str | Path, *, limit: int = 20) -> Report:
+def check(path: str | Path, *, limit: int = 20) -> ManifestReport:
     """Reads every line and looks at every file; problems are listed up to ``limit``, and none of them raises.
 
     Looked for: bad lines, missing or unreadable files, lengths that differ from the file's, texts that cannot be said,
@@ -184,7 +184,7 @@ def check(path: str | Path, *, limit: int = 20) -> Report:
     if len(problems) > limit:
         problems[limit:] = [f"and {len(problems) - limit} problems more"]
     people = {key: len(names) for key, names in speakers.items()}
-    return Report(path, dict(clips), dict(seconds), people, tuple(problems))
+    return ManifestReport(path, dict(clips), dict(seconds), people, tuple(problems))
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

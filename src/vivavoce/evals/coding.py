@@ -10,13 +10,13 @@ from torch import Tensor
 from vivavoce.audio.resample import resample
 from vivavoce.evals import intervals, quality
 from vivavoce.evals.drive import SPEAKING_RATE
-from vivavoce.evals.listening import Clip, Say
+from vivavoce.evals.listening import Clip, Log
 from vivavoce.evals.report import Row, Table
 
 RoundTrip = Callable[[Float[Tensor, " N"]], tuple[Int[Tensor, "K T"], Float[Tensor, " N"]]]
 
 
-def codec_table(there_and_back: RoundTrip, clips: Sequence[Clip], size: int, say: Say = print) -> Table:
+def codec_table(there_and_back: RoundTrip, clips: Sequence[Clip], size: int, say: Log = print) -> Table:
     """Intelligibility, quality and use of the books on lossless clips of two to ten seconds, one per speaker.
 
     The round trip answers for its own delay. Looking for the best lag would err: where phases are not kept, waveforms

@@ -11,10 +11,10 @@ from torch import Tensor
 from vivavoce.core import rng
 from vivavoce.data.nonspeech import places, room
 from vivavoce.data.synthesis import LISTENING_RATE
-from vivavoce.evals import intervals, words
+from vivavoce.evals import intervals, word_errors
 from vivavoce.evals.drive import Assistant, asked
 from vivavoce.evals.intervals import Estimate
-from vivavoce.evals.listening import GROUPS, SNRS, Clip, Say, accepted, noisy, some_with_text, spoken
+from vivavoce.evals.listening import GROUPS, SNRS, Clip, Log, accepted, noisy, some_with_text, spoken
 from vivavoce.evals.noise import ALONE, noise
 from vivavoce.evals.orders import orders_of
 from vivavoce.evals.report import Row, Table
@@ -52,7 +52,7 @@ def gate_table(
     noises: Path | None,
     counts: tuple[int, int, int],
     seed: int,
-    say: Say = print,
+    say: Log = print,
 ) -> Table:
     """Calls and words from sounds that nobody speaks; orders, and words of people, that only ``ungated`` understands.
 
@@ -83,19 +83,19 @@ def gate_table(
                 turn, without = (asked(which, wave, LISTENING_RATE) for which in (model, ungated))
                 lost.append(accepted(order, without.calls) and not accepted(order, turn.calls))
                 understood += accepted(order, turn.calls) and not accepted(order, without.calls)
-                right += words.matched(order.text.split(), [word.text for word in turn.words])
+                right += word_errors.matched(order.text.split(), [word.text for word in turn.words])
                 sure += [word.confidence for word in turn.words]
     gained = f"{sum(lost)} of {len(lost)}; {understood} are understood only with the gate"
     table.rows.append(Row(name="orders lost by the gate", value=intervals.share(lost), floor="≤ 0.5 %", remark=gained))
     table.rows.append(calibration("confidence of words of orders, mean error", sure, right))
     chosen, sure, right, added, total = some_with_text(people, some_people), [], [], [], []
     for clip in chosen:
-        said = words.plain(clip.text)
+        said = word_errors.plain(clip.text)
         turn, without = (asked(which, clip.wave, clip.sample_rate) for which in (model, ungated))
-        errors = [words.distance(said, words.plain(each.transcript)) for each in (without, turn)]
+        errors = [word_errors.distance(said, word_errors.plain(each.transcript)) for each in (without, turn)]
         added.append(errors[1] - errors[0])
         total.append(len(said))
-        right += words.matched(said, [word.text for word in turn.words])
+        right += word_errors.matched(said, [word.text for word in turn.words])
         sure += [word.confidence for word in turn.words]
     table.rows.append(
         Row(name="word errors of people that the gate adds", value=intervals.ratio(added, total) if chosen else None)

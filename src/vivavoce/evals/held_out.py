@@ -1,6 +1,6 @@
 """Spoken orders of any character that no training has seen: whole combinations of slots are held out, and voices."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,11 +8,9 @@ from vivavoce.data.sheet import Sheet
 from vivavoce.data.synthesis import LISTENING_RATE
 from vivavoce.evals import intervals
 from vivavoce.evals.drive import Assistant, asked
-from vivavoce.evals.listening import GROUPS, accepted, spoken
-from vivavoce.evals.orders import DrawnOrders, Order
+from vivavoce.evals.listening import GROUPS, Log, accepted, spoken
+from vivavoce.evals.orders import DrawnOrders, SpokenOrder
 from vivavoce.evals.report import Report, Row, Table
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +22,13 @@ class HeldOut:
 
 
 def table(
-    model: Assistant, sheet: Sheet, engines: Mapping[str, float], name: str, wanted: list[Order], seed: int, say: Say
+    model: Assistant,
+    sheet: Sheet,
+    engines: Mapping[str, float],
+    name: str,
+    wanted: list[SpokenOrder],
+    seed: int,
+    say: Log,
 ) -> Table:
     """Orders with every slot right, and how often each slot was."""
     made = Table(f"{sheet.name}: {name}")
@@ -44,7 +48,7 @@ def table(
     return made
 
 
-def run(model: Assistant, sheet: Sheet, suite: HeldOut, say: Say = print) -> Report:
+def run(model: Assistant, sheet: Sheet, suite: HeldOut, say: Log = print) -> Report:
     """All groups of voices; where the sheet has words that are spelled, also such as no training has."""
     tables, drawn = [], DrawnOrders(sheet)
     for name, (engines, _) in GROUPS.items():

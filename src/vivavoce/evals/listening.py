@@ -11,13 +11,13 @@ from torch import Tensor
 
 from vivavoce.data.spoken import with_letters
 from vivavoce.data.synthesis import LISTENING_RATE, Reading, readings, speak
-from vivavoce.evals import intervals, noise, words
+from vivavoce.evals import intervals, noise, word_errors
 from vivavoce.evals.drive import Assistant, asked, understood
-from vivavoce.evals.orders import Order, orders_of
+from vivavoce.evals.orders import SpokenOrder, orders_of
 from vivavoce.evals.report import Row, Table
 from vivavoce.evals.sphinx import Sphinx
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 SNRS = (None, 24.0, 12.0, 6.0)
 GROUPS: Mapping[str, tuple[dict[str, float], dict[float | None, str]]] = {
     "unseen voices of known engines": ({"espeak-ng": 0.75, "flite": 0.25}, {None: "95 %", 12.0: "85 %"}),
@@ -53,7 +53,7 @@ def noisy(wave: Float[Tensor, " N"], snr_db: float | None, number: int) -> Float
     return noise.mix(wave, LISTENING_RATE, list(noise.NOISES)[number % len(noise.NOISES)], snr_db, seed=number)
 
 
-def accepted(order: Order, calls: Iterable[Any]) -> bool:
+def accepted(order: SpokenOrder, calls: Iterable[Any]) -> bool:
     """Whether there is one call and every slot of it is right."""
     made = [_arguments(call) for call in calls]
     return made == [order.slots]
@@ -63,7 +63,7 @@ def _arguments(call: Any) -> dict[str, str]:
     return dict(call["arguments"] if isinstance(call, Mapping) else call.arguments)
 
 
-def order_table(model: Assistant, count: int, seed: int, say: Say = print) -> Table:
+def order_table(model: Assistant, count: int, seed: int, say: Log = print) -> Table:
     """Orders with every slot right, per engine and noise level, beside pocketsphinx where all orders have a grammar."""
     table = Table("Orders accepted (every slot right)")
     known = orders_of(model.character)
@@ -88,7 +88,7 @@ def order_table(model: Assistant, count: int, seed: int, say: Say = print) -> Ta
     return table
 
 
-def false_call_table(model: Assistant, seed: int, say: Say = print) -> Table:
+def false_call_table(model: Assistant, seed: int, say: Log = print) -> Table:
     """Calls made on sentences that are no order, from unseen voices of all engines."""
     engines = {"espeak-ng": 0.5, "flite": 0.2, "festival": 0.3}
     heard = spoken(orders_of(model.character).not_orders(seed=seed), engines, seed)
@@ -122,7 +122,7 @@ def real_table(
     model: Assistant,
     clips: Sequence[Clip],
     count: int,
-    say: Say = print,
+    say: Log = print,
     phones: Callable[[Float[Tensor, " N"], int], list[str]] | None = None,
     pronounce: Callable[[str], list[str]] | None = None,
 ) -> Table:
@@ -133,19 +133,24 @@ def real_table(
         names = ("word errors", "— pocketsphinx", "phone errors", "calls made on what they read")
         table.rows += [Row(name=name, value=None) for name in names]
         return table
-    totals = [len(words.plain(clip.text)) for clip in with_text]
+    totals = [len(word_errors.plain(clip.text)) for clip in with_text]
     ours = [
-        words.distance(words.plain(clip.text), words.plain(understood(model, clip.wave, clip.sample_rate)))
+        word_errors.distance(
+            word_errors.plain(clip.text), word_errors.plain(understood(model, clip.wave, clip.sample_rate))
+        )
         for clip in with_text
     ]
     table.rows.append(Row(name="word errors", value=intervals.ratio(ours, totals), remark="its words are the domain's"))
     sphinx = Sphinx()
-    theirs = [words.distance(words.plain(clip.text), sphinx.words(clip.wave, clip.sample_rate)) for clip in with_text]
+    theirs = [
+        word_errors.distance(word_errors.plain(clip.text), sphinx.words(clip.wave, clip.sample_rate))
+        for clip in with_text
+    ]
     table.rows.append(Row(name="— pocketsphinx", value=intervals.ratio(theirs, totals)))
     if phones is not None and pronounce is not None:
         wanted = [pronounce(clip.text) for clip in with_text]
         wrong = [
-            words.distance(want, phones(clip.wave, clip.sample_rate))
+            word_errors.distance(want, phones(clip.wave, clip.sample_rate))
             for want, clip in zip(wanted, with_text, strict=True)
         ]
         table.rows.append(Row(name="phone errors", value=intervals.ratio(wrong, [len(want) for want in wanted])))

@@ -30,7 +30,7 @@ _CHANGES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class MindReport:
     """How often things were right, and what was wrong."""
 
     right: Counter[str]
@@ -59,7 +59,7 @@ def measure(
     chains: int = 0,
     seed: int = 7,
     noise: bool = False,
-) -> Report:
+) -> MindReport:
     """Asks held-out dialogues turn by turn, with their own history, and counts what is right.
 
     ``calls``: turns with a call, right only if every call is exactly the wanted one. ``silent``: turns without, in
@@ -120,7 +120,7 @@ def measure(
         context = MindContext(user=text, tools=tools)
         calls, _, _ = gather(mind.respond(context))
         count("silent", not calls, ScriptedTurn(kind="foreign", user=text, reply=""), text, [], calls)
-    return Report(right, asked, tuple(wrong))
+    return MindReport(right, asked, tuple(wrong))
 
 
 def declared(mind: Mind, sheet: Sheet | None = None) -> tools.Answer:

@@ -19,9 +19,9 @@ from vivavoce.assistant.hearing import Ears
 from vivavoce.audio.files import write_audio
 from vivavoce.audio.resample import resample
 from vivavoce.core.streams import sound
-from vivavoce.evals import coding, gate, intervals, listening, speaking, speed, words
+from vivavoce.evals import coding, gate, intervals, listening, speaking, speed, word_errors
 from vivavoce.evals.drive import Assistant
-from vivavoce.evals.listening import Clip, Say
+from vivavoce.evals.listening import Clip, Log
 from vivavoce.evals.orders import orders_of
 from vivavoce.evals.people import measured_on, taught_from
 from vivavoce.evals.report import Report, Row, Table
@@ -49,7 +49,7 @@ class MiniSuite:
 
 
 def run(
-    model: Assistant, suite: MiniSuite, speech: Path | None = None, say: Say = print, noises: Path | None = None
+    model: Assistant, suite: MiniSuite, speech: Path | None = None, say: Log = print, noises: Path | None = None
 ) -> Report:
     """Measures the parts that are asked for; what needs recordings that were not given reads "not measured".
 
@@ -120,7 +120,7 @@ def there_and_back(model: Assistant) -> coding.RoundTrip:
     return round_trip
 
 
-def _people(model: Assistant, people: list[Clip], count: int, say: Say) -> Table:
+def _people(model: Assistant, people: list[Clip], count: int, say: Log) -> Table:
     """What real people said, with the model's own words and with words that are theirs."""
     table = listening.real_table(model, people, count, say, phones_of(model), pronounced)
     table.rows.append(own_words(model.listener, people, count))
@@ -144,13 +144,13 @@ def own_words(listener: Listener, people: Sequence[Clip], count: int) -> Row:
         said = normalise(clip.text)
         nats -= ears.model.sentence(said)
         sound = resample(clip.wave, clip.sample_rate, listening.LISTENING_RATE)
-        wrong.append(words.distance(said, [word.text for word in ears.found(sound[None])]))
+        wrong.append(word_errors.distance(said, [word.text for word in ears.found(sound[None])]))
         totals.append(len(said))
     each = math.exp(nats / (sum(totals) + len(totals)))
     return Row(name=name, value=intervals.ratio(wrong, totals), remark=f"perplexity {each:.1f}")
 
 
-def _clones(model: Assistant, taught: list[Clip], people: list[Clip], seed: int, say: Say) -> Table:
+def _clones(model: Assistant, taught: list[Clip], people: list[Clip], seed: int, say: Log) -> Table:
     by_speaker: dict[str, list[Clip]] = {}
     for clip in people:
         by_speaker.setdefault(clip.speaker, []).append(clip)

@@ -12,7 +12,7 @@ import vivavoce
 from vivavoce.assistant.model import Model
 from vivavoce.assistant.whisper import WhisperEars
 from vivavoce.core.places import BUNDLED
-from vivavoce.evals.listening import Say
+from vivavoce.evals.listening import Log
 from vivavoce.evals.open_ears import Sounds, ears_table
 from vivavoce.evals.open_live import (
     conversations_table,
@@ -45,7 +45,7 @@ class Chosen:
     """What ears are measured on."""
 
 
-def run(chosen: Chosen, parts: tuple[str, ...], say: Say = print) -> Report:
+def run(chosen: Chosen, parts: tuple[str, ...], say: Log = print) -> Report:
     """Measures these parts."""
     described = loaded(chosen).described
     about = {"ears": described.ears or "mini", "mind": described.mind or "mini", "speaker": described.speaker or "mini"}
@@ -60,7 +60,7 @@ def loaded(chosen: Chosen) -> Model:
     return vivavoce.load(chosen.model or BUNDLED, ears=chosen.ears, mind=chosen.mind, speaker=chosen.speaker)
 
 
-def _voices(chosen: Chosen, say: Say) -> list[Table]:
+def _voices(chosen: Chosen, say: Log) -> list[Table]:
     """Our voice and the chosen one."""
     from vivavoce.hub.whisper import whisper_of
 
@@ -73,19 +73,19 @@ def _voices(chosen: Chosen, say: Say) -> list[Table]:
     return tables
 
 
-def _ears(chosen: Chosen, say: Say) -> list[Table]:
+def _ears(chosen: Chosen, say: Log) -> list[Table]:
     """The chosen ears, where they are not ours."""
     ears = loaded(chosen).ears
     return [ears_table(ears, chosen.sounds, say)] if isinstance(ears, WhisperEars) else []
 
 
-def _mind(part: str, chosen: Chosen, say: Say) -> list[Table]:
+def _mind(part: str, chosen: Chosen, say: Log) -> list[Table]:
     """One table of the chosen mind."""
     mind = loaded(chosen).described.mind or "mini"
     return mind_tables(mind, chosen.recogniser, (part,), say, held_out=chosen.held_out)
 
 
-def _live(part: Callable[[Sequence[str], int, Say], Table], chosen: Chosen, say: Say) -> list[Table]:
+def _live(part: Callable[[Sequence[str], int, Log], Table], chosen: Chosen, say: Log) -> list[Table]:
     """One table of a server with the chosen parts."""
     flags = flags_of(model=chosen.model, ears=chosen.ears, mind=chosen.mind, speaker=chosen.speaker)
     return [part(flags, chosen.turns, say)]
@@ -95,7 +95,7 @@ def _added(before: float) -> float:
     return resident() - before
 
 
-PARTS: Final[dict[str, Callable[[Chosen, Say], list[Table]]]] = {
+PARTS: Final[dict[str, Callable[[Chosen, Log], list[Table]]]] = {
     "voice": _voices,
     "ears": _ears,
     "speed": partial(_mind, "speed"),

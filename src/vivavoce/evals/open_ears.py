@@ -12,10 +12,10 @@ from vivavoce.assistant.following import FollowingEars
 from vivavoce.assistant.whisper import WhisperEars
 from vivavoce.audio.resample import resample
 from vivavoce.data.synthesis import LISTENING_RATE
-from vivavoce.evals import intervals, words
+from vivavoce.evals import intervals, word_errors
 from vivavoce.evals.gate import unspoken
 from vivavoce.evals.intervals import Estimate
-from vivavoce.evals.listening import Clip, Say, some_with_text
+from vivavoce.evals.listening import Clip, Log, some_with_text
 from vivavoce.evals.people import measured_on
 from vivavoce.evals.report import Row, Table
 from vivavoce.hub.whisper import Whisper
@@ -60,7 +60,7 @@ def by_itself(whisper: Whisper, wave: Float[np.ndarray, " N"]) -> str:
     return "".join(segment.text for segment in segments)
 
 
-def ears_table(ears: WhisperEars, sounds: Sounds, say: Say) -> Table:
+def ears_table(ears: WhisperEars, sounds: Sounds, say: Log) -> Table:
     """Words of people by file and while they speak, beside the recogniser by itself and our own words; and what is
     made of sounds that nobody speaks."""
     table = Table("Ears")
@@ -80,12 +80,12 @@ def ears_table(ears: WhisperEars, sounds: Sounds, say: Say) -> Table:
             "itself": by_itself(whisper, low[0].numpy()),
             "mini": " ".join(word.text for word in ears.mini.whole(low).words),
         }
-        wanted = words.plain(clip.text)
+        wanted = word_errors.plain(clip.text)
         totals.append(len(wanted))
         back.append(not text.startswith(shown))
         for route, said in found.items():
-            wrong[route].append(words.distance(wanted, words.plain(said)))
-        if len({tuple(words.plain(found[route])) for route in ("file", "live", "itself")}) > 1:
+            wrong[route].append(word_errors.distance(wanted, word_errors.plain(said)))
+        if len({tuple(word_errors.plain(found[route])) for route in ("file", "live", "itself")}) > 1:
             say(f"{number}: {clip.text}\n  file {found['file']}\n  live {text}\n  itself {found['itself']}")
 
     def above(route: str) -> Estimate:
@@ -109,7 +109,7 @@ def _long_enough(clips: list[Clip], count: int) -> list[Clip]:
     return some_with_text([clip for clip in clips if len(clip.wave) >= SHORTEST_SECONDS * clip.sample_rate], count)
 
 
-def _invented(ears: WhisperEars, live: FollowingEars, sounds: Sounds, say: Say) -> Row:
+def _invented(ears: WhisperEars, live: FollowingEars, sounds: Sounds, say: Log) -> Row:
     """Sounds that nobody speaks, by file and by live route, and in how many of them words were heard."""
     worded: list[bool] = []
     seconds = 0.0

@@ -12,7 +12,7 @@ import vivavoce
 from vivavoce.evals import intervals
 from vivavoce.evals.caller import SILENCE_MS, held, spoken_only
 from vivavoce.evals.endpoint import SlowEndpoint
-from vivavoce.evals.listening import Say
+from vivavoce.evals.listening import Log
 from vivavoce.evals.open_minds import questions
 from vivavoce.evals.report import Row, Table
 from vivavoce.evals.served import Served, served
@@ -37,7 +37,7 @@ def _warm(server: Served) -> None:
     held(server.address, _asked(1))
 
 
-def first_sound_table(flags: Sequence[str], turns: int, say: Say) -> Table:
+def first_sound_table(flags: Sequence[str], turns: int, say: Log) -> Table:
     """From the end of a question to the first sound of the answer, beyond the silence that ends a turn."""
     with served(*flags) as server:
         _warm(server)
@@ -61,7 +61,7 @@ def first_sound_table(flags: Sequence[str], turns: int, say: Say) -> Table:
     )
 
 
-def interruption_table(flags: Sequence[str], turns: int, say: Say) -> Table:
+def interruption_table(flags: Sequence[str], turns: int, say: Log) -> Table:
     """From the onset of an interruption until the client is told to be silent, beside our own model."""
     table = Table("Interruptions")
     for name, these in (("as chosen", flags), ("mini", [])):
@@ -77,7 +77,7 @@ def interruption_table(flags: Sequence[str], turns: int, say: Say) -> Table:
     return table
 
 
-def conversations_table(flags: Sequence[str], turns: int, say: Say) -> Table:
+def conversations_table(flags: Sequence[str], turns: int, say: Log) -> Table:
     """Gaps in the sound and time to first sound with one conversation and with several at once."""
     table = Table("Conversations at once")
     with served("--rows", str(max(_AT_ONCE)), *flags) as server:
@@ -101,7 +101,7 @@ def conversations_table(flags: Sequence[str], turns: int, say: Say) -> Table:
     return table
 
 
-def endpoint_table(flags: Sequence[str], turns: int, say: Say) -> Table:
+def endpoint_table(flags: Sequence[str], turns: int, say: Log) -> Table:
     """What a mind behind an address adds: from the end of its first sentence, or of the silence where that is later, to
     the first sound."""
     with SlowEndpoint() as endpoint, served(*flags, "--mind", endpoint.choice) as server:
@@ -121,7 +121,7 @@ def endpoint_table(flags: Sequence[str], turns: int, say: Say) -> Table:
     )
 
 
-def memory_table(flags: Sequence[str], turns: int, say: Say) -> Table:
+def memory_table(flags: Sequence[str], turns: int, say: Log) -> Table:
     """Memory of the whole server after some questions."""
     with served(*flags) as server:
         began = server.mebibytes()

@@ -21,7 +21,7 @@ from vivavoce.assistant.whisper import WhisperEars
 from vivavoce.audio.resample import resample
 from vivavoce.core.talk import Call, Entry, Say, Tool
 from vivavoce.evals import intervals
-from vivavoce.evals.listening import Say as Tell
+from vivavoce.evals.listening import Log
 from vivavoce.evals.report import Row, Table
 from vivavoce.evals.voices import spoken
 from vivavoce.hub.whisper import RATE as LOW
@@ -89,7 +89,7 @@ def speed_table(name: str, thinking: Thinking) -> Table:
 
 
 def knowledge_table(
-    name: str, thinking: Thinking, speaking: Speaking[Any], ear: Whisper, say: Tell = print, *, held_out: bool = True
+    name: str, thinking: Thinking, speaking: Speaking[Any], ear: Whisper, say: Log = print, *, held_out: bool = True
 ) -> Table:
     """Fifty general questions: the answer's word in the written reply, and heard in the spoken one."""
     written, heard = [], []
@@ -109,7 +109,7 @@ def knowledge_table(
 
 
 def calls_table(
-    name: str, thinking: Thinking, speaking: Speaking[Any], ears: WhisperEars, say: Tell = print, *,
+    name: str, thinking: Thinking, speaking: Speaking[Any], ears: WhisperEars, say: Log = print, *,
     held_out: bool = True,
 ) -> Table:  # fmt: skip
     """A hundred requests over ten tools, typed, and spoken and heard as at the end of a turn: right function and
@@ -180,7 +180,7 @@ def _low(speaking: Speaking[Any], text: str) -> Tensor:
 
 
 def mind_tables(
-    mind: str, recogniser: str, parts: Sequence[str], say: Tell = print, *, held_out: bool = True
+    mind: str, recogniser: str, parts: Sequence[str], say: Log = print, *, held_out: bool = True
 ) -> list[Table]:
     """The tables of a mind by what `vivavoce.load` calls it; ``parts`` of speed, knowledge and calls. The recogniser,
     by its name, judges what is spoken, and hears what is asked."""

@@ -28,7 +28,7 @@ _ALL_TAUGHT: Final = frozenset("last_reply last_user my_order owe cancel yes no 
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class SpokenOrder:
     """A sentence and the slots that it means."""
 
     text: str
@@ -63,16 +63,16 @@ class StatedOrders:
     order_replies: tuple[str, ...]
     """What it says of an ``{order}``."""
 
-    def orders(self, count: int, seed: int = 0) -> list[Order]:
+    def orders(self, count: int, seed: int = 0) -> list[SpokenOrder]:
         """So many different orders; the same seed gives the same ones."""
         draw = rng.stream(seed, "orders")
-        made: dict[str, Order] = {}
+        made: dict[str, SpokenOrder] = {}
         while len(made) < count:
             order = self._order(draw)
             made.setdefault(order.text, order)
         return list(made.values())
 
-    def _order(self, draw: np.random.Generator) -> Order:
+    def _order(self, draw: np.random.Generator) -> SpokenOrder:
         said = {name: str(draw.choice(one.values)) for name, one in self.before.items() if draw.random() < one.often}
         words = list(draw.permutation(list(said.values()))) if said else []
         slots = {**said, self.item: str(draw.choice(self.items))}
@@ -90,7 +90,7 @@ class StatedOrders:
         if len(extras) > 1 and draw.random() < 0.5:
             extras.reverse()
         ending = f" {self.joined_by} {' and '.join(extras)}" if extras else ""
-        return Order(f"{opening} {' '.join(words)}{ending}", slots)
+        return SpokenOrder(f"{opening} {' '.join(words)}{ending}", slots)
 
     def not_orders(self, talk: int = 60, seed: int = 0) -> list[str]:
         """Sentences that are no order and that no training has seen: the file's, and held-out talk of the character."""
@@ -164,15 +164,15 @@ class DrawnOrders:
         """The slot without which there is no order."""
         return self.sheet.tool.item
 
-    def orders(self, count: int, seed: int = 0, *, unheard: bool = False) -> list[Order]:
+    def orders(self, count: int, seed: int = 0, *, unheard: bool = False) -> list[SpokenOrder]:
         """So many orders that lack nothing, half of them worded plainly; ``unheard`` as in `data.orders.Orders`."""
         drawn = Orders(self.sheet, held_out=True, unheard=unheard)
         draw = rng.stream(seed, self.sheet.name, "held out", unheard)
-        found: list[Order] = []
+        found: list[SpokenOrder] = []
         for number in range(count):
             order = drawn.draw(draw, whole=True)
             said = drawn.rich(order, draw) if number % 2 else drawn.plain(order, draw)
-            found.append(Order(heard(said), dict(drawn.call(order).arguments)))
+            found.append(SpokenOrder(heard(said), dict(drawn.call(order).arguments)))
         return found
 
     def not_orders(self, talk: int = 60, seed: int = 0) -> list[str]:

@@ -9,9 +9,9 @@ from torch import Tensor
 from vivavoce.core.errors import VoiceError
 from vivavoce.core.voice import Consent, Voice
 from vivavoce.data.synthesis import Reading, speak
-from vivavoce.evals import intervals, words
+from vivavoce.evals import intervals, word_errors
 from vivavoce.evals.drive import SPEAKING_RATE, Assistant, said
-from vivavoce.evals.listening import Clip, Say
+from vivavoce.evals.listening import Clip, Log
 from vivavoce.evals.melody import Melody, melody
 from vivavoce.evals.orders import orders_of
 from vivavoce.evals.report import Row, Table
@@ -32,11 +32,11 @@ PAIRS: tuple[tuple[str, tuple[str, str], Callable[[Melody], float]], ...] = (
 """What is measured, a description that should have more of it and one that should have less."""
 
 
-def reply_table(model: Assistant, clips: Sequence[Clip], count: int, seed: int, say: Say = print) -> Table:
+def reply_table(model: Assistant, clips: Sequence[Clip], count: int, seed: int, say: Log = print) -> Table:
     """Word errors of pocketsphinx on replies, beside flite reading the same texts and real people reading theirs."""
     table = Table("Intelligibility of replies (word errors of pocketsphinx)")
     texts = orders_of(model.character).replies(count, seed)
-    totals = [len(words.plain(text)) for text in texts]
+    totals = [len(word_errors.plain(text)) for text in texts]
     sphinx = Sphinx()
     ours = [_errors(sphinx, text, said(model, text, seed=seed), SPEAKING_RATE) for text in texts]
     flite = [
@@ -49,7 +49,7 @@ def reply_table(model: Assistant, clips: Sequence[Clip], count: int, seed: int, 
     table.rows.append(Row(name="ours / flite's", value=intervals.mean([times]), unit="", floor="≤ 1.6"))
     people = [clip for clip in clips if clip.text][:count]
     wrong = [_errors(sphinx, clip.text, clip.wave, clip.sample_rate) for clip in people]
-    value = intervals.ratio(wrong, [len(words.plain(clip.text)) for clip in people]) if people else None
+    value = intervals.ratio(wrong, [len(word_errors.plain(clip.text)) for clip in people]) if people else None
     table.rows.append(Row(name="real people, their own texts", value=value))
     for row in table.rows:
         say(f"intelligibility, {row.name}: {row.shown()}")
@@ -61,10 +61,10 @@ def _tensor(wave: object) -> Tensor:
 
 
 def _errors(sphinx: Sphinx, text: str, wave: Tensor, sample_rate: int) -> int:
-    return words.distance(words.plain(text), sphinx.words(wave, sample_rate))
+    return word_errors.distance(word_errors.plain(text), sphinx.words(wave, sample_rate))
 
 
-def described_table(model: Assistant, count: int, seed: int, say: Say = print) -> Table:
+def described_table(model: Assistant, count: int, seed: int, say: Log = print) -> Table:
     """Pairs of descriptions, the same text in both: does signal processing find the difference that was asked for."""
     table = Table("Described voices (pairs the right way round)")
     texts = orders_of(model.character).replies(count, seed)
@@ -87,7 +87,7 @@ def clone_table(
     people: Sequence[Clip],
     clips: dict[str, bytes],
     seed: int,
-    say: Say = print,
+    say: Log = print,
 ) -> Table:
     """Nearest of the dev speakers: our clone of a first recording, and a real second one, against a third part.
 

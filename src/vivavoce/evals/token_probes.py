@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from vivavoce.core import rng
 from vivavoce.evals.tokens_speech import LABEL_RATE
-from vivavoce.evals.words import distance
+from vivavoce.evals.word_errors import distance
 
 VIEW_SECONDS = 0.2
 _SYMBOLS = 40

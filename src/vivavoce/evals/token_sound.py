@@ -24,7 +24,7 @@ from vivavoce.evals import intervals, quality
 from vivavoce.evals.report import Row
 from vivavoce.evals.speakers import Speakers, cepstra
 from vivavoce.evals.tokenizers import Tokenizer
-from vivavoce.evals.words import distance, plain
+from vivavoce.evals.word_errors import distance, plain
 
 Wave = Float[Tensor, " N"]
 GROUPS = {"dev": "dev people, lossless", "test": "LibriSpeech test-clean"}

@@ -21,7 +21,7 @@ from vivavoce.evals.report import Report, Row, Table
 from vivavoce.evals.token_gate import Shown, Verdict, verdicts
 from vivavoce.evals.tokenizers import Tokenizer, controls, opened, shuffled, without_twins
 from vivavoce.evals.tokens_speech import LABEL_RATE, RATE, Said, contrasts, machines, people
-from vivavoce.evals.words import distance
+from vivavoce.evals.word_errors import distance
 from vivavoce.models.listener import Listener
 from vivavoce.nn.kmeans import FitConfig, fit
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vivavoce.evals.orders import Order, default_orders
+from vivavoce.evals.orders import SpokenOrder, default_orders
 
 Answer = Callable[[str, "Schema"], tuple[list[tuple[str, dict[str, Any]]], str]]
 """What is called (names and arguments) and said when somebody says this and the schema's tool is declared."""
@@ -37,23 +37,23 @@ class Schema:
     tool: str
     description: str
     parameters: Mapping[str, Any]
-    wanted: Callable[[Order], Any]
+    wanted: Callable[[SpokenOrder], Any]
 
 
-def front(order: Order, *but: str) -> str:
+def front(order: SpokenOrder, *but: str) -> str:
     """The drink with what was said before it, in the order in which it was said."""
     names = [name for name in _KNOWN.before if name in order.slots and name not in but]
     said = sorted((order.slots[name] for name in names), key=lambda value: order.text.index(f" {value}"))
     return " ".join([*said, order.slots["coffeeDrink"]])
 
 
-def behind(order: Order) -> list[str]:
+def behind(order: SpokenOrder) -> list[str]:
     """What was said after the drink, in its order."""
     said = [order.slots[name] for name in _KNOWN.after if name in order.slots]
     return sorted(said, key=lambda value: order.text.rindex(value))
 
 
-def whole(order: Order, *but: str) -> str:
+def whole(order: SpokenOrder, *but: str) -> str:
     """The drink with all that was said of it."""
     extras = behind(order)
     return front(order, *but) + (f" with {' and '.join(extras)}" if extras else "")
@@ -76,14 +76,14 @@ def _some(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value not in (None, [], "")}
 
 
-def _milk(order: Order) -> tuple[str | None, str | None]:
+def _milk(order: SpokenOrder) -> tuple[str | None, str | None]:
     """Kind and level of the milk in the words of the seventh schema."""
     said = order.slots.get("milkAmount", "")
     kind = next((milk for milk in sorted(_MILKS, key=len, reverse=True) if said.endswith(milk)), None)
     return _MILKS.get(kind or ""), _LEVELS.get(said.removesuffix(kind or "").strip())
 
 
-def _after(order: Order) -> str:
+def _after(order: SpokenOrder) -> str:
     return " and ".join(behind(order))
 
 

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from vivavoce.audio.resample import resample
 from vivavoce.core.voice import Voice
-from vivavoce.evals import intervals, words
-from vivavoce.evals.listening import Say
+from vivavoce.evals import intervals, word_errors
+from vivavoce.evals.listening import Log
 from vivavoce.evals.report import Row, Table
 from vivavoce.hub.whisper import RATE as LOW
 from vivavoce.hub.whisper import Wanted, Whisper
@@ -56,7 +56,7 @@ def voice_table(
     memory_mb: Callable[[], float],
     voice: Voice | None = None,
     texts: Sequence[str] = EVERYDAY,
-    say: Say = print,
+    say: Log = print,
 ) -> Table:
     """Word errors by a recogniser, real-time factor and first sound of a speaker.
 
@@ -76,7 +76,7 @@ def voice_table(
         sounding.append(len(sound) / RATE)
         first.append(1000 * began)
         wanted, heard = normalise(text), _heard(recogniser, sound)
-        wrong.append(words.distance(wanted, heard))
+        wrong.append(word_errors.distance(wanted, heard))
         total.append(len(wanted))
         if wrong[-1]:
             say(f"{name}: {text!r} was heard as {' '.join(heard)!r}")

@@ -41,7 +41,7 @@ class HeardWord:
 
 
 @dataclass
-class Tokens:
+class Hypotheses:
     """The living hypotheses."""
 
     node: np.ndarray
@@ -54,16 +54,16 @@ class Tokens:
     ahead: np.ndarray
     """What the word model is expected to give for the word that has begun."""
 
-    def take(self, chosen: np.ndarray) -> "Tokens":
+    def take(self, chosen: np.ndarray) -> "Hypotheses":
         """Some of them."""
-        return Tokens(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
+        return Hypotheses(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
 
 
 @dataclass
 class SearchState:
     """Hypotheses, the words behind them, and the best sound score so far; one per turn, owned by the caller."""
 
-    tokens: Tokens
+    tokens: Hypotheses
     frame: int = 0
     free: float = 0.0
     columns: dict[str, list[np.ndarray]] = field(default_factory=dict)
@@ -82,7 +82,7 @@ class Search:
     def init_state(self) -> SearchState:
         """Nothing heard."""
         one = np.zeros(1, np.int64)
-        tokens = Tokens(
+        tokens = Hypotheses(
             one, one + self.model.start, np.ones(1, bool), np.zeros(1), np.zeros(1), one.copy(), one.copy(), np.zeros(1)
         )
         columns = {
@@ -127,7 +127,7 @@ class Search:
         moved = np.flatnonzero(worth > max(best, float(worth.max(initial=-np.inf))) - config.beam)
         source, child = source[moved], child[moved]
         fresh = old.node[source] == 0
-        new = Tokens(
+        new = Hypotheses(
             np.concatenate((old.node, old.node[held], child)),
             np.concatenate((old.history, old.history[held], old.history[source])),
             np.concatenate((np.ones(len(counts), bool), np.zeros(len(held) + len(child), bool))),
@@ -143,11 +143,11 @@ class Search:
         ended = self._ends(new, state)
         if ended is not None:
             both = (np.concatenate(pair) for pair in zip(_columns(new), _columns(ended), strict=True))
-            new = self._prune(Tokens(*both))
+            new = self._prune(Hypotheses(*both))
         state.tokens = new
 
-    def _ends(self, tokens: Tokens, state: SearchState) -> Tokens | None:
-        """Tokens at the end of a word, begun anew at the root with the word behind them."""
+    def _ends(self, tokens: Hypotheses, state: SearchState) -> Hypotheses | None:
+        """Hypotheses at the end of a word, begun anew at the root with the word behind them."""
         tree, config = self.tree, self.config
         counts = np.where(tokens.blank, 0, tree.end_begin[tokens.node + 1] - tree.end_begin[tokens.node])
         source = np.repeat(np.arange(len(counts)), counts)
@@ -171,9 +171,11 @@ class Search:
         for name, column in added.items():
             state.columns[name].append(column)
         zero = np.zeros(len(kept), np.int64)
-        return Tokens(zero, follow[kept], zero == 0, worth[kept], tokens.sound[source], numbers, now, 0.0 * worth[kept])
+        return Hypotheses(
+            zero, follow[kept], zero == 0, worth[kept], tokens.sound[source], numbers, now, 0.0 * worth[kept]
+        )
 
-    def _prune(self, tokens: Tokens) -> Tokens:
+    def _prune(self, tokens: Hypotheses) -> Hypotheses:
         """The best of equal hypotheses, within the beam, at most so many."""
         inside = np.flatnonzero(tokens.score > tokens.score.max() - self.config.beam)
         if len(inside) > self.config.tokens:
@@ -226,5 +228,5 @@ class Search:
         return words[::-1]
 
 
-def _columns(tokens: Tokens) -> list[np.ndarray]:
+def _columns(tokens: Hypotheses) -> list[np.ndarray]:
     return [getattr(tokens, name) for name in tokens.__dataclass_fields__]

@@ -14,7 +14,7 @@ from vivavoce.core.errors import ManifestError, PartError, TextError
 from vivavoce.core.parts import load_part, save_part
 from vivavoce.core.streams import sound
 from vivavoce.data.manifest import Record
-from vivavoce.evals.words import distance
+from vivavoce.evals.word_errors import distance
 from vivavoce.models.encoder import Encoder
 from vivavoce.recipes import miniature
 from vivavoce.recipes.hubert import HubertRun

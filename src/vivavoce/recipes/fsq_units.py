@@ -19,7 +19,7 @@ from vivavoce.core.parts import load_part, save_part
 from vivavoce.core.places import BUNDLED
 from vivavoce.data.cache import Cache
 from vivavoce.data.manifest import recordings
-from vivavoce.evals.words import distance
+from vivavoce.evals.word_errors import distance
 from vivavoce.models.features import ListenerLayer
 from vivavoce.models.listener import SPLIT, Listener
 from vivavoce.models.units import Units, UnitsConfig

@@ -18,7 +18,7 @@ from vivavoce.data.mixture import Mixture
 from vivavoce.data.packed import Packed, load_packed, pack
 from vivavoce.data.sheet import find_sheet, load_sheet
 from vivavoce.data.synthesis import readings
-from vivavoce.evals.words import distance
+from vivavoce.evals.word_errors import distance
 from vivavoce.models.listener import Listener, ListenerConfig
 from vivavoce.nn.conformer import ConformerConfig
 from vivavoce.recipes.flywheel import turn

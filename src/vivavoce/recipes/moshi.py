@@ -60,7 +60,7 @@ class MoshiRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Conversation:
+class TwoChannels:
     """Two channels of equal length at the codec's rate, and our words with the samples at which they begin."""
 
     heard: Float[Tensor, " N"]
@@ -68,7 +68,7 @@ class Conversation:
     words: tuple[tuple[str, int], ...] = ()
 
 
-def channels(scene: Scene, rate: int, words: Sequence[tuple[str, int]] = ()) -> Conversation:
+def channels(scene: Scene, rate: int, words: Sequence[tuple[str, int]] = ()) -> TwoChannels:
     """A scene as two channels; ``words`` are those of the answer with the samples from its beginning."""
     parts = [scene.question]
     if scene.rest is not None:
@@ -86,10 +86,10 @@ def channels(scene: Scene, rate: int, words: Sequence[tuple[str, int]] = ()) -> 
         heard[intrudes : intrudes + len(scene.intrusion)] += scene.intrusion
     own[begin : begin + end] = answer[:end]
     said = tuple((word, begin + at) for word, at in words if at < end)
-    return Conversation(torch.from_numpy(heard), torch.from_numpy(own), said)
+    return TwoChannels(torch.from_numpy(heard), torch.from_numpy(own), said)
 
 
-def grid(config: MoshiConfig, codec: Codec, conversation: Conversation) -> Grid:
+def grid(config: MoshiConfig, codec: Codec, conversation: TwoChannels) -> Grid:
     """A conversation as what the model reads and writes."""
     rate = codec.config.sample_rate
     heard, own = (codec.encode(sound(side, rate)).data[0] for side in (conversation.heard, conversation.own))
@@ -99,7 +99,7 @@ def grid(config: MoshiConfig, codec: Codec, conversation: Conversation) -> Grid:
 
 def train(
     run: MoshiRun,
-    conversations: Sequence[Conversation],
+    conversations: Sequence[TwoChannels],
     bpe: BpeConfig,
     codec: Path,
     out: Path,
@@ -140,7 +140,7 @@ def train(
     return done
 
 
-def conversations(recordings: Sequence[Path], seed: int) -> list[Conversation]:
+def conversations(recordings: Sequence[Path], seed: int) -> list[TwoChannels]:
     """Pairs of recordings as questions and answers, with pauses, hums or interruptions; our ears say when words begin.
 
     The second channel of a scene has other people's words in it, never our own echo.
@@ -178,7 +178,7 @@ SMALL = MoshiRun(
 )  # fmt: skip
 
 
-def miniature() -> list[Conversation]:
+def miniature() -> list[TwoChannels]:
     """Two conversations from the package's own recordings; somebody hums into the answer of the second."""
     made = []
     for number, pair in enumerate(PAIRS):

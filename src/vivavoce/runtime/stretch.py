@@ -19,7 +19,7 @@ OURS = 0.5
 
 
 @dataclass(slots=True)
-class Voice:
+class MeasuredVoice:
     """What is measured, frame by frame."""
 
     onset: int
@@ -27,7 +27,7 @@ class Voice:
     echo: float
     """How much of the voice lately was our own, 0 to 1."""
     clear: int
-    """Voice since the last frame that was our own."""
+    """MeasuredVoice since the last frame that was our own."""
     voiced: int = FRAME
     run: int = FRAME
     silence: int = 0
@@ -35,7 +35,7 @@ class Voice:
     """Whether it has come back after a pause."""
 
     @classmethod
-    def begun(cls, onset: int, frame: Frame) -> "Voice":
+    def begun(cls, onset: int, frame: Frame) -> "MeasuredVoice":
         """The first frame of it."""
         return cls(onset, frame.level_db, frame.echo, 0 if frame.echo > OURS else FRAME)
 
@@ -65,7 +65,7 @@ class Voice:
 
 
 @dataclass(slots=True)
-class Words:
+class Judgement:
     """What the model makes of it."""
 
     done: float = 0.0
@@ -116,6 +116,6 @@ class Floor:
 class Stretch:
     """A stretch of voice that is being followed."""
 
-    voice: Voice
-    words: Words = field(default_factory=Words)
+    voice: MeasuredVoice
+    judgement: Judgement = field(default_factory=Judgement)
     phase: Maybe | Suspect | Tolerated | Floor = field(default_factory=Maybe)

@@ -20,7 +20,18 @@ from collections.abc import Iterator
 from vivavoce.runtime.api import TurnConfig
 from vivavoce.runtime.model import FRAME
 from vivavoce.runtime.playback import Playback
-from vivavoce.runtime.stretch import LONG_VOICE, MS, SETTLED, Floor, Maybe, Stretch, Suspect, Tolerated, Voice, Words
+from vivavoce.runtime.stretch import (
+    LONG_VOICE,
+    MS,
+    SETTLED,
+    Floor,
+    Judgement,
+    Maybe,
+    MeasuredVoice,
+    Stretch,
+    Suspect,
+    Tolerated,
+)
 from vivavoce.runtime.turn_events import (
     Action,
     Attend,
@@ -108,7 +119,7 @@ class Turns:
                 self._advance(samples)
             case InputTaken():
                 stretch, self._stretch, self._idle = self._stretch, None, None
-                discard = (Discard(),) if stretch and stretch.words.asked else ()
+                discard = (Discard(),) if stretch and stretch.judgement.asked else ()
                 return (*self._resume(), *discard)
             case _:
                 pass
@@ -133,7 +144,7 @@ class Turns:
             if not speech and not faint:
                 return self._idle_timeout(now)
             risen = self._loud if self._careful and self._loud <= RISING else 0
-            self._stretch, self._idle = Stretch(Voice.begun(now - max(FRAME, risen), frame)), None
+            self._stretch, self._idle = Stretch(MeasuredVoice.begun(now - max(FRAME, risen), frame)), None
             return ()
         stretch, voice = self._stretch, self._stretch.voice
         still = frame.speech >= max(0.05, self.config.threshold - 0.15)
@@ -170,7 +181,7 @@ class Turns:
     # ---- the phases of a stretch of voice ----
 
     def _maybe(self, stretch: Stretch) -> Iterator[Action]:
-        """Voice for one frame: a click, or the beginning of something."""
+        """MeasuredVoice for one frame: a click, or the beginning of something."""
         voice = stretch.voice
         if voice.voiced >= ONSET:
             yield Attend(self._start(voice))
@@ -185,8 +196,13 @@ class Turns:
 
     def _overlap(self, stretch: Stretch, now: int) -> Iterator[Action]:
         """We speak and somebody else does too: is it meant for us?"""
-        voice, words = stretch.voice, stretch.words
-        if not self._careful and not voice.ours and not words.noise and (voice.silence < QUIET_AGAIN or words.content):
+        voice, judgement = stretch.voice, stretch.judgement
+        if (
+            not self._careful
+            and not voice.ours
+            and not judgement.noise
+            and (voice.silence < QUIET_AGAIN or judgement.content)
+        ):
             # what we said is over meanwhile, so this is simply the user's turn
             yield from self._take_floor(stretch)
         elif voice.silence >= QUIET_AGAIN:
@@ -200,44 +216,44 @@ class Turns:
 
     def _suspect(self, stretch: Stretch, age: int) -> Iterator[Action]:
         """We have paused; somebody speaks, or has just fallen silent."""
-        voice, words = stretch.voice, stretch.words
-        speaks_on = voice.speaks_on and words.backchannel < SURELY_BACKCHANNEL
+        voice, judgement = stretch.voice, stretch.judgement
+        speaks_on = voice.speaks_on and judgement.backchannel < SURELY_BACKCHANNEL
         if age >= DECIDE_AT_LAST or (age >= DECIDE and (speaks_on or voice.silence >= SETTLED)):
             yield from self._decide(stretch)
-        elif not words.asked and (age >= JUDGE or voice.silence >= SPECULATE):
-            words.asked = True
+        elif not judgement.asked and (age >= JUDGE or voice.silence >= SPECULATE):
+            judgement.asked = True
             yield Judge()
 
     def _tolerated(self, stretch: Stretch, phase: Tolerated, now: int) -> Iterator[Action]:
         """We speak on over it, until it turns out to be more."""
-        voice, words = stretch.voice, stretch.words
+        voice, judgement = stretch.voice, stretch.judgement
         if voice.ours:
             phase.echo = True
         elif phase.echo:
             if voice.clear >= ONSET:
                 yield from self._suspect_again(stretch, now)
-        elif not words.noise and (
-            voice.clear >= (LONGEST_HUM if words.backchannel >= SURELY_BACKCHANNEL else LONGEST_BURST)
+        elif not judgement.noise and (
+            voice.clear >= (LONGEST_HUM if judgement.backchannel >= SURELY_BACKCHANNEL else LONGEST_BURST)
             or (voice.again and voice.run >= ANOTHER and voice.clear >= LONG_VOICE)
         ):
             yield from self._take_floor(stretch)
-        elif not words.asked and voice.silence >= SPECULATE:
-            words.asked = True
+        elif not judgement.asked and voice.silence >= SPECULATE:
+            judgement.asked = True
             yield Judge()
 
     def _suspect_again(self, stretch: Stretch, now: int) -> Iterator[Action]:
         """It was our echo, and now somebody speaks over it."""
         voice = stretch.voice
         voice.onset, voice.voiced, voice.again = now - voice.clear, voice.clear, False
-        stretch.words.begin_again()
+        stretch.judgement.begin_again()
         # little before that: it would be our own words
         yield Attend(max(0, voice.onset - ONSET))
         yield from self._pause(stretch)
 
     def _decide(self, stretch: Stretch) -> Iterator[Action]:
         """Time is up: stop, or go on."""
-        voice, words = stretch.voice, stretch.words
-        if not voice.ours and not words.noise and (voice.speaks_on or words.backchannel < BACKCHANNEL):
+        voice, judgement = stretch.voice, stretch.judgement
+        if not voice.ours and not judgement.noise and (voice.speaks_on or judgement.backchannel < BACKCHANNEL):
             yield from self._take_floor(stretch)
         else:
             stretch.phase = Tolerated(echo=voice.ours)
@@ -245,17 +261,17 @@ class Turns:
             yield from self._resume()
 
     def _judged(self, stretch: Stretch, judged: Judged, now: int) -> Iterator[Action]:
-        voice, words = stretch.voice, stretch.words
-        if words.whole and (judged.early or not judged.whole):
+        voice, judgement = stretch.voice, stretch.judgement
+        if judgement.whole and (judged.early or not judged.whole):
             return
-        words.judged(judged)
+        judgement.judged(judged)
         tolerated = isinstance(stretch.phase, Tolerated) and not stretch.phase.echo
-        heeded = words.content > 1 and words.backchannel < BACKCHANNEL
+        heeded = judgement.content > 1 and judgement.backchannel < BACKCHANNEL
         if tolerated and heeded and (judged.whole or voice.run):
             yield from self._take_floor(stretch)
-        if not judged.whole or not words.asked:
+        if not judged.whole or not judgement.asked:
             return
-        words.whole = not judged.early
+        judgement.whole = not judged.early
         if isinstance(stretch.phase, Floor):
             # the silence may be over already, and the microphone may give nothing more
             ended = tuple(self._end(stretch, now)) if self._patient else ()
@@ -265,25 +281,25 @@ class Turns:
 
     def _floor(self, stretch: Stretch, phase: Floor, now: int) -> Iterator[Action]:
         """The user has the floor: are they done?"""
-        silence, words = stretch.voice.silence, stretch.words
+        silence, judgement = stretch.voice.silence, stretch.judgement
         if not silence:
             return
         if ended := tuple(self._end(stretch, now)):
             yield from ended
-        elif words.asked:
+        elif judgement.asked:
             yield from self._prepare(stretch, phase)
-        elif silence >= min(SPECULATE, self._wait(words)):
-            words.asked = True
+        elif silence >= min(SPECULATE, self._wait(judgement)):
+            judgement.asked = True
             yield Judge()
 
     def _end(self, stretch: Stretch, now: int) -> Iterator[Action]:
         """The turn is over if the silence has lasted, and the words are there if they are waited for."""
-        silence, words = stretch.voice.silence, stretch.words
-        if silence >= self._wait(words) and (words.whole or not self._patient):
+        silence, judgement = stretch.voice.silence, stretch.judgement
+        if silence >= self._wait(judgement) and (judgement.whole or not self._patient):
             self._stretch = None
             yield SpeechStopped(now - silence)
             yield CommitInput()
-            if self.config.create_response and not words.noise:
+            if self.config.create_response and not judgement.noise:
                 self._asked = True
                 yield Reply()
 
@@ -294,30 +310,30 @@ class Turns:
         """Whether speech now is an interruption that has to be judged."""
         return self.playback.now is not None and self.config.kind == "semantic_vad" and self.config.interrupt_response
 
-    def _wait(self, words: Words) -> int:
+    def _wait(self, judgement: Judgement) -> int:
         """The silence that ends the turn, in samples."""
         if self.config.kind == "semantic_vad":
             # whoever made a noise has nothing to add to it
-            return wait_ms(1.0 if words.noise else words.done, self.config.eagerness) * MS
+            return wait_ms(1.0 if judgement.noise else judgement.done, self.config.eagerness) * MS
         return self.config.silence_duration_ms * MS
 
     def _prepare(self, stretch: Stretch, phase: Floor) -> Iterator[Action]:
         """An answer takes a while to think of: begins shortly before it is likely to be wanted."""
-        words = stretch.words
-        wanted = words.whole and not words.noise and not phase.prepared and self.config.create_response
-        if wanted and stretch.voice.silence >= self._wait(words) - PREPARE:
+        judgement = stretch.judgement
+        wanted = judgement.whole and not judgement.noise and not phase.prepared and self.config.create_response
+        if wanted and stretch.voice.silence >= self._wait(judgement) - PREPARE:
             phase.prepared = True
             yield Prepare()
 
     def _out_of_date(self, stretch: Stretch) -> Iterator[Action]:
-        words = stretch.words
-        if words.asked:
-            words.asked = words.whole = False
+        judgement = stretch.judgement
+        if judgement.asked:
+            judgement.asked = judgement.whole = False
             if isinstance(stretch.phase, Floor):  # who has it and goes on may say something now
-                stretch.phase.prepared = words.noise = False
+                stretch.phase.prepared = judgement.noise = False
             yield Discard()
 
-    def _start(self, voice: Voice) -> int:
+    def _start(self, voice: MeasuredVoice) -> int:
         return max(0, voice.onset - self.config.prefix_padding_ms * MS)
 
     def _take_floor(self, stretch: Stretch) -> Iterator[Action]:

@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from vivavoce.systems.mini.grounding import numbers_in
 from vivavoce.systems.mini.schema_places import NONE_LISTED, NOTHING
-from vivavoce.systems.mini.spoken_words import LONGEST, Words
 from vivavoce.systems.mini.spots import HEADLESS, NO, NUMBERED, STOPS, Spot, SpotPath, alike, cues, values_of, words_of
+from vivavoce.systems.mini.unused_words import LONGEST, UnusedWords
 
 _OF_NUMBER: Final = frozenset("quantity count qty many copies".split())
 
@@ -17,7 +17,7 @@ class Evidence:
     def __init__(self, words: Sequence[str], spots: Sequence[Spot], owners: Mapping[SpotPath, str]) -> None:
         self.words, self.spots, self.owners = words, spots, owners
 
-    def told(self, spot: Spot, left: Words, ordering: bool) -> tuple[Any, bool]:
+    def told(self, spot: Spot, left: UnusedWords, ordering: bool) -> tuple[Any, bool]:
         """What the user's words say for a place that no slot fills, and whether that is beyond doubt."""
         content = [word for word in spot.words if word not in HEADLESS]
         if spot.options and spot.kind in ("string", "list"):
@@ -57,7 +57,7 @@ class Evidence:
                 return value, True
         return NOTHING, False
 
-    def _number(self, spot: Spot, left: Words, ordering: bool) -> tuple[Any, bool]:
+    def _number(self, spot: Spot, left: UnusedWords, ordering: bool) -> tuple[Any, bool]:
         found = list(numbers_in(left.words))
         own = set(spot.words)
         for first, last, number in found:
@@ -79,7 +79,7 @@ class Evidence:
 
     def answer(self, spot: Spot, words: Sequence[str]) -> Any:
         """What an answer to the question for a place says."""
-        left = Words(words)
+        left = UnusedWords(words)
         if words and set(words) <= NO | STOPS and set(words) & NO:
             if spot.kind == "boolean":
                 return False

@@ -17,8 +17,8 @@ from vivavoce.systems.mini.evidence import Evidence
 from vivavoce.systems.mini.schema_places import NOTHING, SchemaPlaces
 from vivavoce.systems.mini.slot_owners import owners_of
 from vivavoce.systems.mini.slot_values import Order, SlotValues
-from vivavoce.systems.mini.spoken_words import Words
 from vivavoce.systems.mini.spots import NO, STOPS, Spot, SpotPath, alike, matches, name_words, words_of
+from vivavoce.systems.mini.unused_words import UnusedWords
 from vivavoce.text.json_schema import arguments_place
 from vivavoce.text.json_text import written
 
@@ -90,7 +90,7 @@ class Form:
         values: list[dict[SpotPath, Any]] = [self.slots.placed(order, turns) for order in orders] or [{}]
         strong = 0
         for words in turns:
-            left = Words(words)
+            left = UnusedWords(words)
             for order in orders if self.owners else ():
                 for value in sorted(order.values(), key=len, reverse=True):
                     left.take(words_of(value))
@@ -137,7 +137,7 @@ class Form:
     def meant(self, words: Sequence[str], filled: Filled) -> float:
         """How clear it is that the user wants this tool called: at 2 it is."""
         content = [word for word in self.words if word not in _VERBS] or list(self.words)
-        said = Words(words)
+        said = UnusedWords(words)
         named = [word for word in content if said.find([word]) is not None]
         if not self.spots:
             return 2.0 if content and len(named) == len(content) else 0.0
@@ -153,4 +153,4 @@ class Form:
     def wanted(self, words: Sequence[str]) -> bool:
         """Whether its name was said as a whole."""
         content = [word for word in self.words if word not in _VERBS]
-        return bool(content) and all(Words(words).find([word]) is not None for word in content)
+        return bool(content) and all(UnusedWords(words).find([word]) is not None for word in content)

@@ -56,7 +56,7 @@ class Forms:
         return Forms(said, frozenset(slot.name for slot in tool.slots if slot.spelled))
 
 
-class Evidence:
+class CallBias:
     """Weighs the pieces that may come next in a call, in nats."""
 
     def __init__(

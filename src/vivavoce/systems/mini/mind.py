@@ -23,7 +23,7 @@ from vivavoce.generate.constrained import choose, write
 from vivavoce.generate.samplers import GREEDY, Sampler
 from vivavoce.generate.writer import Draw, Line, Writer
 from vivavoce.models.mind import Exchange, MindModel, plain_words
-from vivavoce.systems.mini.grounding import Evidence, Forms
+from vivavoce.systems.mini.grounding import CallBias, Forms
 from vivavoce.text.grammar import Place
 from vivavoce.text.json_schema import arguments_place
 
@@ -171,14 +171,14 @@ class Mind:
         line.push([model.mark("call")])
         name = offered[choose(line, [[*model.name(name), model.mark("args")] for name in offered])]
         line.push([*model.name(name), model.mark("args")])
-        evidence = Evidence(
+        bias = CallBias(
             plain_words(context.user),
             next(tool.parameters for tool in context.tools if tool.name == name),
             known=name in model.config.tools,
             earlier=_arguments(context.history),
             forms=self.forms,
         )
-        arguments = write(line, places[name], model.spell, evidence.candidates(), evidence.weigh)
+        arguments = write(line, places[name], model.spell, bias.candidates(), bias.weigh)
         line.push([model.mark("done")])
         return Call(name, arguments.decode())
 

@@ -7,8 +7,8 @@ from vivavoce.data.sheet import Sheet, Slot
 from vivavoce.models.mind import plain_words
 from vivavoce.systems.mini.schema_places import NOTHING
 from vivavoce.systems.mini.slot_owners import OF_AMOUNT
-from vivavoce.systems.mini.spoken_words import Words
 from vivavoce.systems.mini.spots import EACH, HEADLESS, Spot, SpotPath, alike, matches, words_of
+from vivavoce.systems.mini.unused_words import UnusedWords
 
 Order = Mapping[str, str]
 """What was understood: values by the names of the character's slots, as they were said."""
@@ -133,7 +133,7 @@ class SlotValues:
 
     def understood(self, words: Sequence[str]) -> dict[str, str]:
         """The slots whose values stand in these words, the longest first."""
-        left, found = Words(words), dict[str, str]()
+        left, found = UnusedWords(words), dict[str, str]()
         every = [(value, slot.name) for slot in self.sheet.tool.slots for value in slot.every()]
         for value, name in sorted(every, key=lambda pair: -len(pair[0].split())):
             parts = words_of(value)

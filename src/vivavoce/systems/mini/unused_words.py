@@ -11,7 +11,7 @@ _ENDS: Final = STOPS - {"the", "of", "a", "an", "no", "not"} | {
 LONGEST: Final = 6
 
 
-class Words:
+class UnusedWords:
     """What the user said: each word is used once."""
 
     def __init__(self, words: Sequence[str | None]) -> None:
@@ -52,6 +52,6 @@ class Words:
                 span.pop(0)
             if span and (span[0] not in STOPS or (to_end and not set(span) <= STOPS)):
                 return span
-            later = Words([*([None] * start), *self.words[start:]])
+            later = UnusedWords([*([None] * start), *self.words[start:]])
             first = later.find(cue)
         return []
