@@ -194,7 +194,12 @@ def test_templates():
     ("change", "says"),
     [
         (lambda data: data.pop("changes"), "lacks changes"),
-        (lambda data: data["replies"].pop("offer"), "no replies for offer"),
+        (lambda data: data["replies"].pop("offer"), "nothing for replies.offer"),
+        (lambda data: data["ask"].pop("last_user"), "nothing for ask.last_user"),
+        (lambda data: data.update(talk={}), "talk .* is not a list"),
+        (lambda data: data["changes"]["ways"].pop(), "shares of changes.ways .* add up to 0.87"),
+        (lambda data: data["orders"]["together"][1].update(slots=["tea"]), "orders.together .* names 'tea'"),
+        (lambda data: data["changes"]["ways"][0].pop("slots"), "entry of changes.ways .* no slots"),
         (lambda data: data["orders"]["after"].append("foam"), "name 'foam', which is no slot"),
         (lambda data: data["tool"].pop("slots"), "tool of the character sheet"),
         (lambda data: data["tool"].update(item="drink"), "none of its slots"),

@@ -165,8 +165,8 @@ class Clerk:
             yield event
 
     def _talk(self, kind: str, draw: np.random.Generator) -> str:
-        topic = next(topic for topic in self.sheet.said["talk"] if topic["kind"] == kind)
-        return sentence_case(fill(pick(topic["reply"], draw), {}, draw))
+        replies = (topic["reply"] for topic in self.sheet.at("talk") if topic["kind"] == kind)
+        return sentence_case(fill(pick(next(replies, self.sheet.texts("replies", "offer")), draw), {}, draw))
 
     def _drawn(self, path: tuple[str, ...], draw: np.random.Generator, **values: str) -> str:
         return sentence_case(fill(pick(self.sheet.texts(*path), draw), values, draw))

@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 
+from vivavoce.core.errors import ManifestError
 from vivavoce.data.sentences import any_name
 from vivavoce.data.sheet import Sheet, Slot
 from vivavoce.data.templates import fill, pick
@@ -22,6 +23,7 @@ HELD_OUT_SHARE: Final = 10  # one combination in so many
 _OFTEN: Final = 0.42  # how likely each thing before the item is said
 _BARE: Final = 0.25  # share of values without an amount, where there are amounts
 _UNLISTED: Final = 0.06  # how often a word that is spelled is none of the sheet's
+_MOST_TRIES: Final = 10_000
 _VOWELS: Final = frozenset("aeiou")
 
 
@@ -90,8 +92,11 @@ class Orders:
         return [name for name in self.wanted if name not in order.slots]
 
     def draw(self, rng: np.random.Generator, *, whole: bool = False) -> Order:
-        """An order; a ``whole`` one lacks nothing that the character would ask for."""
-        while True:
+        """An order; a ``whole`` one lacks nothing that the character would ask for.
+
+        ManifestError where the sheet has none on the side that is drawn.
+        """
+        for _ in range(_MOST_TRIES):
             slots = {self.tool.item: pick(list(self.tool.slot(self.tool.item).values), rng)}
             for name in self.before:
                 if rng.random() < _OFTEN:
@@ -103,6 +108,10 @@ class Orders:
                         slots[name] = self.value(name, rng)
             if self.allowed(order := Order(slots)) and not (whole and self.missing(order)):
                 return order
+        wanted = ("held out" if self.held_out else "for training") + (" that lacks nothing" if whole else "")
+        raise ManifestError(
+            f"the sheet of {self.sheet.name!r} has no combination of slots {wanted}; give its slots more values"
+        )
 
     def confusable(self, rng: np.random.Generator) -> Order:
         """An order of what is easily taken for each other: all that can stand after the item, each with its own amount,
@@ -143,7 +152,11 @@ class Orders:
         """A word to be spelled: one of the sheet's that training may see (or, to test with, may not), in training also
         any other."""
         if self.unheard:
-            return pick([value for value in slot.values if kept_for_testing(value)], rng)
+            if not (kept := [value for value in slot.values if kept_for_testing(value)]):
+                raise ManifestError(
+                    f"the sheet of {self.sheet.name!r} holds out no value of {slot.name!r}; list dozens of words"
+                )
+            return pick(kept, rng)
         while True:
             others = self.held_out is False and rng.random() < _UNLISTED
             value = any_name(rng) if others else pick(list(slot.values), rng)
@@ -158,8 +171,8 @@ class Orders:
 
     def price(self, order: Order) -> int:
         """What the order costs, in the sheet's coin."""
-        extra = self.sheet.said["prices"].get("extra", {})
-        return self.sheet.said["prices"]["base"][order.slots[self.tool.item]] + sum(
+        extra = self.sheet.at("prices").get("extra", {})
+        return self.sheet.at("prices", "base")[order.slots[self.tool.item]] + sum(
             extra.get(value, 0) for name, value in order.slots.items() if name != self.tool.item
         )
 
@@ -195,7 +208,7 @@ class Orders:
             if own:
                 parts += (self._read(*entry) if rng is None else self.phrase(*entry, rng) for entry in values.items())
             else:
-                parts.append(f"{self.sheet.said['orders']['joined_by']} {' and '.join(values.values())}")
+                parts.append(f"{self.sheet.at('orders', 'joined_by')} {' and '.join(values.values())}")
         return " ".join(parts)
 
     def _read(self, name: str, value: str) -> str:
@@ -281,7 +294,7 @@ class Orders:
                 return said, changed
 
     def _change(self, order: Order, rng: np.random.Generator) -> tuple[str, Order]:
-        ways = self.sheet.said["changes"]["ways"]
+        ways = self.sheet.at("changes", "ways")
         way = ways[int(rng.choice(len(ways), p=[float(way["share"]) for way in ways]))]
         kept = [name for name in way["slots"] if name in order.slots]
         if way.get("leaves_out") and kept:

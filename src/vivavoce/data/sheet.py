@@ -105,12 +105,26 @@ class Sheet:
             place = place[key]
         return bool(place)
 
-    def texts(self, *path: str) -> list[str]:
-        """The list of strings at a place in the file, ``texts("replies", "order")``."""
+    def at(self, *path: str) -> Any:
+        """What the file says at a place. ManifestError where it says nothing."""
         place: Any = self.said
         for key in path:
+            if not isinstance(place, Mapping) or key not in place:
+                raise ManifestError(
+                    f"the sheet of {self.name!r} has nothing at {'.'.join(path)}, which another section needs; "
+                    f"add it as in {DEFAULT}, or leave that section out"
+                )
             place = place[key]
-        return list(cast("Sequence[str]", place))
+        return place
+
+    def texts(self, *path: str) -> list[str]:
+        """The list of strings at a place in the file, ``texts("replies", "order")``. ManifestError where none is."""
+        found = self.at(*path)
+        if not isinstance(found, list) or not found:
+            raise ManifestError(
+                f"{'.'.join(path)} of the character sheet of {self.name!r} is no list of texts; give one"
+            )
+        return list(cast("Sequence[str]", found))
 
 
 def find_sheet(character: str | Path, beside: Path | None = None) -> Path:
@@ -134,8 +148,17 @@ _SECTIONS: Final = ("tool", "orders", "changes", "replies", "heard", "talk", "no
 _REPLIES: Final = (
     "order", "cancel", "nothing_to_cancel", "nothing_ordered", "repeat_order", "i_said", "i_said_nothing", "you_said",
     "you_said_nothing", "i_said_unheard", "no_tool", "served", "told", "failed", "failed_because", "ask_item",
-    "ask_slot", "ask_field", "ask_number", "offer", "thank", "sorry", "named",
+    "ask_slot", "ask_field", "ask_number", "offer", "thank", "sorry", "named", "confirmed", "denied",
 )  # fmt: skip
+_LISTS: Final = frozenset({"talk", "nonsense", "vague"})
+_NAMES: Final[Mapping[str, Sequence[str]]] = {
+    "orders": ("openings", "more_openings", "greetings", "tails", "slips"),
+    "changes": ("ways", "replies"),
+    "replies": _REPLIES,
+    "ask": ("last_reply", "last_user", "my_order", "cancel", "yes", "no"),
+    "heard": ("rate", "pitch", "loudness"),
+}
+"""What has to be in a section."""
 
 
 @cache
@@ -154,15 +177,44 @@ def load_sheet(path: Path = DEFAULT) -> Sheet:
         raise ManifestError(f"the character sheet {path} lacks {', '.join(missing)}; see {DEFAULT} for each")
     tool = _tool(data["tool"], path)
     _check_strings(data, path, "")
-    if silent := [name for name in _REPLIES if not data["replies"].get(name)]:
-        raise ManifestError(f"the character sheet {path} has no replies for {', '.join(silent)}; see {DEFAULT}")
+    _check_sections(data, path)
     for item in tool.slot(tool.item).values if "prices" in data else ():
         if not isinstance(data["prices"].get("base", {}).get(item), int):
             raise ManifestError(f"the character sheet {path} has no price for {item!r}; add a number to prices.base")
     named = [*data["orders"].get("before", ()), *data["orders"].get("after", ())]
     if strange := [name for name in named if name not in data["tool"]["slots"]]:
-        raise ManifestError(f"the orders of {path} name {strange[0]!r}, which is no slot of the tool; name one of them")
+        raise ManifestError(f"the orders of {path} name {strange[0]!r}, which is no slot of the tool; name slots")
     return Sheet(data["name"], data["persona"], data["voice"], tool, data, path.parent)
+
+
+def _check_sections(data: dict[str, Any], path: Path) -> None:
+    """What every sheet has is there, in the form in which it is read."""
+    for section in _SECTIONS:
+        kind = list if section in _LISTS else dict
+        if not isinstance(data[section], kind) or not data[section]:
+            form = "a list" if kind is list else "a group of names"
+            raise ManifestError(f"{section} in the character sheet {path} is not {form}; see {DEFAULT}")
+    lacking = [
+        f"{section}.{name}"
+        for section, names in _NAMES.items()
+        for name in names
+        if not isinstance(data[section].get(name), (list, dict)) or not data[section][name]
+    ]
+    if lacking:
+        raise ManifestError(f"the character sheet {path} has nothing for {', '.join(lacking)}; see {DEFAULT}")
+    together, ways = data["orders"].get("together") or (), data["changes"]["ways"]
+    for place, groups in (("orders.together", together), ("changes.ways", ways)):
+        try:
+            total = sum(float(group["share"]) for group in groups)
+            named = {name for group in groups for name in group["slots"]}
+        except (KeyError, TypeError, ValueError) as error:
+            raise ManifestError(f"an entry of {place} in {path} has no slots or no share; see {DEFAULT}") from error
+        if groups and abs(total - 1) > 1e-6:
+            raise ManifestError(f"the shares of {place} in {path} add up to {total:g}; they have to add up to 1")
+        if strange := sorted(named - set(data["tool"]["slots"])):
+            raise ManifestError(
+                f"{place} in {path} names {strange[0]!r}, which is no slot of the tool; name one of them"
+            )
 
 
 def _tool(data: Any, path: Path) -> SheetTool:

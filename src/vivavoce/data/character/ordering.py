@@ -131,11 +131,11 @@ def no_such(wording: Wording, standing: Standing, draw: np.random.Generator) -> 
     wanted = wording.orders.draw(draw)
     for name in wording.orders.after:
         wanted = wanted.with_(name, None)
-    slot = pick(list(wording.sheet.said["not_served_in"]), draw)
+    slot = pick(list(wording.sheet.at("not_served_in")), draw)
     what = pick(wording.sheet.texts("not_served_in", slot), draw)
     opening = pick(wording.sheet.texts("orders", "openings"), draw)
     phrases = wording.sheet.tool.slot(slot).phrases
-    joined = phrases[0].replace("{value}", what) if phrases else f"{wording.sheet.said['orders']['joined_by']} {what}"
+    joined = phrases[0].replace("{value}", what) if phrases else f"{wording.sheet.at('orders', 'joined_by')} {what}"
     said = f"{opening} {wording.orders.said(wanted, draw)} {joined}"
     reply = fill(pick(wording.sheet.texts("replies", "no_such", slot), draw), {"what": what}, draw)
     return ScriptedTurn(kind="not_served", user=heard(said), reply=sentence_case(reply))

@@ -82,13 +82,14 @@ def mention(wording: Wording, standing: Standing, draw: np.random.Generator) -> 
     """An item is named, and nobody orders it."""
     if not wording.sheet.has("mentions"):
         return None
-    group = wording.sheet.said["mentions"][int(draw.integers(len(wording.sheet.said["mentions"])))]
+    group = wording.sheet.at("mentions")[int(draw.integers(len(wording.sheet.at("mentions"))))]
     items = list(wording.sheet.tool.slot(wording.sheet.tool.item).values)
     item, other = pick(items, draw), pick(items, draw)
     names = {"item": item, "article": article(item), "item2": other, "article2": article(other)}
     if extras := extras_of(wording):
         names["extra"] = pick(extras, draw)
-    names["person"] = pick(wording.sheet.texts("lists", "person"), draw)
+    if wording.sheet.has("lists", "person"):
+        names["person"] = pick(wording.sheet.texts("lists", "person"), draw)
     user = fill(pick(group["user"], draw), names, draw)
     return ScriptedTurn(
         kind="mention", user=heard(user), reply=sentence_case(fill(pick(group["reply"], draw), names, draw))
@@ -119,7 +120,8 @@ def repeat(wording: Wording, standing: Standing, draw: np.random.Generator) -> S
     """Words to be said after the user."""
     if not wording.sheet.has("repeat_requests"):
         return None
-    numbers = {"number": pick(wording.sheet.texts("lists", "number"), draw)}
+    listed = wording.sheet.has("lists", "number")
+    numbers = {"number": pick(wording.sheet.texts("lists", "number"), draw)} if listed else {}
     line = fill(pick(wording.sheet.texts("lines"), draw), numbers, draw)
     if draw.random() < 0.5:
         line = " ".join(word(draw, 0.8) for _ in range(int(draw.integers(1, 7))))
@@ -131,8 +133,8 @@ def style(wording: Wording, standing: Standing, draw: np.random.Generator) -> Sc
     """Another way of speaking."""
     if not wording.sheet.has("styles"):
         return None
-    name = pick(list(wording.sheet.said["styles"]), draw)
-    words = wording.sheet.said["styles"][name]
+    name = pick(list(wording.sheet.at("styles")), draw)
+    words = wording.sheet.at("styles", name)
     reply = wording.reply("style", {"style": pick(words["says"], draw)}, draw)
     return ScriptedTurn(kind="style", user=heard(fill(pick(words["user"], draw), {}, draw)), reply=reply, style=name)
 
@@ -164,9 +166,12 @@ def small_talk(wording: Wording, standing: Standing, draw: np.random.Generator) 
 
 
 def _about(wording: Wording, topic: dict[str, Any], draw: np.random.Generator) -> ScriptedTurn:
-    numbers = wording.sheet.texts("lists", "number")
     template = pick(topic["user"], draw)
-    user = fill(template, {"number": pick(numbers, draw), "number2": pick(numbers, draw)}, draw)
+    names: dict[str, str] = {}
+    if wording.sheet.has("lists", "number"):
+        numbers = wording.sheet.texts("lists", "number")
+        names = {"number": pick(numbers, draw), "number2": pick(numbers, draw)}
+    user = fill(template, names, draw)
     reply = sentence_case(fill(pick(topic["reply"], draw), {}, draw))
     return ScriptedTurn(kind=topic["kind"], user=heard(user), reply=reply)
 

@@ -36,23 +36,28 @@ class SlotValues:
             (s for s, n in owned if n == tool.item and s.kind == "string" and not s.options and s.path in found), None
         )
         rest = next((spot for spot in self.spots if self.owners.get(spot.path) == ""), None)
-        before = set(self.sheet.texts("orders", "before"))
+        before = set(self.sheet.texts("orders", "before") if self.sheet.has("orders", "before") else ())
         if item is not None:
             front = [order[name] for name in left if name in before]
-            behind = [order[name] for name in left if name not in before and rest is None]
-            joined = f" {self.sheet.said['orders']['joined_by']} {' and '.join(behind)}" if behind else ""
-            found[item.path] = " ".join([*front, str(found[item.path])]) + joined
+            behind = [name for name in left if name not in before and rest is None]
+            found[item.path] = " ".join([*front, str(found[item.path]), *self._behind(behind, order)])
             left = [name for name in left if name not in before]
         elif rest is not None and tool.item in left:  # one text for everything
             front = [order[name] for name in left if name in before]
-            behind = [order[name] for name in left if name not in before and name != tool.item]
-            joined = f" {self.sheet.said['orders']['joined_by']} {' and '.join(behind)}" if behind else ""
-            left, whole = [], " ".join([*front, order[tool.item]]) + joined
+            behind = [name for name in left if name not in before and name != tool.item]
+            left, whole = [], " ".join([*front, order[tool.item], *self._behind(behind, order)])
             found[rest.path] = [whole] if rest.kind == "list" else whole
         if rest is not None and left:
             others = [order[name] for name in left]
             found[rest.path] = others if rest.kind == "list" else " and ".join(others)
         return found
+
+    def _behind(self, names: Sequence[str], order: Order) -> list[str]:
+        """What stands behind the item: values joined by the sheet's word, or each in its phrase."""
+        if names and self.sheet.has("orders", "joined_by"):
+            return [f"{self.sheet.at('orders', 'joined_by')} {' and '.join(order[name] for name in names)}"]
+        phrases = ((self.sheet.tool.slot(name).phrases or ("{value}",))[0] for name in names)
+        return [phrase.replace("{value}", order[name]) for phrase, name in zip(phrases, names, strict=True)]
 
     def rendered(self, spot: Spot, slot: Slot, value: str, owned: Sequence[tuple[Spot, str]]) -> Any:
         """A slot's value as a place wants it; `NOTHING` where it cannot be told there."""
