@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from operator import itemgetter
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -22,6 +21,7 @@ from vivavoce.server.problems import Problem
 from vivavoce.server.replies import ERRORS, broken, sse, upload_bytes, warned
 from vivavoce.server.service import Service
 from vivavoce.server.sound_files import read_upload
+from vivavoce.server.transcripts import subtitles, verbose
 
 LONGEST_PIECE = 30 * RATE
 SHORTEST_PIECE = 20 * RATE
@@ -42,150 +42,14 @@ def pieces(pcm: Pcm) -> list[tuple[int, Pcm]]:
     return [*found, (at, pcm[at:])]
 
 
-def clock(samples: int, comma: str) -> str:
-    """Hours, minutes, seconds and milliseconds of a subtitle."""
-    ms = samples * 1000 // RATE
-    return f"{ms // 3_600_000:02}:{ms // 60_000 % 60:02}:{ms // 1000 % 60:02}{comma}{ms % 1000:03}"
+class Transcriber:
+    """Answers with the words of a file that was sent."""
 
-
-def segments(words: list[Word]) -> list[list[Word]]:
-    """Lines of subtitles: up to eight words, ended by a pause of half a second or a full stop."""
-    lines: list[list[Word]] = []
-    for word in words:
-        last = lines[-1][-1] if lines else None
-        if last is None or len(lines[-1]) >= 8 or word.start - last.end > RATE // 2 or last.text[-1:] in ".?!":
-            lines.append([])
-        lines[-1].append(word)
-    return lines
-
-
-def subtitles(words: list[Word], kind: Literal["srt", "vtt"]) -> str:
-    """The words as subtitles."""
-    comma = "," if kind == "srt" else "."
-    blocks = []
-    for number, line in enumerate(segments(words), 1):
-        times = f"{clock(line[0].start, comma)} --> {clock(line[-1].end, comma)}"
-        text = " ".join(word.text for word in line)
-        blocks.append(f"{number}\n{times}\n{text}\n" if kind == "srt" else f"{times}\n{text}\n")
-    return ("WEBVTT\n\n" if kind == "vtt" else "") + "\n".join(blocks)
-
-
-def verbose(parts: list[UserText], granularities: list[str], task: str = "transcribe") -> dict[str, Any]:
-    """verbose_json of a recording's pieces, whose words have times from its beginning.
-
-    ``avg_logprob`` is the mean logarithm of the words' confidences, ``no_speech_prob`` how likely it is that nobody
-    speaks; a piece without words is a segment of its own. What only another model could tell is constant.
-    """
-    words = [word for part in parts for word in part.words]
-    samples = sum(part.samples for part in parts)
-    answer: dict[str, Any] = {
-        "task": task,
-        "language": next((part.language for part in parts if part.language not in ("", "en")), "english"),
-        "duration": samples / RATE,
-        "text": " ".join(part.text for part in parts if part.text),
-        "usage": {"type": "duration", "seconds": samples / RATE},
-    }
-    if "word" in granularities:
-        answer["words"] = [{"word": w.text, "start": w.start / RATE, "end": w.end / RATE} for w in words]
-    if "segment" in granularities or not granularities:
-        found = [
-            _segment(tuple(line), line[0].start, line[-1].end, max(w.speech for w in line)) for line in segments(words)
-        ]
-        begin = 0
-        for part in parts:
-            found += [] if part.words else [_segment((), begin, begin + part.samples, part.speech)]
-            begin += part.samples
-        found.sort(key=itemgetter("start"))
-        answer["segments"] = [{"id": number, **segment} for number, segment in enumerate(found)]
-    return answer
-
-
-def _segment(words: tuple[Word, ...], start: int, end: int, speech: float) -> dict[str, Any]:
-    sure = [entry["logprob"] for entry in logprobs_of(words)]
-    return {
-        "seek": 0,
-        "start": start / RATE,
-        "end": end / RATE,
-        "text": " ".join(word.text for word in words),
-        "tokens": [],
-        "temperature": 0.0,
-        "avg_logprob": float(np.mean(sure)) if sure else 0.0,
-        "compression_ratio": 1.0,
-        "no_speech_prob": round(1 - speech, 4),
-    }
-
-
-def router(service: Service) -> APIRouter:
-    """The endpoint."""
-    routes = APIRouter(prefix="/v1/audio", tags=["audio"])
-    words = {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}}}
-    plain = {"schema": {"type": "string"}}
-    content = {"application/json": {"schema": words}, "text/plain": plain, "text/event-stream": plain}
-    answers = {**ERRORS, 200: {"description": "The words", "content": content}}
-
-    async def listen(data: bytes, name: str, hearing: HearingOptions, warnings: list[str]) -> AsyncIterator[UserText]:
-        """The words of each piece, with times from the beginning; a caller gets a row before anything is decoded.
-
-        What is wrong with a recording that is read all the same is added to ``warnings`` before the first piece.
-        """
-        async with service.session(SessionConfig(turns=TurnConfig(kind="none"), only_listen=True)):
-            pcm, warning = await run_in_threadpool(read_upload, data, name)
-            warnings += [warning] if warning else []
-            wanted = hearing
-            for at, part in pieces(np.pad(pcm, (0, max(0, RATE // 10 - len(pcm))))):
-                heard = await heard_of(part, wanted)
-                words = tuple(replace(w, start=w.start + at, end=w.end + at) for w in heard.words)
-                text = " ".join(word.text for word in words)
-                # the next piece goes on in the same language, and with what this one ends with
-                prompt = f"{hearing.prompt} {text[-MOST_BEFORE:].partition(' ')[2]}".strip()
-                wanted = replace(hearing, language=heard.language or hearing.language, prompt=prompt)
-                yield UserText("", "", True, text, words, len(part), heard.speech, heard.language)
-
-    async def heard_of(part: Pcm, hearing: HearingOptions) -> Heard:
-        sound = (np.clip(part, -1, 1) * 32767).astype(np.int16)
-        try:
-            heard = await asyncio.wrap_future(service.engine.hear_sound(sound, hearing))
-        except VivavoceError:
-            raise
-        except Exception as error:  # a broken model
-            log_failure(error)
-            raise VivavoceError(explained(error)) from error
-        return heard.until(len(part))
-
-    async def begun(parts: AsyncIterator[UserText]) -> AsyncIterator[UserText]:
-        """The same pieces, once the first is there; what is wrong with the recording is said before that."""
-        first = await anext(parts)
-
-        async def every() -> AsyncIterator[UserText]:
-            yield first
-            async for part in parts:
-                yield part
-
-        return every()
-
-    async def events(parts: AsyncIterator[UserText], certain: bool, warnings: list[str]) -> AsyncIterator[str]:
-        texts: list[str] = []
-        words: list[Word] = []
-        samples = 0
-        try:
-            async for part in parts:
-                samples += part.samples
-                delta = f" {part.text}" if texts and part.text else part.text
-                more = {"logprobs": logprobs_of(part.words)} if certain else {}
-                if delta:
-                    texts.append(delta)
-                    words += part.words
-                    yield sse({"type": "transcript.text.delta", "delta": delta, **more})
-        except VivavoceError as error:
-            yield sse(broken(error))
-            return
-        tokens = {"type": "tokens", "input_tokens": samples // 960, "output_tokens": len(words)}
-        done = {"text": "".join(texts), "usage": {**tokens, "total_tokens": samples // 960 + len(words)}}
-        more: dict[str, Any] = {"logprobs": logprobs_of(tuple(words))} if certain else {}
-        more |= {"warnings": warnings} if warnings else {}
-        yield sse({"type": "transcript.text.done", **done, **more})
+    def __init__(self, service: Service) -> None:
+        self._service = service
 
     async def answered(
+        self,
         file: UploadFile,
         hearing: HearingOptions,
         response_format: str,
@@ -195,12 +59,12 @@ def router(service: Service) -> APIRouter:
         certain: bool = False,
     ) -> Response:
         """What is said in the file, in one of the formats."""
-        data = await upload_bytes(file, service.settings.upload_bytes, "file")
+        data = await upload_bytes(file, self._service.settings.upload_bytes, "file")
         warnings: list[str] = []
-        heard = await begun(listen(data, file.filename or "", hearing, warnings))
+        heard = await _begun(self._pieces(data, file.filename or "", hearing, warnings))
         head, told = warned(warnings), {"warnings": warnings} if warnings else {}
         if stream:
-            return StreamingResponse(events(heard, certain, warnings), headers=head, media_type="text/event-stream")
+            return StreamingResponse(_events(heard, certain, warnings), headers=head, media_type="text/event-stream")
         parts = [part async for part in heard]
         samples = sum(part.samples for part in parts)
         text = " ".join(part.text for part in parts if part.text)
@@ -215,6 +79,82 @@ def router(service: Service) -> APIRouter:
         answer: dict[str, Any] = {"text": text, "usage": {"type": "duration", "seconds": samples / RATE}}
         answer |= {"logprobs": logprobs_of(tuple(words))} if certain else {}
         return JSONResponse(answer | told, headers=head)
+
+    async def _pieces(
+        self, data: bytes, name: str, hearing: HearingOptions, warnings: list[str]
+    ) -> AsyncIterator[UserText]:
+        """The words of each piece, with times from the beginning; a caller gets a row before anything is decoded.
+
+        What is wrong with a recording that is read all the same is added to ``warnings`` before the first piece.
+        """
+        async with self._service.session(SessionConfig(turns=TurnConfig(kind="none"), only_listen=True)):
+            pcm, warning = await run_in_threadpool(read_upload, data, name)
+            warnings += [warning] if warning else []
+            wanted = hearing
+            for at, part in pieces(np.pad(pcm, (0, max(0, RATE // 10 - len(pcm))))):
+                heard = await self._heard(part, wanted)
+                words = tuple(replace(w, start=w.start + at, end=w.end + at) for w in heard.words)
+                text = " ".join(word.text for word in words)
+                # the next piece goes on in the same language, and with what this one ends with
+                prompt = f"{hearing.prompt} {text[-MOST_BEFORE:].partition(' ')[2]}".strip()
+                wanted = replace(hearing, language=heard.language or hearing.language, prompt=prompt)
+                yield UserText("", "", True, text, words, len(part), heard.speech, heard.language)
+
+    async def _heard(self, part: Pcm, hearing: HearingOptions) -> Heard:
+        sound = (np.clip(part, -1, 1) * 32767).astype(np.int16)
+        try:
+            heard = await asyncio.wrap_future(self._service.engine.hear_sound(sound, hearing))
+        except VivavoceError:
+            raise
+        except Exception as error:  # a broken model
+            log_failure(error)
+            raise VivavoceError(explained(error)) from error
+        return heard.until(len(part))
+
+
+async def _begun(parts: AsyncIterator[UserText]) -> AsyncIterator[UserText]:
+    """The same pieces, once the first is there; what is wrong with the recording is said before that."""
+    first = await anext(parts)
+
+    async def every() -> AsyncIterator[UserText]:
+        yield first
+        async for part in parts:
+            yield part
+
+    return every()
+
+
+async def _events(parts: AsyncIterator[UserText], certain: bool, warnings: list[str]) -> AsyncIterator[str]:
+    texts: list[str] = []
+    words: list[Word] = []
+    samples = 0
+    try:
+        async for part in parts:
+            samples += part.samples
+            delta = f" {part.text}" if texts and part.text else part.text
+            more = {"logprobs": logprobs_of(part.words)} if certain else {}
+            if delta:
+                texts.append(delta)
+                words += part.words
+                yield sse({"type": "transcript.text.delta", "delta": delta, **more})
+    except VivavoceError as error:
+        yield sse(broken(error))
+        return
+    tokens = {"type": "tokens", "input_tokens": samples // 960, "output_tokens": len(words)}
+    done = {"text": "".join(texts), "usage": {**tokens, "total_tokens": samples // 960 + len(words)}}
+    more: dict[str, Any] = {"logprobs": logprobs_of(tuple(words))} if certain else {}
+    more |= {"warnings": warnings} if warnings else {}
+    yield sse({"type": "transcript.text.done", **done, **more})
+
+
+def router(service: Service) -> APIRouter:
+    """The endpoint."""
+    routes = APIRouter(prefix="/v1/audio", tags=["audio"])
+    words = {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}}}
+    plain = {"schema": {"type": "string"}}
+    content = {"application/json": {"schema": words}, "text/plain": plain, "text/event-stream": plain}
+    answers = {**ERRORS, 200: {"description": "The words", "content": content}}
+    transcriber = Transcriber(service)
 
     @routes.post("/transcriptions", summary="Speech to text", response_class=Response, responses=answers)
     async def transcriptions(
@@ -242,7 +182,7 @@ def router(service: Service) -> APIRouter:
             raise Problem(message, "invalid_value", "response_format")
         code = language_of([language] if language else [], info, "language")
         hearing = hearing_of(info, code, prompt=prompt, keywords=keywords, find_out=True)
-        return await answered(
+        return await transcriber.answered(
             file,
             hearing,
             response_format,
@@ -261,6 +201,6 @@ def router(service: Service) -> APIRouter:
     ) -> Response:
         """What is said in a recording, in English; for ears that know more languages."""
         hearing = hearing_of(ears_of(model, service.ears), "", prompt=prompt, translate=True, find_out=True)
-        return await answered(file, hearing, response_format)
+        return await transcriber.answered(file, hearing, response_format)
 
     return routes

@@ -1,8 +1,8 @@
-"""`/v1/audio/voices` and `/v1/audio/voice_consents`: voices from words or from a clip, and who agreed to it."""
+"""`/v1/audio/voices`: voices from words, or from a clip of somebody who agreed to it."""
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
-from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
+from fastapi import APIRouter, Request, Response, UploadFile
 from pydantic import BaseModel, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile as Upload
@@ -14,7 +14,7 @@ from vivavoce.server.problems import NotFound, Problem, problem_of
 from vivavoce.server.replies import ERRORS, upload_bytes, warned
 from vivavoce.server.service import Service
 from vivavoce.server.sound_files import read_upload
-from vivavoce.server.voices import ConsentRecord, VoiceRecord
+from vivavoce.server.voices import VoiceRecord
 
 SHORTEST_CLIP = RATE
 LONGEST_CLIP = 60.0
@@ -51,26 +51,6 @@ class VoiceList(BaseModel):
     """As Open WebUI reads them."""
 
 
-class ConsentObject(BaseModel):
-    """That somebody agreed to be imitated."""
-
-    id: str
-    object: Literal["audio.voice_consent"] = "audio.voice_consent"
-    created_at: int
-    name: str
-    language: str
-
-
-class ConsentList(BaseModel):
-    """All consents, newest first."""
-
-    object: Literal["list"] = "list"
-    data: list[ConsentObject]
-    first_id: str | None = None
-    last_id: str | None = None
-    has_more: bool
-
-
 class Deleted(BaseModel):
     """It is gone."""
 
@@ -89,12 +69,6 @@ class PromptVoice(BaseModel):
     script_hint: str | None = None
 
 
-class Rename(BaseModel):
-    """Another name for a consent."""
-
-    name: str = Field(min_length=1, max_length=256)
-
-
 def _voice(record: VoiceRecord) -> VoiceObject:
     kind: Any = record.kind
     return VoiceObject(
@@ -107,33 +81,32 @@ def _voice(record: VoiceRecord) -> VoiceObject:
     )
 
 
-def _consent(record: ConsentRecord) -> ConsentObject:
-    return ConsentObject(id=record.id, created_at=record.created, name=record.name, language=record.language)
-
-
-def _found(record: RecordT | None, what: str, key: str) -> RecordT:
+def found(record: RecordT | None, what: str, key: str) -> RecordT:
     """What was looked for; NotFound when there is none."""
     if not record:
         raise NotFound(f"There is no {what} '{key}'.", "not_found", f"{what}_id")
     return record
 
 
+async def clip_of(upload: UploadFile | Upload, param: str, most: int, response: Response) -> bytes:
+    """A recording of somebody, of ``most`` bytes; warnings about it go into the response's head.
+
+    Problem for one of less than a second; AudioError for what is no recording, is silent or too long.
+    """
+    data = await upload_bytes(upload, most, param)
+    pcm, warning = await run_in_threadpool(
+        read_upload, data, upload.filename or "", limit_seconds=LONGEST_CLIP, allow_silent=False
+    )
+    if len(pcm) < SHORTEST_CLIP:
+        raise Problem(f"'{param}' has {len(pcm) / RATE:.1f} s; at least a second is needed.", "invalid_value", param)
+    response.headers.update(warned([warning]))
+    return data
+
+
 def router(service: Service) -> APIRouter:
     """The endpoints."""
     routes = APIRouter(prefix="/v1/audio", tags=["voices"], responses=ERRORS)
     store, most = service.voices, service.settings.upload_bytes
-
-    async def clip(upload: UploadFile | Upload, param: str, response: Response) -> bytes:
-        data = await upload_bytes(upload, most, param)
-        pcm, warning = await run_in_threadpool(
-            read_upload, data, upload.filename or "", limit_seconds=LONGEST_CLIP, allow_silent=False
-        )
-        if len(pcm) < SHORTEST_CLIP:
-            raise Problem(
-                f"'{param}' has {len(pcm) / RATE:.1f} s; at least a second is needed.", "invalid_value", param
-            )
-        response.headers.update(warned([warning]))
-        return data
 
     def imitate(recording: bytes, consent: str) -> None:
         """Raises VoiceError when the model cannot: better now than when the voice is to speak."""
@@ -185,7 +158,7 @@ def router(service: Service) -> APIRouter:
                 "A voice from a clip needs the consent of its owner: record them agreeing, send that to "
                 "/v1/audio/voice_consents, and give the id it answers as 'consent'."
             )
-        recording = await clip(sample, "audio_sample", response)
+        recording = await clip_of(sample, "audio_sample", most, response)
         await run_in_threadpool(imitate, recording, consent)
         return _voice(await run_in_threadpool(store.add_voice, name, sample=recording, consent=consent))
 
@@ -202,55 +175,13 @@ def router(service: Service) -> APIRouter:
     @routes.get("/voices/{voice_id}", summary="One voice", response_model_exclude_none=True)
     async def voice(voice_id: str) -> VoiceObject:
         """What is known of a voice."""
-        return _voice(_found(store.voice(voice_id), "voice", voice_id))
+        return _voice(found(store.voice(voice_id), "voice", voice_id))
 
     @routes.delete("/voices/{voice_id}", summary="Forget a voice")
     async def delete_voice(voice_id: str) -> Deleted:
         """The clip is deleted with it."""
-        _found(store.delete_voice(voice_id), "voice", voice_id)
+        found(store.delete_voice(voice_id), "voice", voice_id)
         return Deleted(id=voice_id, object="audio.voice.deleted", deleted=True)
-
-    @routes.post("/voice_consents", summary="Write a consent down")
-    async def create_consent(
-        name: Annotated[str, Form(min_length=1, max_length=256)],
-        language: Annotated[str, Form(min_length=2, max_length=16)],
-        recording: Annotated[UploadFile, File(description="The person saying that they agree")],
-        response: Response,
-    ) -> ConsentObject:
-        """Keeps the recording in which somebody agrees that their voice is imitated."""
-        data = await clip(recording, "recording", response)
-        return _consent(await run_in_threadpool(store.add_consent, name, language, data))
-
-    @routes.get("/voice_consents", summary="All consents", response_model_exclude_none=True)
-    async def consents(after: str | None = None, limit: Annotated[int, Query(ge=1, le=100)] = 20) -> ConsentList:
-        """Newest first, a page at a time."""
-        records = store.consents()
-        if after is not None:
-            places = [index for index, record in enumerate(records) if record.id == after]
-            records = records[places[0] + 1 :] if places else []
-        page = [_consent(record) for record in records[:limit]]
-        return ConsentList(
-            data=page,
-            first_id=page[0].id if page else None,
-            last_id=page[-1].id if page else None,
-            has_more=len(records) > limit,
-        )
-
-    @routes.get("/voice_consents/{consent_id}", summary="One consent")
-    async def consent(consent_id: str) -> ConsentObject:
-        """What is known of a consent."""
-        return _consent(_found(store.consent(consent_id), "consent", consent_id))
-
-    @routes.post("/voice_consents/{consent_id}", summary="Rename a consent")
-    async def rename_consent(consent_id: str, change: Rename) -> ConsentObject:
-        """Gives it another name."""
-        return _consent(_found(store.rename_consent(consent_id, change.name), "consent", consent_id))
-
-    @routes.delete("/voice_consents/{consent_id}", summary="Withdraw a consent")
-    async def delete_consent(consent_id: str) -> Deleted:
-        """The voices that rest on it are deleted too."""
-        _found(store.delete_consent(consent_id), "consent", consent_id)
-        return Deleted(id=consent_id, object="audio.voice_consent", deleted=True)
 
     return routes
 
