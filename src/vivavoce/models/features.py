@@ -7,7 +7,7 @@ computed from nothing that comes later than the chunk they stand in. They are no
 import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import final
+from typing import Self, final
 
 import torch
 from jaxtyping import Bool, Float
@@ -28,9 +28,13 @@ _SILENT = math.log(FLOOR)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerFramesConfig:
-    """What comes of a listener's trunk, frame by frame."""
+    """What comes of a listener's trunk, frame by frame.
+
+    ``whole``: every frame sees all of the sound, which is clearer and cannot be streamed.
+    """
 
     listener: ListenerConfig = ListenerConfig()
+    whole: bool = False
 
     @property
     def sample_rate(self) -> int:
@@ -43,15 +47,51 @@ class ListenerFramesConfig:
         return self.listener.mel.hop * _HALF_RATE
 
 
+class ListenerFrames(ListenerTrunk):
+    """A listener's trunk as a front; what becomes of its frames is up to `vectors`."""
+
+    config: ListenerFramesConfig
+
+    def vectors(self, frames: Float[Tensor, "B T H"]) -> Float[Tensor, "B D T"]:
+        """What the front gives for frames of the trunk."""
+        return frames.transpose(1, 2)
+
+    def filled(self, listener: Listener) -> Self:
+        """Itself with a listener's weights, in evaluation mode."""
+        weights = listener.state_dict()
+        self.load_state_dict({key: weights[key] for key in self.state_dict()})
+        return self.eval()
+
+    @property
+    def timing(self) -> Timing:
+        """A chunk of the trunk; ConfigError for features that wait for the end."""
+        if self.config.whole:
+            raise ConfigError("these features see all of the sound and cannot be streamed; use those with whole=False")
+        return super().timing
+
+    def forward(self, wave: Float[Tensor, "B 1 N"]) -> Float[Tensor, "B D T"]:
+        """All frames at once; a last frame that is not whole gets silence."""
+        sound = F.pad(wave[:, 0], (0, -wave.shape[2] % self.config.hop))
+        return self.vectors(self.frames(self.mel(sound), None, 0 if self.config.whole else None)[0])
+
+    def step(
+        self, wave: Float[Tensor, "B 1 N"], state: ListenerState, active: Bool[Tensor, " B"] | None = None
+    ) -> Float[Tensor, "B D T"]:
+        """Whole chunks (`timing`); the very last may be shorter, of whole frames."""
+        _ = self.timing
+        return self.vectors(self.step_frames(wave[:, 0], state, active))
+
+
+def kept_of(listener: Listener) -> ListenerConfig:
+    """The configuration of a listener whose heads for asides and speech are left out."""
+    return replace(listener.config, aside=0, speech=None)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerLayerConfig(ListenerFramesConfig):
-    """The frames after block ``layer`` of a listener, 25 a second.
-
-    ``whole``: every frame sees all of the sound, which is clearer and cannot be streamed.
-    """
+    """The frames after block ``layer`` of a listener, 25 a second."""
 
     layer: int = 6
-    whole: bool = False
 
     @property
     def dim(self) -> int:
@@ -66,7 +106,7 @@ class ListenerLayerConfig(ListenerFramesConfig):
 
 
 @final
-class ListenerLayer(ListenerTrunk):
+class ListenerLayer(ListenerFrames):
     """A listener up to a layer; nothing above it is kept."""
 
     def __init__(self, config: ListenerLayerConfig) -> None:
@@ -78,29 +118,8 @@ class ListenerLayer(ListenerTrunk):
     @staticmethod
     def of(listener: Listener, layer: int, whole: bool = False) -> "ListenerLayer":
         """The layer of a listener, with its weights."""
-        config = replace(listener.config, aside=0, speech=None)
-        made = ListenerLayerConfig(listener=config, layer=layer, whole=whole).build()
-        made.load_state_dict({key: listener.state_dict()[key] for key in made.state_dict()})
-        return made.eval()
-
-    @property
-    def timing(self) -> Timing:
-        """A chunk of the trunk; ConfigError for features that wait for the end."""
-        if self.config.whole:
-            raise ConfigError("these features see all of the sound and cannot be streamed; use those with whole=False")
-        return super().timing
-
-    def forward(self, wave: Float[Tensor, "B 1 N"]) -> Float[Tensor, "B D T"]:
-        """All frames at once; a last frame that is not whole gets silence."""
-        sound = F.pad(wave[:, 0], (0, -wave.shape[2] % self.config.hop))
-        return self.frames(self.mel(sound), None, 0 if self.config.whole else None)[0].transpose(1, 2)
-
-    def step(
-        self, wave: Float[Tensor, "B 1 N"], state: ListenerState, active: Bool[Tensor, " B"] | None = None
-    ) -> Float[Tensor, "B D T"]:
-        """Whole chunks (`timing`); the very last may be shorter, of whole frames."""
-        _ = self.timing
-        return self.step_frames(wave[:, 0], state, active).transpose(1, 2)
+        config = ListenerLayerConfig(listener=kept_of(listener), layer=layer, whole=whole)
+        return config.build().filled(listener)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
