@@ -59,7 +59,7 @@ def fall(wave: torch.Tensor, sample_rate: int) -> float:
 
 
 def evidence(confidences: Sequence[float], text: float, over: float, fallen: float) -> tuple[float, float, float]:
-    """What the regression sees.
+    """What `done` weighs: trust in the words, the log-odds that the sentence ends with them, the fall of pitch.
 
     ``text`` is the word model's log-probability of the words, ``over`` its probability that a sentence ends after them.
     """

@@ -147,7 +147,7 @@ class Ears:
             raise ConfigError("mini knows English alone; load ears that know more, such as --ears whisper-base")
 
     def begin(self, state: HearingState, row: int, options: HearingOptions) -> None:
-        """It knows one language and one way to hear it."""
+        """Takes all options: there is one language and one way to hear it."""
 
     @torch.inference_mode()
     def step(self, pcm: Float[Tensor, "B N"], state: HearingState, active: Bool[Tensor, " B"]) -> list[Heard | None]:
@@ -215,7 +215,7 @@ class Ears:
         return wave
 
     def sooner(self, state: HearingState, row: int) -> None:
-        """Nothing is quicker than `later`."""
+        """None: nothing of a turn is known sooner than its words."""
 
     def whole(self, wave: Float[Tensor, "1 N"], options: HearingOptions | None = None) -> Heard:
         """Words of a whole turn, 16 kHz, whether it is over, whether anybody speaks, and if it is short, whether it is

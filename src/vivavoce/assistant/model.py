@@ -184,7 +184,7 @@ class Model:
 
     @cached_property
     def minds(self) -> dict[str, Thinking]:
-        """Words to calls and replies, by whoever is asked for; the first if nobody is."""
+        """Who can think, by name; the first thinks where a conversation names nobody."""
         found = {choice: mind or Clerk(self.part("mind"), self.character) for choice, mind in self._minds.items()}
         return {name_of(choice, mind): mind for choice, mind in found.items()}
 
@@ -212,7 +212,7 @@ class Model:
 
     @cached_property
     def abilities(self) -> Abilities:
-        """Hearing, thinking and speaking for turns that are handed over whole."""
+        """Hearing, thinking and speaking, as conversations by turns drive them."""
         minds = Minds(self.minds)
         return Abilities(
             activity=Loudness(),

@@ -242,7 +242,7 @@ class Mouth:
     # ---- who speaks ----
 
     def cast(self, voice: Voice) -> tuple[VoicePrint, Manner]:
-        """The print and the manner of a voice."""
+        """Who speaks and how: the print that the speaker draws with, and rate, pitch and loudness."""
         traits = understood(voice.description.replace("|", ","))
         manner = manner_of(traits, voice.speed)
         if voice.clip:

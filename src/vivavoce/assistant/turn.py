@@ -23,7 +23,7 @@ class Transcript:
 
     @staticmethod
     def of(heard: Heard) -> "Transcript":
-        """What was heard, as text."""
+        """The transcript of what ears have made of a sound."""
         return Transcript(" ".join(word.text for word in heard.words), heard.words, heard.speech)
 
     def json(self) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Hush:
-    """Do not play the rest; where we own the playback. Overtakes sound that was not heard yet."""
+    """Play nothing more; only where the server itself plays the sound. Overtakes sound that was not heard yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +220,7 @@ class EntryDeleted:
 
 @dataclass(frozen=True, slots=True)
 class EntryTruncated:
-    """An entry was shortened to what was heard."""
+    """A spoken reply was shortened to what the user heard of it."""
 
     entry: str
     samples: int
@@ -235,7 +235,7 @@ class Configured:
 
 @dataclass(frozen=True, slots=True)
 class TurnStarted:
-    """We begin to answer."""
+    """A reply begins; later outputs refer to it by ``turn``."""
 
     turn: int
     options: ReplyOptions
@@ -295,14 +295,14 @@ class TurnEnded:
 
 @dataclass(frozen=True, slots=True)
 class Paused:
-    """Be quiet for a moment: perhaps somebody interrupts."""
+    """Hold the playback of the turn: perhaps somebody interrupts. Resumed, Silenced or the end of the turn follows."""
 
     turn: int
 
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """It was nothing: play on."""
+    """It was no interruption: play on where the turn was paused."""
 
     turn: int
 
@@ -358,7 +358,7 @@ class Session(Protocol):
         ...
 
     def events(self) -> AsyncIterator[Output]:
-        """What happens, until the session is closed."""
+        """The outputs in their order, until the session is closed."""
         ...
 
     async def close(self) -> None:

@@ -29,7 +29,7 @@ _Message = tuple[Literal["piece", "over", "broken"], Any]
 
 
 class NotWanted(Exception):
-    """Nobody waits for what is being done."""
+    """Raised inside a piece of work whose result nobody waits for any more."""
 
 
 def _always() -> bool:

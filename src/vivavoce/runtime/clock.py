@@ -29,7 +29,7 @@ class Clock:
         self._thread.start()
 
     def wake(self) -> None:
-        """There is something to do."""
+        """Says that there is something to do; from any thread."""
         self._wake.set()
 
     def stop(self) -> None:

@@ -207,17 +207,17 @@ class Conversation:
         return mic.take(FRAME) if mic.waiting >= FRAME else None
 
     def noticed(self, pcm: Pcm, speech: float) -> None:
-        """What the activity detector says of that frame."""
+        """Takes the activity detector's probability of speech (0 to 1) for the frame that `frame` gave."""
         turns = self.config.turns
         self._turn(self.user.measured(pcm, speech, turns, self.replies.playout.playing))
         self.user.forget_old(turns.prefix_padding_ms)
 
     def gap(self, samples: int) -> None:
-        """The microphone gave nothing for so long."""
+        """The microphone gave nothing for so many samples; time goes on without sound."""
         self._turn(t.Gap(samples))
 
     def heard(self, heard: Heard) -> None:
-        """What the turn sounds like now."""
+        """Takes what the model has made of the user's turn so far."""
         self._turn(self.user.heard(heard))
 
     def _heard_whole(self) -> bool:
@@ -325,5 +325,5 @@ class Conversation:
         self.replies.broke(error, live)
 
     def close(self) -> None:
-        """Stops everything without a word."""
+        """Stops replies and hearing; no more outputs are given."""
         self.replies.close()

@@ -208,7 +208,7 @@ class DuplexConversation:
         self._emit(api.Refused("server_error", explained(error)))
 
     def close(self) -> None:
-        """Stops everything without a word."""
+        """Stops replies and hearing; no more outputs are given."""
         self._reply = None
 
 
@@ -244,7 +244,7 @@ class DuplexEngine:
         return LiveSession(self._seats, self.sit(config))
 
     def leave(self, seat: Seat[DuplexConversation]) -> None:
-        """The seat is not wanted any more; ``seat.closed`` is called when its row is free."""
+        """Gives a seat back from any thread; the clock frees its row and then calls ``seat.closed``."""
         self._seats.leave(seat)
 
     def stop(self) -> None:

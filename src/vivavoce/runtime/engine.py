@@ -105,11 +105,11 @@ class LiveEngine:
         return LiveSession(self._seats, self.sit(config))
 
     def leave(self, seat: Seat) -> None:
-        """The seat is not wanted any more; ``seat.closed`` is called when its row is free."""
+        """Gives a seat back from any thread; the clock frees its row and then calls ``seat.closed``."""
         self._seats.leave(seat)
 
     def wake(self) -> None:
-        """There is something to do."""
+        """Says to the clock that there is something to do; from any thread."""
         self._clock.wake()
 
     def stop(self) -> None:

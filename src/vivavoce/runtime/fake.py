@@ -162,7 +162,7 @@ class ToneHearing:
         return partial(self._told, found)
 
     def sooner(self, state: ToneState, row: int) -> None:
-        """Nothing is quicker."""
+        """None: nothing of a turn is known sooner than its words."""
 
     def _told(self, found: list[tuple[str, int, int]]) -> Heard:
         words = words_of(found)

@@ -70,7 +70,7 @@ class History:
             self._forget_old_audio()
 
     def keep(self, output: Output) -> Output:
-        """What a reply makes becomes part of the conversation; gives the output with its place in it."""
+        """Takes entries from a reply's output into the conversation; gives the output with their place in it."""
         match output:
             case EntryAdded(entry):
                 return replace(output, previous=self.add(entry))

@@ -112,7 +112,7 @@ class Inbox:
         return event
 
     def hold(self, unheard: Unheard) -> None:
-        """What comes after this has to wait for it."""
+        """Has all later inputs wait until the recordings of this one were heard."""
         self._unheard = unheard
 
     def heard(self) -> Unheard | None:

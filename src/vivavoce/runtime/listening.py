@@ -93,12 +93,12 @@ class Microphone:
             self.start += len(self._kept.popleft())
 
     def attend(self, at: int) -> None:
-        """The model begins to hear here."""
+        """The model hears from this sample on (microphone's clock, 24 kHz)."""
         self.keep_from(at)
         self.heard_to = self.start
 
     def begin_with(self, sound: np.ndarray) -> None:
-        """What was kept is the end of something whose beginning was this, 16 bit."""
+        """Puts sound, Int16[N], before what is kept: the turn began with it."""
         self._kept.appendleft(sound)
         self.start -= len(sound)
 

@@ -55,7 +55,7 @@ class LiveReply:
         self._carry_out()
 
     def release(self) -> None:
-        """It is wanted: everything it made goes out now."""
+        """A prepared reply is wanted: outputs that were held back go out now."""
         self.reply.release()
         self._carry_out()
 
@@ -65,7 +65,7 @@ class LiveReply:
         self._over()
 
     def drop(self) -> None:
-        """It was only prepared and is not wanted."""
+        """A prepared reply is not wanted: it ends without any output."""
         self.reply.drop()
         self._over()
 

@@ -150,7 +150,7 @@ class ModelRows:
     # ---- steps of the clock ----
 
     def notice(self, frames: dict[int, Pcm], active: Tensor) -> list[float]:
-        """How likely each row is speech."""
+        """Probability of speech (0 to 1) for each row's frame."""
         return self.model.activity.step(batch(frames, self.rows), self.activity, active).tolist()
 
     def hear(self, frames: dict[int, Pcm], active: Tensor) -> list[Heard | None]:
@@ -252,7 +252,7 @@ class ConversationRow(SpeakingRow):
         self._rows.model.hearing.begin(self._rows.hearing, self.number, options)
 
     def hear_more(self, pcm: Pcm) -> None:
-        """Takes whole frames."""
+        """Has the row hear sound at 24 kHz, whole frames of it."""
         self._rows.hear({self.number: pcm}, self._mask)
 
     def hear_before(self, pcm: Pcm) -> None:

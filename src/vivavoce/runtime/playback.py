@@ -97,14 +97,14 @@ class Playback:
             left = left - (answer.position - before) if answer.whole else 0
 
     def pause(self) -> int | None:
-        """The answer that is played holds; gives its turn."""
+        """Pauses the answer that is played; gives its turn, None if none is."""
         if answer := self.now:
             answer.paused = True
             return answer.turn
         return None
 
     def resume(self) -> int | None:
-        """What holds goes on; gives its turn."""
+        """The answer that was paused is played on; gives its turn, None if none was."""
         for answer in self._answers:
             if answer.paused:
                 answer.paused = False

@@ -38,7 +38,7 @@ class Playout:
         return (reply, now.position) if now and reply else None
 
     def played_to(self, turn: int, samples: int) -> None:
-        """The client says what it is playing."""
+        """The client has played this many samples of a turn."""
         self._reported = {turn}
         self.playback.played_to(turn, samples)
 

@@ -106,7 +106,7 @@ class Replies:
         return None
 
     def respond_in_vain(self, options: ReplyOptions) -> None:
-        """A reply that was cancelled before it could begin: begins and ends at once."""
+        """Begins and ends at once a reply that the client cancelled while it waited; the client is told of both."""
         before = self._current
         try:
             self.respond(options)
@@ -146,7 +146,7 @@ class Replies:
             self._current = self._make(ReplyOptions(), self.config, self._row, likely)
 
     def drop_prepared(self) -> None:
-        """What was prepared is not wanted."""
+        """Drops the prepared answer, of which nobody has heard anything."""
         if self._current and not self._current.reply.released:
             self._current.drop()
             self._current = None
@@ -319,7 +319,7 @@ class Replies:
         self._emit(Refused("server_error", message))
 
     def close(self) -> None:
-        """Stops everything without a word."""
+        """Stops all replies; no more outputs are given."""
         for live in self.all:
             live.drop()
             if live.reply.request.options.out_of_band and live.speaker:
@@ -329,7 +329,7 @@ class Replies:
     # ---- what of them was heard ----
 
     def cut(self, turn: int, heard: int) -> None:
-        """Somebody has interrupted it: what waits behind it is not wanted either."""
+        """The user has interrupted this turn after so many samples; it is shortened, and what waits behind it dropped."""
         self._waiting = deque(waiting for waiting in self._waiting if waiting[0].out_of_band)
         self.playout.silence(turn, heard, "turn_detected", self.config.plays_here)
         self.next()

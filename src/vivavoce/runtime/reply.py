@@ -47,7 +47,7 @@ class Feed:
 
 @dataclass(frozen=True, slots=True)
 class Halt:
-    """Drop the rest."""
+    """Stop speaking now; what is left of the text is dropped."""
 
 
 Order = Begin | Feed | Halt
@@ -146,11 +146,11 @@ class Reply:
     # ---- what happens ----
 
     def release(self) -> None:
-        """It is wanted: everything it made goes out now."""
+        """A prepared reply is wanted: outputs that were held back go out now."""
         self.released = True
 
     def think(self, piece: Thought | Over) -> None:
-        """Takes a thought."""
+        """Takes the next piece that the mind gave, or that there are no more."""
         match piece:
             case Say(text) if text:
                 self._say(text)
@@ -191,7 +191,7 @@ class Reply:
         self._spoke_all |= spoken.done
 
     def settle(self) -> None:
-        """Ends it if there is nothing more to come."""
+        """Ends the reply once the mind has finished and all sound is there."""
         if self.error:
             self.end("failed")
         elif self._too_long:
@@ -223,7 +223,7 @@ class Reply:
         self._outputs.append(api.TurnEnded(self.turn, why, heard, self._usage, error or self.error))
 
     def drop(self) -> None:
-        """It was only prepared and is not wanted."""
+        """A prepared reply is not wanted: it ends without any output."""
         self.ended = True
         self._outputs.clear()
         self._orders = [Halt()] if self.speaks else []

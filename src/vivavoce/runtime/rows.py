@@ -14,7 +14,7 @@ class SpeakingRow:
         self._speaking, self._state, self.number = speaking, state, number
 
     def stop(self) -> None:
-        """Drops the rest."""
+        """Stops speaking; what is left of the text is dropped."""
         self._speaking.stop(self._state, self.number)
 
     def obey(self, order: Order, seed: int) -> None:

@@ -37,7 +37,7 @@ class Talk(Protocol):
         ...
 
     def close(self) -> None:
-        """Stops everything without a word."""
+        """Stops replies and hearing; no more outputs are given."""
         ...
 
 
@@ -129,7 +129,7 @@ class Seats(Generic[TalkT]):
         return seat
 
     def leave(self, seat: Seat[TalkT]) -> None:
-        """The seat is not wanted any more; ``seat.closed`` is called when its row is free."""
+        """Gives a seat back from any thread; the clock frees its row and then calls ``seat.closed``."""
         self._leaving.append(seat)
         self.wake()
 

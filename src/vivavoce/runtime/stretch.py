@@ -20,7 +20,7 @@ OURS = 0.5
 
 @dataclass(slots=True)
 class MeasuredVoice:
-    """What is measured, frame by frame."""
+    """What is measured of a stretch, frame by frame; lengths in samples at 24 kHz."""
 
     onset: int
     loudest_db: float
@@ -66,7 +66,7 @@ class MeasuredVoice:
 
 @dataclass(slots=True)
 class Judgement:
-    """What the model makes of it."""
+    """What the model makes of a stretch: whether the speaker is done, means us, or is no more than a noise."""
 
     done: float = 0.0
     content: int = 0

@@ -71,7 +71,7 @@ class SpeechStopped:
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """What was heard since Attend was nothing."""
+    """Forget what was heard since Attend: it was no speech."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,7 +184,7 @@ class UserTurn:
             self._joined = True
 
     def forget_sound(self) -> None:
-        """What was heard was nothing."""
+        """Forgets the turn's sound: it was no speech."""
         self.microphone.forget()
         self.out_of_date()
 
@@ -219,7 +219,7 @@ class UserTurn:
         return self._row.hear_whole()
 
     def commit(self, heard: Heard | None = None) -> None:
-        """It is a turn, with these words or those that were heard."""
+        """Makes an entry of the turn, with these words, or else those that were heard while it was said."""
         heard = self._final_words() if heard is None else heard
         name = self.entry or self._new_id("item")
         sound = self.microphone.sound()

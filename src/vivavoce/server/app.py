@@ -37,7 +37,7 @@ WEB = Path(__file__).parent / "web"
 
 
 class Health(BaseModel):
-    """How the server is."""
+    """Whether the server takes conversations, and how many rows it has."""
 
     status: Literal["ok", "draining"]
     rows: int

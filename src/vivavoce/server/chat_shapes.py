@@ -10,7 +10,7 @@ from vivavoce.server.wire.sessions import VoiceId
 
 
 class TextPart(BaseModel):
-    """Written."""
+    """Text of a message."""
 
     type: Literal["text"]
     text: Text

@@ -48,7 +48,7 @@ class Metrics:
         return generate_latest(self.registry)
 
     def watch(self) -> "TurnWatch":
-        """Somebody who follows one conversation."""
+        """A watcher for one conversation, which is shown each of its outputs."""
         return TurnWatch(self, self._engine)
 
 
@@ -62,7 +62,7 @@ class TurnWatch:
         self._first: dict[int, float] = {}
 
     def see(self, output: Output) -> None:
-        """One output."""
+        """Counts an output, and writes the line when it ends an answer."""
         match output:
             case api.Committed():
                 self._asked = time.perf_counter()

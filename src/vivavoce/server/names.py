@@ -57,7 +57,7 @@ def stock_voice(name: str) -> Voice | None:
 
 
 def unknown_voice(name: str) -> VoiceError:
-    """What to say when nobody sounds like that."""
+    """The error for a voice that no stock name or description means, with the names that there are."""
     return VoiceError(
         f"There is no voice '{name}'; use one of {', '.join(STOCK)}, an id of yours, or a description in words."
     )

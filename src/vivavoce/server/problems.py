@@ -13,7 +13,7 @@ class Problem(Exception):
 
 
 class NotFound(Problem):
-    """Nothing of this id."""
+    """A request names something that is not there: 404."""
 
 
 UNSUPPORTED_ITEMS = {"mcp_list_tools", "mcp_call", "mcp_approval_request", "mcp_approval_response"}

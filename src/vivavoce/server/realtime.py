@@ -77,7 +77,7 @@ class Line:
                 self.service.metrics.errors.labels(event["error"]["code"]).inc()
 
     def close(self) -> None:
-        """Nobody waits for its answers any more."""
+        """The client is gone: its unfinished answers no longer count as work."""
         for working in self._at_work.values():
             working.close()
         self._at_work.clear()

@@ -120,7 +120,7 @@ class ResponsesRequest(BaseModel):
 
 
 class Forgotten(BaseModel):
-    """It is gone."""
+    """The id of the response that was deleted."""
 
     id: str
     object: Literal["response"] = "response"

@@ -20,7 +20,7 @@ class SoundData(BaseModel):
 
 
 class SoundPart(BaseModel):
-    """Said."""
+    """Sound that the user said."""
 
     type: Literal["input_audio"]
     input_audio: SoundData

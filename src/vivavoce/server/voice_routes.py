@@ -52,7 +52,7 @@ class VoiceList(BaseModel):
 
 
 class Deleted(BaseModel):
-    """It is gone."""
+    """The id of what was deleted."""
 
     id: str
     object: str
