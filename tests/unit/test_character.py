@@ -279,3 +279,34 @@ def test_a_character_is_found_by_name_by_folder_and_by_file(tmp_path: Path):
     assert find_sheet(tmp_path / "mine") == find_sheet("mine", tmp_path) == find_sheet(copy) == copy
     with pytest.raises(ManifestError, match=r"no character 'nobody'; give innkeeper, porter"):
         find_sheet("nobody")
+
+
+CLERK = load_sheet(Path(__file__).parents[2] / "docs/clerk/sheet.yaml")
+
+
+def test_the_least_that_a_sheet_may_say_is_enough():
+    made = Character(CLERK)
+    turns = [*made.orders(100, 1), *made.orders(100, 2, rich=True), *made.talk(200, 3)]
+    for dialogue in (*made.dialogues(100, 4), *made.drills(100, 5)):
+        turns += dialogue.turns
+    valid = jsonschema_rs.validator_for(CLERK.tool.schema())
+    assert all(turn.user and turn.reply and "{" not in turn.reply for turn in turns)
+    assert all(valid.is_valid(dict(call.arguments)) for turn in turns for call in turn.calls)
+    assert {"order", "change", "answer", "cancel", "last_user", "yes", "my_order", "thanks"} <= {t.kind for t in turns}
+
+
+def test_what_a_section_needs_of_another_is_said(tmp_path: Path):
+    said = yaml.safe_load((CLERK.folder / "sheet.yaml").read_text())  # type: ignore[operator]
+    said["roles"] = ["a bear"]  # and no `role_requests`
+    (tmp_path / "sheet.yaml").write_text(yaml.safe_dump(said))
+    with pytest.raises(ManifestError, match="nothing at role_requests"):
+        list(Character(load_sheet(tmp_path / "sheet.yaml")).talk(500, 1))
+
+
+def test_a_sheet_with_too_few_values_to_hold_any_back_says_so(tmp_path: Path):
+    said = yaml.safe_load((CLERK.folder / "sheet.yaml").read_text())  # type: ignore[operator]
+    said["tool"]["slots"]["destination"]["values"] = ["london"]
+    said["tool"]["slots"]["travelClass"]["values"] = ["first class"]
+    (tmp_path / "sheet.yaml").write_text(yaml.safe_dump(said))
+    with pytest.raises(ManifestError, match=r"no combination of slots held out.* more values"):
+        list(Character(load_sheet(tmp_path / "sheet.yaml"), held_out=True).orders(1, 1))

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from vivavoce.data import choosing
 from vivavoce.data.manifest import Record, recordings, write_manifest
 
 
-def clip(number: int, speaker: str, seconds: float = 2.0, **more: object) -> Record:
+def clip(number: int, speaker: str, seconds: float = 2.0, **more: Any) -> Record:
     return Record(
         id=f"{number}", path=f"{number}.wav", split="train", speaker=speaker, seconds=seconds, sample_rate=16_000,
         licence="none", **more,
@@ -62,7 +63,7 @@ def test_an_order_at_random_is_that_of_its_generator():
         ({}, "abcd"),
     ],
 )
-def test_recordings_that_are_as_wanted(tmp_path: Path, wanted: dict[str, object], ids: str):
+def test_recordings_that_are_as_wanted(tmp_path: Path, wanted: dict[str, Any], ids: str):
     made = [
         clip(0, "ada", 2.0),
         clip(1, "ada", 4.0, text="hello", quality="lossy"),

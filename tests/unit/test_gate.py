@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vivavoce.assistant.gate import Following, Voice, averaged, silenced
+from vivavoce.assistant.gate import Following, SpeechEvidence, averaged, silenced
 from vivavoce.core.talk import Heard, Word
 from vivavoce.evals.word_errors import distance, matched
 from vivavoce.models.listener import SpeechConfig
@@ -28,11 +28,11 @@ def test_averages_are_those_of_the_frames_around(odds: np.ndarray, frames: int) 
 
 @given(ODDS)
 def test_a_stretch_is_spoken_where_it_is_sure_somewhere_and_held_throughout(odds: np.ndarray) -> None:
-    spoken = Voice(odds, CONFIG).spoken
+    spoken = SpeechEvidence(odds, CONFIG).spoken
     assert spoken.any() == bool((odds >= CONFIG.begins).any())
     assert spoken[odds >= CONFIG.begins].all()
     # what is more evidence never takes a frame away
-    assert not (spoken & ~Voice(odds + 1, CONFIG).spoken).any()
+    assert not (spoken & ~SpeechEvidence(odds + 1, CONFIG).spoken).any()
 
 
 def test_what_is_held_without_ever_being_sure_is_no_speech() -> None:
@@ -40,14 +40,14 @@ def test_what_is_held_without_ever_being_sure_is_no_speech() -> None:
     odds[10:20] = 1.9
     odds[40:44] = 2.1
     odds[44:48] = 0.0
-    assert np.flatnonzero(Voice(odds, CONFIG).spoken).tolist() == list(range(35, 53))
+    assert np.flatnonzero(SpeechEvidence(odds, CONFIG).spoken).tolist() == list(range(35, 53))
 
 
 def test_the_chance_of_speech_is_even_where_it_begins() -> None:
-    assert Voice(np.array([-5.0, 2.0, -5.0]), CONFIG).chance() == 0.5
-    assert Voice(np.array([-5.0, 2.0, -5.0]), CONFIG).chance(2) < 0.01
-    assert Voice(np.array([9.0]), CONFIG).chance() > 0.99
-    assert Voice(np.zeros(0), CONFIG).chance() == 0.0
+    assert SpeechEvidence(np.array([-5.0, 2.0, -5.0]), CONFIG).chance() == 0.5
+    assert SpeechEvidence(np.array([-5.0, 2.0, -5.0]), CONFIG).chance(2) < 0.01
+    assert SpeechEvidence(np.array([9.0]), CONFIG).chance() > 0.99
+    assert SpeechEvidence(np.zeros(0), CONFIG).chance() == 0.0
 
 
 @given(ODDS)

@@ -154,7 +154,7 @@ class Model:
         """A part, read from where it lies."""
         return load_part(self.described.at(name), name)
 
-    @cached_property
+    @property
     def character(self) -> Sheet:
         """Who speaks: its sheet."""
         return self.described.sheet

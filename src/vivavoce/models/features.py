@@ -50,7 +50,11 @@ class ListenerFramesConfig:
 class ListenerFrames(ListenerTrunk):
     """A listener's trunk as a front; what becomes of its frames is up to `vectors`."""
 
-    config: ListenerFramesConfig
+    def __init__(self, config: ListenerFramesConfig, layers: int) -> None:
+        """Random weights for so many layers, which are a control."""
+        heard = config.listener
+        super().__init__(heard.mel, replace(heard.trunk, layers=layers), heard.mean, heard.deviation)
+        self._whole, self._hop = config.whole, config.hop
 
     def vectors(self, frames: Float[Tensor, "B T H"]) -> Float[Tensor, "B D T"]:
         """What the front gives for frames of the trunk."""
@@ -65,14 +69,14 @@ class ListenerFrames(ListenerTrunk):
     @property
     def timing(self) -> Timing:
         """A chunk of the trunk; ConfigError for features that wait for the end."""
-        if self.config.whole:
+        if self._whole:
             raise ConfigError("these features see all of the sound and cannot be streamed; use those with whole=False")
         return super().timing
 
     def forward(self, wave: Float[Tensor, "B 1 N"]) -> Float[Tensor, "B D T"]:
         """All frames at once; a last frame that is not whole gets silence."""
-        sound = F.pad(wave[:, 0], (0, -wave.shape[2] % self.config.hop))
-        return self.vectors(self.frames(self.mel(sound), None, 0 if self.config.whole else None)[0])
+        sound = F.pad(wave[:, 0], (0, -wave.shape[2] % self._hop))
+        return self.vectors(self.frames(self.mel(sound), None, 0 if self._whole else None)[0])
 
     def step(
         self, wave: Float[Tensor, "B 1 N"], state: ListenerState, active: Bool[Tensor, " B"] | None = None
@@ -111,8 +115,7 @@ class ListenerLayer(ListenerFrames):
 
     def __init__(self, config: ListenerLayerConfig) -> None:
         """Random weights, which are a control; `of` takes a listener's."""
-        heard = config.listener
-        super().__init__(heard.mel, replace(heard.trunk, layers=config.layer), heard.mean, heard.deviation)
+        super().__init__(config, config.layer)
         self.config = config
 
     @staticmethod

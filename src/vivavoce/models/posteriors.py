@@ -41,8 +41,8 @@ class Posteriors(ListenerFrames):
     def __init__(self, config: PosteriorsConfig) -> None:
         """Random weights, to be filled from a file; `of` takes a listener's."""
         heard = config.listener
-        super().__init__(heard.mel, heard.trunk, heard.mean, heard.deviation)
-        self.config, self._weight = config, config.frame
+        super().__init__(config, heard.trunk.layers)
+        self.config = config
         self.ctc = nn.Linear(heard.trunk.dim, SPLIT * heard.symbols)
         self.frame = nn.Linear(heard.trunk.dim, SPLIT * heard.symbols)
 
@@ -54,5 +54,5 @@ class Posteriors(ListenerFrames):
     def vectors(self, frames: Float[Tensor, "B T H"]) -> Float[Tensor, "B D T"]:
         """Square roots of both distributions."""
         both = torch.stack((self.ctc(frames), self.frame(frames)), dim=2).unflatten(-1, (SPLIT, -1)).float()
-        roots = (0.5 * both.log_softmax(-1)).exp() * both.new_tensor([1.0, self._weight])[:, None, None]
+        roots = (0.5 * both.log_softmax(-1)).exp() * both.new_tensor([1.0, self.config.frame])[:, None, None]
         return roots.flatten(2).transpose(1, 2)

@@ -131,7 +131,7 @@ class Echo:
         return 1 / (1 + math.exp(-max(-30.0, min(30.0, score))))
 
     def evidence(self) -> tuple[float, float, float]:
-        """What `chance` weighs: two numbers of the filter about what it explains, and the `likeness` of the bands."""
+        """What `chance` weighs: dB that the filter explains before and after it learns, and the `likeness`."""
         return *self._explained, likeness(self._mic.bands, self._ours.bands)
 
 

@@ -329,7 +329,7 @@ class Replies:
     # ---- what of them was heard ----
 
     def cut(self, turn: int, heard: int) -> None:
-        """The user has interrupted this turn after so many samples; it is shortened, and what waits behind it dropped."""
+        """The user has interrupted this turn after so many samples; it is shortened, and what waits behind it goes."""
         self._waiting = deque(waiting for waiting in self._waiting if waiting[0].out_of_band)
         self.playout.silence(turn, heard, "turn_detected", self.config.plays_here)
         self.next()
