@@ -7,7 +7,7 @@ computed from nothing that comes later than the chunk they stand in. They are no
 import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Self, final
+from typing import TypeVar, final
 
 import torch
 from jaxtyping import Bool, Float
@@ -60,12 +60,6 @@ class ListenerFrames(ListenerTrunk):
         """What the front gives for frames of the trunk."""
         return frames.transpose(1, 2)
 
-    def filled(self, listener: Listener) -> Self:
-        """Itself with a listener's weights, in evaluation mode."""
-        weights = listener.state_dict()
-        self.load_state_dict({key: weights[key] for key in self.state_dict()})
-        return self.eval()
-
     @property
     def timing(self) -> Timing:
         """A chunk of the trunk; ConfigError for features that wait for the end."""
@@ -84,6 +78,16 @@ class ListenerFrames(ListenerTrunk):
         """Whole chunks (`timing`); the very last may be shorter, of whole frames."""
         _ = self.timing
         return self.vectors(self.step_frames(wave[:, 0], state, active))
+
+
+FramesT = TypeVar("FramesT", bound=ListenerFrames)
+
+
+def filled(made: FramesT, listener: Listener) -> FramesT:
+    """The front with a listener's weights, in evaluation mode."""
+    weights = listener.state_dict()
+    made.load_state_dict({key: weights[key] for key in made.state_dict()})
+    return made.eval()
 
 
 def kept_of(listener: Listener) -> ListenerConfig:
@@ -122,7 +126,7 @@ class ListenerLayer(ListenerFrames):
     def of(listener: Listener, layer: int, whole: bool = False) -> "ListenerLayer":
         """The layer of a listener, with its weights."""
         config = ListenerLayerConfig(listener=kept_of(listener), layer=layer, whole=whole)
-        return config.build().filled(listener)
+        return filled(config.build(), listener)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vivavoce.models.features import ListenerFrames, ListenerFramesConfig, kept_of
+from vivavoce.models.features import ListenerFrames, ListenerFramesConfig, filled, kept_of
 from vivavoce.models.listener import SPLIT, Listener
 
 
@@ -49,7 +49,7 @@ class Posteriors(ListenerFrames):
     @staticmethod
     def of(listener: Listener, whole: bool = False) -> "Posteriors":
         """A listener's, with its weights."""
-        return PosteriorsConfig(listener=kept_of(listener), whole=whole).build().filled(listener)
+        return filled(PosteriorsConfig(listener=kept_of(listener), whole=whole).build(), listener)
 
     def vectors(self, frames: Float[Tensor, "B T H"]) -> Float[Tensor, "B D T"]:
         """Square roots of both distributions."""
