@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from vivavoce.data.sheet import load_sheet
+from vivavoce.data.sheet import find_sheet, load_sheet
 from vivavoce.evals.orders import default_orders
 from vivavoce.systems.mini.foreign import Form
 from vivavoce.systems.mini.spots import name_words, words_of
@@ -128,3 +128,9 @@ def test_an_order_that_was_written_is_read_back(seed: int) -> None:
             made = form.fill([order.slots], [order.text.split()])
             back, _ = form.back(made.arguments)
             assert back == [dict(order.slots)] or set(back[0].items()) == set(order.slots.items()), (made, order)
+
+
+def test_what_has_no_place_goes_with_the_item_as_it_is_said():
+    porter, order = load_sheet(find_sheet("porter")), {"room": "suite", "arrival": "may fifth", "nights": "two nights"}
+    form = Form("book_room", "", {"type": "object", "properties": {"room": {"type": "string"}}}, porter)
+    assert form.slots.placed(order, [[]]) == {("room",): "suite from may fifth for two nights"}
