@@ -12,8 +12,8 @@ from vivavoce.core.errors import ConfigError
 from vivavoce.core.streams import sound
 from vivavoce.data.phrasings import phrased
 from vivavoce.data.synthesis import LISTENING_RATE
-from vivavoce.evals import intervals, words
-from vivavoce.evals.listening import Clip, Say, some_with_text
+from vivavoce.evals import intervals, word_errors
+from vivavoce.evals.listening import Clip, Log, some_with_text
 from vivavoce.evals.open_ears import by_itself
 from vivavoce.evals.people import measured_on
 from vivavoce.evals.report import Report, Row, Table
@@ -37,7 +37,7 @@ class SpeechLmSuite:
     ears: str = ""
 
 
-def run(folder: Path, suite: SpeechLmSuite, speech: Path, say: Say) -> Report:
+def run(folder: Path, suite: SpeechLmSuite, speech: Path, say: Log) -> Report:
     """Measures a model on the transcribed English dev recordings of a folder. ConfigError where there is none."""
     if not is_salmonn(folder):
         raise ConfigError(f"{folder} has no language model that hears; train one with `vivavoce train salmonn`")
@@ -50,7 +50,7 @@ def run(folder: Path, suite: SpeechLmSuite, speech: Path, say: Say) -> Report:
     return Report("speech-lm", about, [words_table(system, clips, suite, say)])
 
 
-def words_table(system: Salmonn, clips: Sequence[Clip], suite: SpeechLmSuite, say: Say) -> Table:
+def words_table(system: Salmonn, clips: Sequence[Clip], suite: SpeechLmSuite, say: Log) -> Table:
     """Word errors of the same recordings by every route."""
     table = Table("Words of people (dev speech)")
     heard = [system.heard(sound(clip.wave, clip.sample_rate)) for clip in clips]
@@ -58,8 +58,8 @@ def words_table(system: Salmonn, clips: Sequence[Clip], suite: SpeechLmSuite, sa
     def add(name: str, write: Callable[[int], str], remark: str = "") -> None:
         wrong, total = [], []
         for number, clip in enumerate(clips):
-            wanted = words.plain(clip.text)
-            wrong.append(words.distance(wanted, words.plain(write(number))))
+            wanted = word_errors.plain(clip.text)
+            wrong.append(word_errors.distance(wanted, word_errors.plain(write(number))))
             total.append(len(wanted))
         table.rows.append(Row(name=name, value=intervals.ratio(wrong, total), remark=remark))
         say(f"{name}: {table.rows[-1].shown()}")

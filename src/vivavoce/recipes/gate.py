@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float, Int8
 from torch import Tensor
 
-from vivavoce.assistant.gate import Voice, averaged
+from vivavoce.assistant.gate import SpeechEvidence, averaged
 from vivavoce.core import rng
 from vivavoce.core.parts import load_part, read_card, save_part
 from vivavoce.core.places import BUNDLED
@@ -183,7 +183,7 @@ def measured(pairs: Sequence[tuple[Scene, Float[np.ndarray, " _"]]], config: Spe
     taken: dict[str, list[bool]] = {}
     lost: dict[str, list[bool]] = {}
     for scene, seen in pairs:
-        passed = Voice(seen, config).spoken
+        passed = SpeechEvidence(seen, config).spoken
         if scene.kind != "speech":
             taken.setdefault(scene.kind, []).append(bool(passed.any()))
             continue

@@ -18,7 +18,7 @@ from vivavoce.core.streams import sound
 from vivavoce.data.aligned import levelled
 from vivavoce.data.cache import Cache, Joined, digest
 from vivavoce.data.manifest import Record, recordings
-from vivavoce.evals.words import plain
+from vivavoce.evals.word_errors import plain
 from vivavoce.recipes.units_data import made_by
 from vivavoce.systems.salmonn import encode
 

@@ -23,7 +23,7 @@ from vivavoce.core.streams import Latents
 from vivavoce.data.cache import Joined
 from vivavoce.data.manifest import Record, recordings
 from vivavoce.data.phrasings import phrased
-from vivavoce.evals.words import distance, plain
+from vivavoce.evals.word_errors import distance, plain
 from vivavoce.hub.chat_text import ChatText
 from vivavoce.hub.text_model import load_text_model
 from vivavoce.models.bridge import Bridge, BridgeConfig, spelled_rows, window_of
