@@ -25,7 +25,7 @@ from vivavoce.evals.listening import Log
 from vivavoce.evals.report import Row, Table
 from vivavoce.evals.voices import spoken
 from vivavoce.hub.whisper import RATE as LOW
-from vivavoce.hub.whisper import Wanted, Whisper
+from vivavoce.hub.whisper import Recogniser, Wanted
 from vivavoce.runtime.model import RATE, Context, HearingOptions, Speaking, Thinking
 from vivavoce.text.normalise import normalise
 
@@ -89,7 +89,7 @@ def speed_table(name: str, thinking: Thinking) -> Table:
 
 
 def knowledge_table(
-    name: str, thinking: Thinking, speaking: Speaking[Any], ear: Whisper, say: Log = print, *, held_out: bool = True
+    name: str, thinking: Thinking, speaking: Speaking[Any], ear: Recogniser, say: Log = print, *, held_out: bool = True
 ) -> Table:
     """Fifty general questions: the answer's word in the written reply, and heard in the spoken one."""
     written, heard = [], []
@@ -166,7 +166,7 @@ def _has(text: str, answers: Sequence[str]) -> bool:
     return any(f" {' '.join(normalise(answer))} " in said for answer in answers)
 
 
-def _heard(speaking: Speaking[Any], text: str, ear: Whisper) -> str:
+def _heard(speaking: Speaking[Any], text: str, ear: Recogniser) -> str:
     if not any(sign.isalnum() for sign in text):
         return ""
     wave = _low(speaking, text)[0].numpy()
