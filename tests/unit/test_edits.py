@@ -10,6 +10,7 @@ import pytest
 from vivavoce.core.edits import edit
 from vivavoce.core.errors import ConfigError
 from vivavoce.nn.convnext import ConvNeXtConfig
+from vivavoce.nn.transformer import TransformerConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +91,19 @@ BAD = {
 def test_what_does_not_fit_is_refused_with_one_sentence(change: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(BAD[change])):
         edit(Outer(), change)
+
+
+def test_what_fits_together_only_is_set_together() -> None:
+    trunk = TransformerConfig(dim=200, layers=5, heads=10, kv_heads=10, hidden=800, window=9)
+    with pytest.raises(ConfigError, match="multiple of twice the heads"):
+        edit(trunk, "dim=128")
+    found = edit(trunk, "dim=128", "heads=4", "kv_heads=4", "dim=64")
+    assert (found.dim, found.heads, found.hidden) == (64, 4, 800)
+    outer = edit(Outer(), "inner.widths=1", "steps=3", "inner.pair=4,5")
+    assert outer == Outer(inner=Inner(widths=(1,), pair=(4, 5)), steps=3) and edit(outer) is outer
+    for changes in (("inner.widths=1", "inner=2"), ("steps=3", "steps.x=2")):
+        with pytest.raises(ConfigError, match="as a whole and in parts"):
+            edit(Outer(), *changes)
 
 
 def test_tuples_of_recipes_are_set() -> None:

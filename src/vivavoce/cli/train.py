@@ -38,9 +38,7 @@ def _edited(settings: SettingsT, changes: list[str] | None) -> SettingsT:
     """A recipe's settings with the changes of ``--set``."""
     from vivavoce.core.edits import edit
 
-    for change in changes or ():
-        settings = edit(settings, change)
-    return settings
+    return edit(settings, *(changes or ()))
 
 
 @app.command()

@@ -7,7 +7,6 @@ JSON is read too. What does not fit is refused before anything is built.
 import dataclasses
 import json
 import types
-from collections.abc import Sequence
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from vivavoce.core.config import load
@@ -22,32 +21,48 @@ _NAMES = {
 }
 
 
-def edit(config: ConfigT, change: str) -> ConfigT:
-    """A copy with one value replaced: ``edit(config, "trunk.layers=4")``.
+_Tree = dict[str, Any]
+"""Names of fields with what was typed for them, or with a tree for what is in them."""
+
+
+def edit(config: ConfigT, *changes: str) -> ConfigT:
+    """A copy with values replaced, all at once: ``edit(config, "trunk.dim=128", "trunk.heads=4")``.
 
     Raises ConfigError for fields that are not there and for values of another kind.
     """
-    path, equals, text = change.partition("=")
-    if not equals:
-        raise ConfigError(f"cannot read the change {change!r}; write it as path.to.field=value")
-    return _edit(config, path.strip().split("."), text.strip(), path.strip())
+    tree: _Tree = {}
+    for change in changes:
+        path, equals, text = change.partition("=")
+        if not equals:
+            raise ConfigError(f"cannot read the change {change!r}; write it as path.to.field=value")
+        *way, last = path.strip().split(".")
+        place: Any = tree
+        for name in way:
+            place = place.setdefault(name, {}) if isinstance(place, dict) else place
+        if not isinstance(place, dict) or isinstance(place.get(last), dict):
+            raise ConfigError(f"{path.strip()!r} is set as a whole and in parts; do one of them")
+        place[last] = text.strip()
+    return _edit(config, tree, "")
 
 
-def _edit(config: Any, path: Sequence[str], text: str, whole: str) -> Any:
+def _edit(config: Any, tree: _Tree, way: str) -> Any:
     fields = {f.name: f for f in dataclasses.fields(config)} if dataclasses.is_dataclass(config) else {}
-    if path[0] not in fields:
-        raise ConfigError(f"no field {path[0]!r} on the way to {whole!r}; there are {', '.join(fields) or 'none'}")
-    old = getattr(config, path[0])
-    if len(path) > 1:
-        new = _edit(old, path[1:], text, whole)
-    else:
-        kind = fields[path[0]].type
+    made: dict[str, Any] = {}
+    for name, typed in tree.items():
+        whole = f"{way}{name}"
+        if name not in fields:
+            raise ConfigError(f"no field {name!r} on the way to {whole!r}; there are {', '.join(fields) or 'none'}")
+        old = getattr(config, name)
+        if isinstance(typed, dict):
+            made[name] = _edit(old, typed, f"{whole}.")
+            continue
+        kind = fields[name].type
         try:
-            new = _read(text, kind)
+            made[name] = _read(typed, kind)
         except ValueError as error:
-            raise ConfigError(f"{whole} takes {_named(kind)}, as in {whole}={_typed(old)}; got {text!r}") from error
+            raise ConfigError(f"{whole} takes {_named(kind)}, as in {whole}={_typed(old)}; got {typed!r}") from error
     replace: Any = dataclasses.replace
-    return replace(config, **{path[0]: new})
+    return replace(config, **made) if made else config
 
 
 def _read(text: str, kind: Any) -> Any:

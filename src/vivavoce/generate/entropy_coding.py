@@ -1,8 +1,10 @@
 """Tokens in fewer bits: an arithmetic coder, and counts that tell it what comes next.
 
 Witten, Neal and Cleary (1987) in whole numbers. Any predictor of whole-number frequencies can drive it; the one here
-counts (Witten and Bell 1991): how often an id came at all, after the id before it in its book, and after that one and
-the id of the book above in the same frame. Everything is integers, so what one machine wrote every other reads.
+counts: how often an id came at all, after the id before it in its book, and after that one and the id of the book
+above in the same frame. Of each count something is taken for what never came (Ney, Essen and Kneser 1994), as much as
+the counts of one and two of its kind say: nearly all where hardly a pair comes twice, as in the books of a codec.
+Everything is integers, so what one machine wrote every other reads.
 """
 
 from collections import Counter
@@ -24,6 +26,7 @@ _HALF: Final = _TOP // 2
 _QUARTER: Final = _TOP // 4
 _PRECISION: Final = 1 << 24
 """What frequencies sum to, about."""
+_WHOLE: Final = 1024
 
 
 class Predictor(Protocol):
@@ -154,7 +157,7 @@ class Counts(nn.Module):
     @property
     def alphabet(self) -> str:
         """The digest of all counts: it names what a coded file needs to be read."""
-        return alphabet_of("counts", self.config.alphabet, self.state_dict())
+        return alphabet_of("discounted", self.config.alphabet, self.state_dict())
 
     def encode(self, ids: Int[Tensor, "K T"]) -> bytes:
         """Frame by frame, book by book. SpecError for ids of another form."""
@@ -215,24 +218,31 @@ class _Known:
         self._size, self._books = counts.config.size, counts.config.books
         self._single = counts.single.numpy().astype(np.int64)
         self._tables: dict[tuple[int, ...], dict[int, int]] = {}
+        self._taken: list[list[int]] = []
+        """Per order and book: what is taken of each count, in parts of `_WHOLE`."""
         for table in (counts.pairs, counts.triples):
-            for *context, id, times in table.tolist():
-                self._tables.setdefault(tuple(context), {})[id] = times
+            seen = [[0, 0] for _ in range(self._books)]
+            for book, *context, id, times in table.tolist():
+                self._tables.setdefault((book, *context), {})[id] = times
+                if times <= len(seen[book]):
+                    seen[book][times - 1] += 1
+            self._taken.append([_WHOLE * once // (once + 2 * twice) if once else _WHOLE // 2 for once, twice in seen])
         self._frames: list[list[int]] = []
         self._frame: list[int] = []
 
     def frequencies(self) -> np.ndarray:
-        """A context's counts, and for as many kinds as it has seen the share of the shorter context."""
+        """A context's counts, and of what is taken from them the share of the shorter context."""
         book, last, above = _contexts(self._frames, self._frame, self._size)
         own = self._single[book]
         shares = (2 * own + 1) * _PRECISION // int(2 * own.sum() + self._size)
-        for context in ((book, last), (book, last, above)):
+        for context, taken in zip(((book, last), (book, last, above)), self._taken, strict=True):
             seen = self._tables.get(context)
             if seen:
-                kinds, total = len(seen), sum(seen.values())
-                shares = shares * kinds // (total + kinds)
+                kinds, total = len(seen), _WHOLE * sum(seen.values())
+                shares = shares * (kinds * taken[book]) // total
                 ids = np.fromiter(seen, np.int64, kinds)
-                shares[ids] += np.fromiter(seen.values(), np.int64, kinds) * _PRECISION // (total + kinds)
+                left = _WHOLE * np.fromiter(seen.values(), np.int64, kinds) - taken[book]
+                shares[ids] += left * _PRECISION // total
         return shares + 1
 
     def saw(self, id: int) -> None:
