@@ -161,7 +161,7 @@ def debug(folder: Path) -> dict[str, float]:
         spoken.save(folder / "data" / f"{split}-orders.safetensors")
     model = ListenerConfig(trunk=ConformerConfig(dim=64, layers=2, heads=2, dropout=0.0))
     quiet = AugmentConfig(warp=0.0, tempo=0.0, room=0.0, noise=0.0, narrow=0.0, masks=0)
-    run = ListenerRun(model=model, augment=quiet, frames=3200, steps=100, warmup=5, lr=4e-3, ema=0.9)
+    run = ListenerRun(model=model, augment=quiet, frames=3200, steps=50, warmup=5, lr=4e-3, ema=0.9)
     train(run, folder / "data", folder)
     lines = [json.loads(line) for line in (folder / LOSSES).read_text().splitlines()]
     return {"before": lines[0]["frame"], "after": lines[-1]["frame"]}

@@ -206,10 +206,10 @@ def debug(folder: Path, say: Callable[[str], None] = print) -> dict[str, float]:
         )
     write_manifest(speech, records)
     model = SpeakerConfig(text_width=32, text_blocks=1, width=64, blocks=2, voice=16)
-    run = SpeakerRun(model=model, size=4, steps=60, lr=4e-3, ema=0.9, voices=(("default", "flite:slt", 1.0),))
+    run = SpeakerRun(model=model, size=4, steps=36, lr=4e-3, ema=0.9, voices=(("default", "flite:slt", 1.0),))
     clips = manifest.recordings(speech, "train", lang="en")
     made = features(clips, folder / "cache", model.mel)
-    make_alignments(clips, made, folder / "cache", model.mel, steps=25, sentences=8, say=say)
+    make_alignments(clips, made, folder / "cache", model.mel, steps=15, sentences=8, say=say)
     batches = prepare(speech, folder / "cache", run, say)
     torch.manual_seed(run.seed)
     before = measure(SpeakTask(model.build(), len(batches.speakers)), batches)["held_mel"]
