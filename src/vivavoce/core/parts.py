@@ -8,6 +8,7 @@ stored again but borrowed from there, by name and digest.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from vivavoce.core.places import WEIGHTS
 
 _FORMAT = 1
 _SCALE = "::scale"
+_BETWEEN_TEXTS = re.compile(r'",\n +(?="(?:[^"\\]|\\.)*"[,\n])')
+"""Of a list, as in a vocabulary, which stays on one line."""
 _SMALLEST = 4096  # elements of a matrix that is worth 8 bits; what is smaller stays in half precision
 
 
@@ -160,7 +163,8 @@ def write_card(folder: str | Path, name: str, card: dict[str, Any]) -> Path:
 
 def _write_description(folder: Path, name: str, described: dict[str, Any]) -> Path:
     with atomic_write(folder / f"{name}.json") as path:
-        path.write_text(json.dumps(described, indent=1, ensure_ascii=False) + "\n")
+        text = json.dumps(described, indent=1, ensure_ascii=False)
+        path.write_text(_BETWEEN_TEXTS.sub('", ', text) + "\n")
     return folder / f"{name}.json"
 
 
