@@ -305,7 +305,7 @@ def test_what_a_section_needs_of_another_is_said(tmp_path: Path):
 
 def test_a_sheet_with_too_few_values_to_hold_any_back_says_so(tmp_path: Path):
     said = yaml.safe_load((CLERK.folder / "sheet.yaml").read_text())  # type: ignore[operator]
-    said["tool"]["slots"]["destination"]["values"] = ["london"]
+    said["tool"]["slots"]["destination"]["values"] = ["oxford"]
     said["tool"]["slots"]["travelClass"]["values"] = ["first class"]
     (tmp_path / "sheet.yaml").write_text(yaml.safe_dump(said))
     with pytest.raises(ManifestError, match=r"no combination of slots held out.* more values"):
