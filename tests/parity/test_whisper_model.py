@@ -14,6 +14,7 @@ from vivavoce.audio.files import read_audio
 from vivavoce.core.errors import PartError, SpecError
 from vivavoce.core.streams import Stream, Wave, sound
 from vivavoce.hub import ctranslate2_file, whisper_encoder
+from vivavoce.hub.whisper_layer import whisper_layer
 from vivavoce.models.whisper_front import WhisperFrontConfig
 from vivavoce.systems.whisper import Writing, prompt_of
 
@@ -112,6 +113,16 @@ def written_file(path: Path, variables: dict[str, np.ndarray], spec: str = "Whis
     data += struct.pack("<I", 1) + text("other") + text(next(iter(variables)))
     path.write_bytes(data)
     return path
+
+
+def test_a_window_that_ends_with_the_sound_hears_nearly_the_same(fetched: Callable[[str], Path]) -> None:
+    wave = sound(read_audio(RECORDINGS / LINES[1][0], 16000)[0], 16000)
+    fitted, whole = (whisper_layer(str(fetched("whisper-base")), 1, fitted=fit).build() for fit in (True, False))
+    heard, wanted = (front.encode(wave) for front in (fitted, whole))
+    assert heard.data.shape == wanted.data.shape and heard.spec != wanted.spec
+    assert int(heard.lengths[0]) == -(-wave.data.shape[2] // 320)
+    alike = torch.cosine_similarity(heard.data[0], wanted.data[0], dim=0)
+    assert alike.median() > 0.95 and alike.mean() > 0.9
 
 
 def test_files_of_ctranslate2(tmp_path: Path) -> None:
