@@ -64,6 +64,12 @@ def words_table(system: Salmonn, clips: Sequence[Clip], suite: SpeechLmSuite, sa
         table.rows.append(Row(name=name, value=intervals.ratio(wrong, total), remark=remark))
         say(f"{name}: {table.rows[-1].shown()}")
 
+    if system.model.bridge.spelling is not None:
+        spelled = [
+            Spelling.greedy(one.scores, one.lengths)[0] if one.scores is not None and one.lengths is not None else []
+            for one in heard
+        ]
+        add("— what the bridge spells, without the language model", lambda number: system.text.read(spelled[number]))
     own = system.model.config.lora.alpha / system.model.config.lora.rank
     for scale in suite.scales:
         scale_lora(system.model, own * scale)
@@ -73,12 +79,6 @@ def words_table(system: Salmonn, clips: Sequence[Clip], suite: SpeechLmSuite, sa
         name = "word errors" if scale == 1 else f"— small maps at {scale:g} of their scale"
         add(name, found.__getitem__, "" if scale else "the language model as it was published")
     scale_lora(system.model, own)
-    if system.model.bridge.spelling is not None:
-        spelled = [
-            Spelling.greedy(one.scores, one.lengths)[0] if one.scores is not None and one.lengths is not None else []
-            for one in heard
-        ]
-        add("— what the bridge spells, without the language model", lambda number: system.text.read(spelled[number]))
     if suite.ears:
         whisper = whisper_of(suite.ears)
 
