@@ -3,6 +3,7 @@
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -36,9 +37,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def parts(folder: Path) -> tuple[SalmonnModel, ChatText, torch.nn.Module, torch.nn.Module]:
+def parts(folder: Path) -> tuple[SalmonnModel, ChatText, Any, Any]:
     encoders = (load_part(folder / name, "encoder") for name in ("first", "second"))
-    return load_part(folder, "salmonn"), ChatText.load(folder), *encoders  # type: ignore[return-value]
+    return load_part(folder, "salmonn"), ChatText.load(folder), *encoders
 
 
 def test_only_bridge_and_small_maps_are_learnt_in_every_stage(folder: Path) -> None:
@@ -84,7 +85,7 @@ def test_frames_of_both_stand_side_by_side_in_the_order_of_time(folder: Path) ->
 
 def test_rows_are_written_together_as_each_by_itself(folder: Path) -> None:
     model, text, first, second = parts(folder / "2")
-    system = Salmonn(model, text, first, second)  # type: ignore[arg-type]
+    system = Salmonn(model, text, first, second)
     pieces = pieces_of(text, "Transcribe the speech: …")
     vectors = torch.randn(3, 9, model.config.trunk.dim)
     heard = Heard(vectors, torch.tensor([9, 4, 1]))
@@ -99,17 +100,17 @@ def test_rows_are_written_together_as_each_by_itself(folder: Path) -> None:
 
 def test_the_scale_of_the_small_maps_is_chosen_afterwards(folder: Path) -> None:
     model, text, first, second = parts(folder / "2")
-    rate = first.wave.sample_rate  # type: ignore[union-attr]
+    rate = first.wave.sample_rate
     wave = sound(read_audio(RECORDINGS / "1.ogg", rate)[0], rate)
     answers = {}
     for scale in (None, 4.0, 0.0):
-        system = Salmonn(model, text, first, second, scale=scale)  # type: ignore[arg-type]
+        system = Salmonn(model, text, first, second, scale=scale)
         answers[scale] = [*system.answer(wave, "Transcribe the speech: …", text.ends, most=12)][-1:]
     assert answers[None] == answers[4.0] != answers[0.0]
     with pytest.raises(SpecError, match=r"hears 3 s at once"):
         next(system.answer(sound(torch.zeros(4 * rate), rate), "?", text.ends))
     with pytest.raises(SpecError, match="was trained on"):
-        Salmonn(model, text, second, first)  # type: ignore[arg-type]
+        Salmonn(model, text, second, first)
 
 
 def test_a_run_serves_as_ears(folder: Path) -> None:
