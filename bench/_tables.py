@@ -90,12 +90,17 @@ def tokens(file: str, columns: tuple[tuple[str, str], ...]) -> str:
         return (
             f"\nNot measured yet: `vivavoce eval tokens --out bench/results/{file}.json` writes what belongs here.\n\n"
         )
-    wanted = (("bit rate", "kbit/s"), *columns)
-    lines = ["", f"| tokens | {' | '.join(name for _, name in wanted)} | gate |", "|" + "---|" * (len(wanted) + 2)]
-    for title, rows in json.loads(path.read_text())["tables"].items():
-        known = {row["name"]: row for row in rows}
-        cells = [_brief(known.get(name)) for name, _ in wanted]
-        said = [row["remark"] == "holds" for row in rows if row["name"].startswith("gate: ")]
+    tables = json.loads(path.read_text())["tables"]
+    known = {title: {row["name"]: row for row in rows} for title, rows in tables.items()}
+    wanted = [
+        (name, short)
+        for name, short in (("bit rate", "kbit/s"), *columns)
+        if any(_brief(rows.get(name)) for rows in known.values())
+    ]
+    lines = ["", f"| tokens | {' | '.join(short for _, short in wanted)} | gate |", "|" + "---|" * (len(wanted) + 2)]
+    for title, rows in known.items():
+        cells = [_brief(rows.get(name)) for name, _ in wanted]
+        said = [row["remark"] == "holds" for name, row in rows.items() if name.startswith("gate: ")]
         gate = ("passes" if all(said) else "does not pass") if said else ""
         if any(cells[1:]):
             lines.append(f"| {title} | {' | '.join(cells)} | {gate} |")

@@ -108,7 +108,22 @@ def test_units_are_the_same_whole_and_in_steps(rewrite: bool):
     kept = compared("units", whole, rewrite, folder=SPEECH)
     assert (whole != kept).float().mean() < 0.03  # a frame may lie between two centres
     assert (whole != stepped).float().mean() < 0.03
-    assert units.tokens.alphabet == "units-5c60a0bab212"
+    assert units.tokens.alphabet == "units-22f35305431c"
+
+
+def test_the_first_book_of_the_codec_on_units_is_the_units(rewrite: bool):
+    codec, units = load_part(SPEECH, "codec"), load_part(SPEECH, "units")
+    wave = pad_to(recording(24_000), codec.config.hop)
+    with torch.inference_mode():
+        coded = codec.encode(sound(wave, 24_000))
+        codes = coded.data[0]
+        heard = codec.front.convert.step(wave[None], codec.front.convert.init_state(1))
+        ids = units.encode(sound(heard[0], 16_000)).data[0, 0]
+        made = codec.decode(coded).data[0, 0]
+    assert torch.equal(codes[0, : len(ids)], ids)
+    kept = compared("codec", codes, rewrite, "speech codes", SPEECH).long()
+    assert (codes != kept).float().mean() < 0.02
+    assert made.square().mean() > 0.1 * wave.square().mean()
 
 
 def test_the_speaker_plans_and_draws_the_same(rewrite: bool):
