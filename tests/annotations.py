@@ -71,7 +71,7 @@ def remembering(fn: Any, check: Callable[[Any], Any]) -> Any:
             key = tuple([_kind(value, seen.by_value) for value in args])
             if kwargs:
                 key = key, tuple([(name, _kind(value, seen.by_value)) for name, value in kwargs.items()])
-        except _Undescribed:
+        except (_Undescribed, RecursionError):  # too deep is of no kind either
             key = None
         results = None if key is None else seen.calls.get(key)
         if results is not None:
@@ -110,7 +110,7 @@ class _Undescribed(Exception):
 def _result(made: Any, by_value: bool) -> Kind | None:
     try:
         return _kind(made, by_value)
-    except _Undescribed:
+    except (_Undescribed, RecursionError):
         return None
 
 

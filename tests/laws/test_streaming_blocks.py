@@ -196,7 +196,7 @@ def test_fresh_is_all_zeros(name: str):
 
 def streaming_classes() -> set[type]:
     """Every class of the package that can be stepped with a state of its caller, but for the abilities of a
-    conversation, which are made of these."""
+    conversation, which are made of these, and for what others only finish."""
     found: set[type] = set()
     for layer in ("audio", "nn", "models"):
         package = importlib.import_module(f"{vivavoce.__name__}.{layer}")
@@ -204,7 +204,7 @@ def streaming_classes() -> set[type]:
             for _, kind in inspect.getmembers(importlib.import_module(info.name), inspect.isclass):
                 if kind.__module__ == info.name and hasattr(kind, "init_state") and hasattr(kind, "step"):
                     found.add(kind)
-    return found
+    return {kind for kind in found if not any(issubclass(other, kind) for other in found - {kind})}
 
 
 def test_every_class_that_streams_is_held_to_the_laws():
