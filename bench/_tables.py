@@ -97,13 +97,15 @@ def tokens(file: str, columns: tuple[tuple[str, str], ...]) -> str:
         for name, short in (("bit rate", "kbit/s"), *columns)
         if any(_brief(rows.get(name)) for rows in known.values())
     ]
-    lines = ["", f"| tokens | {' | '.join(short for _, short in wanted)} | gate |", "|" + "---|" * (len(wanted) + 2)]
+    judged = any(name.startswith("gate: ") for rows in known.values() for name in rows)
+    heads = ["tokens", *(short for _, short in wanted), *(["gate"] if judged else [])]
+    lines = ["", f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     for title, rows in known.items():
         cells = [_brief(rows.get(name)) for name, _ in wanted]
         said = [row["remark"] == "holds" for name, row in rows.items() if name.startswith("gate: ")]
-        gate = ("passes" if all(said) else "does not pass") if said else ""
+        gate = ["passes" if said and all(said) else "does not pass" if said else ""] if judged else []
         if any(cells[1:]):
-            lines.append(f"| {title} | {' | '.join(cells)} | {gate} |")
+            lines.append(f"| {' | '.join([title, *cells, *gate])} |")
     return "\n".join([*lines, "", ""])
 
 
