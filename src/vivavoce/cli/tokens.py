@@ -15,7 +15,7 @@ _Model = Annotated[
     str,
     typer.Option(
         "--model",
-        help="A folder with a codec or units, or hf:OWNER/NAME that was fetched; the bundled codec if left out.",
+        help="A bundled model (speech), a folder with a codec or units, or hf:OWNER/NAME that was fetched; ours if left out.",
     ),
 ]
 _Pack = Annotated[
