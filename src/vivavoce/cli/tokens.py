@@ -15,7 +15,7 @@ _Model = Annotated[
     str,
     typer.Option(
         "--model",
-        help="A bundled model (speech), a folder with a codec or units, or hf:OWNER/NAME that was fetched; ours if left out.",
+        help="speech (bundled), a folder with a codec or units, or hf:OWNER/NAME that was fetched; else the bundled codec.",
     ),
 ]
 _Pack = Annotated[
