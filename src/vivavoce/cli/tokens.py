@@ -15,7 +15,7 @@ _Model = Annotated[
     str,
     typer.Option(
         "--model",
-        help="speech (bundled), a folder with a codec or units, or hf:OWNER/NAME that was fetched; else the bundled codec.",
+        help="speech (bundled), a folder with a codec or units, or hf:OWNER/NAME that was fetched.",
     ),
 ]
 _Pack = Annotated[
