@@ -14,8 +14,9 @@ from vivavoce.nn.conv import ConvConfig
 from vivavoce.nn.edges import Edge, EdgeConv, edged
 from vivavoce.nn.few import FEW, Linear
 
-WITHOUT = pytest.mark.skipif(
-    "fbgemm" not in torch.backends.quantized.supported_engines, reason="this processor has no such product"
+# Elsewhere nothing is packed and PyTorch's own product is used: there is nothing to compare.
+packs = pytest.mark.skipif(
+    "fbgemm" not in torch.backends.quantized.supported_engines, reason="this processor has no order of its own"
 )
 
 
@@ -38,7 +39,7 @@ def packed(module: Any) -> bool:
     return kept is not None and kept.packed is not None
 
 
-@WITHOUT
+@packs
 @pytest.mark.parametrize("kind", ["8 bits", "16 bits", "without bias"])
 @pytest.mark.parametrize("rows", [1, 7, FEW])
 def test_the_product_is_the_same(kind: str, rows: int) -> None:
@@ -55,7 +56,7 @@ def test_what_would_lose_something_is_left_as_it_is() -> None:
         assert torch.equal(made(x), F.linear(x, made.weight, made.bias)) and not packed(made)
 
 
-@WITHOUT
+@packs
 def test_a_weight_that_is_changed_is_followed() -> None:
     made, x = linear("8 bits"), torch.randn(3, 48)
     with torch.no_grad():
@@ -69,7 +70,7 @@ def test_a_weight_that_is_changed_is_followed() -> None:
         assert torch.equal(made(x), F.linear(x, made.weight, made.bias)) and not packed(made)
 
 
-@WITHOUT
+@packs
 def test_gradients_copies_and_many_vectors_go_the_usual_way() -> None:
     made = linear("8 bits")
     made(torch.randn(3, 48)).sum().backward()
@@ -83,7 +84,7 @@ def test_gradients_copies_and_many_vectors_go_the_usual_way() -> None:
         assert other._halved._kept is None and torch.equal(other.weight, made.weight)
 
 
-@WITHOUT
+@packs
 def test_a_stepped_convolution_reads_its_matrix_so_too() -> None:
     conv = ConvConfig(inputs=16, outputs=24, kernel=3).build().eval()
     x = torch.randn(2, 16, 6)

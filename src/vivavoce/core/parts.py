@@ -9,7 +9,7 @@ stored again but borrowed from there, by name and digest.
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,9 +93,8 @@ def _equal(theirs: Tensor | None, own: Tensor) -> bool:
     return theirs is not None and theirs.shape == own.shape and torch.equal(theirs.to(own.dtype), own)
 
 
-def _borrowed(described: dict[str, Any], dtype: torch.dtype) -> dict[str, Tensor]:
-    """Weights that lie in bundled parts, held against the digests that they had when they were borrowed."""
-    made: dict[str, Tensor] = {}
+def _lent(described: dict[str, Any]) -> Iterator[tuple[dict[str, str], bytes]]:
+    """New names and those in a bundled part, and the bytes of that part, which are those that were borrowed from."""
     for prefix, debt in described.get("borrowed", {}).items():
         folder, part, inner = _lender(debt["part"])
         found, data = _read(folder, part)
@@ -104,8 +103,15 @@ def _borrowed(described: dict[str, Any], dtype: torch.dtype) -> dict[str, Tensor
                 f"weights of {prefix!r} are those of another version of {debt['part']} than the one that is installed; "
                 "use the version of vivavoce that it was made with, or train it again"
             )
+        yield {prefix + key: inner + key for key in debt["keys"]}, data
+
+
+def _borrowed(described: dict[str, Any], dtype: torch.dtype) -> dict[str, Tensor]:
+    """Weights that lie in bundled parts."""
+    made: dict[str, Tensor] = {}
+    for names, data in _lent(described):
         theirs = _widened(load_tensors(data), dtype)
-        made |= {prefix + key: theirs[inner + key] for key in debt["keys"]}
+        made |= {own: theirs[name] for own, name in names.items()}
     return made
 
 
@@ -191,7 +197,8 @@ def copy_part(folder: str | Path, name: str, out: str | Path) -> None:
 
 def check_part(folder: str | Path, name: str) -> None:
     """Raises PartError when a part is missing or damaged; much faster than loading it."""
-    _borrowed(_read(Path(folder), name)[0], torch.float32)
+    for _ in _lent(_read(Path(folder), name)[0]):
+        pass  # each is held against its digest
 
 
 def load_weights(folder: str | Path, name: str, dtype: torch.dtype = torch.float32) -> tuple[Any, dict[str, Tensor]]:
