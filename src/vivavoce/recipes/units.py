@@ -66,8 +66,8 @@ def train(
     (out / LOSSES).write_text(json.dumps({"step": run.fit.steps, **found}) + "\n")
     (out / MEASURED).write_text(json.dumps({"step": run.fit.steps, **found}) + "\n")
     card = units_data.units_card(config, clips)
-    save_part(out, "units", config, made, card, borrowed={"front.": units_data.LISTENER})
-    return made.eval()
+    save_part(out, "units", config, made, card, torch.int8, borrowed={"front.": units_data.LISTENER}, exact=("front.",))
+    return load_part(out, "units")  # with centres of 8 bits, as everybody will have them
 
 
 def debug(folder: Path) -> dict[str, float]:
