@@ -117,4 +117,4 @@ def test_the_command_line_speaks_in_the_voice_of_a_clip(folder: Path, tmp_path: 
     assert CliRunner().invoke(app, arguments).exit_code != 0  # nobody consented
     described = ["say", "hello", "--speaker", str(folder / "run"), "--voice", "an old wizard", "-o", str(out)]
     done = CliRunner().invoke(app, described)
-    assert done.exit_code == 2 and "give --like CLIP" in done.output
+    assert done.exit_code == 2 and "does not take --voice WORDS; give --like CLIP" in done.output

@@ -6,6 +6,7 @@ from typing import Final
 
 from vivavoce.assistant.kokoro import KokoroVoice
 from vivavoce.assistant.remote import endpoint_of, is_address
+from vivavoce.assistant.sentences import system_of
 from vivavoce.assistant.speaking import Mouth
 from vivavoce.assistant.synthesis import PhraseMouth
 from vivavoce.assistant.timing import Timing
@@ -54,13 +55,6 @@ def _folder_of(name: str) -> Path:
 
 
 def _of_parts(folder: Path) -> Mouth:
-    if is_token_speaker(folder):
-        raise ConfigError(
-            f"the speaker in {folder} makes whole sentences of tokens and cannot talk live; use it with say"
-        )
+    if system_of(folder) is not None:
+        raise ConfigError(f"the speaker in {folder} says whole sentences and cannot talk live; use it with say")
     return Mouth(load_part(folder, "speaker"), load_part(folder, "codec"))
-
-
-def is_token_speaker(choice: str | Path) -> bool:
-    """Whether a choice is a folder with a speaker that was trained on tokens (`assistant.cloning`)."""
-    return bool(str(choice)) and (Path(choice) / "valle.json").exists()

@@ -182,6 +182,9 @@ def say(
     voice: _Voice = "",
     like: _Like = None,
     consent: _Consent = "",
+    scene: Annotated[
+        str, typer.Option("--scene", help="Where it should sound, in words; for speakers that know.")
+    ] = "",
     seed: _Seed = 0,
     speaker: _Speaker = "",
     model: _Model = None,
@@ -191,17 +194,24 @@ def say(
     import torch
 
     from vivavoce.assistant.model import load
-    from vivavoce.assistant.speakers import is_token_speaker
+    from vivavoce.assistant.sentences import say_sentences, system_of
     from vivavoce.audio.files import write_audio
+    from vivavoce.core.errors import VoiceError
     from vivavoce.core.places import BUNDLED
     from vivavoce.runtime.model import RATE
 
     sounding = _voice(voice, like, consent)
-    if is_token_speaker(speaker):
-        from vivavoce.assistant.cloning import say_as
-
-        wave, rate = say_as(Path(speaker), text, sounding, seed=seed)
+    if system_of(speaker) is not None:
+        ears = load(model or BUNDLED)
+        said = say_sentences(
+            Path(speaker), text, sounding, hear=lambda clip: ears.transcribe(clip).transcript, scene=scene, seed=seed
+        )
+        wave, rate = said.wave, said.sample_rate
+        if said.heard:
+            typer.echo(f"vivavoce: the clip was heard to say: {said.heard}", err=True)
     else:
+        if scene:
+            raise VoiceError("this speaker knows no scenes; give --speaker FOLDER with one that does")
         loaded = load(model or BUNDLED, speaker=speaker)
         wave = torch.from_numpy(np.concatenate(list(loaded.say(text, voice=sounding, seed=seed))))
         rate = RATE

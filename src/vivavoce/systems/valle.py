@@ -18,6 +18,7 @@ from vivavoce.core.errors import SpecError
 from vivavoce.core.layout import Cursor, Layout, Segment
 from vivavoce.core.parts import load_part
 from vivavoce.core.rng import Uniforms
+from vivavoce.core.sentence import Sentence, Taken
 from vivavoce.core.streams import Stream, Tokens, Wave
 from vivavoce.generate.samplers import RepetitionAware, Sampler
 from vivavoce.generate.writer import Row, Writer
@@ -27,8 +28,7 @@ from vivavoce.models.lm import StreamLM, StreamLMConfig
 from vivavoce.nn.transformer import TransformerConfig
 
 _SAMPLER = RepetitionAware()
-_FRAMES_PER_PHONE = 16
-"""A reply that is longer than this is stopped (the paper's released code)."""
+_FRAMES_PER_PHONE = 16  # a reply that is longer is stopped (the paper's released code)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,11 +75,17 @@ class Valle:
         if codec.tokens.first(model.config.codes.books) != model.config.codes:
             raise SpecError(f"this model was trained on {model.config.codes}, the codec gives {codec.tokens}")
         self.model, self.codec, self.layout = model.eval(), codec, model.config.layout
+        self.sample_rate: int = codec.config.sample_rate
+        self.takes: frozenset[Taken] = frozenset({"clip"})
 
     @staticmethod
     def load(folder: Path) -> "Valle":
         """From the parts ``valle`` and ``codec`` in a folder."""
         return Valle(load_part(folder, "valle"), load_part(folder, "codec"))
+
+    def say(self, sentence: Sentence) -> Stream[Wave]:
+        """One sentence, in the voice of the clip if there is one."""
+        return self.speak(sentence.all_phones, sentence.prompt, seeds=[sentence.seed])
 
     @torch.inference_mode()
     def speak(
@@ -139,3 +145,6 @@ def _after(sound: Stream[Wave], samples: Int[Tensor, " B"]) -> Stream[Wave]:
     for row, (begin, length) in enumerate(zip(samples.tolist(), lengths.tolist(), strict=True)):
         data[row, :, :length] = sound.data[row, :, begin : begin + length]
     return Stream(sound.spec, data, lengths)
+
+
+speaker = Valle.load
