@@ -10,7 +10,7 @@ from vivavoce.assistant.model import Model, finished, load
 from vivavoce.core.errors import TextError
 from vivavoce.core.places import BUNDLED
 from vivavoce.core.talk import Say, Thought
-from vivavoce.runtime.fake import Script
+from vivavoce.runtime.fake import ScriptedMind
 from vivavoce.runtime.model import Context
 from vivavoce.text.normalise import normalise, phrases
 
@@ -24,7 +24,7 @@ def answering(model: Model, *pieces: str) -> Conversation:
     def answer(context: Context) -> Iterator[Thought]:
         yield from map(Say, pieces)
 
-    return Conversation(replace(model.abilities, thinking=Script(answer)))
+    return Conversation(replace(model.abilities, thinking=ScriptedMind(answer)))
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from vivavoce.hub.chat_model import ChatModel, file_of, load_chat
 from vivavoce.hub.gguf import read_gguf
 from vivavoce.hub.template import ChatTemplate
 from vivavoce.hub.text_model import load_text_model
-from vivavoce.runtime.beside import Beside
+from vivavoce.runtime.beside import ForkedWorkers
 from vivavoce.runtime.model import Context
 from vivavoce.text.json_schema import arguments_place
 
@@ -200,7 +200,7 @@ def test_nothing_is_computed_for_nobody(model: ChatModel) -> None:
 
 def test_it_answers_in_a_process_of_its_own(model: ChatModel) -> None:
     mind = ChatMind(model, ChatConfig(tokens=6))
-    beside = Beside((mind,), 1)
+    beside = ForkedWorkers((mind,), 1)
     try:
         assert said(list(beside.iterate(partial(mind.respond, asked("Hello"))))).strip()
     finally:

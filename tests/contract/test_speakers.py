@@ -21,7 +21,7 @@ from vivavoce.assistant.kokoro import KokoroVoice, written
 from vivavoce.assistant.remote import endpoint_of
 from vivavoce.assistant.speakers import speaker_of
 from vivavoce.assistant.synthesis import PhraseMouth
-from vivavoce.assistant.timing import Timing
+from vivavoce.assistant.timing import WordTiming
 from vivavoce.assistant.voice_endpoint import EndpointVoice
 from vivavoce.audio.resample import resample
 from vivavoce.core.errors import ConfigError, PartError, SpeakerError, VoiceError
@@ -34,7 +34,7 @@ from vivavoce.text.pronounce import dictionary_words
 
 ON = torch.ones(1, dtype=torch.bool)
 LISTENER = vivavoce.load()
-TIMING = Timing(lambda: LISTENER.listener)
+TIMING = WordTiming(lambda: LISTENER.listener)
 
 
 def spoken(mouth: PhraseMouth, text: str, voice: Voice | None = None) -> tuple[np.ndarray, list[Any], str]:

@@ -9,7 +9,7 @@ from vivavoce.core.errors import ConfigError, SpecError
 from vivavoce.core.streams import Stream, Wave, sound
 from vivavoce.models.encoder import Encoder, EncoderConfig
 from vivavoce.models.encoder_layer import EncoderLayer
-from vivavoce.models.mel_front import MelFrontConfig
+from vivavoce.models.strided_mel_front import StridedMelFrontConfig
 from vivavoce.models.wave_front import WaveFrontConfig
 from vivavoce.nn.conformer import ConformerConfig
 from vivavoce.nn.positions import ConvPositionsConfig
@@ -25,7 +25,7 @@ WAVES = EncoderConfig(
     streams=True,
 )
 MELS = EncoderConfig(
-    front=MelFrontConfig(channels=4, dim=24),
+    front=StridedMelFrontConfig(channels=4, dim=24),
     trunk=ConformerConfig(dim=32, layers=2, heads=2, kernel=5, chunk=4, window=12, positions="keys", left=6, right=2),
     streams=True,
 )

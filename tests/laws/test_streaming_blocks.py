@@ -23,9 +23,9 @@ from vivavoce.models.encoder_layer import EncoderLayerConfig
 from vivavoce.models.features import ListenerLayerConfig, SpectrumConfig
 from vivavoce.models.front import MelFrontConfig
 from vivavoce.models.listener import ListenerConfig
-from vivavoce.models.mel_front import MelFrontConfig as StridedMelConfig
 from vivavoce.models.posteriors import PosteriorsConfig
 from vivavoce.models.speak import SpeakerConfig
+from vivavoce.models.strided_mel_front import StridedMelFrontConfig
 from vivavoce.models.units_front import UnitsFrontConfig
 from vivavoce.models.wave_front import WaveFrontConfig
 from vivavoce.nn.chain import OverTime
@@ -93,7 +93,7 @@ ELSEWHERE: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "encoder": (ENCODER.build, (1280,)),
     "layer of an encoder": (EncoderLayerConfig(encoder=ENCODER, layer=1).build, (1, 1280)),
     "wave front": (ENCODER.front.build, (1280,)),
-    "strided mel front": (StridedMelConfig(channels=4, dim=24).build, (2560,)),
+    "strided mel front": (StridedMelFrontConfig(channels=4, dim=24).build, (2560,)),
     "positions": (partial(ConvPositionsConfig(kernel=6, groups=2, causal=True).build, 32), (4, 32)),
     "layer of a listener": (ListenerLayerConfig(listener=ListenerConfig(trunk=CONFORMER), layer=1).build, (1, 2560)),
     "spectrum": (SpectrumConfig(stride=2).build, (1, 640)),

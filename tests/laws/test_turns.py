@@ -154,7 +154,7 @@ def test_the_surer_the_shorter_the_wait(one, other, eagerness):
 def test_speech_starts_and_stops_in_turn(chances, kind):
     machine, floor = turns.Turns(TurnConfig(kind=kind)), False
     for number, chance in enumerate(chances, 1):
-        for action in machine.on(turn_events.Frame(chance), number * FRAME):
+        for action in machine.on(turn_events.MicFrame(chance), number * FRAME):
             if isinstance(action, turn_events.SpeechStarted):
                 assert not floor
                 floor = True
@@ -169,7 +169,7 @@ def talked(machine: turns.Turns, chances: list[float], now: int = 0, aside: floa
     done: list[turn_events.Action] = []
     for chance in chances:
         now += FRAME
-        for action in machine.on(turn_events.Frame(chance, level_db=-20.0 if chance > 0.5 else -60.0), now):
+        for action in machine.on(turn_events.MicFrame(chance, level_db=-20.0 if chance > 0.5 else -60.0), now):
             done.append(action)
             if isinstance(action, turn_events.Judge):
                 done += machine.on(turn_events.Judged(0.9, 2, aside, whole=True), now)
@@ -181,7 +181,7 @@ def talked(machine: turns.Turns, chances: list[float], now: int = 0, aside: floa
 def test_only_an_answer_to_speech_that_has_hardly_begun_is_withdrawn(frames, kind, asked):
     machine = turns.Turns(TurnConfig(kind=kind))
     if asked:
-        assert turn_events.Reply() in talked(machine, [0.9] * 20 + [0.0] * 40)
+        assert turn_events.BeginReply() in talked(machine, [0.9] * 20 + [0.0] * 40)
     machine.answer_began(1)
     machine.playback.grew(1, 200 * FRAME)
     quiet = talked(machine, [0.0] * frames, 60 * FRAME)
@@ -217,7 +217,7 @@ def test_our_own_echo_neither_pauses_nor_stops_us(chances):
     machine.answer_began(1)
     machine.playback.grew(1, 500 * FRAME)
     for number, chance in enumerate(chances, 1):
-        for action in machine.on(turn_events.Frame(chance, echo=0.9), number * FRAME):
+        for action in machine.on(turn_events.MicFrame(chance, echo=0.9), number * FRAME):
             assert not isinstance(action, turn_events.Pause | turn_events.Cut | turn_events.SpeechStarted)
 
 

@@ -48,6 +48,17 @@ def test_no_file_is_a_drawer():
                 assert not node.name.endswith(("Manager", "Helper", "Utils", "Base", "Impl")), f"{path}: {node.name}"
 
 
+def test_a_layer_has_one_class_of_a_name():
+    """Whoever reads a name in a layer need not ask which of two it is."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for path in sorted(SOURCE.rglob("*.py")):
+        place = path.relative_to(SOURCE)
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault((place.parts[0], node.name), []).append(str(place))
+    assert not {name: files for (_, name), files in places.items() if len(files) > 1}
+
+
 def test_general_layers_know_no_character():
     """What a character sells, is called or says stands in its folder; code and page take it from there."""
     layers = "audio core generate hub losses models nn runtime server systems text train".split()

@@ -18,7 +18,7 @@ from vivavoce.audio.augment import (
     warp_bins,
 )
 from vivavoce.data.mixture import Mixture
-from vivavoce.data.packed import UNKNOWN, Utterance, joined, load_packed, pack
+from vivavoce.data.packed import UNKNOWN, PhoneUtterance, joined, load_packed, pack
 from vivavoce.models.listener import ListenerConfig
 from vivavoce.nn.conformer import ConformerConfig
 from vivavoce.recipes.listener import collapse
@@ -112,9 +112,9 @@ def test_voices_and_recorded_noise_lie_at_the_level_that_is_asked_for() -> None:
         assert float((made - mel).mean()) > 0.3  # 3 dB more, or hiss as well
 
 
-def utterances(count: int, frames: int, phone: int) -> list[Utterance]:
+def utterances(count: int, frames: int, phone: int) -> list[PhoneUtterance]:
     labels = torch.full((frames // 2,), UNKNOWN, dtype=torch.uint8)
-    return [Utterance(torch.full((80, frames), -float(phone)), [phone] * 5, labels) for _ in range(count)]
+    return [PhoneUtterance(torch.full((80, frames), -float(phone)), [phone] * 5, labels) for _ in range(count)]
 
 
 def test_batches_keep_to_the_shares_of_their_groups() -> None:
@@ -128,8 +128,8 @@ def test_batches_keep_to_the_shares_of_their_groups() -> None:
 
 def test_a_batch_holds_what_its_utterances_were() -> None:
     labels = torch.arange(1, 61, dtype=torch.uint8)
-    one = Utterance(torch.full((80, 120), -3.0), [1, 2, 3], labels)
-    other = Utterance(torch.full((80, 100), -4.0), [4, 5], torch.full((50,), 9, dtype=torch.uint8))
+    one = PhoneUtterance(torch.full((80, 120), -3.0), [1, 2, 3], labels)
+    other = PhoneUtterance(torch.full((80, 100), -4.0), [4, 5], torch.full((50,), 9, dtype=torch.uint8))
     quiet = {"warp": 0.0, "tempo": 0.0, "gain_db": 0.0, "tilt_db": 0.0, "room": 0.0, "noise": 0.0, "narrow": 0.0}
     still = AugmentConfig(**quiet, masks=0, mask_period=10**6)
     batch = Mixture({"a": pack([one]), "b": pack([other])}, {"a": 0.5, "b": 0.5}, still, frames=1500)(3)
@@ -143,7 +143,7 @@ def test_a_batch_holds_what_its_utterances_were() -> None:
 
 
 def test_noise_is_learnt_as_nothing() -> None:
-    quiet = Utterance(torch.full((80, 90), -6.0), [], torch.zeros(45, dtype=torch.uint8))
+    quiet = PhoneUtterance(torch.full((80, 90), -6.0), [], torch.zeros(45, dtype=torch.uint8))
     packs = {"noise": pack([quiet]), "a": pack(utterances(1, 90, 3)), "background": pack([quiet])}
     shares, config = {"noise": 0.9, "a": 0.1}, AugmentConfig()
     mixture = Mixture(packs, shares, config, frames=600)

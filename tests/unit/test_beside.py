@@ -12,7 +12,7 @@ import pytest
 
 from vivavoce.core.errors import ToolError, VivavoceError
 from vivavoce.runtime import api
-from vivavoce.runtime.beside import Beside, Lane, go_on
+from vivavoce.runtime.beside import ForkedWorkers, Lane, go_on
 from vivavoce.runtime.engine import LiveEngine
 from vivavoce.runtime.fake import fake_model, utter
 from vivavoce.runtime.model import FRAME
@@ -46,15 +46,15 @@ def unsendable() -> None:
 
 
 @pytest.fixture
-def beside() -> Iterator[tuple[Beside, Heavy]]:
+def beside() -> Iterator[tuple[ForkedWorkers, Heavy]]:
     heavy = Heavy()
-    made = Beside((heavy,), 1)
+    made = ForkedWorkers((heavy,), 1)
     yield made, heavy
     made.stop()
 
 
 def test_a_conversation_stays_with_the_process_that_remembers_it() -> None:
-    there = Beside((), 3)
+    there = ForkedWorkers((), 3)
     try:
         homes = {name: next(there.iterate(os.getpid, about=name)) for name in "ab"}
         assert homes["a"] != homes["b"]
@@ -64,13 +64,13 @@ def test_a_conversation_stays_with_the_process_that_remembers_it() -> None:
         there.stop()
 
 
-def test_shared_objects_are_named_and_not_sent(beside: tuple[Beside, Heavy]) -> None:
+def test_shared_objects_are_named_and_not_sent(beside: tuple[ForkedWorkers, Heavy]) -> None:
     there, heavy = beside
     assert there.call(partial(heavy.double, 21)) == 42
     assert there.call(os.getpid) != os.getpid()
 
 
-def test_a_stream_that_is_closed_ends_and_the_process_goes_on(beside: tuple[Beside, Heavy]) -> None:
+def test_a_stream_that_is_closed_ends_and_the_process_goes_on(beside: tuple[ForkedWorkers, Heavy]) -> None:
     there, heavy = beside
     stream = there.iterate(heavy.count)
     assert [next(stream), next(stream)] == [1, 2]
@@ -79,7 +79,7 @@ def test_a_stream_that_is_closed_ends_and_the_process_goes_on(beside: tuple[Besi
     assert heavy.made == 0
 
 
-def test_errors_come_back_as_what_they_were_or_as_ours(beside: tuple[Beside, Heavy]) -> None:
+def test_errors_come_back_as_what_they_were_or_as_ours(beside: tuple[ForkedWorkers, Heavy]) -> None:
     there, heavy = beside
     with pytest.raises(ToolError, match="no such tool"):
         there.call(partial(heavy.fail, "no such tool"))
@@ -88,7 +88,7 @@ def test_errors_come_back_as_what_they_were_or_as_ours(beside: tuple[Beside, Hea
     assert there.call(partial(heavy.double, 2)) == 4
 
 
-def test_a_process_that_dies_is_replaced(beside: tuple[Beside, Heavy]) -> None:
+def test_a_process_that_dies_is_replaced(beside: tuple[ForkedWorkers, Heavy]) -> None:
     there, heavy = beside
     with pytest.raises(VivavoceError, match="ask again"):
         there.call(partial(os.kill, there.call(os.getpid), signal.SIGKILL))

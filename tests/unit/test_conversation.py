@@ -13,14 +13,14 @@ from vivavoce.core.errors import AudioError, MindError, TextError
 from vivavoce.core.talk import Call, Entry, Say, Thought, Tool, Trouble
 from vivavoce.core.voice import Voice
 from vivavoce.runtime.activity import Loudness
-from vivavoce.runtime.fake import Beeping, Script, ToneHearing, decode, utter
+from vivavoce.runtime.fake import Beeping, ScriptedMind, ToneHearing, decode, utter
 from vivavoce.runtime.model import RATE, Abilities, Context
 
 ORDER = Tool(name="order_drink", parameters={"type": "object", "properties": {"coffeeDrink": {"type": "string"}}})
 
 
 def clerk() -> Abilities:
-    return Abilities(activity=Loudness(), hearing=ToneHearing(), thinking=Script(), speaking=Beeping())
+    return Abilities(activity=Loudness(), hearing=ToneHearing(), thinking=ScriptedMind(), speaking=Beeping())
 
 
 def run(happenings: list[Happening]) -> Turn:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vivavoce.assistant.ending import UNDECIDED, done, fall, sureness
-from vivavoce.recipes.endings import Example, fit, parted
+from vivavoce.recipes.endings import SilenceExample, fit, parted
 
 CHANCES = st.floats(0, 1)
 SURE = st.lists(CHANCES, min_size=1, max_size=8)
@@ -48,7 +48,7 @@ def test_the_recipe_finds_what_parts_ends_from_pauses():
     for number in range(200):
         over = bool(number % 2)
         words = float(dice.normal(1.5 if over else -1.5, 1.0))
-        known.append(Example((0.9, words, float(dice.normal(-0.2 * over, 0.1))), -1.5, over))
+        known.append(SilenceExample((0.9, words, float(dice.normal(-0.2 * over, 0.1))), -1.5, over))
     weights = fit(known)
     assert weights[1] > 0 > weights[2]
     assert parted(known, weights) > 0.95

@@ -89,7 +89,7 @@ def test_speakers_are_told_apart_by_the_shape_of_their_spectrum():
         return 0.1 * torch.fft.irfft(spectrum * (shape + 0.05), 24_000)
 
     taught = [(who, speakers.cepstra(voice(who, seed), 16_000)) for who in people for seed in range(4)]
-    model = speakers.Speakers(taught)
+    model = speakers.SpeakerSpace(taught)
     known = {who: model.vector(voice(who, 10), 16_000) for who in people}
     right = [speakers.nearest(known, model.vector(voice(who, 11), 16_000)) == who for who in people]
     assert np.mean(right) > 0.85

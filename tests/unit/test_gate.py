@@ -96,7 +96,7 @@ def played(speech: float, kind: str = "semantic_vad") -> list[t.Action]:
     for number in range(60):
         loud = number < 12
         now = (number + 1) * FRAME
-        actions = list(turns.on(t.Frame(0.9 if loud else 0.0, 0.0, -20.0 if loud else -80.0), now))
+        actions = list(turns.on(t.MicFrame(0.9 if loud else 0.0, 0.0, -20.0 if loud else -80.0), now))
         if any(isinstance(action, t.Judge) for action in actions):
             actions += turns.on(t.Judged(0.9 if speech > 0.5 else 0.0, 2, 0.0, True, speech), now)
         found += actions
@@ -110,8 +110,8 @@ def test_a_turn_in_which_nobody_spoke_ends_soon_and_is_not_answered() -> None:
             assert [a for a in actions if a in (t.SpeechStarted, t.SpeechStopped, t.CommitInput)] == [
                 t.SpeechStarted, t.SpeechStopped, t.CommitInput,
             ]  # fmt: skip
-        assert t.Reply in said and t.Prepare in said
-        assert t.Reply not in noise and t.Prepare not in noise
+        assert t.BeginReply in said and t.Prepare in said
+        assert t.BeginReply not in noise and t.Prepare not in noise
 
 
 def test_noise_while_we_speak_is_no_interruption() -> None:
@@ -123,7 +123,7 @@ def test_noise_while_we_speak_is_no_interruption() -> None:
         for number in range(30):
             now = (number + 1) * FRAME
             loud = 5 <= number < 20
-            actions = list(turns.on(t.Frame(0.9 if loud else 0.0, 0.0, -20.0 if loud else -80.0), now))
+            actions = list(turns.on(t.MicFrame(0.9 if loud else 0.0, 0.0, -20.0 if loud else -80.0), now))
             if any(isinstance(action, t.Judge) for action in actions):
                 actions += turns.on(t.Judged(0.0, 0, 0.1, True, speech), now)
             found += actions

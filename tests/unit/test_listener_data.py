@@ -9,7 +9,7 @@ from vivavoce.data.aligned import aligned
 from vivavoce.data.manifest import Record
 from vivavoce.data.sentences import everyday, short
 from vivavoce.data.sheet import find_sheet, load_sheet
-from vivavoce.models.listener import Listener, ListenerConfig, Posteriors
+from vivavoce.models.listener import Listener, ListenerConfig, ListenerOutputs
 from vivavoce.nn.conformer import ConformerConfig
 from vivavoce.recipes import gate, listener
 from vivavoce.recipes.flywheel import some_of_each
@@ -42,7 +42,7 @@ def _small() -> Listener:
 
 
 def test_a_text_is_laid_where_a_listener_hears_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop(mel: torch.Tensor, *_: object) -> Posteriors:
+    def stop(mel: torch.Tensor, *_: object) -> ListenerOutputs:
         """Hears "stop" from 0.2 to 0.52 s."""
         scores = torch.full((1, -(-mel.shape[2] // 2), 40), -8.0)
         scores[0, :, 0] = 0.0
@@ -50,7 +50,7 @@ def test_a_text_is_laid_where_a_listener_hears_it(monkeypatch: pytest.MonkeyPatc
             begin = 10 + 4 * place
             scores[0, begin : begin + 4] = -8.0
             scores[0, begin : begin + 4, PHONE_IDS[phone]] = 0.0
-        return Posteriors(scores, scores.log_softmax(-1), torch.zeros(1, 1, 1))
+        return ListenerOutputs(scores, scores.log_softmax(-1), torch.zeros(1, 1, 1))
 
     knows = _small()
     monkeypatch.setattr(knows, "forward", stop)

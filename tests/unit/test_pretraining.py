@@ -13,14 +13,14 @@ from vivavoce.data.cache import Cache
 from vivavoce.losses.pretraining import contrastive, distractors, diversity, masked_prediction
 from vivavoce.models.encoder import EncoderConfig
 from vivavoce.models.encoder_heads import ClusterConfig, ContrastiveConfig
-from vivavoce.models.mel_front import MelFrontConfig
+from vivavoce.models.strided_mel_front import StridedMelFrontConfig
 from vivavoce.models.wave_front import WaveFrontConfig
 from vivavoce.nn.conformer import ConformerConfig
 from vivavoce.nn.gumbel import GumbelConfig
 from vivavoce.nn.masking import MaskConfig, span_mask
 from vivavoce.nn.positions import ConvPositionsConfig
 from vivavoce.nn.transformer import TransformerConfig
-from vivavoce.recipes.pretraining_data import CropConfig, Crops, cepstra
+from vivavoce.recipes.pretraining_data import WaveCropConfig, WaveCrops, cepstra
 from vivavoce.systems.hubert import HubertConfig
 from vivavoce.systems.w2vbert import W2vBertConfig
 from vivavoce.systems.wav2vec2 import CtcModelConfig, Wav2Vec2Config, spelled
@@ -202,7 +202,7 @@ def test_labels_are_cut_with_the_sound(tmp_path: Path) -> None:
         tmp_path / "sound", {}, [], lambda: ({"wave": np.repeat(np.arange(n, dtype=np.int16), 320)} for n in frames)
     )
     labels = Cache.of(tmp_path / "labels", {}, [], lambda: ({"ids": np.arange(n, dtype=np.int16)} for n in frames))
-    crops = Crops(CropConfig(seconds=8.0, crop=2.0, least=1.0, gains_db=(0.0, 0.0)), 320, sound, [labels])
+    crops = WaveCrops(WaveCropConfig(seconds=8.0, crop=2.0, least=1.0, gains_db=(0.0, 0.0)), 320, sound, [labels])
     begins = set()
     for step in range(20):
         one = crops(step)
@@ -216,7 +216,7 @@ def test_labels_are_cut_with_the_sound(tmp_path: Path) -> None:
     assert len(begins) > 20, "crops begin anywhere"
     assert torch.equal(crops(3).wave, crops(3).wave)
     with pytest.raises(ManifestError, match="no recording lasts 9"):
-        Crops(CropConfig(least=9.0), 320, sound)
+        WaveCrops(WaveCropConfig(least=9.0), 320, sound)
 
 
 def test_cepstra() -> None:
@@ -245,7 +245,7 @@ def test_hubert_learns_by_heart() -> None:
         wave = 0.2 * tones[order].reshape(6, -1)
         return WaveBatch(wave, torch.full((6,), wave.shape[1]), (order.repeat_interleave(2, dim=1)[:, :100],), 1.0)
 
-    encoder = replace(ENCODER, front=MelFrontConfig(channels=4, dim=32, strides=(2, 1)))
+    encoder = replace(ENCODER, front=StridedMelFrontConfig(channels=4, dim=32, strides=(2, 1)))
     config = HubertConfig(
         encoder=encoder, head=ClusterConfig(sizes=(4,), context=32, dim=16), mask=MaskConfig(starts=0.06, span=5)
     )
@@ -256,7 +256,7 @@ def test_hubert_learns_by_heart() -> None:
 
 W2VBERT = W2vBertConfig(
     encoder=EncoderConfig(
-        front=MelFrontConfig(channels=4, dim=32),
+        front=StridedMelFrontConfig(channels=4, dim=32),
         trunk=ConformerConfig(dim=32, layers=2, heads=2, kernel=5, dropout=0.0, positions="keys", centred=True),
         fill="random",
     ),

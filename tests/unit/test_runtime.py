@@ -13,7 +13,7 @@ from vivavoce.runtime.activity import SileroActivity, packaged_weights
 from vivavoce.runtime.api import SessionConfig, TurnConfig
 from vivavoce.runtime.echo import Echo
 from vivavoce.runtime.engine import LiveEngine
-from vivavoce.runtime.fake import Beeping, Script, ToneHearing, fake_model, silence, utter
+from vivavoce.runtime.fake import Beeping, ScriptedMind, ToneHearing, fake_model, silence, utter
 from vivavoce.runtime.model import FRAME, Abilities, Context
 from vivavoce.runtime.seats import MOST_WAITING_AUDIO
 
@@ -134,7 +134,7 @@ def test_a_model_that_breaks_ends_its_answer_and_nobody_elses():
             return super().step(state, active)
 
     parts = fake_model()
-    model = Abilities(activity=parts.activity, hearing=ToneHearing(), thinking=Script(), speaking=Broken())
+    model = Abilities(activity=parts.activity, hearing=ToneHearing(), thinking=ScriptedMind(), speaking=Broken())
     engine = LiveEngine(model, rows=2, threads=0)
     one, two = engine.sit(SessionConfig()), engine.sit(SessionConfig())
     one.push(api.Respond())
@@ -158,7 +158,7 @@ def test_ears_that_break_at_the_end_of_a_turn_break_nothing_else():
             return super().later(state, row)()
 
     parts = fake_model()
-    model = Abilities(activity=parts.activity, hearing=Deaf(), thinking=Script(), speaking=Beeping())
+    model = Abilities(activity=parts.activity, hearing=Deaf(), thinking=ScriptedMind(), speaking=Beeping())
     engine = LiveEngine(model, rows=2, threads=0)
     one, two = engine.sit(SessionConfig()), engine.sit(SessionConfig())
     for seat in (one, two):

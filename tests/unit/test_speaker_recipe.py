@@ -11,7 +11,7 @@ from vivavoce.core.parts import load_part
 from vivavoce.data.examples import bin_of_hz, hz_of_bin, melody, phone_rows
 from vivavoce.data.features import Features
 from vivavoce.data.manifest import Record
-from vivavoce.data.speaker import Batches
+from vivavoce.data.speaker import SpeakerBatches
 from vivavoce.models.script import MARK_IDS, script_of
 from vivavoce.models.speak import SpeakerConfig
 from vivavoce.nn.align import Span
@@ -93,7 +93,7 @@ def test_warping_moves_a_peak_and_whispering_fills_the_gaps() -> None:
 
 
 def test_batches_are_functions_of_the_step() -> None:
-    batches = Batches(*corpus(), size=3)
+    batches = SpeakerBatches(*corpus(), size=3)
     first, again, other = batches(4), batches(4), batches(5)
     assert torch.equal(first.mel, again.mel)
     assert not torch.equal(first.mel, other.mel)
@@ -102,7 +102,7 @@ def test_batches_are_functions_of_the_step() -> None:
 
 
 def test_training_learns_goes_on_and_exports(tmp_path: Path) -> None:
-    batches = Batches(*corpus(), size=3)
+    batches = SpeakerBatches(*corpus(), size=3)
     run = SpeakerRun(model=SMALL, size=3, steps=30, lr=5e-3)
     begin = measure(SpeakTask(SMALL.build(), len(batches.speakers)), batches)
     done = train(run, batches, tmp_path / "run")

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from vivavoce.assistant.reading import Breathing
-from vivavoce.assistant.synthesis import PhraseMouth, Sound, no_voice
+from vivavoce.assistant.synthesis import BreathSound, PhraseMouth, no_voice
 from vivavoce.core.errors import SpeakerError, TextError, VoiceError
 from vivavoce.core.talk import Word
 from vivavoce.core.voice import Consent, Voice
@@ -44,7 +44,7 @@ class Tones:
             raise SpeakerError("the wire is cut")
         for word in breath.words:
             pcm = utter(f"{word.text} ")
-            yield Sound(pcm, (Word(word.text, 0, len(pcm), span=(word.begin, word.end)),))
+            yield BreathSound(pcm, (Word(word.text, 0, len(pcm), span=(word.begin, word.end)),))
 
 
 def spoken(mouth, *pieces):

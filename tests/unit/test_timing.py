@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import vivavoce
-from vivavoce.assistant.timing import Timing, spread
+from vivavoce.assistant.timing import WordTiming, spread
 from vivavoce.text.normalise import phrases
 
 TEXT = "The quick brown fox jumps over the lazy dog, and then it goes home."
@@ -23,7 +23,7 @@ def said():
     while (step := mouth.step(state, on)[0]) is not None and not (steps and steps[-1].done):
         steps.append(step)
     pcm = np.concatenate([step.pcm for step in steps])
-    return Timing(lambda: model.listener), pcm, [word for step in steps for word in step.words]
+    return WordTiming(lambda: model.listener), pcm, [word for step in steps for word in step.words]
 
 
 def test_every_word_is_found_where_it_was_said(said):

@@ -30,7 +30,7 @@ def _slow_distance(a: np.ndarray, b: np.ndarray) -> float:
     return total / steps
 
 
-def _slow_abx(stretches: list[abx.Stretch]) -> tuple[float, float]:
+def _slow_abx(stretches: list[abx.SaidPhone]) -> tuple[float, float]:
     """By its definition, triple after triple."""
     errors: dict[tuple[bool, int, int], dict[tuple, dict[tuple, list[float]]]] = {}
     for a, b, x in product(stretches, repeat=3):
@@ -54,7 +54,7 @@ def _slow_abx(stretches: list[abx.Stretch]) -> tuple[float, float]:
 def test_abx_is_what_its_definition_says():
     draw = np.random.default_rng(3)
     stretches = [
-        abx.Stretch(phone, (context,), who, draw.normal(size=(int(draw.integers(1, 5)), 3)) + 0.4 * phone)
+        abx.SaidPhone(phone, (context,), who, draw.normal(size=(int(draw.integers(1, 5)), 3)) + 0.4 * phone)
         for phone, context, who in product(range(3), range(2), "ab")
         for _ in range(int(draw.integers(1, 4)))
     ]
@@ -64,9 +64,9 @@ def test_abx_is_what_its_definition_says():
 
 
 def test_abx_of_ids_and_of_nothing():
-    told = [abx.Stretch(p, (), who, np.array([p, p])) for p in range(3) for who in "ab" for _ in range(2)]
+    told = [abx.SaidPhone(p, (), who, np.array([p, p])) for p in range(3) for who in "ab" for _ in range(2)]
     assert abx.abx(told) == (0.0, 0.0, (6, 6))
-    same = [abx.Stretch(p, (), who, np.array([7])) for p in range(3) for who in "ab" for _ in range(2)]
+    same = [abx.SaidPhone(p, (), who, np.array([7])) for p in range(3) for who in "ab" for _ in range(2)]
     assert abx.abx(same) == (0.5, 0.5, (6, 6))
     assert abx.abx(told[:1]) == (None, None, (0, 0))
 
@@ -74,7 +74,7 @@ def test_abx_of_ids_and_of_nothing():
 def test_the_sentences_of_abx_hold_contrasts():
     said = machines(contrasts(), voices=("slt",))
     told = [
-        abx.Stretch(phone, around, clip.speaker, clip.labels[begin:end])
+        abx.SaidPhone(phone, around, clip.speaker, clip.labels[begin:end])
         for clip in said
         for phone, around, begin, end in clip.stretches()
     ]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vivavoce.evals.scenes import Room, Speaker, click, scenes, softened
+from vivavoce.evals.scenes import Loudspeaker, Room, click, scenes, softened
 from vivavoce.evals.turns import report, simulate
 from vivavoce.runtime.activity import Loudness
 from vivavoce.runtime.api import TurnConfig
@@ -36,7 +36,7 @@ def test_a_loudspeaker_in_a_room_sounds_the_same_frame_by_frame():
     impulse = (dice.standard_normal(5000) * np.exp(-np.arange(5000) / 800)).astype(np.float32)
     sound = (dice.standard_normal(8 * FRAME) * 0.2).astype(np.float32)
     for drive in (0.0, 3.0):
-        speaker = Speaker(Room(impulse, drive))
+        speaker = Loudspeaker(Room(impulse, drive))
         silence = [np.zeros(FRAME, np.float32)] * 6
         heard = np.concatenate([speaker.play(frame) for frame in [*sound.reshape(-1, FRAME), *silence]])
         whole = np.convolve(np.tanh(drive * sound) / drive if drive else sound, impulse)

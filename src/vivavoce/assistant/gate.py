@@ -73,7 +73,7 @@ class SpeechEvidence:
         return found
 
 
-class Gate:
+class SpeechGate:
     """The listener's head for speech."""
 
     def __init__(self, listener: Listener, config: SpeechConfig | None) -> None:

@@ -19,14 +19,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vivavoce.assistant.ending import done, fall
-from vivavoce.assistant.gate import Following, Gate, SpeechEvidence, silenced
+from vivavoce.assistant.gate import Following, SpeechEvidence, SpeechGate, silenced
 from vivavoce.audio.loudness import between_levels
 from vivavoce.audio.polyphase import Rational, RationalConfig, RationalState
 from vivavoce.core.errors import ConfigError
 from vivavoce.core.streaming import State
 from vivavoce.core.talk import Heard, Word, within
 from vivavoce.generate.search import HeardWord, Search, SearchConfig, SearchState
-from vivavoce.models.listener import Listener, ListenerState, Posteriors, pool
+from vivavoce.models.listener import Listener, ListenerOutputs, ListenerState, pool
 from vivavoce.models.words import Tree, WordModel, Words
 from vivavoce.runtime.model import RATE, EarsInfo, HearingOptions
 
@@ -59,7 +59,7 @@ _STRANGE_NATS, _FEW_WORDS = -3.0, 4
 
 
 @dataclass
-class HeardTurn:
+class SearchedTurn:
     """The turn so far: sound at the listener's rate that is not stepped yet, all of it, the search, and its words."""
 
     search: SearchState
@@ -75,7 +75,7 @@ class HearingState(State):
 
     resample: RationalState
     listener: ListenerState
-    turns: list[HeardTurn | None]
+    turns: list[SearchedTurn | None]
 
     def reset(self, rows: Bool[Tensor, " B"] | None = None) -> None:
         """Begins a new turn on these rows (or all)."""
@@ -127,7 +127,7 @@ class Ears:
         self.familiar: Search = (_SLOTTED if slotted else _FAMILIAR).build(self.model, tree)
         self._familiar_nats = _SLOTTED_NATS if slotted else _FAMILIAR_NATS
         self.resample: Rational = RationalConfig(rate=RATE).build()
-        self.gate = Gate(listener, listener.config.speech if gated else None)
+        self.gate = SpeechGate(listener, listener.config.speech if gated else None)
         self._chunk = listener.timing.hop
 
     def init_state(self, rows: int) -> HearingState:
@@ -160,7 +160,7 @@ class Ears:
         state.resample.put(rows, past)
         ready: list[tuple[int, int]] = []
         for index, piece in zip(rows.tolist(), sound.split(1), strict=True):
-            turn = state.turns[index] = state.turns[index] or HeardTurn(self.search.init_state())
+            turn = state.turns[index] = state.turns[index] or SearchedTurn(self.search.init_state())
             turn.sound.append(piece)
             turn.waiting.append(piece)
             length = sum(waiting.shape[1] for waiting in turn.waiting) // self._chunk * self._chunk
@@ -193,7 +193,7 @@ class Ears:
     @torch.inference_mode()
     def precede(self, state: HearingState, row: int, pcm: Float32[np.ndarray, " N"]) -> None:
         """The row's turn began with these samples at 24 kHz; they count when it is heard as a whole."""
-        turn = state.turns[row] = state.turns[row] or HeardTurn(self.search.init_state())
+        turn = state.turns[row] = state.turns[row] or SearchedTurn(self.search.init_state())
         turn.sound.insert(0, self.resample.step(torch.from_numpy(pcm)[None], self.resample.init_state(1)))
 
     def finish(self, state: HearingState, row: int) -> Heard:
@@ -279,7 +279,7 @@ class Ears:
         """The word model's log-probability of a sentence, per word and its end."""
         return self.model.sentence([word.text for word in words]) / (len(words) + 1)
 
-    def posteriors(self, wave: Float[Tensor, "1 N"]) -> Posteriors:
+    def posteriors(self, wave: Float[Tensor, "1 N"]) -> ListenerOutputs:
         """What the listener makes of a whole sound, with a quarter of a second of silence after it."""
         return self.listener.listen(F.pad(wave, (0, self.listener.config.mel.sample_rate // 4)), chunk=0)
 

@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from vivavoce.assistant.reading import Breath
-from vivavoce.assistant.synthesis import Sound, manner, no_voice
-from vivavoce.assistant.timing import Timing
+from vivavoce.assistant.synthesis import BreathSound, manner, no_voice
+from vivavoce.assistant.timing import WordTiming
 from vivavoce.core.description import understood
 from vivavoce.core.errors import VoiceError
-from vivavoce.core.stop import Stop
+from vivavoce.core.stop import StopSignal
 from vivavoce.core.talk import Word
 from vivavoce.core.voice import STOCK, Voice
 from vivavoce.hub.kokoro import LONGEST, RATE, TICK, Kokoro
@@ -62,7 +62,7 @@ class KokoroVoice:
     at_once = 2
     reads = True
 
-    def __init__(self, folder: Path, timing: Timing, name: str = "kokoro") -> None:
+    def __init__(self, folder: Path, timing: WordTiming, name: str = "kokoro") -> None:
         """Reads the folder; ``timing`` finds words where the graph does not tell how long phones last."""
         self.name = name
         self._kokoro = Kokoro(folder)
@@ -96,7 +96,7 @@ class KokoroVoice:
         wanted += [voice for voice in self.voices if voice[1:3] == kind]
         return next((voice for voice in wanted if voice in self.voices), self.voices[0])
 
-    def sound(self, text: str, breath: Breath, voice: Voice, stop: Stop) -> Iterator[Sound]:
+    def sound(self, text: str, breath: Breath, voice: Voice, stop: StopSignal) -> Iterator[BreathSound]:
         """The sound of a breath without the silence before it; where no mark ends it, without the one after it too.
 
         Of what is asked of a voice in words it can do one thing: be faster or slower.
@@ -115,9 +115,9 @@ class KokoroVoice:
             end = min(end, int(loud[-1]) + _KEPT_AFTER)
         pcm = made.pcm[begin:end]
         if made.ticks is None:
-            yield Sound(pcm, self._timing.words(pcm, breath.words))
+            yield BreathSound(pcm, self._timing.words(pcm, breath.words))
         else:
-            yield Sound(pcm, _timed(breath.words, said.places, made.ticks, begin, pcm))
+            yield BreathSound(pcm, _timed(breath.words, said.places, made.ticks, begin, pcm))
 
 
 def _timed(

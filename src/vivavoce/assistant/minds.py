@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from vivavoce.assistant.endpoint import EndpointMind
 from vivavoce.core.errors import ConfigError
 from vivavoce.core.talk import Thought
-from vivavoce.runtime.model import Context, Reading, Thinking
+from vivavoce.runtime.model import Context, ReadingAhead, Thinking
 
 MINI = "mini"
 
@@ -22,7 +22,7 @@ class Minds:
     def read(self, context: Context) -> Iterator[None]:
         """Reads ahead for the mind that is meant, where it can."""
         mind = self._minds.get(context.mind or self.names[0])
-        return mind.read(context) if isinstance(mind, Reading) else iter(())
+        return mind.read(context) if isinstance(mind, ReadingAhead) else iter(())
 
     def respond(self, context: Context) -> Iterator[Thought]:
         """The reply of the mind that is meant; ConfigError when it is not there."""

@@ -9,7 +9,7 @@ from vivavoce.assistant.remote import endpoint_of, is_address
 from vivavoce.assistant.sentences import system_of
 from vivavoce.assistant.speaking import Mouth
 from vivavoce.assistant.synthesis import PhraseMouth
-from vivavoce.assistant.timing import Timing
+from vivavoce.assistant.timing import WordTiming
 from vivavoce.assistant.voice_endpoint import EndpointVoice
 from vivavoce.core.errors import ConfigError
 from vivavoce.core.parts import load_part
@@ -31,11 +31,11 @@ def speaker_of(choice: str | Path, listener: Callable[[], Listener]) -> Mouth | 
     if name in ("", MINI):
         return None
     if is_address(name):
-        return PhraseMouth(EndpointVoice(endpoint_of(name, _PATIENCE_SECONDS, what="speaker"), Timing(listener)))
+        return PhraseMouth(EndpointVoice(endpoint_of(name, _PATIENCE_SECONDS, what="speaker"), WordTiming(listener)))
     folder = _folder_of(name)
     if not list(folder.glob("*.onnx")):
         return _of_parts(folder)
-    return PhraseMouth(KokoroVoice(folder, Timing(listener), folder.name))
+    return PhraseMouth(KokoroVoice(folder, WordTiming(listener), folder.name))
 
 
 def _folder_of(name: str) -> Path:

@@ -51,7 +51,7 @@ class Quiet:
 
 
 @dataclass
-class Utterance(Reading):
+class SpeakerRow(Reading):
     """What one row is saying: phrases that are not planned yet, plans, and how far the first of them has come."""
 
     who: VoicePrint = field(kw_only=True)
@@ -94,7 +94,7 @@ class MouthState(State):
     speaker: SpeakerState
     encode: State
     decode: State
-    rows_: list[Utterance | None]
+    rows_: list[SpeakerRow | None]
 
     def reset(self, rows: Bool[Tensor, " B"] | None = None) -> None:
         """Falls silent on these rows (or all)."""
@@ -128,7 +128,7 @@ class Mouth:
         who, manner = self.cast(voice)
         chosen = torch.arange(len(state.rows_)) == row
         state.reset(chosen)
-        state.rows_[row] = Utterance(who=who, manner=manner)
+        state.rows_[row] = SpeakerRow(who=who, manner=manner)
 
     def feed(self, state: MouthState, row: int, text: str, last: bool) -> None:
         """More text; whole sentences are planned at once, the rest when it is whole or nothing else is left to say."""
@@ -176,7 +176,7 @@ class Mouth:
                 state.rows_[row] = None
         return given
 
-    def _ready(self, saying: Utterance | None) -> bool:
+    def _ready(self, saying: SpeakerRow | None) -> bool:
         """Plans what can be planned; whether there is something to draw."""
         if saying is None or saying.ended:
             return False
@@ -195,7 +195,7 @@ class Mouth:
                 raise saying.nothing()
         return saying.last and not saying.ended
 
-    def _quiet(self, saying: Utterance, seconds: float) -> Quiet:
+    def _quiet(self, saying: SpeakerRow, seconds: float) -> Quiet:
         """A silence after the last plan that lasts so long together with the pauses that plans begin and end with."""
         step = _TOKENS * self.codec.config.hop // (STACK * self.speaker.config.mel.hop)
         frames = seconds * float(self.speaker.config.mel.rate) - FIRST_PAUSE
@@ -205,7 +205,7 @@ class Mouth:
             frames -= STACK * (-plan.steps % step)
         return Quiet(step * max(0, round(frames / (step * STACK))))
 
-    def _give(self, saying: Utterance, sound: Tensor, steps: int) -> Spoken:
+    def _give(self, saying: SpeakerRow, sound: Tensor, steps: int) -> Spoken:
         """The sound of a step without the codec's delay, and the words that begin in it."""
         hop = self.speaker.config.mel.hop
         flushing = not saying.plans

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vivavoce.assistant.reading import Breath, Breathing
 from vivavoce.core.errors import VivavoceError, VoiceError
-from vivavoce.core.stop import Stop
+from vivavoce.core.stop import StopSignal
 from vivavoce.core.streaming import State
 from vivavoce.core.talk import Word
 from vivavoce.core.voice import STOCK, Voice
@@ -30,7 +30,7 @@ _AHEAD = 6 * RATE
 """Samples that are made before they are wanted."""
 
 
-class Sound(NamedTuple):
+class BreathSound(NamedTuple):
     """Sound, and the words that are over in it, at samples from the beginning of its breath."""
 
     pcm: Pcm
@@ -70,7 +70,7 @@ class Synthesiser(Protocol):
         """Which of its voices is meant; VoiceError says which there are."""
         ...
 
-    def sound(self, text: str, breath: Breath, voice: Voice, stop: Stop) -> Iterator[Sound]:
+    def sound(self, text: str, breath: Breath, voice: Voice, stop: StopSignal) -> Iterator[BreathSound]:
         """The sound of a breath, which stands as ``text`` in the reply; called on a thread of its own.
 
         Raises VivavoceError where it fails.
@@ -81,10 +81,10 @@ class Synthesiser(Protocol):
 class _Job:
     """One breath in the making; what is made is taken on another thread."""
 
-    def __init__(self, work: Callable[[Stop], Iterator[Sound]], wake: Callable[[], None] | None) -> None:
-        self.stop = Stop()
+    def __init__(self, work: Callable[[StopSignal], Iterator[BreathSound]], wake: Callable[[], None] | None) -> None:
+        self.stop = StopSignal()
         self._work, self._wake = work, wake
-        self._made: deque[Sound] = deque()
+        self._made: deque[BreathSound] = deque()
         self._over = False
         self.error: Exception | None = None
 
@@ -104,14 +104,14 @@ class _Job:
         if self._wake:
             self._wake()
 
-    def take(self) -> tuple[list[Sound], bool]:
+    def take(self) -> tuple[list[BreathSound], bool]:
         """What was made since the last time, and whether that is all."""
         over = self._over  # before the sound is taken, as more may come in between
         return [self._made.popleft() for _ in range(len(self._made))], over
 
 
 @dataclass
-class Saying(Breathing):
+class SayingRow(Breathing):
     """What one row is saying."""
 
     voice: Voice = field(kw_only=True)
@@ -170,7 +170,7 @@ class Saying(Breathing):
 class SayingState(State):
     """What each row is saying."""
 
-    rows_: list[Saying | None]
+    rows_: list[SayingRow | None]
     wake: Callable[[], None] | None = None
     """Called when more was made; where it is None a step makes what it gives out."""
 
@@ -209,7 +209,7 @@ class PhraseMouth:
         del seed  # nothing is drawn
         self.stop(state, row)
         self.synthesiser.style(voice)
-        state.rows_[row] = Saying(voice=voice)
+        state.rows_[row] = SayingRow(voice=voice)
 
     def feed(self, state: SayingState, row: int, text: str, last: bool) -> None:
         """More text."""
@@ -251,7 +251,7 @@ class PhraseMouth:
                 raise saying.nothing()
         return Spoken(pcm, words, over, saying.refusals(), saying.trouble if over else "")
 
-    def _go_on(self, saying: Saying, state: SayingState) -> bool:
+    def _go_on(self, saying: SayingRow, state: SayingState) -> bool:
         """Begins the next breath, where there is one; whether something may have been made by now."""
         lengths = self.synthesiser.lengths
         breath = saying.breath(lengths[min(saying.breaths, len(lengths) - 1)], hungry=not saying.ahead)
@@ -273,7 +273,7 @@ class PhraseMouth:
         self._pool.submit(saying.job.run)
         return False
 
-    def _collect(self, saying: Saying) -> None:
+    def _collect(self, saying: SayingRow) -> None:
         """Takes what was made of the breath."""
         if saying.job is None:
             return

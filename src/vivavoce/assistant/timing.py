@@ -21,7 +21,7 @@ _SURE_SECONDS = 0.25
 """What is said so shortly before the end of a sound that goes on may still turn out to be something else."""
 
 
-class Timing:
+class WordTiming:
     """Finds words in sound; may be called from several threads."""
 
     def __init__(self, listener: Callable[[], Listener]) -> None:

@@ -12,11 +12,11 @@ import numpy as np
 
 from vivavoce.assistant.reading import Breath
 from vivavoce.assistant.remote import PASSING, EndpointConfig, refused, request_of, why
-from vivavoce.assistant.synthesis import Sound, manner, no_voice
-from vivavoce.assistant.timing import Timing, spread
+from vivavoce.assistant.synthesis import BreathSound, manner, no_voice
+from vivavoce.assistant.timing import WordTiming, spread
 from vivavoce.audio.pcm import to_float
 from vivavoce.core.errors import SpeakerError
-from vivavoce.core.stop import Stop
+from vivavoce.core.stop import StopSignal
 from vivavoce.core.voice import STOCK, Voice
 from vivavoce.runtime.model import RATE, Pcm
 from vivavoce.text.normalise import SpokenWord
@@ -40,7 +40,7 @@ class EndpointVoice:
     at_once = 8
     reads = False
 
-    def __init__(self, config: EndpointConfig, timing: Timing) -> None:
+    def __init__(self, config: EndpointConfig, timing: WordTiming) -> None:
         """Asks which voices there are; an endpoint that does not say is believed to have what it is asked for."""
         self.config, self._timing = config, timing
         self.name = f"{config.model} at {config.url}"
@@ -54,7 +54,7 @@ class EndpointVoice:
             raise no_voice(self.name, voice, self.voices)
         return _DEFAULT if wanted == "default" and wanted not in self.voices else wanted
 
-    def sound(self, text: str, breath: Breath, voice: Voice, stop: Stop) -> Iterator[Sound]:
+    def sound(self, text: str, breath: Breath, voice: Voice, stop: StopSignal) -> Iterator[BreathSound]:
         """The sound as it comes, the words as far as they are certain. Raises SpeakerError when it fails."""
         body: dict[str, Any] = {"model": self.config.model, "input": text.strip(), "voice": self.style(voice)}
         body |= {"response_format": "pcm", "speed": voice.speed}
@@ -70,7 +70,7 @@ class EndpointVoice:
             if total - given >= _TIMED_EVERY:
                 whole = np.concatenate(came)
                 words = self._timing.words(whole, breath.words, whole=False)
-                yield Sound(whole[given:], words[told:])
+                yield BreathSound(whole[given:], words[told:])
                 given, told = total, max(told, len(words))
         whole = np.concatenate(came) if came else np.zeros(0, np.float32)
         if not len(whole) and not stop:
@@ -79,9 +79,9 @@ class EndpointVoice:
             found = self._timing.words(whole, breath.words)
         else:  # nothing that we can read, but perhaps that it can
             found = spread(len(whole), _as_written(text, breath.begin))
-        yield Sound(whole[given:], found[told:])
+        yield BreathSound(whole[given:], found[told:])
 
-    def _stream(self, body: dict[str, Any], stop: Stop) -> Iterator[Pcm]:
+    def _stream(self, body: dict[str, Any], stop: StopSignal) -> Iterator[Pcm]:
         for attempt in range(_ATTEMPTS):
             begun = False
             try:

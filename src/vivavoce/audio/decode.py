@@ -25,7 +25,7 @@ Block = Float32[np.ndarray, "N C"]
 
 
 @dataclass(slots=True)
-class Trouble:
+class Damage:
     """What was found to be missing or damaged while reading, in words."""
 
     found: list[str] = field(default_factory=list)
@@ -57,7 +57,7 @@ def recognised(source: Source) -> list[Part]:
     )
 
 
-def blocks(source: Source, part: Part, trouble: Trouble) -> Iterator[tuple[Block, int]]:
+def blocks(source: Source, part: Part, trouble: Damage) -> Iterator[tuple[Block, int]]:
     """The samples of one recording and their rate, in blocks of any length; what is wrong is noted in ``trouble``.
 
     Raises AudioError when nothing can be read, and MissingExtra when a package is needed for that.
@@ -110,7 +110,7 @@ def _behind(samples: int, found: Iterator[tuple[Block, int]]) -> Iterator[tuple[
 
 
 def _by_libsndfile(
-    source: Source, part: Part, file: _Stream, trouble: Trouble
+    source: Source, part: Part, file: _Stream, trouble: Damage
 ) -> Generator[tuple[Block, int], None, int | None]:
     """Gives the number of samples that were read when it was not able to go on."""
     rate, channels, stated = file.samplerate, file.channels, file.frames
@@ -159,7 +159,7 @@ def _written(buffer: Block) -> int:
 
 
 def _by_pyav(
-    source: Source, part: Part, trouble: Trouble, before: Exception | None = None
+    source: Source, part: Part, trouble: Damage, before: Exception | None = None
 ) -> Iterator[tuple[Block, int]]:
     try:
         import av
@@ -190,7 +190,7 @@ def _by_pyav(
 
 
 def _frames(
-    container: Any, stream: Any, source: Source, part: Part, trouble: Trouble, wrong: tuple[type[Exception], ...]
+    container: Any, stream: Any, source: Source, part: Part, trouble: Damage, wrong: tuple[type[Exception], ...]
 ) -> Iterator[tuple[Block, int]]:
     packets = container.demux(stream)
     while True:

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vivavoce.audio.decode import Trouble, blocks, recognised, stated_seconds
+from vivavoce.audio.decode import Damage, blocks, recognised, stated_seconds
 from vivavoce.audio.resample import Resampler
 from vivavoce.audio.source import Part, Source
 from vivavoce.core.atomic import atomic_write
@@ -66,7 +66,7 @@ def read_recording(
     """
     with _source(recording, name) as source:
         sound = _Sound(source, sample_rate, limit_seconds, first_seconds)
-        trouble = Trouble()
+        trouble = Damage()
         for part in recognised(source):
             if not sound.enough:
                 sound.take(part, trouble)
@@ -128,7 +128,7 @@ class _Sound:
         """Whether all that was asked for is there."""
         return self.first is not None and self._seconds >= self.first
 
-    def take(self, part: Part, trouble: Trouble) -> None:
+    def take(self, part: Part, trouble: Damage) -> None:
         """Reads a part; once more with its loudest channel alone if its channels cancel each other out."""
         before = len(self._pieces), self._kept, self._seconds
         mixed, energies = self._read(part, trouble, None)
@@ -142,7 +142,7 @@ class _Sound:
         wave = self._pieces[0] if len(self._pieces) == 1 else np.concatenate([np.zeros(0, np.float32), *self._pieces])
         return wave if self.first is None else wave[: round(self.first * self.to)]
 
-    def _read(self, part: Part, trouble: Trouble, channel: int | None) -> tuple[float, np.ndarray]:
+    def _read(self, part: Part, trouble: Damage, channel: int | None) -> tuple[float, np.ndarray]:
         """The energy of what was kept, and that of each channel."""
         kept, energies = 0.0, np.zeros(1)
         resampler: Resampler | None = None
@@ -193,7 +193,7 @@ class _Sound:
         self.peak = max(self.peak, peak)
 
 
-def _told(trouble: Trouble) -> str:
+def _told(trouble: Damage) -> str:
     return f": {', '.join(trouble.found)}" if trouble.found else ""
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from threading import Lock
 
 
-class Stop:
+class StopSignal:
     """Set once, from any thread; what the work is doing then can be ended by it."""
 
     def __init__(self) -> None:

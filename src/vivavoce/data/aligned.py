@@ -13,7 +13,7 @@ from vivavoce.audio.files import read_audio
 from vivavoce.audio.loudness import at_level
 from vivavoce.core.errors import VivavoceError
 from vivavoce.data.manifest import Record
-from vivavoce.data.packed import Utterance
+from vivavoce.data.packed import PhoneUtterance
 from vivavoce.models.listener import MEL, Listener
 from vivavoce.nn.align import align, lattice
 from vivavoce.text.normalise import normalise
@@ -61,7 +61,7 @@ def phones_of(listener: Listener, clip: Record, say: Callable[[str], None] = log
 
 
 @torch.inference_mode()
-def aligned(listener: Listener, wave: Float[Tensor, " N"], text: str) -> tuple[Utterance, float]:
+def aligned(listener: Listener, wave: Float[Tensor, " N"], text: str) -> tuple[PhoneUtterance, float]:
     """A recording at 16 kHz with the phones and times that an earlier listener finds for its text, and how they fit.
 
     The score is the mean log-likelihood ratio of a frame, about 0 where the text fits, under -1.5 where it does not.
@@ -74,4 +74,4 @@ def aligned(listener: Listener, wave: Float[Tensor, " N"], text: str) -> tuple[U
     spans, score = align((scores - _PRIOR * prior).repeat_interleave(HALF, 0), lattice(forms))
     rate = float(MEL.rate)
     labels = labels_of([(s.phone, s.begin / rate, s.end / rate) for s in spans], mel.shape[1])
-    return Utterance(mel, [s.phone for s in spans if s.phone], labels), score
+    return PhoneUtterance(mel, [s.phone for s in spans if s.phone], labels), score

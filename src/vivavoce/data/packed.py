@@ -18,7 +18,7 @@ UNKNOWN = 255
 
 
 @dataclass(frozen=True, slots=True)
-class Utterance:
+class PhoneUtterance:
     """One utterance: log-mel frames, phones in order, and the phone of every second frame (or ``UNKNOWN``)."""
 
     mel: Float[Tensor, "M T"]
@@ -45,12 +45,12 @@ class Packed:
         """Frames of each utterance."""
         return self.begins.diff()
 
-    def __getitem__(self, index: int) -> Utterance:
+    def __getitem__(self, index: int) -> PhoneUtterance:
         """One utterance, features in float32."""
         begin, end = self.begins[index : index + 2].tolist()
         label, label_end = self.label_begins[index : index + 2].tolist()
         phone, phone_end = self.phone_begins[index : index + 2].tolist()
-        return Utterance(
+        return PhoneUtterance(
             self.frames[begin:end].T.float(), self.phones[phone:phone_end].tolist(), self.labels[label:label_end]
         )
 
@@ -61,7 +61,7 @@ class Packed:
             save_file(tensors, temporary)
 
 
-def pack(utterances: Iterable[Utterance]) -> Packed:
+def pack(utterances: Iterable[PhoneUtterance]) -> Packed:
     """Packs utterances; features are kept in half precision."""
     frames, labels, phones = [], [], []
     for one in utterances:

@@ -106,7 +106,7 @@ def _group(clip: Record) -> str:
 
 
 @final
-class Batches:
+class SpeakerBatches:
     """``batches(step)``: random pieces, drawn by speaker group; always the same for the same step."""
 
     def __init__(

@@ -22,7 +22,7 @@ _MOST = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stretch:
+class SaidPhone:
     """A phone as somebody said it: ids Int[T], or vectors Float[T, D]; an empty context stands for any."""
 
     phone: int
@@ -42,15 +42,15 @@ class Errors(NamedTuple):
     contrasts: tuple[int, int]
 
 
-def abx(stretches: Sequence[Stretch], seed: int = 0, most: int = _MOST) -> Errors:
+def abx(stretches: Sequence[SaidPhone], seed: int = 0, most: int = _MOST) -> Errors:
     """Both errors; at most ``most`` instances of a phone, context and speaker are used."""
     draw = rng.stream(seed, "abx")
-    groups: dict[tuple[str, tuple[int, ...], int], list[Stretch]] = defaultdict(list)
+    groups: dict[tuple[str, tuple[int, ...], int], list[SaidPhone]] = defaultdict(list)
     for one in (stretches[place] for place in draw.permutation(len(stretches))):
         group = groups[one.speaker, one.context, one.phone]
         if len(one.frames) and len(group) < most:
             group.append(one)
-    people: dict[str, list[Stretch]] = defaultdict(list)
+    people: dict[str, list[SaidPhone]] = defaultdict(list)
     places: dict[str, dict[tuple[int, ...], dict[int, slice]]] = defaultdict(lambda: defaultdict(dict))
     for (who, context, phone), group in groups.items():
         begin = len(people[who])
@@ -89,7 +89,7 @@ def _averaged(found: dict[tuple[tuple[int, ...], int, int], list[float]]) -> flo
     return float(np.mean([np.mean(errors) for errors in pairs.values()])) if pairs else None
 
 
-def distances(first: Sequence[Stretch], second: Sequence[Stretch]) -> np.ndarray:
+def distances(first: Sequence[SaidPhone], second: Sequence[SaidPhone]) -> np.ndarray:
     """Mean distance along the cheapest path, for every stretch of the first with every one of the second."""
     frames = [np.concatenate([one.frames for one in side]) for side in (first, second)]
     if frames[0].ndim == 1:

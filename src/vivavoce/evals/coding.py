@@ -8,9 +8,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vivavoce.audio.resample import resample
+from vivavoce.core.progress import Log
 from vivavoce.evals import intervals, quality
 from vivavoce.evals.drive import SPEAKING_RATE
-from vivavoce.evals.listening import Clip, Log
+from vivavoce.evals.listening import Clip
 from vivavoce.evals.report import Row, Table
 
 RoundTrip = Callable[[Float[Tensor, " N"]], tuple[Int[Tensor, "K T"], Float[Tensor, " N"]]]

@@ -9,12 +9,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vivavoce.core import rng
+from vivavoce.core.progress import Log
 from vivavoce.data.nonspeech import places, room
 from vivavoce.data.synthesis import LISTENING_RATE
 from vivavoce.evals import intervals, word_errors
 from vivavoce.evals.drive import Assistant, asked
 from vivavoce.evals.intervals import Estimate
-from vivavoce.evals.listening import GROUPS, SNRS, Clip, Log, accepted, noisy, some_with_text, spoken
+from vivavoce.evals.listening import GROUPS, SNRS, Clip, accepted, noisy, some_with_text, spoken
 from vivavoce.evals.noise import ALONE, noise
 from vivavoce.evals.orders import orders_of
 from vivavoce.evals.report import Row, Table

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from vivavoce.core.progress import Log
 from vivavoce.data.sheet import Sheet
 from vivavoce.data.synthesis import LISTENING_RATE
 from vivavoce.evals import intervals
 from vivavoce.evals.drive import Assistant, asked
-from vivavoce.evals.listening import GROUPS, Log, accepted, spoken
+from vivavoce.evals.listening import GROUPS, accepted, spoken
 from vivavoce.evals.orders import DrawnOrders, SpokenOrder
 from vivavoce.evals.report import Report, Row, Table
 

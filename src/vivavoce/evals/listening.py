@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vivavoce.core.progress import Log
 from vivavoce.data.spoken import with_letters
 from vivavoce.data.synthesis import LISTENING_RATE, Reading, readings, speak
 from vivavoce.evals import intervals, noise, word_errors
@@ -17,7 +18,6 @@ from vivavoce.evals.orders import SpokenOrder, orders_of
 from vivavoce.evals.report import Row, Table
 from vivavoce.evals.sphinx import Sphinx
 
-Log = Callable[[str], None]
 SNRS = (None, 24.0, 12.0, 6.0)
 GROUPS: Mapping[str, tuple[dict[str, float], dict[float | None, str]]] = {
     "unseen voices of known engines": ({"espeak-ng": 0.75, "flite": 0.25}, {None: "95 %", 12.0: "85 %"}),
@@ -26,14 +26,14 @@ GROUPS: Mapping[str, tuple[dict[str, float], dict[float | None, str]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Utterance:
+class SpokenSentence:
     """A sentence as one of the test voices reads it, at 16 kHz."""
 
     reading: Reading
     wave: Float[Tensor, " N"]
 
 
-def spoken(texts: Sequence[str], engines: Mapping[str, float], seed: int) -> list[Utterance]:
+def spoken(texts: Sequence[str], engines: Mapping[str, float], seed: int) -> list[SpokenSentence]:
     """Texts read by voices that are kept for testing, with half a second of silence behind them.
 
     Letters that stand beside each other are spelled.
@@ -41,7 +41,7 @@ def spoken(texts: Sequence[str], engines: Mapping[str, float], seed: int) -> lis
     wanted = readings(map(with_letters, texts), seed, engines=engines, unseen=True)
     quiet = torch.zeros(LISTENING_RATE // 2)
     return [
-        Utterance(one.reading, torch.cat([torch.from_numpy(one.wave).float(), quiet]))
+        SpokenSentence(one.reading, torch.cat([torch.from_numpy(one.wave).float(), quiet]))
         for one in speak(wanted, sample_rate=LISTENING_RATE)
     ]
 

@@ -18,10 +18,11 @@ from torch import Tensor
 from vivavoce.assistant.hearing import Ears
 from vivavoce.audio.files import write_audio
 from vivavoce.audio.resample import resample
+from vivavoce.core.progress import Log
 from vivavoce.core.streams import sound
 from vivavoce.evals import coding, gate, intervals, listening, speaking, speed, word_errors
 from vivavoce.evals.drive import Assistant
-from vivavoce.evals.listening import Clip, Log
+from vivavoce.evals.listening import Clip
 from vivavoce.evals.orders import orders_of
 from vivavoce.evals.people import measured_on, taught_from
 from vivavoce.evals.report import Report, Row, Table

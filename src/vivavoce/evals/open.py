@@ -12,7 +12,7 @@ import vivavoce
 from vivavoce.assistant.model import Model
 from vivavoce.assistant.whisper import WhisperEars
 from vivavoce.core.places import BUNDLED
-from vivavoce.evals.listening import Log
+from vivavoce.core.progress import Log
 from vivavoce.evals.open_ears import Sounds, ears_table
 from vivavoce.evals.open_live import (
     conversations_table,

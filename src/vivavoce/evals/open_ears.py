@@ -11,11 +11,12 @@ from torch import Tensor
 from vivavoce.assistant.following import FollowingEars
 from vivavoce.assistant.whisper import WhisperEars
 from vivavoce.audio.resample import resample
+from vivavoce.core.progress import Log
 from vivavoce.data.synthesis import LISTENING_RATE
 from vivavoce.evals import intervals, word_errors
 from vivavoce.evals.gate import unspoken
 from vivavoce.evals.intervals import Estimate
-from vivavoce.evals.listening import Clip, Log, some_with_text
+from vivavoce.evals.listening import Clip, some_with_text
 from vivavoce.evals.people import measured_on
 from vivavoce.evals.report import Row, Table
 from vivavoce.hub.whisper import Whisper

@@ -9,10 +9,10 @@ from functools import cache
 import numpy as np
 
 import vivavoce
+from vivavoce.core.progress import Log
 from vivavoce.evals import intervals
 from vivavoce.evals.caller import SILENCE_MS, held, spoken_only
 from vivavoce.evals.endpoint import SlowEndpoint
-from vivavoce.evals.listening import Log
 from vivavoce.evals.open_minds import questions
 from vivavoce.evals.report import Row, Table
 from vivavoce.evals.served import Served, served

@@ -19,9 +19,9 @@ from torch import Tensor
 import vivavoce
 from vivavoce.assistant.whisper import WhisperEars
 from vivavoce.audio.resample import resample
+from vivavoce.core.progress import Log
 from vivavoce.core.talk import Call, Entry, Say, Tool
 from vivavoce.evals import intervals
-from vivavoce.evals.listening import Log
 from vivavoce.evals.report import Row, Table
 from vivavoce.evals.voices import spoken
 from vivavoce.hub.whisper import RATE as LOW

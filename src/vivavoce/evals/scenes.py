@@ -51,7 +51,7 @@ class Room:
         return np.tanh(self.drive * pcm) / self.drive if self.drive else pcm
 
 
-class Speaker:
+class Loudspeaker:
     """Our loudspeaker in a room: takes what is played frame by frame, gives what the microphone hears of it."""
 
     def __init__(self, room: Room) -> None:

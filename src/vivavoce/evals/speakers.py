@@ -45,7 +45,7 @@ def cepstra(wave: Float[Tensor, " N"], sample_rate: int) -> Float[np.ndarray, "T
 
 
 @final
-class Speakers:
+class SpeakerSpace:
     """Vectors whose cosine says how alike two voices are."""
 
     def __init__(self, people: Sequence[tuple[str, Float[np.ndarray, "T D"]]], seed: int = 0) -> None:

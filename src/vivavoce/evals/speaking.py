@@ -7,15 +7,16 @@ import torch
 from torch import Tensor
 
 from vivavoce.core.errors import VoiceError
+from vivavoce.core.progress import Log
 from vivavoce.core.voice import Consent, Voice
 from vivavoce.data.synthesis import Reading, speak
 from vivavoce.evals import intervals, word_errors
 from vivavoce.evals.drive import SPEAKING_RATE, Assistant, said
-from vivavoce.evals.listening import Clip, Log
+from vivavoce.evals.listening import Clip
 from vivavoce.evals.melody import Melody, melody
 from vivavoce.evals.orders import orders_of
 from vivavoce.evals.report import Row, Table
-from vivavoce.evals.speakers import Speakers, cepstra, nearest
+from vivavoce.evals.speakers import SpeakerSpace, cepstra, nearest
 from vivavoce.evals.sphinx import Sphinx
 
 _JOINED_SECONDS = 15
@@ -101,7 +102,7 @@ def clone_table(
     if not by_speaker or not taught:
         table.rows += [Row(name=name, value=None) for name in ("clones", "— a real second recording")]
         return table
-    encoder = Speakers(
+    encoder = SpeakerSpace(
         [(clip.speaker, part) for clip in taught if len(part := cepstra(clip.wave, clip.sample_rate)) > 50]
     )
     known, real, cloned = {}, {}, {}

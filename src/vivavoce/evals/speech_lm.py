@@ -9,11 +9,12 @@ from torch.nn.utils.rnn import pad_sequence
 
 from vivavoce.audio.resample import resample
 from vivavoce.core.errors import ConfigError
+from vivavoce.core.progress import Log
 from vivavoce.core.streams import sound
 from vivavoce.data.phrasings import phrased
 from vivavoce.data.synthesis import LISTENING_RATE
 from vivavoce.evals import intervals, word_errors
-from vivavoce.evals.listening import Clip, Log, some_with_text
+from vivavoce.evals.listening import Clip, some_with_text
 from vivavoce.evals.open_ears import by_itself
 from vivavoce.evals.people import measured_on
 from vivavoce.evals.report import Report, Row, Table

@@ -22,7 +22,7 @@ from vivavoce.data.choosing import in_turns, named, of_each, ranked
 from vivavoce.data.manifest import Record, recordings
 from vivavoce.evals import intervals, quality
 from vivavoce.evals.report import Row
-from vivavoce.evals.speakers import Speakers, cepstra
+from vivavoce.evals.speakers import SpeakerSpace, cepstra
 from vivavoce.evals.tokenizers import Tokenizer
 from vivavoce.evals.word_errors import distance, plain
 
@@ -62,7 +62,7 @@ def _rows(
     clips: Sequence[Record],
     way: Callable[[Wave, int], Wave] | None,
     group: str,
-    judge: Speakers | None,
+    judge: SpeakerSpace | None,
     hear: Callable[[Wave], str] | None,
 ) -> list[Row]:
     """Measured on one group; what only compares with an original is left out for originals."""
@@ -142,7 +142,7 @@ def opus_at(kbits: int) -> Callable[[Wave, int], Wave] | None:
     return way
 
 
-def _judge(speech: Path) -> Speakers | None:
+def _judge(speech: Path) -> SpeakerSpace | None:
     """A judge of voices that learnt from training people; None where there are too few."""
     seen: set[str] = set()
     taught = []
@@ -150,7 +150,7 @@ def _judge(speech: Path) -> Speakers | None:
         seen.add(clip.speaker)
         if len(seen) <= 120:
             taught.append((clip.speaker, cepstra(*read_audio(clip.file))))
-    return Speakers(taught) if len(seen) >= 20 else None
+    return SpeakerSpace(taught) if len(seen) >= 20 else None
 
 
 def _ears(name: str, say: Callable[[str], None]) -> Callable[[Wave], str] | None:

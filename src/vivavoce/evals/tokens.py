@@ -3,7 +3,7 @@
 One table per tokenizer. Phones of people are where our aligner finds them, those of flite where it says they are.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from vivavoce.audio.pitch import track_pitch
 from vivavoce.core.errors import ConfigError
 from vivavoce.core.parts import load_part
 from vivavoce.core.places import BUNDLED
+from vivavoce.core.progress import Log
 from vivavoce.data.sentences import sentences
 from vivavoce.evals import abx, intervals, token_probes, token_statistics
 from vivavoce.evals.report import Report, Row, Table
@@ -32,7 +33,6 @@ _CENTRES = 200
 _SENTENCES_SEED = 7
 _LEAST_CONTRASTS = 30
 """Below it an ABX error is not shown."""
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ class Found:
     verdicts: list[Verdict] = field(default_factory=list)
 
 
-def material(suite: TokenSuite, speech: Path, kept: Path, listener: Listener, say: Say) -> Material:
+def material(suite: TokenSuite, speech: Path, kept: Path, listener: Listener, say: Log) -> Material:
     """Recordings with their phones; ConfigError where there are none of a kind."""
     heard = people(speech, "train", suite.heard_seconds, listener, kept, say)
     groups = {
@@ -91,7 +91,7 @@ def material(suite: TokenSuite, speech: Path, kept: Path, listener: Listener, sa
 
 
 def run(
-    suite: TokenSuite, choices: Sequence[str], speech: Path, kept: Path, say: Say
+    suite: TokenSuite, choices: Sequence[str], speech: Path, kept: Path, say: Log
 ) -> tuple[Report, dict[str, Found]]:
     """Measures the chosen folders beside the shipped codec and the controls."""
     listener: Listener = load_part(BUNDLED, "listener")
@@ -203,7 +203,7 @@ def _statistics(
 def _distances(frames: dict[str, list[torch.Tensor]], one: Tokenizer, given: Material) -> list[Row]:
     """ABX: triphones of flite's voices, phones in any context of people."""
 
-    def stretches(group: str, clips: list[Said], context: bool) -> list[abx.Stretch]:
+    def stretches(group: str, clips: list[Said], context: bool) -> list[abx.SaidPhone]:
         made = []
         for x, clip in zip(frames[group], clips, strict=True):
             own = x[:, 0].numpy() if one.size else x.numpy()
@@ -211,7 +211,7 @@ def _distances(frames: dict[str, list[torch.Tensor]], one: Tokenizer, given: Mat
                 first = int(begin * one.rate / LABEL_RATE)
                 last = max(first + 1, int(np.ceil(end * one.rate / LABEL_RATE)))
                 if first < len(own):
-                    made.append(abx.Stretch(phone, around if context else (), clip.speaker, own[first:last]))
+                    made.append(abx.SaidPhone(phone, around if context else (), clip.speaker, own[first:last]))
         return made
 
     def told(name: str, error: float | None, contrasts: int) -> Row:

@@ -21,7 +21,7 @@ from vivavoce.core.atomic import atomic_write
 from vivavoce.core.streaming import State
 from vivavoce.core.talk import Say, Thought
 from vivavoce.core.voice import Voice
-from vivavoce.evals.scenes import HARMLESS, PAUSES, REAL, Kind, Scene, Speaker, click
+from vivavoce.evals.scenes import HARMLESS, PAUSES, REAL, Kind, Loudspeaker, Scene, click
 from vivavoce.runtime import api
 from vivavoce.runtime.api import SessionConfig, TurnConfig
 from vivavoce.runtime.engine import LiveEngine, Seat
@@ -32,7 +32,7 @@ LONGEST = 30 * RATE
 
 
 @dataclass(slots=True)
-class Outcome:
+class SceneOutcome:
     """What happened in a scene; times in samples, None where it did not happen."""
 
     kind: Kind
@@ -97,7 +97,7 @@ class _Play:
 
     def __init__(self, scene: Scene, seat: Seat, dice: np.random.Generator) -> None:
         self.scene, self.seat, self._dice = scene, seat, dice
-        self.outcome = Outcome(scene.kind, click=scene.intrusion is not None and click(scene.intrusion))
+        self.outcome = SceneOutcome(scene.kind, click=scene.intrusion is not None and click(scene.intrusion))
         self.now = 0
         self.over = False
         lead = np.zeros(RATE // 4, np.float32)
@@ -112,7 +112,7 @@ class _Play:
         self._position = self._latest = 0
         self._turn: int | None = None
         self._said: set[str] = set()
-        self._speaker = Speaker(scene.room) if scene.room else None
+        self._speaker = Loudspeaker(scene.room) if scene.room else None
 
     def frame(self) -> Pcm:
         """The next frame of the microphone."""
@@ -202,7 +202,7 @@ def simulate(
     turns: TurnConfig | None = None,
     rows: int = 4,
     seed: int = 0,
-) -> list[Outcome]:
+) -> list[SceneOutcome]:
     """Plays all scenes, several at once, and says what happened in each."""
     answers: dict[int, Pcm] = {}
     model = Abilities(activity=activity, hearing=hearing, thinking=_OneAnswer(), speaking=_Recorder(answers))
@@ -210,7 +210,7 @@ def simulate(
     config = SessionConfig(turns=turns or TurnConfig(kind="semantic_vad"), plays_here=True)
     waiting = list(enumerate(todo))[::-1]
     plays: list[_Play] = []
-    outcomes: dict[int, Outcome] = {}
+    outcomes: dict[int, SceneOutcome] = {}
     numbers: dict[int, int] = {}
     while waiting or plays:
         while waiting and len(plays) < rows:
@@ -301,13 +301,13 @@ class TurnReport:
             temporary.write_text(json.dumps({"about": about, "rows": self.rows(), **asdict(self)}, indent=1) + "\n")
 
 
-def report(outcomes: Sequence[Outcome]) -> TurnReport:
+def report(outcomes: Sequence[SceneOutcome]) -> TurnReport:
     """Sums up; an interruption is missed if we do not stop, a false stop is one that is not resumed.
 
     Scenes in which we cut in on the question say nothing about what comes after it.
     """
 
-    def of(*kinds: Kind) -> list[Outcome]:
+    def of(*kinds: Kind) -> list[SceneOutcome]:
         return [o for o in outcomes if o.kind in kinds and o.answered]
 
     def share(wrong: Sequence[bool]) -> float:
@@ -317,8 +317,8 @@ def report(outcomes: Sequence[Outcome]) -> TurnReport:
         known = [s / 24 for s in samples if s is not None] or [float("nan")]
         return float(np.quantile(known, 0.5)), float(np.quantile(known, 0.95))
 
-    def calm(*kinds: Kind) -> dict[str, list[Outcome]]:
-        found: dict[str, list[Outcome]] = {kind: [o for o in of(kind) if not o.cut_in] for kind in kinds}
+    def calm(*kinds: Kind) -> dict[str, list[SceneOutcome]]:
+        found: dict[str, list[SceneOutcome]] = {kind: [o for o in of(kind) if not o.cut_in] for kind in kinds}
         return {kind: scenes for kind, scenes in found.items() if scenes}
 
     real, harmless = calm(*REAL), calm(*HARMLESS)

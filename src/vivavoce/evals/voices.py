@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from vivavoce.audio.resample import resample
+from vivavoce.core.progress import Log
 from vivavoce.core.voice import Voice
 from vivavoce.evals import intervals, word_errors
-from vivavoce.evals.listening import Log
 from vivavoce.evals.report import Row, Table
 from vivavoce.hub.whisper import RATE as LOW
 from vivavoce.hub.whisper import Wanted, Whisper

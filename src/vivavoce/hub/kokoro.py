@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from vivavoce.core.errors import MissingExtra, PartError, VoiceError
-from vivavoce.core.stop import Stop
+from vivavoce.core.stop import StopSignal
 
 RATE: Final = 24_000
 TICK: Final = 600
@@ -111,7 +111,7 @@ class Kokoro:
         """Names of the styles."""
         return tuple(self.styles)
 
-    def utter(self, symbols: str, voice: str, speed: float = 1.0, stop: Stop | None = None) -> Uttered:
+    def utter(self, symbols: str, voice: str, speed: float = 1.0, stop: StopSignal | None = None) -> Uttered:
         """The sound of at most `LONGEST` symbols in the style of this name; empty where ``stop`` came first.
 
         Raises VoiceError for a name that has no style.
@@ -125,7 +125,7 @@ class Kokoro:
             "style": table[min(len(ids), len(table) - 1)].reshape(1, -1),
             "speed": np.array([speed], np.float32),
         }
-        stop = stop or Stop()
+        stop = stop or StopSignal()
         with stop.by(lambda: setattr(options, "terminate", True)):
             try:
                 made = self._session.run(self._outputs, given, options)

@@ -23,7 +23,7 @@ from vivavoce.nn.transformer import Transformer, TransformerConfig
 
 
 @runtime_checkable
-class FrontConfig(Protocol):
+class EncoderFrontConfig(Protocol):
     """What an encoder asks of a front before it is built."""
 
     @property
@@ -69,7 +69,7 @@ class EncoderConfig:
     by ``front_gradient``. ``streams``: every part is causal.
     """
 
-    front: FrontConfig
+    front: EncoderFrontConfig
     trunk: TransformerConfig | ConformerConfig
     positions: ConvPositionsConfig | TableConfig | None = None
     project: bool = True

@@ -81,7 +81,7 @@ class ListenerConfig:
         return self.trunk.rate * SPLIT
 
 
-class Posteriors(NamedTuple):
+class ListenerOutputs(NamedTuple):
     """Log-probabilities on the 20 ms clock; the trunk's frames, and the log-odds that somebody speaks, on the 40 ms
     clock."""
 
@@ -219,24 +219,24 @@ class Listener(ListenerTrunk):
 
     def forward(
         self, mel: Float[Tensor, "B M T"], lengths: Int[Tensor, " B"] | None = None, chunk: int | None = None
-    ) -> Posteriors:
+    ) -> ListenerOutputs:
         """Log-mel frames (100/s) of whole utterances; see `Conformer.forward` for ``chunk``. Lengths count mel
         frames."""
         x, early = self.frames(mel, lengths, chunk, tap=self.config.trunk.layers // 2 - 1)
         given = self._head(self.early, early) if self.training else None
         return self._heard(x)._replace(early=given)
 
-    def _heard(self, x: Float[Tensor, "B U D"]) -> Posteriors:
+    def _heard(self, x: Float[Tensor, "B U D"]) -> ListenerOutputs:
         """What the heads make of the trunk's frames."""
         speech = None if self.speech is None else self.speech(x).float()
-        return Posteriors(self._head(self.ctc, x), self._head(self.frame, x), x, None, speech)
+        return ListenerOutputs(self._head(self.ctc, x), self._head(self.frame, x), x, None, speech)
 
-    def listen(self, wave: Float[Tensor, "B N"], chunk: int | None = 0) -> Posteriors:
+    def listen(self, wave: Float[Tensor, "B N"], chunk: int | None = 0) -> ListenerOutputs:
         """Waveforms at 16 kHz, whole; by default every frame sees the whole utterance."""
         return self(self.mel(F.pad(wave, (0, -wave.shape[1] % (4 * self.config.mel.hop)))), None, chunk)
 
     def step(
         self, x: Float[Tensor, "B N"], state: ListenerState, active: Bool[Tensor, " B"] | None = None
-    ) -> Posteriors:
+    ) -> ListenerOutputs:
         """The next samples; N must be a multiple of 640 (one trunk frame) and is best a whole chunk (2560)."""
         return self._heard(self.step_frames(x, state, active))

@@ -21,7 +21,7 @@ from torch.nn.utils.parametrizations import weight_norm
 from vivavoce.audio.stft import hann
 
 
-class Judgement(NamedTuple):
+class DiscriminatorOutputs(NamedTuple):
     """What one discriminator says."""
 
     score: Float[Tensor, "B 1 T F"]  # high for real
@@ -71,13 +71,13 @@ class SpectrumJudge(nn.Module):
         )
         self.score = weight_norm(nn.Conv2d(2 * wide, 1, (3, 3), padding=(1, 1)))
 
-    def forward(self, wave: Float[Tensor, "B N"], highest_hz: Float[Tensor, " B"]) -> Judgement:
+    def forward(self, wave: Float[Tensor, "B N"], highest_hz: Float[Tensor, " B"]) -> DiscriminatorOutputs:
         """A score per patch, and what the layers saw."""
         x, features = self._picture(wave, highest_hz), []
         for layer in self.layers:
             x = leaky_relu(layer(x), 0.2)
             features.append(x)
-        return Judgement(self.score(x), tuple(features))
+        return DiscriminatorOutputs(self.score(x), tuple(features))
 
     def _picture(self, wave: Float[Tensor, "B N"], highest_hz: Float[Tensor, " B"]) -> Float[Tensor, "B G T F"]:
         grouped = self.config.grouped
@@ -112,14 +112,14 @@ class PeriodJudge(nn.Module):
         self.layers.append(weight_norm(nn.Conv2d(widths[-1], widths[-1], (5, 1), 1, (2, 0))))
         self.score = weight_norm(nn.Conv2d(widths[-1], 1, (3, 1), 1, (1, 0)))
 
-    def forward(self, wave: Float[Tensor, "B N"]) -> Judgement:
+    def forward(self, wave: Float[Tensor, "B N"]) -> DiscriminatorOutputs:
         """A score per patch, and what the layers saw."""
         folded = pad(wave[:, None], (0, -wave.shape[1] % self.period), "reflect")
         x, features = folded.unflatten(2, (-1, self.period)), []
         for layer in self.layers:
             x = leaky_relu(layer(x), 0.1)
             features.append(x)
-        return Judgement(self.score(x), tuple(features))
+        return DiscriminatorOutputs(self.score(x), tuple(features))
 
 
 @final
@@ -136,13 +136,13 @@ class WaveJudge(nn.Module):
         self.layers.append(weight_norm(nn.Conv1d(widths[-1], widths[-1], 5, padding=2)))
         self.score = weight_norm(nn.Conv1d(widths[-1], 1, 3, padding=1))
 
-    def forward(self, wave: Float[Tensor, "B N"]) -> Judgement:
+    def forward(self, wave: Float[Tensor, "B N"]) -> DiscriminatorOutputs:
         """A score per patch, and what the layers saw; the last axis has one place."""
         x, features = wave[:, None], []
         for layer in self.layers:
             x = leaky_relu(layer(x), 0.2)
             features.append(x[..., None])
-        return Judgement(self.score(x)[..., None], tuple(features))
+        return DiscriminatorOutputs(self.score(x)[..., None], tuple(features))
 
 
 @final
@@ -157,7 +157,7 @@ class Discriminator(nn.Module):
         self.folders = nn.ModuleList([PeriodJudge(period, config.period_channels) for period in config.periods])
         self.scales = nn.ModuleList([WaveJudge(config.scale_channels) for _ in range(config.scales)])
 
-    def forward(self, wave: Float[Tensor, "B N"], highest_hz: Float[Tensor, " B"]) -> list[Judgement]:
+    def forward(self, wave: Float[Tensor, "B N"], highest_hz: Float[Tensor, " B"]) -> list[DiscriminatorOutputs]:
         """What each judge says."""
         found = [judge(wave, highest_hz) for judge in self.judges]
         if self.folders or self.scales:

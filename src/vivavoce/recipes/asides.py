@@ -29,7 +29,7 @@ from vivavoce.data import manifest
 from vivavoce.data.choosing import shuffled
 from vivavoce.data.features import features
 from vivavoce.data.synthesis import readings, speak
-from vivavoce.evals.scenes import Speaker, cough, hum, level, room, trimmed
+from vivavoce.evals.scenes import Loudspeaker, cough, hum, level, room, trimmed
 from vivavoce.models.listener import Listener, pool
 from vivavoce.recipes.flywheel import fit_translation, people, some_of_each
 from vivavoce.recipes.flywheel import spoken as imitated
@@ -94,7 +94,7 @@ def echoes(sentences: Sequence[Pcm], count: int, dice: np.random.Generator) -> l
     """Sentences as rooms bring them back, each for three seconds."""
     found = []
     for _ in range(count):
-        speaker = Speaker(room(dice))
+        speaker = Loudspeaker(room(dice))
         played = np.resize(sentences[int(dice.integers(len(sentences)))], 4 * RATE).reshape(-1, FRAME)
         found.append(np.concatenate([speaker.play(frame) for frame in played])[RATE:])
     return found

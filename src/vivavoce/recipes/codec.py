@@ -31,7 +31,7 @@ from vivavoce.recipes.codec_data import (
     LEAST_RATE,
     CropConfig,
     Crops,
-    Sample,
+    MeasuringClip,
     measuring_clips,
     waves,
 )
@@ -80,7 +80,7 @@ Sounding = Codec | Facodec
 """What makes sound of its tokens."""
 
 
-def measure(codec: Sounding, samples: Sequence[Sample]) -> dict[str, float]:
+def measure(codec: Sounding, samples: Sequence[MeasuringClip]) -> dict[str, float]:
     """STOI, PESQ-WB and bits per code over clips (packages ``pystoi`` and ``pesq``)."""
     rate = codec.config.sample_rate
     clear, opinion, codes = [], [], []

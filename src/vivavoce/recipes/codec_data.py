@@ -20,6 +20,7 @@ from vivavoce.audio.resample import resample
 from vivavoce.audio.stft import mel_of_hz
 from vivavoce.core import rng
 from vivavoce.core.errors import ManifestError
+from vivavoce.core.progress import Log
 from vivavoce.data.cache import Cache
 from vivavoce.data.choosing import of_each
 from vivavoce.data.manifest import WIDE_HZ, Record, recordings
@@ -31,7 +32,6 @@ _NARROW_MEL_HZ = 7700.0
 _ALL_BINS = 1 << 30
 LEAST_RATE = 16000
 """Recordings of lower rates teach a codec nothing."""
-Log = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,15 +208,15 @@ def _narrow_bins(codec: Framed) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class MeasuringClip:
     """A clip to measure with, at the codec's rate."""
 
     wave: Float[Tensor, " N"]
 
 
-def measuring_clips(speech: Path, rate: int, each_seconds: float = 5.0, most: int = 12) -> list[Sample]:
+def measuring_clips(speech: Path, rate: int, each_seconds: float = 5.0, most: int = 12) -> list[MeasuringClip]:
     """Lossless dev clips, spread over the speakers, cut to a few seconds."""
     clips = recordings(speech, "dev", least_rate=LEAST_RATE, seconds=(2.5, math.inf), lossless=True)
     chosen = of_each(clips, 1)
     picked = chosen[:: max(1, len(chosen) // most)][:most]
-    return [Sample(read_audio(clip.file, rate)[0][: int(each_seconds * rate)]) for clip in picked]
+    return [MeasuringClip(read_audio(clip.file, rate)[0][: int(each_seconds * rate)]) for clip in picked]

@@ -14,12 +14,11 @@ from torch.nn.functional import adaptive_avg_pool1d
 
 from vivavoce.audio.files import read_audio
 from vivavoce.core.parts import load_part
+from vivavoce.core.progress import Log
 from vivavoce.data.cache import Cache
 from vivavoce.data.manifest import Record
 from vivavoce.models.encoder import Encoder
 from vivavoce.models.listener import Listener
-
-Log = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)

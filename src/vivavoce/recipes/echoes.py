@@ -19,7 +19,7 @@ from vivavoce.audio.files import read_audio
 from vivavoce.core import rng
 from vivavoce.data import manifest
 from vivavoce.data.choosing import shuffled
-from vivavoce.evals.scenes import Speaker, level, room, trimmed
+from vivavoce.evals.scenes import Loudspeaker, level, room, trimmed
 from vivavoce.recipes.endings import logistic
 from vivavoce.runtime.echo import Echo
 from vivavoce.runtime.model import FRAME, RATE, Pcm
@@ -64,7 +64,7 @@ def frames(clips: list[Pcm], run: EchoesRun, seed: int) -> Iterator[Seen]:
         ours = np.resize(np.concatenate((pick(), pick(), pick())), length)
         onset = int(dice.integers(RATE // 3, length - RATE)) if number % 2 else length
         person = np.concatenate((np.zeros(onset, np.float32), pick(), np.zeros(length, np.float32)))
-        speaker, echo, heard = Speaker(room(dice)), Echo(), number % 4 < 3
+        speaker, echo, heard = Loudspeaker(room(dice)), Echo(), number % 4 < 3
         for begin in range(0, min(length, onset + RATE // 3), FRAME):
             played = ours[begin : begin + FRAME]
             mic = (

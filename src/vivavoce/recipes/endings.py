@@ -48,7 +48,7 @@ class EndingsRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class SilenceExample:
     """What is known at a silence, how likely its words are, whether it was the end, and what it counts."""
 
     evidence: tuple[float, float, float]
@@ -69,7 +69,7 @@ def sounds(run: EndingsRun, speech: Path) -> Iterator[tuple[Pcm, float]]:
         yield spoken.wave.astype(np.float32), 1.0 / run.orders
 
 
-def examples(ears: Ears, waves: Iterable[tuple[Pcm, float]], run: EndingsRun) -> Iterator[Example]:
+def examples(ears: Ears, waves: Iterable[tuple[Pcm, float]], run: EndingsRun) -> Iterator[SilenceExample]:
     """Each utterance's end, and the quietest place inside it."""
     draw = rng.stream(run.seed, "hiss")
     for wave, weight in waves:
@@ -81,10 +81,10 @@ def examples(ears: Ears, waves: Iterable[tuple[Pcm, float]], run: EndingsRun) ->
             if words:
                 sure = [word.confidence for word in words]
                 seen = evidence(sure, *ears.expected(words), fall(low[0], 16_000))
-                yield Example(seen, ears.likely(words), over, weight)
+                yield SilenceExample(seen, ears.likely(words), over, weight)
 
 
-def fit(known: Iterable[Example], restraint: float = 0.01) -> tuple[float, float, float, float]:
+def fit(known: Iterable[SilenceExample], restraint: float = 0.01) -> tuple[float, float, float, float]:
     """Weights of the evidence and the constant."""
     known = list(known)
     sure, words, tail, bias = logistic(
@@ -113,7 +113,7 @@ def logistic(
     return [*slopes.tolist(), float(at[width] - mean @ slopes)]
 
 
-def parted(known: Iterable[Example], weights: tuple[float, float, float, float]) -> float:
+def parted(known: Iterable[SilenceExample], weights: tuple[float, float, float, float]) -> float:
     """How often an end scores above a place inside: 0.5 by chance, 1 at best."""
     known = list(known)
     scores = {over: [_score(e, weights) for e in known if e.over == over] for over in (True, False)}
@@ -121,7 +121,7 @@ def parted(known: Iterable[Example], weights: tuple[float, float, float, float])
     return float((ends[:, None] > inside[None]).mean() + 0.5 * (ends[:, None] == inside[None]).mean())
 
 
-def _score(example: Example, weights: tuple[float, float, float, float]) -> float:
+def _score(example: SilenceExample, weights: tuple[float, float, float, float]) -> float:
     return float(np.dot(example.evidence, weights[:3]))
 
 

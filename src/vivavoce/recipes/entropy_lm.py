@@ -18,7 +18,7 @@ from vivavoce.recipes import miniature
 from vivavoce.recipes.token_counts import opened, saved
 from vivavoce.train import fit, warm_cosine
 from vivavoce.train.recipe import Given, Recipe, hooks
-from vivavoce.train.tasks.entropy import EntropyTask, FrameBatch
+from vivavoce.train.tasks.entropy import CodesBatch, EntropyTask
 
 _TRUNK = FrameLmConfig(alphabet="", size=2, books=1).trunk
 
@@ -46,8 +46,8 @@ def train(
     torch.manual_seed(run.seed)
     model = config.build()
 
-    def batch(chosen: list[int], draw: np.random.Generator) -> FrameBatch:
-        return FrameBatch(*padded([tokens.items(index)[run.stream] for index in chosen]))
+    def batch(chosen: list[int], draw: np.random.Generator) -> CodesBatch:
+        return CodesBatch(*padded([tokens.items(index)[run.stream] for index in chosen]))
 
     fit(
         EntropyTask(model),

@@ -27,7 +27,7 @@ from vivavoce.data.choosing import named, of_each, shuffled
 from vivavoce.data.examples import bin_of_hz
 from vivavoce.data.features import Features, features
 from vivavoce.data.manifest import Record
-from vivavoce.data.packed import Packed, Utterance, pack
+from vivavoce.data.packed import Packed, PhoneUtterance, pack
 from vivavoce.data.sheet import Sheet
 from vivavoce.models.codec import Codec
 from vivavoce.models.listener import MEL
@@ -101,7 +101,7 @@ def people(speaker: Speaker, clips: Sequence[Record], made: Features, limit: int
 @torch.inference_mode()
 def spoken(
     speaker: Speaker, translate: Translation, voices: dict[str, list[VoicePrint]], texts: Sequence[str], seed: int
-) -> Iterator[Utterance]:
+) -> Iterator[PhoneUtterance]:
     """Each text in somebody's voice, at a rate and pitch near theirs."""
     for mel, plan in drawn(speaker, voices, texts, seed):
         yield _utterance(translate(mel.T), plan)
@@ -110,7 +110,7 @@ def spoken(
 @torch.inference_mode()
 def heard(
     speaker: Speaker, codec: Codec, voices: dict[str, list[VoicePrint]], texts: Sequence[str], seed: int
-) -> Iterator[tuple[Utterance, Float[Tensor, "S M"], Int[Tensor, "T K"]]]:
+) -> Iterator[tuple[PhoneUtterance, Float[Tensor, "S M"], Int[Tensor, "T K"]]]:
     """The same as the codec makes it sound; with the spectra and the tokens, whole token frames of them."""
     front = MEL.build()
     for mel, plan in drawn(speaker, voices, texts, seed):
@@ -150,11 +150,11 @@ def drawn(
         yield speaker.speak(plan), plan
 
 
-def _utterance(mel: Float[Tensor, "M T"], plan: Plan) -> Utterance:
+def _utterance(mel: Float[Tensor, "M T"], plan: Plan) -> PhoneUtterance:
     ends = plan.frames.cumsum(0)
     spans = zip(plan.script.phone.tolist(), (ends - plan.frames).tolist(), ends.tolist(), strict=True)
     labels = labels_of([(phone, (a - 1) / 100, (b - 1) / 100) for phone, a, b in spans], mel.shape[1])
-    return Utterance(mel, [p for p in plan.script.phone.tolist() if p], labels)
+    return PhoneUtterance(mel, [p for p in plan.script.phone.tolist() if p], labels)
 
 
 def turn(

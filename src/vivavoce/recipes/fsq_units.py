@@ -17,6 +17,7 @@ from vivavoce.core import rng
 from vivavoce.core.errors import VivavoceError
 from vivavoce.core.parts import load_part, save_part
 from vivavoce.core.places import BUNDLED
+from vivavoce.core.progress import Log
 from vivavoce.data.cache import Cache
 from vivavoce.data.manifest import recordings
 from vivavoce.evals.word_errors import distance
@@ -33,7 +34,7 @@ from vivavoce.text.phones import ids
 from vivavoce.text.pronounce import pronunciations
 from vivavoce.train import Run, fit, warm_cosine
 from vivavoce.train.recipe import LOSSES, Given, Recipe, hooks
-from vivavoce.train.tasks.units import UNKNOWN, FrameBatch, RecogniserWeights, UnitsRecogniser
+from vivavoce.train.tasks.units import UNKNOWN, RecogniserBatch, RecogniserWeights, UnitsRecogniser
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,7 @@ class FsqUnitsRun:
     seed: int = 1
 
 
-class Batches:
+class RecogniserBatches:
     """Batches of about so many frames, recordings of like length together; a function of the step."""
 
     def __init__(self, kept: Cache, frames: int, seed: int, hop_seconds: float) -> None:
@@ -72,7 +73,7 @@ class Batches:
             else:
                 self.groups.append([place])
 
-    def __call__(self, step: int) -> FrameBatch:
+    def __call__(self, step: int) -> RecogniserBatch:
         """The batch of a step; each comes once a pass."""
         number, place = divmod(step, len(self.groups))
         group = self.groups[int(rng.stream(self.seed, "pass", number).permutation(len(self.groups))[place])]
@@ -86,7 +87,9 @@ class Batches:
             known = torch.from_numpy(item["labels"].astype(np.int64))[: SPLIT * len(rows[row])]
             labels[row, : len(known)] = known
         seconds = float(lengths.sum()) * self.hop_seconds
-        return FrameBatch(frames, lengths, nn.utils.rnn.pad_sequence(said, batch_first=True), counts, labels, seconds)
+        return RecogniserBatch(
+            frames, lengths, nn.utils.rnn.pad_sequence(said, batch_first=True), counts, labels, seconds
+        )
 
 
 def phones_of(text: str) -> list[int]:
@@ -107,7 +110,7 @@ def measure(task: UnitsRecogniser, kept: Cache, phones: Sequence[Sequence[int]])
         if said:
             frames = torch.from_numpy(kept[place]["features"].astype(np.float32))[None]
             none = torch.zeros(1, 1).long()
-            batch = FrameBatch(frames, torch.tensor([frames.shape[1]]), none, none[0], none)
+            batch = RecogniserBatch(frames, torch.tensor([frames.shape[1]]), none, none[0], none)
             out = task.outputs(batch)
             for name, shares in (("ids", out.ctc), ("listener", task.heard_by_teacher(batch)[0])):
                 wrong[name] += distance(collapse(shares[0].argmax(-1)), list(said))
@@ -122,9 +125,7 @@ def measure(task: UnitsRecogniser, kept: Cache, phones: Sequence[Sequence[int]])
     }
 
 
-def train(
-    run: FsqUnitsRun, speech: Path, out: Path, *, start: Path | None = None, say: units_data.Say = print
-) -> Units:
+def train(run: FsqUnitsRun, speech: Path, out: Path, *, start: Path | None = None, say: Log = print) -> Units:
     """Writes the part ``units`` into ``out``; a run that was killed goes on where it was.
 
     ``start`` is the folder of the listener above whose trunk is learnt, the bundled one if left out.
@@ -162,7 +163,7 @@ def train(
 
     done = fit(
         task,
-        Batches(kept, run.frames, run.seed, front.config.hop / front.config.sample_rate),
+        RecogniserBatches(kept, run.frames, run.seed, front.config.hop / front.config.sample_rate),
         torch.optim.AdamW(task.parameters(), run.lr, betas=(0.9, 0.98), weight_decay=0.01),
         steps=run.steps,
         schedule=warm_cosine(run.steps, run.warmup, floor=0.05),

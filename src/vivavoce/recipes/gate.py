@@ -28,7 +28,7 @@ from vivavoce.core.places import BUNDLED
 from vivavoce.data.sheet import find_sheet, load_sheet
 from vivavoce.models.listener import LONG_FRAMES, Listener, SpeechConfig, SpeechHead
 from vivavoce.recipes.endings import logistic
-from vivavoce.recipes.gate_data import Scene, Scenery, scenes
+from vivavoce.recipes.gate_data import GateScene, Scenery, scenes
 from vivavoce.recipes.miniature import recordings
 from vivavoce.train import fit, warm_cosine
 from vivavoce.train.loop import Hook
@@ -64,7 +64,7 @@ class _Draws:
     """Batches of frames: two fifths speech, one fifth pauses around it, the rest from sounds without speech, each sound
     as often as any other; a function of the step."""
 
-    def __init__(self, known: Sequence[Scene], run: GateRun) -> None:
+    def __init__(self, known: Sequence[GateScene], run: GateRun) -> None:
         self.run = run
         alone = [scene.features for scene in known if scene.kind != "speech"]
         self.alone, self.ends = torch.cat(alone), torch.tensor([len(one) for one in alone]).cumsum(0)
@@ -87,7 +87,7 @@ class _Draws:
 
 
 def taught(
-    known: Sequence[Scene], run: GateRun, dim: int, *, seen_by: tuple[Hook, ...] = (), device: str = "cpu"
+    known: Sequence[GateScene], run: GateRun, dim: int, *, seen_by: tuple[Hook, ...] = (), device: str = "cpu"
 ) -> SpeechHead:
     """A head that has learnt from these recordings."""
     torch.manual_seed(run.seed)
@@ -111,7 +111,7 @@ def taught(
 
 
 @torch.inference_mode()
-def evidence(head: SpeechHead, scene: Scene, frames: int) -> Float[np.ndarray, " U"]:
+def evidence(head: SpeechHead, scene: GateScene, frames: int) -> Float[np.ndarray, " U"]:
     """The head's log-odds of a recording, averaged as the gate averages them."""
     return averaged(head(scene.features.float()).numpy(), frames)
 
@@ -137,7 +137,7 @@ class Peaks:
     long: list[float]
 
     @staticmethod
-    def of(pairs: Sequence[tuple[Scene, Float[np.ndarray, " _"]]]) -> "Peaks":
+    def of(pairs: Sequence[tuple[GateScene, Float[np.ndarray, " _"]]]) -> "Peaks":
         """What was found in recordings."""
         peaks = Peaks([], [], [], [], [])
         for scene, seen in pairs:
@@ -178,7 +178,7 @@ def read_as(peaks: Peaks, run: GateRun) -> SpeechConfig:
     )
 
 
-def measured(pairs: Sequence[tuple[Scene, Float[np.ndarray, " _"]]], config: SpeechConfig) -> dict[str, Any]:
+def measured(pairs: Sequence[tuple[GateScene, Float[np.ndarray, " _"]]], config: SpeechConfig) -> dict[str, Any]:
     """Shares of sounds taken for speech, and of which kinds; shares of stretches of speech that are lost, per noise."""
     taken: dict[str, list[bool]] = {}
     lost: dict[str, list[bool]] = {}
@@ -204,7 +204,7 @@ def _share(found: "Sequence[bool] | chain[bool]") -> float:
     return round(float(np.mean(list(found))), 4)
 
 
-def _without(known: Sequence[Scene], fold: int, folds: int) -> tuple[list[Scene], list[Scene]]:
+def _without(known: Sequence[GateScene], fold: int, folds: int) -> tuple[list[GateScene], list[GateScene]]:
     """The recordings without one part, and that part: some kinds of noise, and every so manieth recording of speech."""
     kinds = {kind: place for place, kind in enumerate(sorted({scene.kind for scene in known} - {"speech"}))}
     mine = [
@@ -217,10 +217,10 @@ def _without(known: Sequence[Scene], fold: int, folds: int) -> tuple[list[Scene]
 
 
 def learn(
-    run: GateRun, known: Sequence[Scene], dim: int, *, seen_by: tuple[Hook, ...] = (), device: str = "cpu"
+    run: GateRun, known: Sequence[GateScene], dim: int, *, seen_by: tuple[Hook, ...] = (), device: str = "cpu"
 ) -> tuple[SpeechHead, SpeechConfig]:
     """A head that has learnt from all recordings, and how it is to be read; ``seen_by`` are hooks of that last run."""
-    found: list[tuple[Scene, Float[np.ndarray, " U"]]] = []
+    found: list[tuple[GateScene, Float[np.ndarray, " U"]]] = []
     for fold in range(run.folds):
         others, kept = _without(known, fold, run.folds)
         head = taught(others, run, dim, device=device)

@@ -42,7 +42,7 @@ _GAP = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class GateScene:
     """A recording as the trunk hears it; where somebody speaks (1), nobody does (0), or either may be said (-1); what
     kind of sound it is; and by how much the speech is louder than the noise, where there are both."""
 
@@ -171,7 +171,7 @@ def _edged(found: Bool[np.ndarray, " U"]) -> Int8[np.ndarray, " U"]:
     return marks
 
 
-def scenes(listener: Listener, scenery: Scenery, speech: int, noises: int) -> Iterator[Scene]:
+def scenes(listener: Listener, scenery: Scenery, speech: int, noises: int) -> Iterator[GateScene]:
     """So many recordings with and without speech; half of them heard as a whole and half in the chunks of a stream."""
 
     def heard(sound: Samples, chunk: int) -> Float16[Tensor, "U D"]:
@@ -184,10 +184,10 @@ def scenes(listener: Listener, scenery: Scenery, speech: int, noises: int) -> It
     for number in range(noises):
         kind, sound = scenery.alone()
         features = heard(sound, chunks[number % 2])
-        yield Scene(features, torch.zeros(len(features), dtype=torch.int8), kind)
+        yield GateScene(features, torch.zeros(len(features), dtype=torch.int8), kind)
     for number in range(speech):
         sound, where, snr = scenery.speech(listener, number)
         features = heard(sound, chunks[number % 2])
         marks = torch.zeros(len(features), dtype=torch.int8)
         marks[: len(where)] = torch.from_numpy(where)[: len(features)]
-        yield Scene(features, marks, "speech", snr)
+        yield GateScene(features, marks, "speech", snr)

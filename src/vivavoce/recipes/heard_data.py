@@ -1,6 +1,6 @@
 """What people said, as a frozen encoder hears it: its frames are computed once, block by block, and kept."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from vivavoce.core import rng
 from vivavoce.core.parts import load_part
+from vivavoce.core.progress import Log
 from vivavoce.core.streams import sound
 from vivavoce.data.aligned import levelled
 from vivavoce.data.cache import Cache, Joined, digest
@@ -28,7 +29,6 @@ LEAST_TEXT: Final = 12
 """Letters: single words that many people say teach nothing about language."""
 HELD: Final = 100
 """Held-out recordings that a run is measured on at most."""
-Say = Callable[[str], None]
 
 
 def hearing(choice: Path) -> Any:
@@ -58,7 +58,7 @@ def written(clip: Record) -> str:
     return " ".join(plain(clip.text or ""))
 
 
-def heard_frames(encoder: Any, clips: Sequence[Record], folder: Path, say: Say, filled: float = 0.0) -> Joined:
+def heard_frames(encoder: Any, clips: Sequence[Record], folder: Path, say: Log, filled: float = 0.0) -> Joined:
     """``features`` of every recording, [T, D], by an encoder of sound (`systems.salmonn.Hears`).
 
     ``filled``: seconds that recordings are filled up to with silence; 0: they are not.

@@ -19,7 +19,7 @@ from vivavoce.core.parts import load_part, save_part
 from vivavoce.models.encoder import Encoder, EncoderConfig
 from vivavoce.models.encoder_heads import ClusterConfig
 from vivavoce.models.listener import Listener
-from vivavoce.models.mel_front import MelFrontConfig
+from vivavoce.models.strided_mel_front import StridedMelFrontConfig
 from vivavoce.nn.kmeans import FitConfig
 from vivavoce.nn.masking import MaskConfig
 from vivavoce.nn.positions import ConvPositionsConfig
@@ -27,8 +27,8 @@ from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.recipes import miniature
 from vivavoce.recipes.pretraining import PretrainingRun, heard, learn
 from vivavoce.recipes.pretraining_data import (
-    CropConfig,
-    Features,
+    FrameFeatures,
+    WaveCropConfig,
     cepstra,
     clusters,
     labelled,
@@ -41,7 +41,7 @@ from vivavoce.train.recipe import LOSSES, Given, Recipe
 from vivavoce.train.tasks.pretraining import HubertTask
 
 SMALL = EncoderConfig(
-    front=MelFrontConfig(channels=16, dim=160, strides=(2, 1)),
+    front=StridedMelFrontConfig(channels=16, dim=160, strides=(2, 1)),
     trunk=TransformerConfig(
         dim=160, layers=4, heads=4, kv_heads=4, hidden=640, window=1 << 20, causal=False, dropout=0.05, norm="layer",
         post=False, gated=False, bias=True, rotary=False,
@@ -118,7 +118,7 @@ def train(
     )  # fmt: skip
 
 
-def _targets(run: HubertRun, teacher: Path | None, listener: Path | None) -> tuple[Features, int, str]:
+def _targets(run: HubertRun, teacher: Path | None, listener: Path | None) -> tuple[FrameFeatures, int, str]:
     """What clusters are of, how many there are, and their name."""
     front = run.chosen.encoder.front
     if teacher is not None and listener is not None:
@@ -141,7 +141,7 @@ def _targets(run: HubertRun, teacher: Path | None, listener: Path | None) -> tup
     return cepstra(MfccConfig(), front.hop), run.clusters, "cepstra with slopes"
 
 
-def _repeated(features: Features, rate: Fraction, wanted: Fraction) -> Features:
+def _repeated(features: FrameFeatures, rate: Fraction, wanted: Fraction) -> FrameFeatures:
     """Frames as often as the model has them."""
     times = wanted / rate
     if times.denominator != 1:
@@ -154,13 +154,13 @@ def debug(folder: Path) -> dict[str, float]:
     speech = miniature.recordings(folder / "speech")
     trunk = replace(SMALL.trunk, dim=64, layers=2, heads=2, kv_heads=2, hidden=128, dropout=0.0)
     encoder = replace(
-        SMALL, front=MelFrontConfig(channels=4, dim=64, strides=(2, 1)), trunk=trunk,
+        SMALL, front=StridedMelFrontConfig(channels=4, dim=64, strides=(2, 1)), trunk=trunk,
         positions=ConvPositionsConfig(kernel=16, groups=4), dropout=0.0,
     )  # fmt: skip
     head = ClusterConfig(context=64, dim=32)
     run = HubertRun(
         model=HubertConfig(encoder=encoder, head=head, mask=MaskConfig(starts=0.05, span=4)),
-        data=CropConfig(seconds=6.0, crop=2.0), fitting=FitConfig(starts=2, steps=40, batch=512),
+        data=WaveCropConfig(seconds=6.0, crop=2.0), fitting=FitConfig(starts=2, steps=40, batch=512),
         clusters=16, later=24, layer=1, steps=40, warmup=5, lr=3e-3,
     )  # fmt: skip
     train(run, speech, folder / "first", cache=folder)

@@ -22,7 +22,7 @@ from vivavoce.data import manifest, nonspeech
 from vivavoce.data.aligned import HALF, LEAST_RATIO, LEVEL_DB, aligned, labels_of, mel_of
 from vivavoce.data.character import Character
 from vivavoce.data.manifest import Record
-from vivavoce.data.packed import UNKNOWN, Utterance, load_packed, pack
+from vivavoce.data.packed import UNKNOWN, PhoneUtterance, load_packed, pack
 from vivavoce.data.sentences import everyday, sentences, short
 from vivavoce.data.sheet import Sheet
 from vivavoce.data.synthesis import TEACHERS, Reading, SyntheticSpeech, readings, speak
@@ -37,14 +37,14 @@ _LEAST_SCORE: Final = -8.0
 _SKIPPED: Final = frozenset({"kerstin"})
 
 
-def _usable(one: Utterance) -> bool:
+def _usable(one: PhoneUtterance) -> bool:
     """Whether there are more distributions than phones, and something is said at all."""
     return 0 < len(one.phones) * 1.05 <= one.mel.shape[1] / 100 * float(25 * SPLIT)
 
 
 def recordings(
     clips: list[Record], spans: list[list[Span]] | None, scores: list[float] | None, aligner: Listener | None = None
-) -> Iterator[tuple[str, Utterance]]:
+) -> Iterator[tuple[str, PhoneUtterance]]:
     """The recordings that have a text, with the name of their source; those whose text does not fit are left out.
 
     Phones and times come from ``spans``, else from ``aligner``, else there are none and each word is said in the first
@@ -66,17 +66,17 @@ def recordings(
             if spans is not None and spans[number]:
                 timed = [(s.phone, (s.begin - 1) / 100, (s.end - 1) / 100) for s in spans[number]]
                 phones = [s.phone for s in spans[number] if s.phone]
-                one = Utterance(mel, phones, labels_of(timed, mel.shape[1]))
+                one = PhoneUtterance(mel, phones, labels_of(timed, mel.shape[1]))
             else:
                 phones = [i for word in normalise(clip.text) for i in ids(pronunciations(word)[0])]
-                one = Utterance(mel, phones, torch.full((-(-mel.shape[1] // HALF),), UNKNOWN, dtype=torch.uint8))
+                one = PhoneUtterance(mel, phones, torch.full((-(-mel.shape[1] // HALF),), UNKNOWN, dtype=torch.uint8))
         except VivavoceError:
             continue
         if _usable(one):
             yield clip.source, one
 
 
-def nobody(count: int, seed: int) -> Iterator[Utterance]:
+def nobody(count: int, seed: int) -> Iterator[PhoneUtterance]:
     """Noise without speech, 0.4 to 10 s long, from loud to next to silence: nothing is to be heard in it."""
     draw = rng.stream(seed, "nobody")
     front = MEL.build()
@@ -85,27 +85,27 @@ def nobody(count: int, seed: int) -> Iterator[Utterance]:
         level_db = draw.uniform(-55, -8) if draw.random() < 0.95 else -90.0
         wave = nonspeech.recording(length, MEL.sample_rate, draw, level_db=level_db)
         mel = front(torch.from_numpy(wave)[None])[0]
-        yield Utterance(mel, [], labels_of([], mel.shape[1]))
+        yield PhoneUtterance(mel, [], labels_of([], mel.shape[1]))
 
 
-def background(waves: Iterable[Float[Tensor, " N"]], seconds: float = 8.0) -> Iterator[Utterance]:
+def background(waves: Iterable[Float[Tensor, " N"]], seconds: float = 8.0) -> Iterator[PhoneUtterance]:
     """Recorded noise at 16 kHz, in pieces."""
     front = MEL.build()
     for wave in waves:
         for piece in at_level(wave, MEL.sample_rate, LEVEL_DB).split(int(seconds * MEL.sample_rate)):
             if len(piece) > MEL.sample_rate:
                 mel = front(piece[None])[0]
-                yield Utterance(mel, [], labels_of([], mel.shape[1]))
+                yield PhoneUtterance(mel, [], labels_of([], mel.shape[1]))
 
 
-def utterance(spoken: SyntheticSpeech) -> Utterance:
+def utterance(spoken: SyntheticSpeech) -> PhoneUtterance:
     """Synthetic speech as something to learn from."""
     mel = mel_of(torch.from_numpy(spoken.wave).float())
     if spoken.phones is None:
         phones = [i for word in normalise(spoken.reading.text) for i in ids(pronunciations(word)[0])]
-        return Utterance(mel, phones, torch.full((-(-mel.shape[1] // HALF),), UNKNOWN, dtype=torch.uint8))
+        return PhoneUtterance(mel, phones, torch.full((-(-mel.shape[1] // HALF),), UNKNOWN, dtype=torch.uint8))
     timed = [(PHONE_IDS[p.phone.symbol], p.start, p.end) for p in spoken.phones]
-    return Utterance(mel, [p for p, _, _ in timed if p != PHONE_IDS[SIL]], labels_of(timed, mel.shape[1]))
+    return PhoneUtterance(mel, [p for p, _, _ in timed if p != PHONE_IDS[SIL]], labels_of(timed, mel.shape[1]))
 
 
 def texts_of_orders(count: int, seed: int, sheet: Sheet | None = None) -> list[str]:
@@ -138,7 +138,7 @@ def texts_of_a_day(count: int, seed: int) -> list[str]:
     return [(short if draw.random() < 0.5 else everyday)(draw) for _ in range(count)]
 
 
-def synthetic(wanted: list[Reading]) -> Iterator[Utterance]:
+def synthetic(wanted: list[Reading]) -> Iterator[PhoneUtterance]:
     """Readings spoken and packed; what cannot be used is left out."""
     for spoken in speak(wanted):
         try:
@@ -167,7 +167,7 @@ def prepare_recordings(
         if all((out / f"{split}-{source}.safetensors").exists() for source in sources):
             continue
         known = load_spans(spans) if spans is not None and split == "train" else (None, None)
-        groups: dict[str, list[Utterance]] = {}
+        groups: dict[str, list[PhoneUtterance]] = {}
         for source, one in recordings(clips, *known, aligner if split == "train" else None):
             groups.setdefault(source, []).append(one)
         for source, group in groups.items():

@@ -11,7 +11,7 @@ from torch import nn
 from vivavoce.core.parts import load_part, save_part
 from vivavoce.data.cache import Cache
 from vivavoce.data.manifest import Record, recordings
-from vivavoce.recipes.pretraining_data import CropConfig, Crops, card, decoded
+from vivavoce.recipes.pretraining_data import WaveCropConfig, WaveCrops, card, decoded
 from vivavoce.train import Run, fit, warm_cosine
 from vivavoce.train.loop import moved
 from vivavoce.train.recipe import begin_from, hooks
@@ -25,7 +25,7 @@ _DEV_BATCHES = 6
 class PretrainingRun:
     """Numbers that every run has."""
 
-    data: CropConfig = CropConfig()
+    data: WaveCropConfig = WaveCropConfig()
     steps: int = 4000
     warmup: int = 200
     lr: float = 1e-3
@@ -75,7 +75,7 @@ def learn(
     dev: list[WaveBatch] = []
     if len(speech.sound["dev"]):
         quiet = replace(run.data, gains_db=(0.0, 0.0))
-        crops = Crops(quiet, hop, speech.sound["dev"], [labels["dev"]] if labels else (), seed=0)
+        crops = WaveCrops(quiet, hop, speech.sound["dev"], [labels["dev"]] if labels else (), seed=0)
         dev = [crops(number) for number in range(_DEV_BATCHES)]
 
     def export(now: Run) -> None:
@@ -85,7 +85,7 @@ def learn(
 
     return fit(
         task,
-        Crops(run.data, hop, speech.sound["train"], [labels["train"]] if labels else (), run.seed),
+        WaveCrops(run.data, hop, speech.sound["train"], [labels["train"]] if labels else (), run.seed),
         torch.optim.AdamW(task.parameters(), run.lr, betas=(0.9, 0.98), eps=1e-6, weight_decay=run.decay),
         steps=run.steps,
         hooks=hooks(

@@ -26,7 +26,7 @@ from vivavoce.nn.kmeans import FitConfig, KMeans, fit
 from vivavoce.train import Run
 from vivavoce.train.tasks.pretraining import WaveBatch
 
-Features = Callable[[Float[Tensor, "1 N"]], Float[Tensor, "T D"]]
+FrameFeatures = Callable[[Float[Tensor, "1 N"]], Float[Tensor, "T D"]]
 """What the frames of a recording are told apart by."""
 RATE: Final = 16000
 _LEVEL_DB: Final = -23.0
@@ -37,7 +37,7 @@ _LEAST: Final = 1600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CropConfig:
+class WaveCropConfig:
     """A batch is ``seconds`` of sound in crops of ``crop`` seconds; recordings shorter than ``least`` are left out.
 
     Crops are louder or softer by a number of ``gains_db``.
@@ -67,10 +67,12 @@ def decoded(clips: Sequence[Record], folder: Path, say: Callable[[str], None]) -
 
 
 @final
-class Crops:
+class WaveCrops:
     """Batches as a function of the step; longer recordings come more often, silence fills up what is too short."""
 
-    def __init__(self, config: CropConfig, hop: int, sound: Cache, labels: Sequence[Cache] = (), seed: int = 1) -> None:
+    def __init__(
+        self, config: WaveCropConfig, hop: int, sound: Cache, labels: Sequence[Cache] = (), seed: int = 1
+    ) -> None:
         """``hop`` are the samples of a frame: crops begin on one, and ``labels`` (one per frame) are cut with them.
 
         ManifestError when no recording is long enough.
@@ -104,14 +106,14 @@ class Crops:
         return WaveBatch(wave, lengths, tuple(labels), float(lengths.sum()) / RATE)
 
 
-def cepstra(config: MfccConfig, hop: int) -> Features:
+def cepstra(config: MfccConfig, hop: int) -> FrameFeatures:
     """Cepstra with slopes at the rate of an encoder with this hop: of every few frames the last."""
     mfcc, every = config.build(), hop // config.mel.hop
     return lambda wave: mfcc(wave)[0, :, every - 1 :: every].T
 
 
 def clusters(
-    features: Features, sound: Cache, size: int, fitting: FitConfig, *, named: str, say: Callable[[str], None]
+    features: FrameFeatures, sound: Cache, size: int, fitting: FitConfig, *, named: str, say: Callable[[str], None]
 ) -> KMeans:
     """Centres of a sample of the frames of all recordings."""
     chosen, frames = rng.stream(fitting.seed, "clusters"), []
@@ -125,7 +127,12 @@ def clusters(
 
 
 def labelled(
-    features: Features, centers: KMeans, sound: Cache, clips: Sequence[Record], folder: Path, say: Callable[[str], None]
+    features: FrameFeatures,
+    centers: KMeans,
+    sound: Cache,
+    clips: Sequence[Record],
+    folder: Path,
+    say: Callable[[str], None],
 ) -> Cache:
     """The cluster of every frame of every recording, made once."""
 
@@ -140,7 +147,7 @@ def labelled(
 
 
 @torch.no_grad()
-def _heard(features: Features, sound: Cache, clip: int) -> Float[Tensor, "T D"]:
+def _heard(features: FrameFeatures, sound: Cache, clip: int) -> Float[Tensor, "T D"]:
     wave = torch.from_numpy(to_float(sound[clip]["wave"]))
     return features(pad(wave, (0, max(0, _LEAST - len(wave))))[None])
 

@@ -18,7 +18,7 @@ from vivavoce.data import manifest
 from vivavoce.data.examples import bin_of_hz
 from vivavoce.data.features import Features, features
 from vivavoce.data.manifest import Record, write_manifest
-from vivavoce.data.speaker import Batches
+from vivavoce.data.speaker import SpeakerBatches
 from vivavoce.models.script import script_of
 from vivavoce.models.speak import Speaker, SpeakerConfig
 from vivavoce.nn.style import VoicePrint
@@ -51,7 +51,7 @@ class SpeakerRun:
     """What the part brings along: a name, whose voice it is, and how much shorter (above 1) the throat is."""
 
 
-def measure(task: SpeakTask, batches: Batches) -> dict[str, float]:
+def measure(task: SpeakTask, batches: SpeakerBatches) -> dict[str, float]:
     """Losses on the clips that were held out, without warping."""
     task.eval()
     chosen = batches.held_out[:64]
@@ -66,7 +66,7 @@ def measure(task: SpeakTask, batches: Batches) -> dict[str, float]:
     return sums
 
 
-def prepare(speech: Path, cache: Path, run: SpeakerRun, say: Callable[[str], None] = print) -> Batches:
+def prepare(speech: Path, cache: Path, run: SpeakerRun, say: Callable[[str], None] = print) -> SpeakerBatches:
     """Features, alignments and batches of a folder of recordings; what is in the cache and fits is not made again."""
     clips = manifest.recordings(speech, "train", lang="en")
     made = features(
@@ -75,10 +75,12 @@ def prepare(speech: Path, cache: Path, run: SpeakerRun, say: Callable[[str], Non
     if not (cache / "spans.safetensors").exists():
         make_alignments(clips, made, cache, run.model.mel, say=say)
     spans, scores = load_spans(cache / "spans.safetensors")
-    return Batches(clips, made, spans, scores, size=run.size, seed=run.seed)
+    return SpeakerBatches(clips, made, spans, scores, size=run.size, seed=run.seed)
 
 
-def train(run: SpeakerRun, batches: Batches, folder: Path, device: str = "cpu", start: Path | None = None) -> Run:
+def train(
+    run: SpeakerRun, batches: SpeakerBatches, folder: Path, device: str = "cpu", start: Path | None = None
+) -> Run:
     """Trains (or goes on training) in ``folder``: checkpoint, curves and measurements.
 
     ``start`` is a folder with a speaker whose weights are gone on from.

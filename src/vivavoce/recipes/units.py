@@ -13,6 +13,7 @@ import torch
 
 from vivavoce.core.parts import load_part, save_part
 from vivavoce.core.places import BUNDLED
+from vivavoce.core.progress import Log
 from vivavoce.data.manifest import Record, recordings, write_manifest
 from vivavoce.models.units import Units, UnitsConfig
 from vivavoce.nn.kmeans import FitConfig, distortion, fit
@@ -37,9 +38,7 @@ class UnitsRun:
     seed: int = 1
 
 
-def train(
-    run: UnitsRun, speech: Path, out: Path, *, listener: Path | None = None, say: units_data.Say = print
-) -> Units:
+def train(run: UnitsRun, speech: Path, out: Path, *, listener: Path | None = None, say: Log = print) -> Units:
     """Writes the part ``units`` into ``out``; frames are kept in ``out/features``.
 
     ``listener`` is the folder of the listener whose layer is used, the bundled one if left out.

@@ -1,6 +1,6 @@
 """What units are found in: frames of recordings, and the phones that are spoken in them, computed once and kept."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from vivavoce.core.derived import digest_of
 from vivavoce.core.errors import ConfigError, ManifestError
 from vivavoce.core.parts import load_part
 from vivavoce.core.places import BUNDLED
+from vivavoce.core.progress import Log
 from vivavoce.data.aligned import levelled, phones_of
 from vivavoce.data.cache import Cache
 from vivavoce.data.choosing import lasting, shuffled
@@ -29,7 +30,6 @@ FEATURES = ("posteriors", "listener", "random", "log-mel", "mfcc")
 LISTENER = "mini/listener"
 """The bundled part whose weights such fronts have: they are not stored again."""
 _LONGEST_SECONDS = 20.0
-Say = Callable[[str], None]
 
 
 def front_of(name: str, layer: int, *, whole: bool = False, listener: Path | None = None, seed: int = 1) -> Any:
@@ -64,7 +64,7 @@ def sample(speech: Path, minutes: float, seed: int, *, least_text: int = 1) -> l
     return chosen
 
 
-def frames(front: Any, clips: Sequence[Record], folder: Path, say: Say, aligner: Listener | None = None) -> Cache:
+def frames(front: Any, clips: Sequence[Record], folder: Path, say: Log, aligner: Listener | None = None) -> Cache:
     """The front's vectors of each recording, half precision [T, D]; with an aligner its phones and those of every
     20 ms beside them, which are empty where text and sound do not fit."""
 

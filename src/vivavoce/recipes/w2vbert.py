@@ -10,12 +10,12 @@ import torch
 
 from vivavoce.models.encoder import EncoderConfig
 from vivavoce.models.encoder_heads import ContrastiveConfig
-from vivavoce.models.mel_front import MelFrontConfig
+from vivavoce.models.strided_mel_front import StridedMelFrontConfig
 from vivavoce.nn.conformer import ConformerConfig
 from vivavoce.nn.gumbel import GumbelConfig
 from vivavoce.recipes import miniature
 from vivavoce.recipes.pretraining import PretrainingRun, heard, learn
-from vivavoce.recipes.pretraining_data import CropConfig
+from vivavoce.recipes.pretraining_data import WaveCropConfig
 from vivavoce.systems.w2vbert import W2vBertConfig
 from vivavoce.train import Run
 from vivavoce.train.recipe import LOSSES, Given, Recipe
@@ -27,7 +27,7 @@ def _sized(dim: int, layers: int, channels: int, entries: int, anneal: float) ->
     trunk = ConformerConfig(
         dim=dim, layers=2 * layers, heads=4, expand=4, kernel=5, dropout=0.05, positions="keys", centred=True
     )
-    encoder = EncoderConfig(front=MelFrontConfig(channels=channels, dim=dim), trunk=trunk, fill="random")
+    encoder = EncoderConfig(front=StridedMelFrontConfig(channels=channels, dim=dim), trunk=trunk, fill="random")
     quantizer = GumbelConfig(dim=dim, groups=1, size=entries, code_dim=dim, anneal=anneal)
     head = ContrastiveConfig(quantizer=quantizer, context=dim, dim=dim, others=50)
     return W2vBertConfig(encoder=encoder, below=layers, head=head)
@@ -73,7 +73,7 @@ def debug(folder: Path) -> dict[str, float]:
     speech = miniature.recordings(folder / "speech")
     model = _sized(48, 1, 4, 16, 0.98)
     model = replace(model, encoder=replace(model.encoder, trunk=replace(model.encoder.trunk, dropout=0.0)))
-    data = CropConfig(seconds=8.0, crop=2.0)
+    data = WaveCropConfig(seconds=8.0, crop=2.0)
     train(W2vBertRun(model=model, data=data, steps=40, warmup=5, lr=1e-3), speech, folder)
     lines = [json.loads(line) for line in (folder / LOSSES).read_text().splitlines()]
     before, after = (line["contrastive"] + line["masked"] for line in (lines[0], lines[-1]))

@@ -9,13 +9,13 @@ from typing import Literal
 import torch
 
 from vivavoce.models.encoder_heads import ContrastiveConfig
-from vivavoce.models.mel_front import MelFrontConfig
+from vivavoce.models.strided_mel_front import StridedMelFrontConfig
 from vivavoce.nn.gumbel import GumbelConfig
 from vivavoce.nn.positions import ConvPositionsConfig
 from vivavoce.recipes import miniature
 from vivavoce.recipes.hubert import SMALL
 from vivavoce.recipes.pretraining import PretrainingRun, heard, learn
-from vivavoce.recipes.pretraining_data import CropConfig
+from vivavoce.recipes.pretraining_data import WaveCropConfig
 from vivavoce.systems import wav2vec2
 from vivavoce.systems.wav2vec2 import Wav2Vec2Config
 from vivavoce.train import Run
@@ -66,14 +66,14 @@ def debug(folder: Path) -> dict[str, float]:
     speech = miniature.recordings(folder / "speech")
     trunk = replace(SMALL.trunk, dim=64, layers=2, heads=2, kv_heads=2, hidden=128, dropout=0.0)
     encoder = replace(
-        SMALL, front=MelFrontConfig(channels=4, dim=64, strides=(2, 1)), trunk=trunk,
+        SMALL, front=StridedMelFrontConfig(channels=4, dim=64, strides=(2, 1)), trunk=trunk,
         positions=ConvPositionsConfig(kernel=16, groups=4), dropout=0.0, front_gradient=0.1,
     )  # fmt: skip
     head = ContrastiveConfig(
         quantizer=GumbelConfig(dim=64, size=16, code_dim=32, anneal=0.98), context=64, dim=32, others=20
     )
     model = Wav2Vec2Config(encoder=encoder, head=head)
-    data = CropConfig(seconds=8.0, crop=2.0)
+    data = WaveCropConfig(seconds=8.0, crop=2.0)
     train(Wav2Vec2Run(model=model, data=data, steps=40, warmup=5, lr=1e-3), speech, folder)
     lines = [json.loads(line) for line in (folder / LOSSES).read_text().splitlines()]
     return {"before": lines[0]["contrastive"], "after": lines[-1]["contrastive"]}

@@ -65,7 +65,7 @@ class _Unpickler(pickle.Unpickler):
         return self._shared[pid]
 
 
-class Beside:
+class ForkedWorkers:
     """So many processes; what is to be done must be picklable apart from the ``shared`` objects."""
 
     def __init__(self, shared: Sequence[object], count: int) -> None:
@@ -169,7 +169,7 @@ class Lane:
 
     def __init__(self, shared: object, forked: bool | None) -> None:
         """Forks where it has to."""
-        self._beside = Beside((shared,), 1) if forked else None
+        self._beside = ForkedWorkers((shared,), 1) if forked else None
         self._pool = None if forked is None else ThreadPoolExecutor(1, thread_name_prefix="vivavoce-lane")
         self._last: Future[None] | None = None
         self._spare: Future[Any] | None = None

@@ -27,7 +27,7 @@ MOST_CHARACTERS = 4_000_000
 """What a client may add to a conversation; turns of the conversation itself are not counted against anybody."""
 
 
-class Conversation:
+class LiveConversation:
     """The state of one conversation and everything that changes it."""
 
     def __init__(
@@ -276,7 +276,7 @@ class Conversation:
                 self.replies.drop_prepared()
             case t.CommitInput():
                 self.user.commit()
-            case t.Reply():
+            case t.BeginReply():
                 if not self.config.only_listen:
                     self.replies.respond_to_speech()
             case t.Pause(turn):

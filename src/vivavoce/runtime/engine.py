@@ -19,7 +19,7 @@ from torch import Tensor
 from vivavoce.core.talk import Heard
 from vivavoce.runtime.api import Output, SessionConfig
 from vivavoce.runtime.clock import Clock
-from vivavoce.runtime.conversation import Conversation
+from vivavoce.runtime.conversation import LiveConversation
 from vivavoce.runtime.live_reply import LiveReply
 from vivavoce.runtime.model import FRAME, Abilities, HearingOptions, Pcm, Spoken
 from vivavoce.runtime.model_rows import ConversationRow, ModelRows
@@ -32,7 +32,7 @@ SPARE_SECONDS = 0.012
 """What a step may take before only replies that are about to run dry get more sound in it."""
 RUNNING_DRY = 6 * FRAME
 ResultT = TypeVar("ResultT")
-Seat = AnySeat[Conversation]
+Seat = AnySeat[LiveConversation]
 """A seat of a conversation by turns."""
 
 
@@ -68,7 +68,7 @@ class LiveEngine:
         self._clock = Clock(self.step, self.stats, FRAME / 24_000)
         self._states = ModelRows(model, rows, self.stats, self._clock.wake, threads=threads, forked=forked)
         self._lent = [ConversationRow(self._states, number) for number in range(rows)]
-        self._seats: Seats[Conversation] = Seats(rows, self.stats, self._clock.wake)
+        self._seats: Seats[LiveConversation] = Seats(rows, self.stats, self._clock.wake)
         self._numbers = itertools.count(1)
         if threads:
             self._clock.start()
@@ -95,8 +95,8 @@ class LiveEngine:
     def sit(self, config: SessionConfig) -> Seat:
         """A seat without event loop; CapacityError when every row is taken."""
 
-        def begin(row: int, emit: Callable[[Output], None]) -> Conversation:
-            return Conversation(config, self._lent[row], emit, lambda kind: f"{kind}_{next(self._numbers):08x}")
+        def begin(row: int, emit: Callable[[Output], None]) -> LiveConversation:
+            return LiveConversation(config, self._lent[row], emit, lambda kind: f"{kind}_{next(self._numbers):08x}")
 
         return self._seats.sit(begin, self._time() if self._time else None)
 

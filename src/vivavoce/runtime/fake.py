@@ -171,7 +171,7 @@ class ToneHearing:
         return Heard(words, done if words else 0.0)
 
 
-class Script:
+class ScriptedMind:
     """A character of a few rules; `answer` can be any other function from the context to thoughts."""
 
     def __init__(self, answer: Callable[[Context], Iterator[Thought]] | None = None) -> None:
@@ -290,7 +290,7 @@ class Beeping:
 def fake_model(answer: Callable[[Context], Iterator[Thought]] | None = None) -> Abilities:
     """The scripted model."""
     return Abilities(
-        activity=Loudness(), hearing=ToneHearing(), thinking=Script(answer), speaking=Beeping(), name="fake"
+        activity=Loudness(), hearing=ToneHearing(), thinking=ScriptedMind(answer), speaking=Beeping(), name="fake"
     )
 
 

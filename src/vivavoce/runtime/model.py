@@ -161,7 +161,7 @@ class Thinking(Protocol):
 
 
 @runtime_checkable
-class Reading(Protocol):
+class ReadingAhead(Protocol):
     """A `Thinking` that can read ahead."""
 
     def read(self, context: Context) -> Iterator[None]:

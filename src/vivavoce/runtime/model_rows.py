@@ -15,7 +15,7 @@ from torch import Tensor
 from vivavoce.audio.pcm import to_float
 from vivavoce.core.memory import trim
 from vivavoce.core.talk import Heard, Thought
-from vivavoce.runtime.beside import Beside
+from vivavoce.runtime.beside import ForkedWorkers
 from vivavoce.runtime.failures import log_failure
 from vivavoce.runtime.model import (
     FRAME,
@@ -25,7 +25,7 @@ from vivavoce.runtime.model import (
     HearingBeside,
     HearingOptions,
     Pcm,
-    Reading,
+    ReadingAhead,
     Spoken,
     Thinking,
     Waking,
@@ -38,7 +38,7 @@ from vivavoce.runtime.thoughts import InlineThoughts, Recital, Thoughts, ThreadT
 class _Forked:
     """A mind in another process."""
 
-    def __init__(self, thinking: Thinking, beside: Beside) -> None:
+    def __init__(self, thinking: Thinking, beside: ForkedWorkers) -> None:
         self._thinking, self._beside = thinking, beside
 
     def respond(self, context: Context) -> Iterator[Thought]:
@@ -50,7 +50,7 @@ class _Forked:
 
     def read(self, context: Context) -> Iterator[None]:
         """Reads ahead there."""
-        assert isinstance(self._thinking, Reading)
+        assert isinstance(self._thinking, ReadingAhead)
         lighter = replace(context, entries=tuple(replace(entry, audio=None) for entry in context.entries))
         return self._beside.iterate(partial(self._thinking.read, lighter), about=context.conversation)
 
@@ -129,11 +129,11 @@ class ModelRows:
             self._ears = ThreadPoolExecutor(1, thread_name_prefix="vivavoce-hear")
             self._recordings = ThreadPoolExecutor(1, thread_name_prefix="vivavoce-recordings")
 
-    def _forked(self, threads: int) -> Beside:
+    def _forked(self, threads: int) -> ForkedWorkers:
         """A process for each thread that thinks, one for ends of turns, one for recordings."""
         shared = (self.model.hearing, self._alone, self.model.thinking)
         trim()  # or each of them would keep what loading has left
-        return Beside(shared, threads + 2)
+        return ForkedWorkers(shared, threads + 2)
 
     def nbytes(self) -> int:
         """Memory of all states."""
@@ -176,7 +176,7 @@ class ModelRows:
 
     def read(self, context: Context) -> Future[None] | None:
         """Lets the mind read ahead; cancelling what is given ends that. None where it cannot, or has no thread."""
-        if self._pool is None or not isinstance(self.model.thinking, Reading):
+        if self._pool is None or not isinstance(self.model.thinking, ReadingAhead):
             return None
         mind, found = self._mind(context), Future[None]()
         self._pool.submit(_read, mind, context, found)
@@ -208,7 +208,7 @@ class ModelRows:
 
     def _found(self, work: Callable[[], Heard], pool: Executor | None, about: str = "") -> Future[Heard]:
         """What is found beside the steps, which are woken for it; at once where there are no threads. ``about`` as in
-        `Beside.iterate`."""
+        `ForkedWorkers.iterate`."""
         if pool is not None:
             beside = self._beside
             found = pool.submit(work) if beside is None else pool.submit(beside.call, work, about)

@@ -50,7 +50,7 @@ class Halt:
     """Stop speaking now; what is left of the text is dropped."""
 
 
-Order = Begin | Feed | Halt
+SpeakerOrder = Begin | Feed | Halt
 """What the speaker is to do."""
 
 
@@ -110,7 +110,7 @@ class Reply:
         self._calls: list[Call] = []
         self._fed = self._called = self._thought_all = self._spoke_all = False
         self._outputs: list[api.Output] = [api.TurnStarted(request.turn, request.options, request.config)]
-        self._orders: list[Order] = [Begin(request.config.voice)] if self.speaks else []
+        self._orders: list[SpeakerOrder] = [Begin(request.config.voice)] if self.speaks else []
 
     # ---- what there is to do ----
 
@@ -121,7 +121,7 @@ class Reply:
         outputs, self._outputs = self._outputs, []
         return outputs
 
-    def orders(self) -> list[Order]:
+    def orders(self) -> list[SpeakerOrder]:
         """What the speaker has to do now."""
         orders, self._orders = self._orders, []
         return orders

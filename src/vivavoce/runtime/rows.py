@@ -3,7 +3,7 @@
 from typing import Any
 
 from vivavoce.runtime.model import Speaking
-from vivavoce.runtime.reply import Begin, Feed, Halt, Order
+from vivavoce.runtime.reply import Begin, Feed, Halt, SpeakerOrder
 
 
 class SpeakingRow:
@@ -17,7 +17,7 @@ class SpeakingRow:
         """Stops speaking; what is left of the text is dropped."""
         self._speaking.stop(self._state, self.number)
 
-    def obey(self, order: Order, seed: int) -> None:
+    def obey(self, order: SpeakerOrder, seed: int) -> None:
         """Does what a reply wants done."""
         match order:
             case Begin(voice):

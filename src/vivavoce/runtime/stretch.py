@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from vivavoce.runtime.model import FRAME
-from vivavoce.runtime.turn_events import Frame, Judged
+from vivavoce.runtime.turn_events import Judged, MicFrame
 
 MS = 24
 LONG_VOICE = 400 * MS
@@ -27,7 +27,7 @@ class MeasuredVoice:
     echo: float
     """How much of the voice lately was our own, 0 to 1."""
     clear: int
-    """MeasuredVoice since the last frame that was our own."""
+    """Voice since the last frame that was our own."""
     voiced: int = FRAME
     run: int = FRAME
     silence: int = 0
@@ -35,11 +35,11 @@ class MeasuredVoice:
     """Whether it has come back after a pause."""
 
     @classmethod
-    def begun(cls, onset: int, frame: Frame) -> "MeasuredVoice":
+    def begun(cls, onset: int, frame: MicFrame) -> "MeasuredVoice":
         """The first frame of it."""
         return cls(onset, frame.level_db, frame.echo, 0 if frame.echo > OURS else FRAME)
 
-    def more(self, frame: Frame, speech: bool) -> None:
+    def more(self, frame: MicFrame, speech: bool) -> None:
         """One frame more; what has faded is silence whatever it is taken for."""
         if not speech or frame.level_db <= self.loudest_db - FADED_DB:
             self.run = 0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class MicFrame:
     """One frame of the microphone: how likely it is speech, how likely that is only what we are playing, how loud."""
 
     speech: float
@@ -42,7 +42,7 @@ class InputTaken:
     """The input was committed or cleared by the client."""
 
 
-Event = Frame | Gap | Judged | InputTaken
+Event = MicFrame | Gap | Judged | InputTaken
 
 
 # ---- what it wants done ----
@@ -95,7 +95,7 @@ class CommitInput:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class BeginReply:
     """Answer."""
 
 
@@ -138,4 +138,4 @@ class TimedOut:
 
 
 Overture = Attend | SpeechStarted | SpeechStopped | Forget | Judge | Prepare | Discard
-Action = Overture | CommitInput | Reply | Pause | Resume | Cut | Withdraw | TimedOut
+Action = Overture | CommitInput | BeginReply | Pause | Resume | Cut | Withdraw | TimedOut

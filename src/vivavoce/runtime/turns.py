@@ -35,19 +35,19 @@ from vivavoce.runtime.stretch import (
 from vivavoce.runtime.turn_events import (
     Action,
     Attend,
+    BeginReply,
     CommitInput,
     Cut,
     Discard,
     Event,
     Forget,
-    Frame,
     Gap,
     InputTaken,
     Judge,
     Judged,
+    MicFrame,
     Pause,
     Prepare,
-    Reply,
     Resume,
     SpeechStarted,
     SpeechStopped,
@@ -111,7 +111,7 @@ class Turns:
     def on(self, event: Event, now: int) -> tuple[Action, ...]:
         """What has to be done now that this happened."""
         match event:
-            case Frame():
+            case MicFrame():
                 return self._frame(event, now)
             case Judged() if self._stretch:
                 return tuple(self._judged(self._stretch, event, now))
@@ -132,7 +132,7 @@ class Turns:
 
     # ---- time goes on ----
 
-    def _frame(self, frame: Frame, now: int) -> tuple[Action, ...]:
+    def _frame(self, frame: MicFrame, now: int) -> tuple[Action, ...]:
         self._advance(FRAME)
         if self.config.kind == "none":
             return ()
@@ -176,12 +176,12 @@ class Turns:
             return ()
         start, self._idle = now - self._idle, None
         self.playback.clear()
-        return TimedOut(start, now), CommitInput(), Reply()
+        return TimedOut(start, now), CommitInput(), BeginReply()
 
     # ---- the phases of a stretch of voice ----
 
     def _maybe(self, stretch: Stretch) -> Iterator[Action]:
-        """MeasuredVoice for one frame: a click, or the beginning of something."""
+        """Voice for one frame: a click, or the beginning of something."""
         voice = stretch.voice
         if voice.voiced >= ONSET:
             yield Attend(self._start(voice))
@@ -301,7 +301,7 @@ class Turns:
             yield CommitInput()
             if self.config.create_response and not judgement.noise:
                 self._asked = True
-                yield Reply()
+                yield BeginReply()
 
     # ---- steps that several phases share ----
 

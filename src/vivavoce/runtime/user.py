@@ -72,7 +72,7 @@ class UserTurn:
             self.microphone.take(whole)
         return whole
 
-    def measured(self, pcm: Pcm, speech: float, config: TurnConfig, playing: tuple[Reply, int] | None) -> t.Frame:
+    def measured(self, pcm: Pcm, speech: float, config: TurnConfig, playing: tuple[Reply, int] | None) -> t.MicFrame:
         """A frame as turn-taking wants to know it; ``playing``: what the loudspeaker gives, and where in it we are."""
         echo = 0.0
         if config.kind == "semantic_vad":
@@ -80,7 +80,7 @@ class UserTurn:
             # looked at before it is speech: what fades in counts too
             if speech >= FAINT * config.threshold:
                 echo = self._echo.chance()
-        return t.Frame(speech, echo, 10 * math.log10(float(np.dot(pcm, pcm)) / len(pcm) + 1e-10))
+        return t.MicFrame(speech, echo, 10 * math.log10(float(np.dot(pcm, pcm)) / len(pcm) + 1e-10))
 
     def _played(self, playing: tuple[Reply, int] | None) -> Pcm:
         """What is played in this frame, without the jitter of a client's reports, which would look like a moving

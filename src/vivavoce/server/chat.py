@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from vivavoce.core.talk import Entry
 from vivavoce.runtime.api import Add, AudioOut, Input, Respond, SessionConfig, TextOut, ToolCall, TurnConfig
 from vivavoce.server.chat_answers import answer_stream, whole_answer
-from vivavoce.server.chat_shapes import COMPLETION, ChatRequest, ChoiceBody, Message, OtherPart, TextPart
+from vivavoce.server.chat_shapes import COMPLETION, ChatRequest, ChoiceBody, Message, OtherChatPart, TextPart
 from vivavoce.server.items import user_entry
 from vivavoce.server.names import check_model
 from vivavoce.server.outputs import checked, first_of
@@ -73,7 +73,7 @@ async def _content(message: Message, where: str, warnings: list[str]) -> tuple[s
         return message.content or "", []
     texts, sounds = [], []
     for number, part in enumerate(message.content):
-        if isinstance(part, OtherPart):
+        if isinstance(part, OtherChatPart):
             refused = f"A part of type '{part.type}' is not supported by this server; send text or audio."
             raise Problem(refused, "not_supported", f"{where}.content[{number}]")
         if isinstance(part, TextPart):

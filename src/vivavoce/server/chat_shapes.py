@@ -37,13 +37,13 @@ class ToolCallBody(BaseModel):
     function: FunctionCallBody
 
 
-class OtherPart(BaseModel):
+class OtherChatPart(BaseModel):
     """What can be sent to others; here it is refused."""
 
     type: Literal["image_url", "file", "refusal"]
 
 
-Part = Annotated[TextPart | SoundPart | OtherPart, Field(discriminator="type")]
+Part = Annotated[TextPart | SoundPart | OtherChatPart, Field(discriminator="type")]
 
 
 class Message(BaseModel):

@@ -13,13 +13,13 @@ from torch import nn
 from vivavoce.core.errors import ConfigError
 from vivavoce.models.encoder import Encoder, EncoderConfig
 from vivavoce.models.encoder_heads import ContrastiveConfig, ContrastiveHead
-from vivavoce.models.mel_front import MelFrontConfig
+from vivavoce.models.strided_mel_front import StridedMelFrontConfig
 from vivavoce.nn.conformer import ConformerConfig
 from vivavoce.nn.gumbel import GumbelConfig
 from vivavoce.nn.masking import MaskConfig
 
 XL = EncoderConfig(
-    front=MelFrontConfig(channels=128, dim=1024),
+    front=StridedMelFrontConfig(channels=128, dim=1024),
     trunk=ConformerConfig(dim=1024, layers=24, heads=8, expand=4, kernel=5, positions="keys", centred=True),
     fill="random",
 )

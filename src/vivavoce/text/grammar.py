@@ -49,7 +49,7 @@ class Rep:
 
 
 @dataclass(frozen=True, slots=True)
-class Free:
+class FreeText:
     """Something to be written freely, such as the inside of a string; `Place.free` says that one stands in it."""
 
     item: "Node"
@@ -62,7 +62,7 @@ class Ref:
     make: Callable[[], "Node"]
 
 
-Node = Lit | Chars | Seq | Alt | Rep | Free | Ref
+Node = Lit | Chars | Seq | Alt | Rep | FreeText | Ref
 Stack = tuple[Node, ...]
 NOTHING = Seq(())
 
@@ -114,7 +114,7 @@ def _open(stack: Stack, seen: set[Stack], free: list[bool]) -> Iterator[Stack]:
             if most is None or most > 0:
                 again = Rep(item, max(least - 1, 0), None if most is None else most - 1)
                 yield from _open((item, again, *rest), seen, free)
-        case Free(item=item):
+        case FreeText(item=item):
             free[0] = True
             yield from _open((item, *rest), seen, free)
         case Ref(make=make):
@@ -142,7 +142,7 @@ def shortest(node: Node) -> int:
                 return min(map(size, options), default=_ENDLESS)
             case Rep(item=item, least=least):
                 return least * size(item) if least else 0
-            case Free(item=item):
+            case FreeText(item=item):
                 return size(item)
             case Ref(make=make):
                 if node not in known:

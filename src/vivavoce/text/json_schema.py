@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from vivavoce.core.errors import ToolError
-from vivavoce.text.grammar import Alt, Free, Lit, Node, Place, Ref, Rep, Seq, alt, seq, shortest, start
+from vivavoce.text.grammar import Alt, FreeText, Lit, Node, Place, Ref, Rep, Seq, alt, seq, shortest, start
 from vivavoce.text.json_text import written
 from vivavoce.text.number_grammar import FAR, number_grammar
 from vivavoce.text.pattern import ANY, pattern_grammar
@@ -170,7 +170,7 @@ class _Maker:
         else:
             inner = Rep(ANY, least, None if most is None else int(most))
         closed = seq(inner, Lit(b'"'))
-        return seq(Lit(b'"'), closed if _of_pieces(inner) else Free(closed))
+        return seq(Lit(b'"'), closed if _of_pieces(inner) else FreeText(closed))
 
     def _array(self, schema: Mapping[str, Any]) -> Node:
         first = [self.value(item) for item in schema.get("prefixItems", ())]

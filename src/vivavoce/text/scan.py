@@ -41,9 +41,9 @@ class Around:
     """Names of tags that were left out."""
 
 
-Say = Callable[["Scan", re.Match[str]], "Sequence[str] | None"]
+Expand = Callable[["Scan", re.Match[str]], "Sequence[str] | None"]
 """What is said for a match, or None where the rule finds that it does not apply; it may `Scan.put` itself."""
-Rule = tuple[re.Pattern[str], Say]
+Rule = tuple[re.Pattern[str], Expand]
 _N: Final = r"(?:\d{1,3}(?:,\d{3})+(?![\d])|\d+)(?:\.\d+)?|\.\d+"
 DASH: Final = r"\s?[-–—−]\s?"
 """A range's."""

@@ -29,7 +29,7 @@ from vivavoce.text.json_text import written
 _CLEAR: Final = 2.0
 _OPEN: Final = 4
 _ASKING: Final = frozenset("what which how who why where when do does is are".split())
-Wording = Callable[..., str]
+Worded = Callable[..., str]
 """A sentence of the character: the place of its templates in the sheet, and what fills them."""
 
 
@@ -55,7 +55,7 @@ class Declared:
         self._understood = lru_cache(256)(self._understand)
         self._form = cache(self._make_form)
 
-    def respond(self, context: MindContext, wording: Wording, **more: Any) -> Iterator[MindEvent]:
+    def respond(self, context: MindContext, wording: Worded, **more: Any) -> Iterator[MindEvent]:
         """The reply, piece by piece. Raises ToolError as `Mind.respond`."""
         for tool in context.tools:
             grammar_of(tool)
@@ -214,7 +214,7 @@ class Declared:
         return orders, after
 
     def _answered(
-        self, question: _Question, context: MindContext, earlier: Mapping[SpotPath, Any], wording: Wording
+        self, question: _Question, context: MindContext, earlier: Mapping[SpotPath, Any], wording: Worded
     ) -> list[MindEvent] | None:
         words = tuple(plain_words(context.user))
         continued = self._continued(question, words, context.user, earlier)
@@ -229,7 +229,7 @@ class Declared:
             return [Say(self._question(made, question.form, wording))]
         return [*made, *([Say(self._read_back(orders, wording))] if orders else [])]
 
-    def _read_back(self, orders: Sequence[Order], wording: Wording) -> str:
+    def _read_back(self, orders: Sequence[Order], wording: Worded) -> str:
         """The character says what it understood."""
         item = self.sheet.tool.item
         whole = [Ordered(order) for order in orders if item in order]
@@ -269,7 +269,7 @@ class Declared:
         said = f" {' '.join(words)} "
         return any(f" {' '.join(plain_words(opening))} " in said for opening in openings if len(opening.split()) > 1)
 
-    def _question(self, spot: Spot, form: Form, wording: Wording) -> str:
+    def _question(self, spot: Spot, form: Form, wording: Worded) -> str:
         slot = form.owners.get(spot.path)
         if slot is None and spot.kind in ("integer", "number") and spot.name.endswith("s"):
             return wording("replies", "ask_number", field=spot.name)
@@ -305,7 +305,7 @@ class Declared:
         return made
 
     def _others(
-        self, forms: Sequence[Form], server: Form | None, words: tuple[str, ...], user: str, wording: Wording,
+        self, forms: Sequence[Form], server: Form | None, words: tuple[str, ...], user: str, wording: Worded,
         forced: str, asked: MindContext,
     ) -> list[MindEvent]:  # fmt: skip
         """A call of a tool that is not the mind's, or a question for what it lacks, where the words are clear."""

@@ -9,7 +9,7 @@ from vivavoce.generate.entropy_lm import FrameLm
 from vivavoce.train.task import Losses, Task, Term
 
 
-class FrameBatch(NamedTuple):
+class CodesBatch(NamedTuple):
     """Recordings side by side."""
 
     ids: Int[Tensor, "B K T"]
@@ -17,7 +17,7 @@ class FrameBatch(NamedTuple):
 
 
 @final
-class EntropyTask(Task[FrameBatch, Float[Tensor, ""]]):
+class EntropyTask(Task[CodesBatch, Float[Tensor, ""]]):
     """The nats that an id costs."""
 
     def __init__(self, model: FrameLm) -> None:
@@ -25,10 +25,10 @@ class EntropyTask(Task[FrameBatch, Float[Tensor, ""]]):
         super().__init__()
         self.model = model
 
-    def outputs(self, batch: FrameBatch) -> Float[Tensor, ""]:
+    def outputs(self, batch: CodesBatch) -> Float[Tensor, ""]:
         """The loss itself."""
         return self.model.loss(batch.ids, batch.lengths)
 
-    def losses(self, phase: str, batch: FrameBatch, out: Float[Tensor, ""]) -> Losses:
+    def losses(self, phase: str, batch: CodesBatch, out: Float[Tensor, ""]) -> Losses:
         """Nats an id."""
         return {"nats": Term(out)}

@@ -9,14 +9,14 @@ from torch.nn import functional as F
 
 from vivavoce.data.mixture import PhoneBatch
 from vivavoce.data.packed import UNKNOWN
-from vivavoce.models.listener import Listener, ListenerConfig, Posteriors
+from vivavoce.models.listener import Listener, ListenerConfig, ListenerOutputs
 from vivavoce.train.task import Losses, Task, Term
 
 _CHUNKS = (0, 0, 4, 8)
 
 
 @final
-class ListenerTask(Task[PhoneBatch, Posteriors]):
+class ListenerTask(Task[PhoneBatch, ListenerOutputs]):
     """CTC and framewise recognition with one trunk, which hears each batch as a whole or in chunks."""
 
     def __init__(self, config: ListenerConfig, *, early: float = 0.3, framewise: float = 0.4) -> None:
@@ -25,12 +25,12 @@ class ListenerTask(Task[PhoneBatch, Posteriors]):
         self.early, self.framewise = early, framewise
         self.listener: Listener = config.build()
 
-    def outputs(self, batch: PhoneBatch) -> Posteriors:
+    def outputs(self, batch: PhoneBatch) -> ListenerOutputs:
         """Distributions under a chunk size drawn for this batch."""
         chunk = _CHUNKS[int(torch.randint(len(_CHUNKS), ()))]
         return self.listener(batch.mel, batch.lengths, chunk)
 
-    def losses(self, phase: str, batch: PhoneBatch, out: Posteriors) -> Losses:
+    def losses(self, phase: str, batch: PhoneBatch, out: ListenerOutputs) -> Losses:
         """CTC per phone, early CTC, framewise cross-entropy and the share of right frames as a number."""
         lengths = (-(-batch.lengths // 2)).clamp(max=out.ctc.shape[1])
         terms = {"ctc": Term(_ctc(out.ctc, lengths, batch))}

@@ -22,7 +22,7 @@ UNKNOWN = -100
 """A label where nobody knows which phone is spoken."""
 
 
-class FrameBatch(NamedTuple):
+class RecogniserBatch(NamedTuple):
     """Frames of a listener's trunk, the phones that are said in each row, and the one of every distribution."""
 
     frames: Float[Tensor, "B U D"]
@@ -44,7 +44,7 @@ class RecogniserWeights:
     teacher: float = 1.0
 
 
-class Recognised(NamedTuple):
+class RecogniserOutputs(NamedTuple):
     """Log-probabilities of CTC and of each frame's phone, read from the ids alone."""
 
     ctc: Float[Tensor, "B T V"]
@@ -53,7 +53,7 @@ class Recognised(NamedTuple):
 
 
 @final
-class UnitsRecogniser(Task[FrameBatch, Recognised]):
+class UnitsRecogniser(Task[RecogniserBatch, RecogniserOutputs]):
     """The quantiser and its reader are learnt; the listener's heads are teachers."""
 
     def __init__(
@@ -69,13 +69,13 @@ class UnitsRecogniser(Task[FrameBatch, Recognised]):
         )
         self.heads = Frozen(nn.ModuleList([listener.ctc, listener.frame]))
 
-    def outputs(self, batch: FrameBatch) -> Recognised:
+    def outputs(self, batch: RecogniserBatch) -> RecogniserOutputs:
         """What the ids tell."""
         quantized = self.quantizer(batch.frames.transpose(1, 2))
         ctc, frame = self.reader(quantized.values.transpose(1, 2)).chunk(2, dim=-1)
-        return Recognised(self._shares(ctc), self._shares(frame), quantized)
+        return RecogniserOutputs(self._shares(ctc), self._shares(frame), quantized)
 
-    def losses(self, phase: str, batch: FrameBatch, out: Recognised) -> Losses:
+    def losses(self, phase: str, batch: RecogniserBatch, out: RecogniserOutputs) -> Losses:
         """CTC, frames, teachers, and the bits of the ids' distribution as a number."""
         lengths = SPLIT * batch.lengths
         summed = F.ctc_loss(
@@ -96,7 +96,7 @@ class UnitsRecogniser(Task[FrameBatch, Recognised]):
         return terms
 
     @torch.no_grad()
-    def heard_by_teacher(self, batch: FrameBatch) -> tuple[Float[Tensor, "B T V"], Float[Tensor, "B T V"]]:
+    def heard_by_teacher(self, batch: RecogniserBatch) -> tuple[Float[Tensor, "B T V"], Float[Tensor, "B T V"]]:
         """What the listener's own two heads say."""
         ctc, frame = (self._shares(head(batch.frames)) for head in self.heads.module)
         return ctc, frame

@@ -17,7 +17,7 @@ _KERNEL = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MelFrontConfig:
+class StridedMelFrontConfig:
     """Log-mel frames, brought near zero mean and unit variance, and two convolutions.
 
     Both halve the frequencies; ``strides`` say how they thin out time. Frames see nothing that comes after them.
@@ -50,13 +50,13 @@ class MelFrontConfig:
         """How many frames so many samples give; a frame that is begun is filled with silence."""
         return -(-samples // self.hop)
 
-    def build(self) -> "MelFront":
+    def build(self) -> "StridedMelFront":
         """The module."""
-        return MelFront(self)
+        return StridedMelFront(self)
 
 
 @dataclass
-class MelFrontState(State):
+class StridedMelFrontState(State):
     """What the spectrogram and the convolutions still see."""
 
     mel: LogMelState
@@ -65,10 +65,10 @@ class MelFrontState(State):
 
 
 @final
-class MelFront(nn.Module):
+class StridedMelFront(nn.Module):
     """See the file's text."""
 
-    def __init__(self, config: MelFrontConfig) -> None:
+    def __init__(self, config: StridedMelFrontConfig) -> None:
         """Random convolutions."""
         super().__init__()
         self.config = config
@@ -85,17 +85,17 @@ class MelFront(nn.Module):
         x = F.relu(self.second(F.pad(x, (0, 0, self._past(1), 0))))
         return self.out(x.transpose(1, 2).flatten(2))
 
-    def init_state(self, rows: int) -> MelFrontState:
+    def init_state(self, rows: int) -> StridedMelFrontState:
         """Silence before the first sample."""
         config, like = self.config, self.out.weight
-        return MelFrontState(
+        return StridedMelFrontState(
             self.mel.init_state(rows),
             zeros(rows, 1, self._past(0), config.mel.bins, like=like),
             zeros(rows, config.channels, self._past(1), self.bins[0], like=like),
         )
 
     def step(
-        self, x: Float[Tensor, "B N"], state: MelFrontState, active: Bool[Tensor, " B"] | None = None
+        self, x: Float[Tensor, "B N"], state: StridedMelFrontState, active: Bool[Tensor, " B"] | None = None
     ) -> Float[Tensor, "B T D"]:
         """The next samples, whole frames of them."""
         before = state.clone() if active is not None else state
