@@ -3,7 +3,7 @@
 The engine calls it in this order, again and again: `pull` (inputs up to the next sound), `frame` and `noticed` (one
 frame of the microphone, what the activity detector says of it), `heard` (the words), `think`, and `Replies.spoke` for
 each reply that is `speaking`. It only decides who does what: inputs wait in an `Inbox`, `UserTurn` is what the user
-says, `Turns` who may speak, `Replies` what we say, and `History` what was said.
+says, `Turns` who may speak (carried out by `TurnTaking`), `Replies` what we say, and `History` what was said.
 """
 
 from collections.abc import Callable
@@ -19,8 +19,9 @@ from vivavoce.runtime.live_reply import LiveReply
 from vivavoce.runtime.model import FRAME, Pcm
 from vivavoce.runtime.model_rows import ConversationRow
 from vivavoce.runtime.replies import Replies
+from vivavoce.runtime.turn_taking import TurnTaking
 from vivavoce.runtime.turns import Turns
-from vivavoce.runtime.user import UserTurn, judged
+from vivavoce.runtime.user import UserTurn
 
 MOST_ENTRIES = 4000
 MOST_CHARACTERS = 4_000_000
@@ -44,7 +45,7 @@ class LiveConversation:
         self.turns = Turns(config.turns, patient=row.patient)
         self.user = UserTurn(config.hearing, row, self.history, emit, new_id)
         self.replies = Replies(config, row, self.history, self.turns, emit, new_id)
-        self._withdrawn: set[str] = set()
+        self._taking = TurnTaking(self.turns, self.user, self.replies, self.history, emit, patient=row.patient)
         self.replies.read_ahead()
 
     @property
@@ -103,7 +104,7 @@ class LiveConversation:
                 self.replies.hush()
             case api.Clear():
                 self.user.forget()
-                self._turn(t.InputTaken())
+                self._taking.on(t.InputTaken())
                 self._emit(api.Cleared())
             case api.Commit():
                 self._commit(event)
@@ -118,7 +119,7 @@ class LiveConversation:
             case api.Delete(entry):
                 self.history.delete(entry)
                 self._emit(api.EntryDeleted(entry))
-            case api.Truncate(entry, samples) if entry in self._withdrawn:
+            case api.Truncate(entry, samples) if entry in self._taking.withdrawn:
                 # the client could not know that there is nothing left to shorten
                 self._emit(api.EntryTruncated(entry, samples))
             case api.Truncate(entry, samples):
@@ -146,7 +147,7 @@ class LiveConversation:
             self.replies.drop_prepared()
             self.replies.read_ahead()
         if "none" in (old.turns.kind, config.turns.kind) and old.turns.kind != config.turns.kind:
-            self._turn(t.InputTaken())
+            self._taking.on(t.InputTaken())
             self.user.switched(config.turns.kind == "none")
         self._emit(api.Configured(config))
 
@@ -183,7 +184,7 @@ class LiveConversation:
 
         def commit() -> None:
             self.user.commit(whole.result())
-            self._turn(t.InputTaken())
+            self._taking.on(t.InputTaken())
 
         if whole.done() or not self._row.patient:
             commit()
@@ -201,7 +202,7 @@ class LiveConversation:
         """The next frame for the activity detector, if there is one; with turn detection off, sound needs none."""
         if self.config.turns.kind == "none":
             if skipped := self.user.skip():
-                self._turn(t.Gap(skipped))
+                self._taking.on(t.Gap(skipped))
             return None
         mic = self.user.microphone
         return mic.take(FRAME) if mic.waiting >= FRAME else None
@@ -209,32 +210,16 @@ class LiveConversation:
     def noticed(self, pcm: Pcm, speech: float) -> None:
         """Takes the activity detector's probability of speech (0 to 1) for the frame that `frame` gave."""
         turns = self.config.turns
-        self._turn(self.user.measured(pcm, speech, turns, self.replies.playout.playing))
+        self._taking.on(self.user.measured(pcm, speech, turns, self.replies.playout.playing))
         self.user.forget_old(turns.prefix_padding_ms)
 
     def gap(self, samples: int) -> None:
         """The microphone gave nothing for so many samples; time goes on without sound."""
-        self._turn(t.Gap(samples))
+        self._taking.on(t.Gap(samples))
 
     def heard(self, heard: Heard) -> None:
         """Takes what the model has made of the user's turn so far."""
-        self._turn(self.user.heard(heard))
-
-    def _heard_whole(self) -> bool:
-        """Takes what is made of the whole turn once it is there, and then its words; says whether they came."""
-        sooner = self.user.heard_sooner()
-        if sooner is not None:
-            self._turn(replace(judged(sooner, whole=True), early=True))
-        try:
-            heard = self.user.heard_whole()
-        except Exception as error:  # the model's, from another thread
-            if self._row.patient:  # or the turn would wait for its words for ever
-                self._turn(t.Judged(1.0, 0, whole=True, speech=0.0))
-            self.broke(error)
-            return True
-        if heard is not None:
-            self._turn(judged(heard, whole=True))
-        return sooner is not None or heard is not None
+        self._taking.on(self.user.heard(heard))
 
     def _heard_recordings(self) -> bool:
         """Goes on where the recordings of an input were heard meanwhile; says whether they were."""
@@ -247,68 +232,6 @@ class LiveConversation:
             self._emit(refusal(unheard.event, error))
         return True
 
-    # ---- turns ----
-
-    def _turn(self, event: t.Event) -> None:
-        actions = self.turns.on(event, self.user.microphone.now)
-        for action in actions:
-            self._act(action)
-        if any(isinstance(action, t.SpeechStarted) for action in actions):
-            self.replies.read_ahead()
-
-    def _act(self, action: t.Action) -> None:
-        match action:
-            case t.Attend(at):
-                self.user.attend(at)
-            case t.SpeechStarted(at):
-                self.user.begin(at)
-            case t.SpeechStopped(at):
-                self._emit(api.UserSpeech(False, at, self.user.entry or ""))
-            case t.Forget():
-                self.user.forget_sound()
-            case t.Judge():
-                self.user.hear_whole()
-            case t.Prepare():
-                if not self.config.only_listen and not self.replies.busy:
-                    self.replies.prepare(self.user.likely())
-            case t.Discard():
-                self.user.out_of_date()
-                self.replies.drop_prepared()
-            case t.CommitInput():
-                self.user.commit()
-            case t.BeginReply():
-                if not self.config.only_listen:
-                    self.replies.respond_to_speech()
-            case t.Pause(turn):
-                self._emit(api.Paused(turn))
-            case t.Resume(turn):
-                self._emit(api.Resumed(turn))
-            case t.Cut(turn, heard):
-                self.replies.cut(turn, heard)
-            case t.Withdraw(turn, heard):
-                self._withdraw(turn, heard)
-            case t.TimedOut(start, end):
-                self._emit(api.IdleTimeout(start, end, self.user.begin_empty()))
-
-    def _withdraw(self, turn: int, heard: int) -> None:
-        """The user speaks on: forgets the answer, and what it answered becomes the beginning of what is said now.
-
-        A function that was called cannot be taken back; what is said then is said after it.
-        """
-        reply, first = self.replies.playout.of_turn(turn), self.user.last
-        self.replies.cut(turn, heard)
-        if reply is None or first is None or not self.history.knows(first) or self.user.entry is None:
-            return
-        if any(entry.kind == "call" for entry in reply.entries):
-            return
-        said = self.history.find(first)
-        for known in (*(entry.id for entry in reply.entries), first):
-            if self.history.knows(known):
-                self.history.delete(known)
-                self._withdrawn.add(known)
-                self._emit(api.EntryDeleted(known))
-        self.user.begin_with(said)
-
     # ---- replies ----
 
     @property
@@ -318,7 +241,7 @@ class LiveConversation:
 
     def think(self) -> bool:
         """Takes what the mind has come up with and what was heard as a whole; says whether there was anything."""
-        return self._heard_whole() | self._heard_recordings() | self.replies.think()
+        return self._taking.heard_whole() | self._heard_recordings() | self.replies.think()
 
     def broke(self, error: BaseException, live: LiveReply | None = None) -> None:
         """The model failed on this row, or on this reply: that is over, the conversation is not."""

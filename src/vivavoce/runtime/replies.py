@@ -4,11 +4,9 @@ One reply at a time belongs to the conversation; replies out of band are made be
 what was heard.
 """
 
-import secrets
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import count
 
 from vivavoce.core.errors import ProtocolError
 from vivavoce.core.talk import Entry
@@ -22,14 +20,15 @@ from vivavoce.runtime.api import (
 from vivavoce.runtime.failures import explained, log_failure
 from vivavoce.runtime.history import History
 from vivavoce.runtime.live_reply import LiveReply
-from vivavoce.runtime.model import Context, Spoken
+from vivavoce.runtime.model import Spoken
 from vivavoce.runtime.model_rows import ConversationRow
+from vivavoce.runtime.out_of_band import OutOfBand
 from vivavoce.runtime.playback import Playback
 from vivavoce.runtime.playout import Playout
-from vivavoce.runtime.reply import Reply, Request
+from vivavoce.runtime.reply import Reply
+from vivavoce.runtime.requests import Requests
 from vivavoce.runtime.rows import SpeakingRow
 from vivavoce.runtime.turns import Turns
-from vivavoce.runtime.usage import Fitting
 
 MOST_OUT_OF_BAND = 8
 
@@ -49,12 +48,9 @@ class Replies:
         """Nothing was answered yet; ``config``: the session's settings, in the voice that it has now."""
         self.config = config
         self._row, self._history, self._turns, self._emit, self._new_id = row, history, turns, emit, new_id
-        self._numbers = count(1)
-        self._name = secrets.token_hex(8)
-        self._fitting = Fitting()
+        self._requests, self._out_of_band = Requests(history), OutOfBand(row)
         self._current: LiveReply | None = None
         self.playout = Playout(turns.playback, history, emit, self.end)
-        self._out_of_band: list[LiveReply] = []
         self._waiting: deque[tuple[ReplyOptions, SessionConfig]] = deque()
         """What waits for the reply before it, or for a speaking row, and the settings that it was asked for with."""
 
@@ -63,7 +59,7 @@ class Replies:
     @property
     def all(self) -> list[LiveReply]:
         """Those that are made now or prepared."""
-        return ([self._current] if self._current else []) + self._out_of_band
+        return ([self._current] if self._current else []) + self._out_of_band.live
 
     @property
     def busy(self) -> bool:
@@ -99,7 +95,7 @@ class Replies:
                     "conversation_already_has_active_response",
                 )
             return self.start(options)
-        if len(self._waiting) + len(self._out_of_band) >= MOST_OUT_OF_BAND:
+        if len(self._waiting) + len(self._out_of_band.live) >= MOST_OUT_OF_BAND:
             raise ProtocolError(f"{MOST_OUT_OF_BAND} responses are being made already.", "too_many_responses")
         if self._waiting or not self._begins(options, self.config):
             self._waiting.append((options, self.config))
@@ -119,7 +115,7 @@ class Replies:
         """Answers what was said just now, with what was prepared for it if it fits."""
         ready = self._current
         if ready and not ready.reply.released:
-            if self._same_words(ready.reply):
+            if self._requests.still_fits(ready.reply.request, self.config):
                 self._row.answers(True)
                 ready.release()
                 self._begun(ready.reply)
@@ -131,14 +127,6 @@ class Replies:
         elif len(self._waiting) < MOST_OUT_OF_BAND:
             self._waiting.append((ReplyOptions(), self.config))
         return None
-
-    def _same_words(self, ready: Reply) -> bool:
-        """Whether what was prepared for is what was said: the same history, and the same words at its end."""
-        then = ready.request.context.entries
-        now = self._fitting.fit(self._history.entries, self.config.window)
-        if not then or len(then) != len(now):
-            return False
-        return all(a is b for a, b in zip(then[:-1], now[:-1], strict=True)) and then[-1].text == now[-1].text
 
     def prepare(self, likely: Entry) -> None:
         """Thinks of an answer to what is likely to have been said."""
@@ -163,43 +151,15 @@ class Replies:
     def _make(
         self, options: ReplyOptions, session: SessionConfig, speaker: SpeakingRow | None, likely: Entry | None
     ) -> LiveReply:
-        config = options.over(session)
-        turn = next(self._numbers)
-        context = replace(
-            self._context(config),
-            entries=self._about(options, likely, config),
-            request=(options.instructions or "").removeprefix(session.instructions).strip(),
-            seed=config.seed + turn,
-        )
-        request = Request(turn=turn, config=config, context=context, options=options)
-        thoughts = self._row.ponder(context, options.recite)
+        request = self._requests.new(options, session, likely)
+        thoughts = self._row.ponder(request.context, options.recite)
         publish = self._emit if options.out_of_band else self._remember
         return LiveReply(Reply(request, self._new_id, prepared=likely is not None), thoughts, speaker, publish)
 
     def read_ahead(self) -> None:
         """Lets the mind read what the reply to a next turn begins with: what it is told, and what was said so far."""
         if not self.config.only_listen:
-            entries = self._about(ReplyOptions(), None, self.config)
-            self._row.read(replace(self._context(self.config), entries=entries))
-
-    def _context(self, config: SessionConfig) -> Context:
-        """What all replies with these settings depend on."""
-        return Context(
-            entries=(),
-            instructions=config.instructions,
-            tools=config.tools,
-            tool_choice=config.tool_choice,
-            voice=config.voice,
-            conversation=self._name,
-            mind=config.mind,
-        )
-
-    def _about(self, options: ReplyOptions, likely: Entry | None, config: SessionConfig) -> tuple[Entry, ...]:
-        """What a reply answers; ids of entries were checked when it was asked for."""
-        if options.input is None:
-            return self._fitting.fit(self._history.entries + ((likely,) if likely else ()), config.window)
-        known = (e for e in options.input if not isinstance(e, str) or self._history.knows(e))
-        return tuple(self._history.find(e) if isinstance(e, str) else e for e in known)
+            self._row.read(self._requests.ahead(self.config))
 
     def _remember(self, output: Output) -> None:
         """What a reply makes becomes part of the conversation."""
@@ -224,11 +184,8 @@ class Replies:
                 return False
             self.start(options, config)
             return True
-        speaker = None
-        if options.over(config).audio_out and (speaker := self._row.spare_speaker()) is None:
-            return False
-        self._out_of_band.append(self._make(options, config, speaker, None))
-        return True
+        speaks = options.over(config).audio_out
+        return self._out_of_band.begin(speaks, lambda speaker: self._make(options, config, speaker, None))
 
     # ---- growing ----
 
@@ -260,9 +217,7 @@ class Replies:
         reply = live.reply
         if reply.request.options.out_of_band:
             if reply.ended:
-                self._out_of_band.remove(live)
-                if live.speaker:
-                    self._row.give_back(live.speaker)
+                self._out_of_band.over(live)
                 self.next()
             return
         if reply.restyled and reply.released:
@@ -280,11 +235,10 @@ class Replies:
         Where we own the playback, what is made already is played until that is stopped too.
         """
         self.drop_prepared()
-        for live in self._out_of_band:
-            if live.reply.turn == turn:
-                live.end("client_cancelled")
-                self._after(live)
-                return True
+        if (live := self._out_of_band.of_turn(turn)) is not None:
+            live.end("client_cancelled")
+            self._after(live)
+            return True
         if self.busy and self._current and turn in (None, self._current.reply.turn):
             self.end("client_cancelled", plays_on=self.config.plays_here)
             self.next()
@@ -320,11 +274,10 @@ class Replies:
 
     def close(self) -> None:
         """Stops all replies; no more outputs are given."""
-        for live in self.all:
-            live.drop()
-            if live.reply.request.options.out_of_band and live.speaker:
-                self._row.give_back(live.speaker)
-        self._current, self._out_of_band = None, []
+        if self._current:
+            self._current.drop()
+        self._current = None
+        self._out_of_band.close()
 
     # ---- what of them was heard ----
 
