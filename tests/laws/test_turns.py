@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vivavoce.core.talk import Entry
-from vivavoce.runtime import api, turn_events, turns
+from vivavoce.runtime import api, endings, interruptions, turn_events, turns
 from vivavoce.runtime.api import SessionConfig, TurnConfig
 from vivavoce.runtime.engine import LiveEngine, Seat
 from vivavoce.runtime.fake import fake_model, silence, utter
@@ -146,7 +146,7 @@ def test_text_and_sound_are_cut_at_the_same_moment(lengths, at):
 @given(st.floats(0, 1), st.floats(0, 1), st.sampled_from(["low", "medium", "high", "auto"]))
 def test_the_surer_the_shorter_the_wait(one, other, eagerness):
     less, more = sorted((one, other))
-    assert turns.wait_ms(more, eagerness) <= turns.wait_ms(less, eagerness) <= turns.LONGEST_WAIT_MS[eagerness]
+    assert endings.wait_ms(more, eagerness) <= endings.wait_ms(less, eagerness) <= endings.LONGEST_WAIT_MS[eagerness]
 
 
 @settings(max_examples=60, deadline=None)
@@ -207,7 +207,7 @@ def test_whoever_pauses_us_stops_us_or_lets_us_go_on(voiced, aside, gap):
             return
     assert paused == 0
     # nobody who went on for long was overheard
-    assert voiced * FRAME < turns.LONGEST_HUM
+    assert voiced * FRAME < interruptions.LONGEST_HUM
 
 
 @settings(deadline=None)

@@ -18,20 +18,11 @@ needs a tenth of a second to notice that somebody fell silent.
 from collections.abc import Iterator
 
 from vivavoce.runtime.api import TurnConfig
+from vivavoce.runtime.endings import silence_that_ends
+from vivavoce.runtime.interruptions import FAINT, JUDGE, Rise, due, has_content, outgrown, wants_floor
 from vivavoce.runtime.model import FRAME
 from vivavoce.runtime.playback import Playback
-from vivavoce.runtime.stretch import (
-    LONG_VOICE,
-    MS,
-    SETTLED,
-    Floor,
-    Judgement,
-    Maybe,
-    MeasuredVoice,
-    Stretch,
-    Suspect,
-    Tolerated,
-)
+from vivavoce.runtime.stretch import MS, Floor, Maybe, MeasuredVoice, Stretch, Suspect, Tolerated
 from vivavoce.runtime.turn_events import (
     Action,
     Attend,
@@ -56,43 +47,11 @@ from vivavoce.runtime.turn_events import (
 )  # fmt: skip
 
 ONSET = 2 * FRAME
-FAINT = 0.2
-"""Share of the threshold from which on a frame may be the beginning of speech while we speak; the next one has to reach
-all of it, or be loud."""
-JUDGE = 400 * MS
-"""Age of a suspected interruption at which its words are asked for, so that they are there when it is decided."""
-DECIDE = 480 * MS
-"""Age at which it is decided; the detector notices speech up to 80 ms after it began."""
-DECIDE_AT_LAST = 520 * MS
-"""Age at which it is decided although somebody has only just fallen silent or begun again. Whoever still speaks wants
-the floor."""
-LONGEST_HUM = 1000 * MS
-"""Whoever speaks longer than this wants the floor, whatever it sounds like."""
-LONGEST_BURST = 600 * MS
-"""Whoever spoke briefly and goes on to this wants the floor, unless it sounds like a sign of listening."""
-ANOTHER = 120 * MS
-"""So does whoever speaks for so long after a pause that is longer than any in a word."""
-RISEN_DB, RISING = 12.0, 240 * MS
-"""A sound so far above the quietest lately began where it rose, and not where it was first taken for speech, as long as
-that was no longer ago. The detector takes its time over an F or an S."""
-BACKCHANNEL, SURELY_BACKCHANNEL = 0.5, 0.75
-"""Somebody who has fallen silent is let be from the first probability on that it was no more than a sign of listening;
-somebody who still speaks only from the second on, as few signs are that long."""
 QUIET_AGAIN = 240 * MS
 SPECULATE = 120 * MS
 PREPARE = 400 * MS
 HARDLY_BEGUN = 800 * MS
 """Whoever speaks on before so much of an answer was played had not finished the question."""
-LONGEST_WAIT_MS = {"low": 8000, "medium": 4000, "auto": 4000, "high": 2000}
-SHORTEST_WAIT_MS = {"low": 480, "medium": 320, "auto": 320, "high": 200}
-SURELY_DONE = 0.85
-
-
-def wait_ms(done: float, eagerness: str) -> int:
-    """How long a silence ends a turn, when the speaker is done with this probability."""
-    shortest, longest = SHORTEST_WAIT_MS[eagerness], LONGEST_WAIT_MS[eagerness]
-    doubt = max(0.0, 1 - done / SURELY_DONE)
-    return round(shortest * (longest / shortest) ** doubt)
 
 
 class Turns:
@@ -105,8 +64,7 @@ class Turns:
         self._stretch: Stretch | None = None
         self._idle: int | None = None
         self._asked = False
-        self._quiet_db = 0.0
-        self._loud = 0
+        self._rise = Rise()
 
     def on(self, event: Event, now: int) -> tuple[Action, ...]:
         """What has to be done now that this happened."""
@@ -136,20 +94,19 @@ class Turns:
         self._advance(FRAME)
         if self.config.kind == "none":
             return ()
-        self._quiet_db = min(frame.level_db, self._quiet_db + 0.2)
-        self._loud = self._loud + FRAME if frame.level_db > self._quiet_db + RISEN_DB else 0
+        self._rise.take(frame.level_db)
         speech = frame.speech >= self.config.threshold
         faint = self._careful and frame.speech >= FAINT * self.config.threshold
         if self._stretch is None:
             if not speech and not faint:
                 return self._idle_timeout(now)
-            risen = self._loud if self._careful and self._loud <= RISING else 0
+            risen = self._rise.fresh if self._careful else 0
             self._stretch, self._idle = Stretch(MeasuredVoice.begun(now - max(FRAME, risen), frame)), None
             return ()
         stretch, voice = self._stretch, self._stretch.voice
         still = frame.speech >= max(0.05, self.config.threshold - 0.15)
         speech = speech or (still and isinstance(stretch.phase, Floor) and voice.silence == 0)
-        speech = speech or (faint and isinstance(stretch.phase, Maybe) and self._loud > 0)
+        speech = speech or (faint and isinstance(stretch.phase, Maybe) and self._rise.loud > 0)
         voice.more(frame, speech)
         stale = voice.run >= ONSET and not isinstance(stretch.phase, Suspect)
         return (*(self._out_of_date(stretch) if stale else ()), *self._follow(stretch, now))
@@ -217,8 +174,7 @@ class Turns:
     def _suspect(self, stretch: Stretch, age: int) -> Iterator[Action]:
         """We have paused; somebody speaks, or has just fallen silent."""
         voice, judgement = stretch.voice, stretch.judgement
-        speaks_on = voice.speaks_on and judgement.backchannel < SURELY_BACKCHANNEL
-        if age >= DECIDE_AT_LAST or (age >= DECIDE and (speaks_on or voice.silence >= SETTLED)):
+        if due(voice, judgement, age):
             yield from self._decide(stretch)
         elif not judgement.asked and (age >= JUDGE or voice.silence >= SPECULATE):
             judgement.asked = True
@@ -232,10 +188,7 @@ class Turns:
         elif phase.echo:
             if voice.clear >= ONSET:
                 yield from self._suspect_again(stretch, now)
-        elif not judgement.noise and (
-            voice.clear >= (LONGEST_HUM if judgement.backchannel >= SURELY_BACKCHANNEL else LONGEST_BURST)
-            or (voice.again and voice.run >= ANOTHER and voice.clear >= LONG_VOICE)
-        ):
+        elif outgrown(voice, judgement):
             yield from self._take_floor(stretch)
         elif not judgement.asked and voice.silence >= SPECULATE:
             judgement.asked = True
@@ -253,7 +206,7 @@ class Turns:
     def _decide(self, stretch: Stretch) -> Iterator[Action]:
         """Time is up: stop, or go on."""
         voice, judgement = stretch.voice, stretch.judgement
-        if not voice.ours and not judgement.noise and (voice.speaks_on or judgement.backchannel < BACKCHANNEL):
+        if wants_floor(voice, judgement):
             yield from self._take_floor(stretch)
         else:
             stretch.phase = Tolerated(echo=voice.ours)
@@ -266,8 +219,7 @@ class Turns:
             return
         judgement.judged(judged)
         tolerated = isinstance(stretch.phase, Tolerated) and not stretch.phase.echo
-        heeded = judgement.content > 1 and judgement.backchannel < BACKCHANNEL
-        if tolerated and heeded and (judged.whole or voice.run):
+        if tolerated and has_content(judgement) and (judged.whole or voice.run):
             yield from self._take_floor(stretch)
         if not judged.whole or not judgement.asked:
             return
@@ -288,14 +240,14 @@ class Turns:
             yield from ended
         elif judgement.asked:
             yield from self._prepare(stretch, phase)
-        elif silence >= min(SPECULATE, self._wait(judgement)):
+        elif silence >= min(SPECULATE, silence_that_ends(self.config, judgement)):
             judgement.asked = True
             yield Judge()
 
     def _end(self, stretch: Stretch, now: int) -> Iterator[Action]:
         """The turn is over if the silence has lasted, and the words are there if they are waited for."""
         silence, judgement = stretch.voice.silence, stretch.judgement
-        if silence >= self._wait(judgement) and (judgement.whole or not self._patient):
+        if silence >= silence_that_ends(self.config, judgement) and (judgement.whole or not self._patient):
             self._stretch = None
             yield SpeechStopped(now - silence)
             yield CommitInput()
@@ -310,18 +262,11 @@ class Turns:
         """Whether speech now is an interruption that has to be judged."""
         return self.playback.now is not None and self.config.kind == "semantic_vad" and self.config.interrupt_response
 
-    def _wait(self, judgement: Judgement) -> int:
-        """The silence that ends the turn, in samples."""
-        if self.config.kind == "semantic_vad":
-            # whoever made a noise has nothing to add to it
-            return wait_ms(1.0 if judgement.noise else judgement.done, self.config.eagerness) * MS
-        return self.config.silence_duration_ms * MS
-
     def _prepare(self, stretch: Stretch, phase: Floor) -> Iterator[Action]:
         """An answer takes a while to think of: begins shortly before it is likely to be wanted."""
         judgement = stretch.judgement
         wanted = judgement.whole and not judgement.noise and not phase.prepared and self.config.create_response
-        if wanted and stretch.voice.silence >= self._wait(judgement) - PREPARE:
+        if wanted and stretch.voice.silence >= silence_that_ends(self.config, judgement) - PREPARE:
             phase.prepared = True
             yield Prepare()
 

@@ -13,11 +13,11 @@ from vivavoce.runtime import turn_events as t
 from vivavoce.runtime.api import Committed, EntryAdded, EntryDone, Output, TurnConfig, UserSpeech, UserText
 from vivavoce.runtime.echo import Echo
 from vivavoce.runtime.history import History
+from vivavoce.runtime.interruptions import FAINT
 from vivavoce.runtime.listening import CHUNK, Microphone, StableWords, content_words, only_backchannels
 from vivavoce.runtime.model import FRAME, HearingOptions, Pcm
 from vivavoce.runtime.model_rows import ConversationRow
 from vivavoce.runtime.reply import Reply
-from vivavoce.runtime.turns import FAINT
 
 LONGEST_INPUT = 300 * 24_000
 SHORTEST_INPUT = 100 * 24
