@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from vivavoce.audio.pcm import to_float
 from vivavoce.core import rng
 from vivavoce.core.errors import ManifestError, PartError, TextError
 from vivavoce.core.parts import load_part, save_part
@@ -134,7 +135,7 @@ def _encoder(folder: Path) -> Encoder:
 def _batch(run: CtcRun, data: SpeechData, lines: _Lines, step: int) -> WrittenBatch:
     draw = rng.stream(run.seed, "ctc", step)
     chosen = draw.choice(np.array(list(lines.phones)), run.rows).tolist()
-    waves = [torch.from_numpy(data.sound["train"][n]["wave"].astype(np.float32) / 32768) for n in chosen]
+    waves = [torch.from_numpy(to_float(data.sound["train"][n]["wave"])) for n in chosen]
     phones = [torch.tensor(lines.phones[n]) for n in chosen]
     lengths = torch.tensor([len(wave) for wave in waves])
     return WrittenBatch(
@@ -152,7 +153,7 @@ def phone_errors(task: nn.Module, data: SpeechData, lines: _Lines) -> float:
     model: CtcModel = task.model
     wrong = total = 0
     for number in list(lines.phones)[:_MEASURED]:
-        wave = torch.from_numpy(data.sound["dev"][number]["wave"].astype(np.float32) / 32768)
+        wave = torch.from_numpy(to_float(data.sound["dev"][number]["wave"]))
         (said,) = model.transcribe(sound(wave.to(model.head.out.weight.device), RATE))
         wrong += distance(ids(said), lines.phones[number])
         total += len(lines.phones[number])

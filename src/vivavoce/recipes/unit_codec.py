@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from vivavoce.audio.pcm import to_float
 from vivavoce.core.parts import load_part
 from vivavoce.data.manifest import Record, recordings
 from vivavoce.recipes import codec as codec_recipe
@@ -52,7 +53,7 @@ def train(
     waves, seconds = [], 0.0
     for place, clip in enumerate(clips):
         if seconds < run.begin_seconds:
-            waves.append(torch.from_numpy(sound[place]["wave"].copy()).float() / 32768)
+            waves.append(torch.from_numpy(to_float(sound[place]["wave"])))
             seconds += clip.seconds
     torch.manual_seed(run.seed)
     first = begun(known, load_part(units, "units"), waves, books=run.books, code_dim=run.code_dim)

@@ -10,6 +10,7 @@ from fastapi import APIRouter, File, Form, UploadFile
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
+from vivavoce.audio.pcm import to_int16
 from vivavoce.core.errors import VivavoceError
 from vivavoce.core.talk import Heard, Word
 from vivavoce.runtime.api import SessionConfig, TurnConfig, UserText
@@ -101,9 +102,8 @@ class Transcriber:
                 yield UserText("", "", True, text, words, len(part), heard.speech, heard.language)
 
     async def _heard(self, part: Pcm, hearing: HearingOptions) -> Heard:
-        sound = (np.clip(part, -1, 1) * 32767).astype(np.int16)
         try:
-            heard = await asyncio.wrap_future(self._service.engine.hear_sound(sound, hearing))
+            heard = await asyncio.wrap_future(self._service.engine.hear_sound(to_int16(part), hearing))
         except VivavoceError:
             raise
         except Exception as error:  # a broken model

@@ -1,0 +1,83 @@
+"""The state machine of turns, explored to a depth: every order of what a room, a model and a client can do to it."""
+
+from collections.abc import Iterator
+from itertools import product
+
+import pytest
+
+from vivavoce.runtime import turn_events as t
+from vivavoce.runtime.api import TurnConfig
+from vivavoce.runtime.model import FRAME
+from vivavoce.runtime.turns import Turns
+
+VOICE, HUSH, ECHO = t.MicFrame(0.9, 0.0, -20.0), t.MicFrame(0.0, 0.0, -70.0), t.MicFrame(0.9, 0.9, -30.0)
+DEEDS: dict[str, tuple[t.Event, ...]] = {
+    "a voice": (VOICE,) * 16,
+    "a breath": (VOICE, VOICE, HUSH),
+    "silence": (HUSH,) * 12,
+    "our echo": (ECHO,) * 6,
+    "done": (t.Judged(0.95, 3, 0.0, whole=True),),
+    "a hum": (t.Judged(0.5, 0, 0.9, whole=True),),
+    "nobody": (t.Judged(1.0, 0, 0.5, whole=True, speech=0.0),),
+    "taken": (t.InputTaken(),),
+    "we answer": (),
+}
+DEPTH = 4
+
+
+def happens(deeds: tuple[str, ...], kind: str, patient: bool) -> Iterator[t.Action | t.InputTaken]:
+    """What is done, one after the other, and where the client takes the input away."""
+    machine, now, turn = Turns(TurnConfig(kind=kind), patient=patient), 0, 0  # type: ignore[arg-type]
+    for deed in deeds:
+        if deed == "we answer":
+            turn += 1
+            machine.answer_began(turn)
+            machine.playback.grew(turn, 30 * FRAME)
+            machine.playback.made_whole(turn)
+        for event in DEEDS[deed]:
+            now += FRAME * isinstance(event, t.MicFrame)
+            if isinstance(event, t.InputTaken):
+                yield event
+            yield from machine.on(event, now)
+
+
+@pytest.mark.parametrize("patient", [False, True])
+@pytest.mark.parametrize("kind", ["semantic_vad", "server_vad"])
+def test_whatever_happens_turns_are_taken_in_order(kind: str, patient: bool) -> None:
+    for deeds in product(DEEDS, repeat=DEPTH):
+        floor, judged, paused, dropped, before = False, False, 0, set[int](), None
+        for action in happens(deeds, kind, patient):
+            match action:
+                case t.InputTaken():
+                    floor = judged = False
+                case t.SpeechStarted():
+                    assert not floor, deeds
+                    floor = True
+                case t.SpeechStopped():
+                    assert floor, deeds
+                    floor = False
+                case t.CommitInput():
+                    assert isinstance(before, t.SpeechStopped), deeds
+                    judged = False
+                case t.BeginReply():
+                    assert isinstance(before, t.CommitInput), deeds
+                case t.Judge():
+                    assert not judged, deeds
+                    judged = True
+                case t.Discard() | t.Forget():
+                    judged = False
+                case t.Prepare():
+                    assert judged and floor, deeds
+                case t.Pause(turn):
+                    assert not paused and turn not in dropped, deeds
+                    paused = turn
+                case t.Resume(turn):
+                    assert paused == turn, deeds
+                    paused = 0
+                case t.Cut(turn, heard) | t.Withdraw(turn, heard):
+                    assert floor and turn not in dropped and 0 <= heard <= 30 * FRAME, deeds
+                    dropped.add(turn)
+                    paused = 0 if paused == turn else paused
+                case _:
+                    pass
+            before = action
