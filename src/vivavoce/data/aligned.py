@@ -1,7 +1,7 @@
 """Where the phones of a recording are: a listener's frames, and the best path through what its text may sound like."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -15,7 +15,7 @@ from vivavoce.core.errors import VivavoceError
 from vivavoce.data.manifest import Record
 from vivavoce.data.packed import PhoneUtterance
 from vivavoce.models.listener import MEL, Listener
-from vivavoce.nn.align import align, lattice
+from vivavoce.nn.align import Span, align, lattice
 from vivavoce.text.normalise import normalise
 from vivavoce.text.phones import ids
 from vivavoce.text.pronounce import pronunciations
@@ -61,17 +61,32 @@ def phones_of(listener: Listener, clip: Record, say: Callable[[str], None] = log
 
 
 @torch.inference_mode()
+def spans_of(
+    listener: Listener, mel: Float[Tensor, "M T"], words: Sequence[Sequence[Sequence[int]]]
+) -> tuple[list[Span], float]:
+    """Where words are spoken, each given as its pronunciations, in mel frames, and how well they fit.
+
+    The score is the mean log-likelihood ratio of a frame, about 0 where the words fit, under -1.5 where they do not.
+    Raises SpecError for more words than there is time for.
+    """
+    scores = listener(mel[None], None, 0).frame[0].float()
+    prior = scores.exp().mean(0).clamp(min=1e-3).log()
+    return align((scores - _PRIOR * prior).repeat_interleave(HALF, 0), lattice(words))
+
+
 def aligned(listener: Listener, wave: Float[Tensor, " N"], text: str) -> tuple[PhoneUtterance, float]:
     """A recording at 16 kHz with the phones and times that an earlier listener finds for its text, and how they fit.
 
-    The score is the mean log-likelihood ratio of a frame, about 0 where the text fits, under -1.5 where it does not.
-    Raises TextError for a text that cannot be read and SpecError for one that is too long.
+    The score is that of `spans_of`. Raises TextError for a text that cannot be read and SpecError for one that is too
+    long.
     """
     mel = mel_of(wave)
-    scores = listener(mel[None], None, 0).frame[0].float()
-    prior = scores.exp().mean(0).clamp(min=1e-3).log()
-    forms = [[ids(form) for form in pronunciations(word)] for word in normalise(text)]
-    spans, score = align((scores - _PRIOR * prior).repeat_interleave(HALF, 0), lattice(forms))
+    spans, score = spans_of(listener, mel, forms_of(text))
     rate = float(MEL.rate)
     labels = labels_of([(s.phone, s.begin / rate, s.end / rate) for s in spans], mel.shape[1])
     return PhoneUtterance(mel, [s.phone for s in spans if s.phone], labels), score
+
+
+def forms_of(text: str) -> list[list[list[int]]]:
+    """Each word's pronunciations as phone ids."""
+    return [[ids(form) for form in pronunciations(word)] for word in normalise(text)]

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Generic, TypeVar, final
+from typing import Any, Generic, Protocol, TypeVar, final
 
 import numpy as np
 import torch
@@ -129,6 +129,29 @@ class TokenCorpus:
         return [index for index, one in enumerate(self.utterances) if one.split == split]
 
 
+class Lasting(Protocol):
+    """Something that lasts."""
+
+    @property
+    def seconds(self) -> float:
+        """How long."""
+        ...
+
+
+class Corpus(Protocol):
+    """What batches are drawn from, as far as drawing them goes."""
+
+    @property
+    def folder(self) -> Path:
+        """Where it is."""
+        ...
+
+    @property
+    def utterances(self) -> Sequence[Lasting]:
+        """By number."""
+        ...
+
+
 @final
 class Batches(Generic[BatchT]):
     """Batches as a function of the step, each of about ``seconds`` and of utterances of like length.
@@ -139,7 +162,7 @@ class Batches(Generic[BatchT]):
 
     def __init__(
         self,
-        corpus: TokenCorpus,
+        corpus: Corpus,
         chosen: Iterable[int],
         make: Callable[[list[int], np.random.Generator], BatchT],
         *,

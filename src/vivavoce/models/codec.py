@@ -216,11 +216,15 @@ class Codec(nn.Module):
         """
         own = self.tokens
         codes.expect(own.first(min(codes.spec.books, own.books)))
-        sound = _through(self.back, self.quantizer.decode(codes.data), _PIECE)
-        missing = codes.data.shape[2] * self.config.hop - sound.shape[2]  # some nets lose a few ticks at the end
+        return self.decode_vectors(self.quantizer.decode(codes.data), codes.lengths)
+
+    @torch.no_grad()
+    def decode_vectors(self, vectors: Float[Tensor, "B D T"], lengths: Int[Tensor, " B"]) -> Stream[Wave]:
+        """The same of vectors such as the quantiser makes of codes, with as many frames in each row."""
+        sound = _through(self.back, vectors, _PIECE)
+        missing = vectors.shape[2] * self.config.hop - sound.shape[2]  # some nets lose a few ticks at the end
         sound = pad(sound, (0, missing))[:, :, self.delay :]
-        lengths = (codes.lengths * self.config.hop - self.delay).clamp(min=0)
-        return Stream(self.config.wave, sound, lengths)
+        return Stream(self.config.wave, sound, (lengths * self.config.hop - self.delay).clamp(min=0))
 
     def resynthesize(self, wave: Float[Tensor, "B N"]) -> Float[Tensor, "B N"]:
         """There and back, aligned with the input and of its length."""

@@ -23,12 +23,11 @@ from vivavoce.audio.mel import LogMelConfig
 from vivavoce.core.atomic import atomic_write
 from vivavoce.core.errors import MissingExtra, SpecError
 from vivavoce.core.rng import stream
+from vivavoce.data.aligned import forms_of
 from vivavoce.data.features import Features
 from vivavoce.data.manifest import Record
 from vivavoce.nn.align import FrameClassifier, FrameClassifierConfig, Span, align, decode, lattice
-from vivavoce.text.normalise import normalise
-from vivavoce.text.phones import PHONE_IDS, PHONES, ids
-from vivavoce.text.pronounce import pronunciations
+from vivavoce.text.phones import PHONE_IDS, PHONES
 from vivavoce.train.precision import bf16_pays
 
 FLITE_VOICES = ("rms", "slt", "awb", "kal16", "kal")
@@ -130,11 +129,6 @@ def prior_of(data: Sequence[Labelled]) -> Float[Tensor, " V"]:
     for _, labels in data:
         counts += torch.from_numpy(np.bincount(labels[labels >= 0], minlength=len(PHONES)))
     return 0.5 * (counts / counts.sum()).log()
-
-
-def forms_of(text: str) -> list[list[list[int]]]:
-    """Each word's pronunciations as phone ids."""
-    return [[ids(form) for form in pronunciations(word)] for word in normalise(text)]
 
 
 def align_clips(
