@@ -38,8 +38,8 @@ def unset(value: Any, path: str = "") -> list[str]:
 
 
 @contextmanager
-def serving(settings: Settings | None = None, rows: int = 4, model: Any = None) -> Iterator[str]:
-    """The address of a running server."""
+def serving(settings: Settings | None = None, rows: int = 4, model: Any = None, **more: Any) -> Iterator[str]:
+    """The address of a running server; ``more`` is for `create_app`."""
     engine = LiveEngine(model or fake_model(), rows=rows)
     settings = settings or Settings(port=0)
     ready = threading.Event()
@@ -52,7 +52,7 @@ def serving(settings: Settings | None = None, rows: int = 4, model: Any = None) 
         def install_signal_handlers(self) -> None:
             pass
 
-    server = Server(uvicorn_config(create_app(engine, settings), settings))
+    server = Server(uvicorn_config(create_app(engine, settings, **more), settings))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
     thread.start()
     assert ready.wait(60), "the server did not start"

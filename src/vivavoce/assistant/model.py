@@ -14,6 +14,7 @@ import torch
 from vivavoce.assistant.chat import ChatMind
 from vivavoce.assistant.conversation import Conversation
 from vivavoce.assistant.described import ModelFile, read_model
+from vivavoce.assistant.duplex import refuse_duplex
 from vivavoce.assistant.endpoint import EndpointMind
 from vivavoce.assistant.following import FollowingEars
 from vivavoce.assistant.hearing import Ears
@@ -71,6 +72,7 @@ def load(
     """
     if threads:
         torch.set_num_threads(threads)
+    refuse_duplex(model)
     described = read_model(model)
     described.check()
     wanted = ([ears] if isinstance(ears, str) else list(ears)) or [""]

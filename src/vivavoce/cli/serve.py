@@ -49,7 +49,7 @@ def serve(
     tls_cert: Cert = None,
     tls_key: Key = None,
 ) -> None:
-    """Serves OpenAI's realtime, audio and chat interfaces, and the web page."""
+    """Serves OpenAI's realtime, audio and chat interfaces, a stream of sound at /v1/live, and the web page."""
     _run(
         rows,
         model,
@@ -95,6 +95,7 @@ def _run(
 
     settings = Settings(data=data or data_folder(), **settings_given)
 
+    from vivavoce.runtime.duplex import DuplexEngine
     from vivavoce.runtime.engine import LiveEngine
     from vivavoce.runtime.fake import fake_model
     from vivavoce.server.app import create_app
@@ -102,19 +103,30 @@ def _run(
 
     logging.getLogger("vivavoce").handlers = []  # a server's log has the time and the place instead
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
+    hears_and_speaks, duplex_name = None, ""
     if model == "fake":
         engine, described = LiveEngine(fake_model(), rows=rows), None
     else:
         import vivavoce
+        from vivavoce.assistant.duplex import is_duplex, load_duplex, refuse_duplex
 
+        if open_page:
+            refuse_duplex(model)
+        elif is_duplex(model):
+            hears_and_speaks, duplex_name = load_duplex(Path(model)), Path(model).name
+            model = ""  # whatever goes by turns is done by the bundled one
         loaded = vivavoce.load(model, **chosen) if model else vivavoce.load(**chosen)
         engine = loaded.engine(rows, forked=sys.platform == "linux")  # elsewhere a fork is no safe copy
         described = loaded.described
+    # its thread begins after the processes were forked
+    duplex = None if hears_and_speaks is None else DuplexEngine(hears_and_speaks, rows)
 
     def ready(address: str) -> None:
+        if duplex is not None:
+            typer.echo(f"{duplex_name} hears and speaks at once at {address.replace('http', 'ws', 1)}/v1/live.")
         typer.echo(f"Talk to it at {address} (OpenAI clients: base_url={address}/v1). Ctrl-C ends it.")
         screen = sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
         if open_page and screen:
             webbrowser.open(address)
 
-    run(create_app(engine, settings, described), settings, ready)
+    run(create_app(engine, settings, described, duplex, duplex_name), settings, ready)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from vivavoce.core.talk import Entry, Word
+from vivavoce.core.talk import Call, Entry, Word
 from vivavoce.runtime.model import Pcm
 from vivavoce.runtime.settings import ReplyOptions as ReplyOptions
 from vivavoce.runtime.settings import SessionConfig as SessionConfig
@@ -315,6 +315,16 @@ class Silenced:
 
 
 @dataclass(frozen=True, slots=True)
+class Framed:
+    """A frame of the microphone was heard, up to ``at`` (`SessionConfig.frames`); and what a duplex model says in it."""
+
+    at: int
+    pcm: Pcm | None = None
+    text: str = ""
+    calls: tuple[Call, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """An input that could not be followed, or a part of a reply that cannot be said; the session goes on. ``tag`` is
     the input's."""
@@ -345,6 +355,7 @@ Output = (
     | Paused
     | Resumed
     | Silenced
+    | Framed
     | Refused
 )
 

@@ -212,6 +212,8 @@ class LiveConversation:
         turns = self.config.turns
         self._taking.on(self.user.measured(pcm, speech, turns, self.replies.playout.playing))
         self.user.forget_old(turns.prefix_padding_ms)
+        if self.config.frames:
+            self._emit(api.Framed(self.user.microphone.now))
 
     def gap(self, samples: int) -> None:
         """The microphone gave nothing for so many samples; time goes on without sound."""

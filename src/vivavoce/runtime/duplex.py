@@ -107,6 +107,8 @@ class DuplexConversation:
                 self._end("client_cancelled", self.playback.position_of(self._reply.turn))
             case api.Played(turn, samples):
                 self._playout.played_to(turn, samples)
+            case api.Hush() if self.config.frames:
+                self._muted = True
             case api.Hush():
                 self._playout.hush(self.config.plays_here)
             case api.Truncate(entry, samples):
@@ -130,6 +132,9 @@ class DuplexConversation:
         pcm = frame.pcm.numpy().astype(np.float32)
         says = bool(frame.text.strip()) or bool(frame.calls) or _level_db(pcm) > LOUD_DB
         self._quiet = 0 if says else self._quiet + samples
+        if self.config.frames:
+            self._frame(frame, pcm, samples)
+            return
         if self._quiet >= PAUSE:
             self._muted = False
             self._finish()
@@ -137,6 +142,15 @@ class DuplexConversation:
             self._begin()
         if self._reply is not None:
             self._more(self._reply, frame, pcm)
+
+    def _frame(self, frame: Frame, pcm: Pcm, samples: int) -> None:
+        """Tells of a frame as it is; silence where the model's sound is not there yet, or not wanted."""
+        self._muted = self._muted and self._quiet < PAUSE
+        sound = np.zeros(samples, np.float32)
+        if not self._muted:
+            sound[samples - len(pcm) :] = pcm
+        text, calls = ("", ()) if self._muted else (frame.text, frame.calls)
+        self._emit(api.Framed(self.microphone.now, sound, text, calls))
 
     def _begin(self) -> None:
         config, turn = self.config, next(self._numbers)
@@ -198,14 +212,16 @@ class DuplexConversation:
         for output in reply.outputs():
             self._emit(self.history.keep(output))
 
-    def broke(self, error: BaseException) -> None:
-        """The model failed on this row; it begins afresh."""
+    def broke(self, error: BaseException, samples: int) -> None:
+        """The model failed on this row in a frame of so many samples; it begins afresh."""
         log_failure(error)
         if self._reply is not None:
             self._reply.error = explained(error)
             self._end("failed", self.playback.position_of(self._reply.turn))
         self._muted, self.fresh = False, True
         self._emit(api.Refused("server_error", explained(error)))
+        if self.config.frames:
+            self._emit(api.Framed(self.microphone.now, np.zeros(samples, np.float32)))
 
     def close(self) -> None:
         """Stops replies and hearing; no more outputs are given."""
@@ -243,6 +259,11 @@ class DuplexEngine:
         """A row for a new conversation; CapacityError when all are taken."""
         return LiveSession(self._seats, self.sit(config))
 
+    @property
+    def taken(self) -> int:
+        """Rows in use."""
+        return len(self._seats)
+
     def leave(self, seat: Seat[DuplexConversation]) -> None:
         """Gives a seat back from any thread; the clock frees its row and then calls ``seat.closed``."""
         self._seats.leave(seat)
@@ -267,7 +288,7 @@ class DuplexEngine:
             said = self._said(frames, conversations)
         except Exception as error:  # a broken model must not end the clock
             for conversation in conversations.values():
-                conversation.broke(error)
+                conversation.broke(error, self.frame)
             return True
         for row, conversation in conversations.items():
             conversation.said(said[row], self.frame)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from vivavoce.core.errors import CapacityError
-from vivavoce.runtime.api import AudioOut, Input, Output
+from vivavoce.runtime.api import AudioOut, Framed, Input, Output
 from vivavoce.runtime.inbox import Inbox
 from vivavoce.runtime.stats import Stats
 
@@ -56,22 +56,25 @@ class Outbox:
 
     def emit(self, output: Output) -> None:
         """Something happened."""
-        if isinstance(output, AudioOut):
-            self.waiting_audio += len(output.pcm)
+        self.waiting_audio += _samples(output)
         self.outputs.append(output)
         self.notify()
 
     def read(self) -> Output:
         """The next output."""
         output = self.outputs.popleft()
-        if isinstance(output, AudioOut):
-            self.waiting_audio -= len(output.pcm)
+        self.waiting_audio -= _samples(output)
         return output
 
     @property
     def slow(self) -> bool:
         """Whether the reader has so much to read that nothing more should be made."""
         return self.waiting_audio > MOST_WAITING_AUDIO or len(self.outputs) > MOST_WAITING_EVENTS
+
+
+def _samples(output: Output) -> int:
+    """How much sound an output carries."""
+    return len(output.pcm) if isinstance(output, AudioOut | Framed) and output.pcm is not None else 0
 
 
 class Seat(Outbox, Generic[TalkT]):
@@ -169,8 +172,17 @@ class LiveSession:
         if not self._closed:
             self._loop.call_soon_threadsafe(self._ready.set)
 
+    @property
+    def backlog(self) -> int:
+        """What waits to be heard or followed, in samples."""
+        return self._seat.backlog
+
     async def send(self, event: Input) -> None:
         """Hands over an input; never waits for the model. CapacityError when too much waits already."""
+        self.push(event)
+
+    def push(self, event: Input) -> None:
+        """As `send`, from the event loop without waiting for anything."""
         if self._closed:
             raise CapacityError("The session is closed; open another one.")
         if self._seat.backlog > MOST_BACKLOG:

@@ -58,6 +58,9 @@ class SessionConfig:
     """We own the playback (WebRTC): an interruption cuts history at the played sample without being told."""
     reply_to_text: bool = False
     """Text and tool results are answered at once, without ``Respond``."""
+    frames: bool = False
+    """Every frame of the microphone that was heard is told (`Framed`); a duplex model gives its sound with it, as it is
+    and without replies."""
     tag: Any = None
     """Comes back with Configured and TurnStarted."""
 

@@ -12,11 +12,13 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel
 
 from vivavoce.assistant.described import ModelFile, read_model
+from vivavoce.runtime.duplex import DuplexEngine
 from vivavoce.runtime.engine import LiveEngine
 from vivavoce.server import (
     character,
     chat,
     consent_routes,
+    live,
     models,
     realtime,
     refusals,
@@ -63,16 +65,24 @@ class Described(FastAPI):
         return super().openapi()
 
 
-def create_app(engine: LiveEngine, settings: Settings | None = None, described: ModelFile | None = None) -> FastAPI:
+def create_app(
+    engine: LiveEngine,
+    settings: Settings | None = None,
+    described: ModelFile | None = None,
+    duplex: DuplexEngine | None = None,
+    duplex_name: str = "",
+) -> FastAPI:
     """The application around an engine, which is stopped with it; ``described`` is the model whose character the page
-    shows, the default one where left out."""
-    service = Service.make(engine, settings or Settings())
+    shows, the default one where left out. A ``duplex`` engine with a model of this name serves `/v1/live`."""
+    service = Service.make(engine, settings or Settings(), duplex, duplex_name)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
         await webrtc.close_all(service)
         engine.stop()
+        if duplex is not None:
+            duplex.stop()
         service.voices.close()
 
     app = Described(
@@ -80,7 +90,7 @@ def create_app(engine: LiveEngine, settings: Settings | None = None, described: 
         version="1",
         summary="Speech to speech for OpenAI's clients",
         description="Live conversations are a WebSocket at `/v1/realtime`, which OpenAPI cannot describe: "
-        "its events are in docs/realtime.md.",
+        "its events are in docs/realtime.md. So is a stream of sound without turns at `/v1/live`: docs/live.md.",
         lifespan=lifespan,
         docs_url=None,  # these pages would load their scripts from elsewhere
         redoc_url=None,
@@ -88,6 +98,7 @@ def create_app(engine: LiveEngine, settings: Settings | None = None, described: 
     app.state.service = service
     for module in (
         realtime,
+        live,
         models,
         speech,
         transcription,

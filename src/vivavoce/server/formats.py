@@ -42,18 +42,25 @@ TABLES: dict[str, np.ndarray] = {"audio/pcmu": _mulaw_table(), "audio/pcma": _al
 CODERS: dict[str, np.ndarray] = {name: _coder(table) for name, table in TABLES.items()}
 
 
+def rate_of(name: str) -> int:
+    """The rate of a format where a client names none."""
+    return RATE if name == "audio/pcm" else PHONE_RATE
+
+
 class Decoder:
     """Bytes of a client to samples at 24 kHz; one for each stream, because resampling remembers."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, resampled: bool = True) -> None:
+        """Without ``resampled`` the samples stay at the client's rate."""
         self.name = name
-        self._resample = None if name == "audio/pcm" else soxr.ResampleStream(PHONE_RATE, RATE, 1, dtype="float32")
+        phone = name != "audio/pcm" and resampled
+        self._resample = soxr.ResampleStream(PHONE_RATE, RATE, 1, dtype="float32") if phone else None
         self._half = b""
         """The first byte of a sample whose second one is still to come."""
 
     def __call__(self, data: bytes, last: bool = False) -> Pcm:
         """The samples that became ready, with ``last`` all of them; ProtocolError when the last one is but half."""
-        if self._resample is None:
+        if self.name == "audio/pcm":
             if last and (len(self._half) + len(data)) % 2:
                 message = "The sound ends with half of a 16-bit sample; append the byte that is missing, or clear it."
                 raise ProtocolError(message)
@@ -62,21 +69,23 @@ class Decoder:
             data, self._half = data[:whole], data[whole:]
             return to_float(np.frombuffer(data, "<i2"))
         low = to_float(TABLES[self.name][np.frombuffer(data, np.uint8)])
-        return self._resample.resample_chunk(low, last=last)
+        return low if self._resample is None else self._resample.resample_chunk(low, last=last)
 
 
 class Encoder:
     """Samples at 24 kHz to bytes for a client; one for each reply."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, resampled: bool = True) -> None:
+        """Without ``resampled`` the samples are at the client's rate already."""
         self.name = name
-        self._resample = None if name == "audio/pcm" else soxr.ResampleStream(RATE, PHONE_RATE, 1, dtype="float32")
+        phone = name != "audio/pcm" and resampled
+        self._resample = soxr.ResampleStream(RATE, PHONE_RATE, 1, dtype="float32") if phone else None
 
     def __call__(self, pcm: Pcm, last: bool = False) -> bytes:
         """The bytes that became ready; with ``last`` everything."""
         if self._resample is not None:
             pcm = self._resample.resample_chunk(np.ascontiguousarray(pcm, np.float32), last=last)
         whole = to_int16(pcm)
-        if self._resample is None:
+        if self.name == "audio/pcm":
             return whole.astype("<i2").tobytes()
         return CODERS[self.name][whole.astype(np.int32) + 32768].tobytes()

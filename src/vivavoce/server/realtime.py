@@ -20,11 +20,11 @@ from vivavoce.server.protocol import Wire
 from vivavoce.server.security import Bucket, Denied
 from vivavoce.server.service import Service
 from vivavoce.server.sessions import first_session, updated
+from vivavoce.server.telling import SLOW_CLIENT_SECONDS, SlowClient, Telling
 from vivavoce.server.wire.sessions import TranscriptionSession
 
 log = logging.getLogger(__name__)
 EXTENSION = "vivavoce.playback"
-SLOW_CLIENT_SECONDS = 30.0
 
 
 class Line:
@@ -89,19 +89,12 @@ class Connection:
     def __init__(self, socket: WebSocket, line: Line) -> None:
         self._socket, self._line = socket, line
         self._settings = line.service.settings
-        self._sending = asyncio.Lock()
+        self._telling = Telling(socket)
 
     async def send(self, events: Events) -> None:
         """Writes events in their order; waits for the client, but not for ever."""
-        if not events:
-            return
         self._line.count(events)
-        try:
-            async with self._sending, asyncio.timeout(SLOW_CLIENT_SECONDS):
-                for event in events:
-                    await self._socket.send_text(json.dumps(event))
-        except TimeoutError as error:
-            raise _Slow from error
+        await self._telling(events)
 
     async def hold(self, session: LiveSession) -> None:
         """The conversation, until one side ends it."""
@@ -118,7 +111,7 @@ class Connection:
                     task.result()
         except TimeoutError:
             await self._farewell("Nothing was sent for too long.", "session_idle")
-        except _Slow:
+        except SlowClient:
             log.info("a client read nothing for %.0f s and was left", SLOW_CLIENT_SECONDS)
         finally:
             self._line.close()
@@ -148,10 +141,6 @@ class Connection:
             await self.send(self._line.follow(output))
 
 
-class _Slow(Exception):
-    """A client does not read what it is told."""
-
-
 def make_wire(service: Service, settings: dict[str, Any], model: str, **more: Any) -> Wire:
     """The wire of a new connection; Problem or UnknownModel when it cannot be."""
     session = first_session(settings, service.ears)
@@ -171,7 +160,7 @@ def router(service: Service) -> APIRouter:
     @routes.websocket("/v1/realtime")
     async def realtime(socket: WebSocket) -> None:
         """One conversation."""
-        query, offered = socket.query_params, _protocols(socket)
+        query, offered = socket.query_params, protocols(socket)
         try:
             secret = service.gate.check(socket.headers, socket.client.host if socket.client else "")
             settings = dict(secret.session) if secret else {}
@@ -204,20 +193,22 @@ def router(service: Service) -> APIRouter:
 
     @routes.websocket("/v1/live/sessions")
     async def live(socket: WebSocket) -> None:
-        """Full-duplex sessions are another protocol."""
-        await refuse(socket, "not_supported", "/v1/live is not supported by this server; use /v1/realtime.")
+        """OpenAI's full-duplex sessions are another protocol than ours."""
+        message = "OpenAI's live sessions are not supported; use /v1/realtime, or our own stream of sound at /v1/live."
+        await refuse(socket, "not_supported", message)
 
     return routes
 
 
-def _protocols(socket: WebSocket) -> list[str]:
+def protocols(socket: WebSocket) -> list[str]:
+    """The subprotocols that a client offers."""
     return [p.strip() for p in socket.headers.get("sec-websocket-protocol", "").split(",")]
 
 
 async def refuse(socket: WebSocket, code: str, message: str) -> None:
     """Says why, in a way that every client shows, and closes."""
     kind = "server_error" if code == "capacity" else "invalid_request_error"
-    await socket.accept(subprotocol="realtime" if "realtime" in _protocols(socket) else None)
+    await socket.accept(subprotocol="realtime" if "realtime" in protocols(socket) else None)
     error = {"type": kind, "code": code, "message": message, "param": None, "event_id": None}
     await socket.send_text(json.dumps({"type": "error", "event_id": "event_refused", "error": error}))
     await socket.close(1013 if code == "capacity" else 1008, message[:120])

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from vivavoce.core.errors import CapacityError, VoiceError
 from vivavoce.core.voice import STOCK, Voice
 from vivavoce.runtime.api import Input, Output, SessionConfig, TurnEnded
+from vivavoce.runtime.duplex import DuplexEngine
 from vivavoce.runtime.engine import LiveEngine
 from vivavoce.runtime.model import EarsInfo, FixedVoices
 from vivavoce.runtime.seats import LiveSession
@@ -28,6 +29,9 @@ class Service:
     voices: VoiceStore
     gate: Gate
     metrics: Metrics
+    duplex: DuplexEngine | None = None
+    """What `/v1/live` is served with, where a model that hears and speaks at once is there."""
+    duplex_name: str = ""
     draining: bool = False
     calls: dict[str, asyncio.Event] = field(default_factory=dict)
     """WebRTC calls by id; setting the event ends one."""
@@ -37,9 +41,9 @@ class Service:
     _numbers: itertools.count = field(default_factory=lambda: itertools.count(1))
 
     @staticmethod
-    def make(engine: LiveEngine, settings: Settings) -> "Service":
-        """All parts for an engine."""
-        return Service(engine, settings, VoiceStore(settings.data), Gate(settings), Metrics(engine))
+    def make(engine: LiveEngine, settings: Settings, duplex: DuplexEngine | None = None, name: str = "") -> "Service":
+        """All parts for an engine, and a duplex model's with the model's name."""
+        return Service(engine, settings, VoiceStore(settings.data), Gate(settings), Metrics(engine), duplex, name)
 
     @property
     def ears(self) -> tuple[EarsInfo, ...]:
@@ -73,11 +77,13 @@ class Service:
         return speaking.voices if isinstance(speaking, FixedVoices) and speaking.voices else tuple(STOCK)
 
     @asynccontextmanager
-    async def session(self, config: SessionConfig) -> AsyncIterator[LiveSession]:
-        """A conversation that is closed whatever happens; CapacityError at once when there is no row."""
+    async def session(self, config: SessionConfig, *, live: bool = False) -> AsyncIterator[LiveSession]:
+        """A conversation that is closed whatever happens; CapacityError at once when there is no row. With ``live`` it
+        is the duplex model's, if there is one."""
         if self.draining:
             raise CapacityError("The server is shutting down; connect again in a moment.")
-        session = await self.engine.open(config)
+        engine = self.duplex if live and self.duplex is not None else self.engine
+        session = await engine.open(config)
         try:
             yield session
         finally:

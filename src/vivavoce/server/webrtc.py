@@ -10,10 +10,8 @@ import fractions
 import json
 import logging
 import time
-from collections import deque
 from typing import Any
 
-import numpy as np
 from aiortc import MediaStreamTrack, RTCDataChannel, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame, AudioResampler
@@ -23,6 +21,7 @@ from fastapi.responses import PlainTextResponse, Response
 from vivavoce.audio.pcm import to_float, to_int16
 from vivavoce.runtime.api import AudioIn, AudioOut, Input, Paused, Played, Resumed, Silenced, Stop, TurnEnded
 from vivavoce.runtime.model import RATE
+from vivavoce.runtime.player import Player
 from vivavoce.runtime.seats import LiveSession
 from vivavoce.server.beta import modern_settings
 from vivavoce.server.problems import NotFound, Problem, refuse_unsupported
@@ -33,7 +32,6 @@ from vivavoce.server.service import Service
 
 log = logging.getLogger(__name__)
 TICK = RATE // 50
-REPORT_EVERY = 10
 MOST_BUFFERED = 1 << 20
 MOST_EARLY = 1000
 """Events that wait for the channel to open."""
@@ -41,35 +39,15 @@ FAREWELL_SECONDS = 2.0
 
 
 class Loudspeaker(MediaStreamTrack):
-    """The track that plays our answers, 20 ms at a time and one after the other, and knows how far it is."""
+    """The track that plays our answers, 20 ms at a time."""
 
     kind = "audio"
 
-    def __init__(self, call: "PeerCall") -> None:
+    def __init__(self, player: Player) -> None:
         super().__init__()
-        self._call = call
-        self._queues: dict[int, deque[np.ndarray]] = {}
-        self._played: dict[int, int] = {}
-        self._whole: set[int] = set()
+        self._player = player
         self._started: float | None = None
         self._ticks = 0
-        self.paused = False
-        self.turn: int | None = None
-
-    def put(self, turn: int, pcm: np.ndarray) -> None:
-        """More to play."""
-        self._queues.setdefault(turn, deque()).append(to_int16(pcm))
-
-    def end(self, turn: int) -> None:
-        """Nothing more comes of this turn."""
-        self._whole.add(turn)
-
-    def drop(self, turn: int | None = None) -> int | None:
-        """Forgets what is still to be played; says which turn was."""
-        was = self.turn
-        self._queues = {t: queue for t, queue in self._queues.items() if turn is not None and t != turn}
-        self.paused, self.turn = False, None if turn in (None, was) else was
-        return was
 
     async def recv(self) -> AudioFrame:
         """The next 20 ms."""
@@ -77,52 +55,9 @@ class Loudspeaker(MediaStreamTrack):
         self._started = self._started if self._started is not None else now
         self._ticks += 1
         await asyncio.sleep(max(0.0, self._started + self._ticks * TICK / RATE - now))
-        sound = np.zeros(TICK, np.int16) if self.paused else self._next()
-        frame = AudioFrame.from_ndarray(sound[None], format="s16", layout="mono")
+        frame = AudioFrame.from_ndarray(to_int16(self._player.next(TICK))[None], format="s16", layout="mono")
         frame.sample_rate, frame.pts, frame.time_base = RATE, self._ticks * TICK, fractions.Fraction(1, RATE)
         return frame
-
-    def _next(self) -> np.ndarray:
-        sound, filled = np.zeros(TICK, np.int16), 0
-        while filled < TICK:
-            if self.turn is None and not self._begin():
-                break
-            assert self.turn is not None
-            queue = self._queues[self.turn]
-            if not queue and self.turn not in self._whole:
-                break
-            if not queue:
-                self._finish()
-                continue
-            pcm = queue.popleft()
-            count = min(TICK - filled, len(pcm))
-            sound[filled : filled + count] = pcm[:count]
-            filled += count
-            self._played[self.turn] += count
-            if count < len(pcm):
-                queue.appendleft(pcm[count:])
-        if self.turn is not None:
-            if self._ticks % REPORT_EVERY == 0:
-                self._call.do(Played(self.turn, self._played[self.turn]))
-            if not self._queues[self.turn] and self.turn in self._whole:
-                self._finish()
-        return sound
-
-    def _begin(self) -> bool:
-        """The next answer that has sound; says whether there is one."""
-        turn = next((turn for turn, queue in self._queues.items() if queue), None)
-        if turn is not None:
-            self.turn, self._played[turn] = turn, 0
-            self._call.buffer_event("started", turn)
-        return turn is not None
-
-    def _finish(self) -> None:
-        if self.turn is not None:
-            self._call.do(Played(self.turn, self._played.pop(self.turn)))
-            self._call.buffer_event("stopped", self.turn)
-            self._queues.pop(self.turn, None)
-            self._whole.discard(self.turn)
-            self.turn = None
 
 
 class PeerCall:
@@ -132,7 +67,7 @@ class PeerCall:
         self.id = f"rtc_{line.wire.name}"
         self._line, self._wire, self._session = line, line.wire, session
         self.peer = RTCPeerConnection()
-        self._speaker = Loudspeaker(self)
+        self._speaker = Player(lambda turn: self.buffer_event("started", turn), self._played)
         self._channel: RTCDataChannel | None = None
         self._early: list[dict[str, Any]] = []
         self._drained = asyncio.Event()
@@ -158,7 +93,7 @@ class PeerCall:
             raise Problem(
                 "The SDP offer has no audio; add a track before you create the offer.", "invalid_value", "sdp"
             )
-        peer.addTrack(self._speaker)
+        peer.addTrack(Loudspeaker(self._speaker))
         await peer.setLocalDescription(await peer.createAnswer())
         self._say(self._wire.hello())
         self._start(self._write())
@@ -175,6 +110,11 @@ class PeerCall:
 
     async def _send(self, event: Input) -> None:
         self._say(await self._line.hand(self._session, event))
+
+    def _played(self, turn: int, samples: int, whole: bool) -> None:
+        self.do(Played(turn, samples))
+        if whole:
+            self.buffer_event("stopped", turn)
 
     def buffer_event(self, kind: str, turn: int) -> None:
         """Says what happens to the sound of a turn; until it has ended it counts as work."""
