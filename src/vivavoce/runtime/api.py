@@ -316,7 +316,8 @@ class Silenced:
 
 @dataclass(frozen=True, slots=True)
 class Framed:
-    """A frame of the microphone was heard, up to ``at`` (`SessionConfig.frames`); and what a duplex model says in it."""
+    """The microphone was heard up to ``at``, a frame further (`SessionConfig.frames`); and what a duplex model says in
+    that frame."""
 
     at: int
     pcm: Pcm | None = None

@@ -27,7 +27,6 @@ from vivavoce.server.telling import SLOW_CLIENT_SECONDS, SlowClient, Telling
 log = logging.getLogger(__name__)
 AHEAD = 2 * RATE
 """Samples that may wait to be heard; the client's next message is read when there are fewer."""
-_PATIENCE = 0.05
 
 
 def served_by(service: Service) -> Served:
@@ -103,8 +102,7 @@ class LiveConnection:
                 message = await self._socket.receive()
         except TimeoutError as error:
             raise _Idle from error
-        while not self._events.take(time.monotonic()):
-            await asyncio.sleep(_PATIENCE)  # nothing of a stream may be lost: it waits
+        await asyncio.sleep(self._events.owe(time.monotonic()))  # nothing of a stream may be lost: it waits
         if message["type"] == "websocket.disconnect":
             return None
         text = message.get("text")

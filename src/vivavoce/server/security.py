@@ -45,13 +45,22 @@ class Bucket:
 
     def take(self, now: float) -> bool:
         """Whether one more is allowed."""
-        if self.at is not None:
-            self.left = min(float(self.per_minute), self.left + (now - self.at) * self.per_minute / 60)
-        self.at = now
+        self._fill(now)
         if self.left < 1:
             return False
         self.left -= 1
         return True
+
+    def owe(self, now: float) -> float:
+        """Takes one more in any case, for whoever waits instead; gives the seconds to wait."""
+        self._fill(now)
+        self.left -= 1
+        return max(0.0, -self.left * 60 / self.per_minute)
+
+    def _fill(self, now: float) -> None:
+        if self.at is not None:
+            self.left = min(float(self.per_minute), self.left + (now - self.at) * self.per_minute / 60)
+        self.at = now
 
     def limits(self, name: str) -> dict[str, Any]:
         """As the wire says it."""
