@@ -5,7 +5,7 @@ the folder that has the system's name says which it is.
 """
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 
@@ -37,6 +37,7 @@ class Sentence:
         return Stream(self.phones.spec, data, self.prompt_phones.lengths - 1 + self.phones.lengths)
 
 
+@runtime_checkable
 class SentenceSpeaker(Protocol):
     """Speaks a sentence when it knows all of it."""
 

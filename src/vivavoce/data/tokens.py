@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar, final
+from typing import Any, Generic, Protocol, TypeVar, final, runtime_checkable
 
 import numpy as np
 import torch
@@ -129,6 +129,7 @@ class TokenCorpus:
         return [index for index, one in enumerate(self.utterances) if one.split == split]
 
 
+@runtime_checkable
 class Lasting(Protocol):
     """Something that lasts."""
 
@@ -138,6 +139,7 @@ class Lasting(Protocol):
         ...
 
 
+@runtime_checkable
 class Corpus(Protocol):
     """What batches are drawn from, as far as drawing them goes."""
 
