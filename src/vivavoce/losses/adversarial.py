@@ -6,7 +6,7 @@ from typing import final
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import relu
+from torch.nn.functional import relu, softplus
 
 
 def judge_hinge(real: Sequence[Float[Tensor, "..."]], made: Sequence[Float[Tensor, "..."]]) -> Float[Tensor, ""]:
@@ -74,3 +74,22 @@ class Balancer(nn.Module):
         return sum(
             (scale * gradient for scale, gradient in zip(scales, gradients, strict=True)), torch.zeros_like(made)
         )
+
+
+def judge_logistic(real: Float[Tensor, "..."], made: Float[Tensor, "..."]) -> Float[Tensor, ""]:
+    """For a judge that says how likely something is real, by logits (arXiv:1406.2661)."""
+    return softplus(-real.float()).mean() + softplus(made.float()).mean()
+
+
+def maker_logistic(made: Float[Tensor, "..."]) -> Float[Tensor, ""]:
+    """For the maker of what it judges."""
+    return softplus(-made.float()).mean()
+
+
+def gradient_penalty(score: Float[Tensor, "B ..."], real: Float[Tensor, "B ..."]) -> Float[Tensor, ""]:
+    """R1 (arXiv:1801.04406): how steep a judge is at what is real, squared, half of its mean over rows.
+
+    ``real`` wants a gradient, and ``score`` was made of it.
+    """
+    (slope,) = torch.autograd.grad(score.sum(), real, create_graph=True)
+    return slope.square().flatten(1).sum(1).mean() / 2

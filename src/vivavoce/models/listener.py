@@ -165,12 +165,19 @@ class ListenerTrunk(nn.Module):
     ) -> tuple[Float[Tensor, "B U D"], Float[Tensor, "B U D"]]:
         """Frames of log-mel frames (100/s) of whole utterances, whose ``lengths`` count mel frames; `Conformer.forward`
         says what ``chunk`` and ``tap`` are and what the second value is."""
+        x = self._enter(mel)
+        return self.trunk(x, None if lengths is None else -(-lengths // 4), chunk, tap=tap)
+
+    def layers(self, mel: Float[Tensor, "B M T"]) -> tuple[Float[Tensor, "B U D"], ...]:
+        """What goes into the trunk's first block and what comes out of each, where frames see all of the sound."""
+        return tuple(self.trunk.each(self._enter(mel), None, 0))
+
+    def _enter(self, mel: Float[Tensor, "B M T"]) -> Float[Tensor, "B U D"]:
         whole = -(-mel.shape[2] // 4) * 4 - mel.shape[2]
         x = F.pad(self._level(mel), (_KERNEL - _STRIDE, whole))
         x = F.gelu(self.down_1(x))
         x = F.gelu(self.down_2(F.pad(x, (_KERNEL - _STRIDE, 0))))
-        x = self.norm(x.transpose(1, 2))
-        return self.trunk(x, None if lengths is None else -(-lengths // 4), chunk, tap=tap)
+        return self.norm(x.transpose(1, 2))
 
     def init_state(self, rows: int) -> ListenerState:
         """Silence before the first sample."""

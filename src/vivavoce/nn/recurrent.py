@@ -5,8 +5,9 @@ from fractions import Fraction
 from typing import final
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from vivavoce.core.streaming import State, Timing, zeros
 from vivavoce.nn.conv import settle
@@ -68,3 +69,18 @@ class ResidualBilstm(nn.Module):
     def forward(self, x: Float[Tensor, "B D T"]) -> Float[Tensor, "B E T"]:
         """All ticks."""
         return self.lstm(x.transpose(1, 2))[0].transpose(1, 2) + torch.cat((x, x), dim=1)
+
+
+@final
+class PaddedBilstm(nn.Module):
+    """Forwards and backwards over rows of different lengths, half of the output's width each."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        """One layer; weights as in ``torch.nn.LSTM``."""
+        super().__init__()
+        self.lstm = nn.LSTM(inputs, outputs // 2, batch_first=True, bidirectional=True)
+
+    def forward(self, x: Float[Tensor, "B T D"], lengths: Int[Tensor, " B"]) -> Float[Tensor, "B T E"]:
+        """Padding is 0 in what comes out, and nothing depends on it."""
+        packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        return pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=x.shape[1])[0]
