@@ -89,7 +89,7 @@ class StyleBatches:
         wave = pad_sequence(sounds, batch_first=True)
         pitch = torch.zeros(len(numbers), int(frames.max()))
         for row, number in enumerate(numbers):
-            hz = torch.from_numpy(self.pitch[number]["hz"]).float()[: int(frames[row])]
+            hz = torch.tensor(self.pitch[number]["hz"])[: int(frames[row])]
             pitch[row, : len(hz)] = hz / _HERTZ
         others = []
         for number in numbers:
