@@ -267,7 +267,7 @@ def test_the_excitation_has_its_pitch_and_is_noise_where_there_is_none() -> None
 
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     vocoder = VocoderRun(generator="istftnet", channels=16, strides=(10, 6)).vocoder.build()
-    with pytest.raises(SpecError, match="the model draws frames of .*bins=20.* the vocoder takes .*bins=80"):
+    with pytest.raises(SpecError, match=r"the model draws frames of .*bins=20.* the vocoder takes .*bins=80"):
         Styletts(SMALL.model.build(), vocoder)
     model: Styletts2Model = SMALL2.model.build()
     foreign = Tokens(name="phones", alphabet="phones-else", size=40)
