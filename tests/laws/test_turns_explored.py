@@ -22,7 +22,6 @@ DEEDS: dict[str, tuple[t.Event, ...]] = {
     "taken": (t.InputTaken(),),
     "we answer": (),
 }
-DEPTH = 4
 
 
 def happens(deeds: tuple[str, ...], kind: str, patient: bool) -> Iterator[t.Action | t.InputTaken]:
@@ -42,9 +41,9 @@ def happens(deeds: tuple[str, ...], kind: str, patient: bool) -> Iterator[t.Acti
 
 
 @pytest.mark.parametrize("patient", [False, True])
-@pytest.mark.parametrize("kind", ["semantic_vad", "server_vad"])
-def test_whatever_happens_turns_are_taken_in_order(kind: str, patient: bool) -> None:
-    for deeds in product(DEEDS, repeat=DEPTH):
+@pytest.mark.parametrize(("kind", "depth"), [("semantic_vad", 4), ("server_vad", 3)])
+def test_whatever_happens_turns_are_taken_in_order(kind: str, depth: int, patient: bool) -> None:
+    for deeds in product(DEEDS, repeat=depth):
         floor, judged, paused, dropped, before = False, False, 0, set[int](), None
         for action in happens(deeds, kind, patient):
             match action:
