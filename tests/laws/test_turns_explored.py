@@ -41,45 +41,50 @@ def happens(deeds: tuple[str, ...], kind: str, patient: bool) -> Iterator[t.Acti
         yield deed
 
 
+FEWER = [deed for deed in DEEDS if deed not in ("our echo", "taken")]
+
+
 @pytest.mark.parametrize("patient", [False, True])
-@pytest.mark.parametrize(("kind", "depth"), [("semantic_vad", 4), ("server_vad", 3)])
-def test_whatever_happens_turns_are_taken_in_order(kind: str, depth: int, patient: bool) -> None:
-    for deeds in product(DEEDS, repeat=depth):
+@pytest.mark.parametrize(
+    ("kind", "deeds", "depth"), [("semantic_vad", [*DEEDS], 3), ("semantic_vad", FEWER, 4), ("server_vad", FEWER, 3)]
+)
+def test_whatever_happens_turns_are_taken_in_order(kind: str, deeds: list[str], depth: int, patient: bool) -> None:
+    for done in product(deeds, repeat=depth):
         floor, judged, paused, dropped, before = False, False, 0, set[int](), None
-        for action in happens(deeds, kind, patient):
+        for action in happens(done, kind, patient):
             match action:
                 case "a voice":
-                    assert not (judged and floor), f"{deeds}: what was heard before counts still"
+                    assert not (judged and floor), f"{done}: what was heard before counts still"
                 case str():
                     continue
                 case t.InputTaken():
                     floor = judged = False
                 case t.SpeechStarted():
-                    assert not floor, deeds
+                    assert not floor, done
                     floor = True
                 case t.SpeechStopped():
-                    assert floor, deeds
+                    assert floor, done
                     floor = False
                 case t.CommitInput():
-                    assert isinstance(before, t.SpeechStopped), deeds
+                    assert isinstance(before, t.SpeechStopped), done
                     judged = False
                 case t.BeginReply():
-                    assert isinstance(before, t.CommitInput), deeds
+                    assert isinstance(before, t.CommitInput), done
                 case t.Judge():
-                    assert not judged, deeds
+                    assert not judged, done
                     judged = True
                 case t.Discard() | t.Forget():
                     judged = False
                 case t.Prepare():
-                    assert judged and floor, deeds
+                    assert judged and floor, done
                 case t.Pause(turn):
-                    assert not paused and turn not in dropped, deeds
+                    assert not paused and turn not in dropped, done
                     paused = turn
                 case t.Resume(turn):
-                    assert paused == turn, deeds
+                    assert paused == turn, done
                     paused = 0
                 case t.Cut(turn, heard) | t.Withdraw(turn, heard):
-                    assert floor and turn not in dropped and 0 <= heard <= 30 * FRAME, deeds
+                    assert floor and turn not in dropped and 0 <= heard <= 30 * FRAME, done
                     dropped.add(turn)
                     paused = 0 if paused == turn else paused
                 case _:

@@ -295,6 +295,21 @@ def test_the_least_that_a_sheet_may_say_is_enough():
     assert {"order", "change", "answer", "cancel", "last_user", "yes", "my_order", "thanks"} <= {t.kind for t in turns}
 
 
+def test_conversations_end_where_nothing_that_is_held_out_could_follow():
+    """An order of two slots has few neighbours, and perhaps none that is kept for testing."""
+    held = Character(CLERK, held_out=True)
+    single = Order({"ticket": "single ticket", "travelClass": "first class"})
+    stuck = [
+        order
+        for value in CLERK.tool.slot("destination").values
+        if (order := single.with_("destination", value))
+        and held.orders_of.change(order, rng.stream(0, "change")) is None
+    ]
+    assert stuck, "every order can be changed; make the sheet of this test smaller"
+    made = list(held.dialogues(12, 7))
+    assert len(made) == 12 and all(dialogue.turns for dialogue in made)
+
+
 def test_what_a_section_needs_of_another_is_said(tmp_path: Path):
     said = yaml.safe_load((CLERK.folder / "sheet.yaml").read_text())  # type: ignore[operator]
     said["roles"] = ["a bear"]  # and no `role_requests`

@@ -24,6 +24,7 @@ _OFTEN: Final = 0.42  # how likely each thing before the item is said
 _BARE: Final = 0.25  # share of values without an amount, where there are amounts
 _UNLISTED: Final = 0.06  # how often a word that is spelled is none of the sheet's
 _MOST_TRIES: Final = 10_000
+_MOST_CHANGES: Final = 1000
 _VOWELS: Final = frozenset("aeiou")
 
 
@@ -115,8 +116,8 @@ class Orders:
 
     def confusable(self, rng: np.random.Generator) -> Order:
         """An order of what is easily taken for each other: all that can stand after the item, each with its own amount,
-        and values before it that begin alike ("medium", "medium roast")."""
-        while True:
+        and values before it that begin alike ("medium", "medium roast"); any order where there is none on this side."""
+        for _ in range(_MOST_CHANGES):
             slots = dict(self.draw(rng).slots)
             if rng.random() < 0.6:
                 slots |= {name: self.value(name, rng, amount=True) for name in self.after}
@@ -127,6 +128,7 @@ class Orders:
                         slots[name] = pick(values, rng)
             if self.allowed(order := Order(slots)):
                 return order
+        return self.draw(rng)
 
     @cached_property
     def _alike(self) -> dict[str, list[str]]:
@@ -255,6 +257,8 @@ class Orders:
         name = pick(candidates, rng)
         right = order.slots[name]
         others = [value for value in self.tool.slot(name).values if value != right and value not in right]
+        if not others:
+            return said
         slip = f"{pick(others, rng)} {pick(self.sheet.texts('orders', 'slips'), rng)} {right}"
         return said.replace(f" {right}", f" {slip}", 1)
 
@@ -274,9 +278,12 @@ class Orders:
 
     # ---- changes ----
 
-    def answer(self, order: Order, rng: np.random.Generator) -> tuple[str, Order]:
-        """Somebody says what the character asks for, perhaps all of it at once: what they say, and the order."""
-        while True:
+    def answer(self, order: Order, rng: np.random.Generator) -> tuple[str, Order] | None:
+        """Somebody says what the character asks for, perhaps all of it at once: what they say, and the order.
+
+        None where no answer leads to an order of the side that is drawn.
+        """
+        for _ in range(_MOST_CHANGES):
             missing = self.missing(order)
             given = missing if rng.random() < 0.3 else missing[:1]
             values = {name: self.value(name, rng) for name in given}
@@ -285,13 +292,15 @@ class Orders:
             answered = Order({**order.slots, **values})
             if self.allowed(answered):
                 return said, answered
+        return None
 
-    def change(self, order: Order, rng: np.random.Generator) -> tuple[str, Order]:
-        """Somebody changes an order: what they say, and the whole order afterwards."""
-        while True:
+    def change(self, order: Order, rng: np.random.Generator) -> tuple[str, Order] | None:
+        """Somebody changes an order: what they say, and the whole order afterwards. None as in `answer`."""
+        for _ in range(_MOST_CHANGES):
             said, changed = self._change(order, rng)
             if changed.key() != order.key() and self.allowed(changed):
                 return said, changed
+        return None
 
     def _change(self, order: Order, rng: np.random.Generator) -> tuple[str, Order]:
         ways = self.sheet.at("changes", "ways")

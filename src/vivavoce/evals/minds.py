@@ -115,7 +115,10 @@ def measure(
             count(f"calls after {changes} changes", calls == [wanted], turn, user, wanted, calls)
             reply = f"{character.orders_of.readback(order)}, coming up."
             history = (*history, Exchange(user=user, calls=(wanted,), reply=reply))
-            said, order = character.orders_of.change(order, draw)
+            changed = character.orders_of.change(order, draw)
+            if changed is None:
+                break
+            said, order = changed
     for text in sentences(foreign, seed + 1):
         context = MindContext(user=text, tools=tools)
         calls, _, _ = gather(mind.respond(context))

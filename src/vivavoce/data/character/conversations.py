@@ -18,6 +18,8 @@ _TALK: Final[Kinds] = (
     (0.06, talking.style), (0.04, talking.role), (0.03, talking.sound), (0.03, talking.said),
     (0.02, ordering.order_asked), (0.02, ordering.cancel), (0.02, talking.nonsense),
 )  # fmt: skip
+_MOST_TRIES: Final = 20_000
+"""What is held out is one sentence in ten; after so many there is none."""
 _IN_DIALOGUE: Final = frozenset({"last_reply", "last_user", "my_order", "owe", "cancel", "yes", "no", "incomplete"})
 
 
@@ -49,13 +51,16 @@ class Character:
             yield ordering.ordered(self.wording, said, [order], draw)
 
     def talk(self, count: int, seed: int) -> Iterator[ScriptedTurn]:
-        """Single sentences that are no order, each with its reply and no call."""
+        """Single sentences that are no order, each with its reply and no call; none where none is held out."""
         draw = rng.stream(seed, self.sheet.name, "talk", self.held_out)
         for _ in range(count):
-            yield self._one_of(_TALK, Standing([], []), draw)
+            turn = self._one_of(_TALK, Standing([], []), draw)
+            if turn is None:
+                return
+            yield turn
 
     def dialogues(self, count: int, seed: int) -> Iterator[Dialogue]:
-        """Conversations of one to seven turns."""
+        """Conversations of one to seven turns; they end sooner where nothing that is held out could follow."""
         draw = rng.stream(seed, self.sheet.name, "dialogues", self.held_out)
         for _ in range(count):
             standing = Standing([], [])
@@ -66,6 +71,8 @@ class Character:
                 if standing.turns and standing.turns[-1].cut is not None and draw.random() < 0.5:
                     kinds = ((1.0, talking.said),)  # after an interruption people ask what was said
                 turn = self._one_of(kinds, standing, draw)
+                if turn is None:
+                    break
                 if draw.random() < 0.08 and len(turn.reply.split()) > 3:
                     turn = replace(turn, cut=int(draw.integers(1, len(turn.reply.split()))))
                 standing.turns.append(turn)
@@ -80,7 +87,9 @@ class Character:
             for kinds in self._drill(draw):
                 if self._asked(standing) and draw.random() < 0.7:
                     kinds = ((1.0, ordering.answer),)
-                standing.turns.append(self._one_of(kinds, standing, draw))
+                turn = self._one_of(kinds, standing, draw)
+                if turn is not None:
+                    standing.turns.append(turn)
             yield Dialogue(tuple(standing.turns))
 
     def _drill(self, draw: np.random.Generator) -> Iterator[Kinds]:
@@ -123,14 +132,19 @@ class Character:
         made = len(standing.orders) == 1 and bool(standing.turns) and bool(standing.turns[-1].calls)
         return made and bool(self.orders_of.missing(standing.orders[0]))
 
-    def _aside(self, wording: Wording, standing: Standing, draw: np.random.Generator) -> ScriptedTurn:
+    def _aside(self, wording: Wording, standing: Standing, draw: np.random.Generator) -> ScriptedTurn | None:
         return self._one_of(_TALK, standing, draw)
 
-    def _one_of(self, kinds: Kinds, standing: Standing, draw: np.random.Generator) -> ScriptedTurn:
-        weights = np.array([weight for weight, _ in kinds])
-        while True:
-            turn = kinds[int(draw.choice(len(kinds), p=weights / weights.sum()))][1](self.wording, standing, draw)
+    def _one_of(self, kinds: Kinds, standing: Standing, draw: np.random.Generator) -> ScriptedTurn | None:
+        """A turn of one of these kinds, of the side that is drawn; None where there is none."""
+        weights, unfit = np.array([weight for weight, _ in kinds]), set[int]()
+        for _ in range(_MOST_TRIES):
+            chosen = int(draw.choice(len(kinds), p=weights / weights.sum()))
+            turn = kinds[chosen][1](self.wording, standing, draw)
             if turn is None:
-                continue
-            if turn.calls or turn.kind in _IN_DIALOGUE or self.sentence_held_out(turn.user) == self.held_out:
+                unfit.add(chosen)
+                if len(unfit) == len(kinds):
+                    return None
+            elif turn.calls or turn.kind in _IN_DIALOGUE or self.sentence_held_out(turn.user) == self.held_out:
                 return turn
+        return None

@@ -57,14 +57,16 @@ def answer(wording: Wording, standing: Standing, draw: np.random.Generator) -> S
     """What the character asked for."""
     if len(standing.orders) != 1 or not wording.orders.missing(standing.orders[0]):
         return None
-    return _changed(wording, standing, "answer", *wording.orders.answer(standing.orders[0], draw), draw)
+    answered = wording.orders.answer(standing.orders[0], draw)
+    return None if answered is None else _changed(wording, standing, "answer", *answered, draw)
 
 
 def change(wording: Wording, standing: Standing, draw: np.random.Generator) -> ScriptedTurn | None:
     """One thing of the order becomes another."""
     if len(standing.orders) != 1:
         return None
-    return _changed(wording, standing, "change", *wording.orders.change(standing.orders[0], draw), draw)
+    changed = wording.orders.change(standing.orders[0], draw)
+    return None if changed is None else _changed(wording, standing, "change", *changed, draw)
 
 
 def _changed(
