@@ -15,19 +15,22 @@ from vivavoce.core.streams import Stream, Tokens, sound
 from vivavoce.generate.diffusion import RowNoise
 from vivavoce.losses.adversarial import gradient_penalty
 from vivavoce.models.aligner import Aligned
+from vivavoce.models.encoder import EncoderConfig
 from vivavoce.models.speech_features import SpeechFeatures
 from vivavoce.models.style_speech import durations_of
+from vivavoce.models.wave_front import WaveFrontConfig
 from vivavoce.nn.adain import Film
 from vivavoce.nn.harmonics import HarmonicSource
 from vivavoce.nn.monotonic import path_of
 from vivavoce.nn.soft_durations import soft_path
+from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.recipes import miniature
 from vivavoce.recipes.styletts import SMALL
 from vivavoce.recipes.styletts2 import SMALL as SMALL2
 from vivavoce.recipes.styletts2 import _optimizer
 from vivavoce.recipes.styletts_data import StyleBatches
 from vivavoce.recipes.vocoder import VocoderRun
-from vivavoce.systems.styletts import Styletts
+from vivavoce.systems.styletts import Styletts, repeated
 from vivavoce.systems.styletts2 import Styletts2, Styletts2Model
 from vivavoce.text.tokenizers import PhoneTokenizer
 from vivavoce.train.tasks.styletts import (
@@ -147,6 +150,21 @@ def test_the_soft_path_is_the_hard_one_without_blur_and_carries_a_gradient_to_du
     assert slope.isfinite().all() and (slope != 0).all()
 
 
+def test_rows_of_a_batch_are_as_if_alone() -> None:
+    model = SMALL.model.build().eval()
+    nn.init.normal_(model.prosody.present.weight, std=2.0)  # phones of different lengths
+    batch, styles = a_batch(), torch.randn(2, 8)
+    mel, frames = model.mel(batch.phones, batch.lengths, styles)
+    assert frames[0] != frames[1]
+    for row, length in enumerate(batch.lengths.tolist()):
+        alone, count = model.mel(
+            batch.phones[row : row + 1, :length], batch.lengths[row : row + 1], styles[row : row + 1]
+        )
+        assert count == frames[row]
+        assert torch.allclose(alone, mel[row : row + 1, :, : int(count)], atol=1e-4)
+    assert repeated(torch.zeros(0), 5).tolist() == [0.0] * 5 and repeated(torch.arange(2.0), 3).tolist() == [0, 1, 0]
+
+
 # ---- StyleTTS 2 ----
 
 
@@ -238,7 +256,8 @@ def test_drawn_styles_depend_on_the_seed_the_text_and_the_speaker() -> None:
     together = drawn([3, 4])
     assert torch.allclose(drawn([4], slice(1, 2)), together[1:], atol=1e-5)
     assert torch.equal(drawn([3, 4]), together) and not torch.equal(drawn([3, 5])[1], together[1])
-    assert together.isfinite().all() and not torch.equal(drawn([3, 4], guidance=2.0), together)
+    few = model.drawn_styles(read, lengths, speaker, RowNoise([3, 4]), steps=2)
+    assert few.isfinite().all() and together.isfinite().all() and not torch.equal(drawn([3, 4], guidance=2.0), together)
 
 
 def test_features_of_speech_are_the_listener_s_and_carry_a_gradient(speech: SpeechFeatures) -> None:
@@ -250,6 +269,16 @@ def test_features_of_speech_are_the_listener_s_and_carry_a_gradient(speech: Spee
     listener = speech.encoder
     mel = listener.mel(torch.randn(1, 2560))
     assert torch.allclose(listener.layers(mel)[-1], listener.frames(mel, None, 0)[0], atol=1e-5)
+
+
+def test_a_published_kind_of_encoder_can_judge_too() -> None:
+    trunk = TransformerConfig(dim=16, layers=2, heads=2, kv_heads=2, hidden=32, window=400, causal=False)
+    encoder = EncoderConfig(front=WaveFrontConfig(dim=16), trunk=trunk, front_gradient=0.0).build().eval()
+    features, wave = SpeechFeatures(encoder, 24000), (0.1 * torch.randn(2, 6000)).requires_grad_()
+    made = features(wave)
+    assert made.shape[:2] == (2, 48) and features.dim == 48
+    made.square().mean().backward()
+    assert wave.grad is not None and (wave.grad != 0).float().mean() > 0.8
 
 
 def test_the_excitation_has_its_pitch_and_is_noise_where_there_is_none() -> None:

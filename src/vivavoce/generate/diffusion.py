@@ -132,8 +132,8 @@ class _Walk:
         assert self.fresh is not None
         schedule = self.schedule
         high, low = (schedule.sigma(t) / schedule.alpha(t) for t in (now, after))
-        up = torch.minimum(low, low * (1 - (low / high).square()).sqrt())
-        down = (low.square() - up.square()).sqrt()
+        down = low.square() / high  # a difference of squares would be 0 where a step is long
+        up = (low.square() - down.square()).clamp(min=0).sqrt()
         middle = (high * down).sqrt()
         y, half = x / by_row(schedule.alpha(now), x), schedule.when(middle)
         between = y + by_row((middle - high) / high, x) * (y - clean)

@@ -4,6 +4,7 @@ The encoder is a published or trained one (`models.encoder`: HuBERT, WavLM, wav2
 judge of its features (`SpeechJudge`) tells recordings from made speech.
 """
 
+from dataclasses import replace
 from itertools import pairwise
 from math import gcd
 from typing import final
@@ -28,6 +29,10 @@ class SpeechFeatures(nn.Module):
     def __init__(self, encoder: Encoder | ListenerTrunk, sample_rate: int) -> None:
         """For sound at ``sample_rate``, which is brought to the encoder's."""
         super().__init__()
+        if isinstance(encoder, Encoder) and encoder.config.front_gradient != 1.0:
+            whole = replace(encoder.config, front_gradient=1.0).build()  # how it was trained is not how it judges
+            whole.load_state_dict(encoder.state_dict())
+            encoder = whole.eval()
         self.encoder = encoder
         heard = encoder.config.front.sample_rate if isinstance(encoder, Encoder) else encoder.mel.config.sample_rate
         common = gcd(heard, sample_rate)

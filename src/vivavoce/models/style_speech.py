@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import dropout, leaky_relu
 
-from vivavoce.nn.adain import AdainBlock
+from vivavoce.nn.adain import AdainBlock, wider
 from vivavoce.nn.norm import Norm
 from vivavoce.nn.recurrent import PaddedBilstm
 
@@ -73,13 +73,28 @@ class ProsodyOfStyle(nn.Module):
         return self.present(self.lengths_memory(encoded, lengths))
 
     def curves(
-        self, encoded: Float[Tensor, "B P E"], path: Float[Tensor, "B P S"], style: Float[Tensor, "B C"]
+        self,
+        encoded: Float[Tensor, "B P E"],
+        path: Float[Tensor, "B P S"],
+        style: Float[Tensor, "B C"],
+        frames: Int[Tensor, " B"] | None = None,
     ) -> tuple[Float[Tensor, "B T"], Float[Tensor, "B T"]]:
-        """Pitch (hundreds of hertz, 0 where voiceless) and loudness of every frame of the fast clock."""
+        """Pitch (hundreds of hertz, 0 where voiceless) and loudness of every frame of the fast clock.
+
+        ``frames`` count those of the slow clock, where rows are padded.
+        """
         held = (encoded.transpose(1, 2) @ path).transpose(1, 2)
         full = torch.full((len(held),), held.shape[1], device=held.device)
-        x = self.shared(held, full).transpose(1, 2)
-        return self.pitch(x, style), self.loudness(x, style)
+        x = self.shared(held, full if frames is None else frames).transpose(1, 2)
+        mask = mask_of(frames, held.shape[1])
+        return self.pitch(x, style, mask), self.loudness(x, style, mask)
+
+
+def mask_of(frames: Int[Tensor, " B"] | None, length: int) -> Float[Tensor, "B 1 S"] | None:
+    """1 where a row is, 0 where it is padded; None where none is."""
+    if frames is None:
+        return None
+    return (torch.arange(length, device=frames.device) < frames[:, None])[:, None].float()
 
 
 def durations_of(presence: Float[Tensor, "B P K"], lengths: Int[Tensor, " B"]) -> Int[Tensor, "B P"]:
@@ -101,10 +116,14 @@ class _Curve(nn.Module):
         )
         self.out = nn.Conv1d(dim // 2, 1, 1)
 
-    def forward(self, x: Float[Tensor, "B D S"], style: Float[Tensor, "B C"]) -> Float[Tensor, "B T"]:
+    def forward(
+        self, x: Float[Tensor, "B D S"], style: Float[Tensor, "B C"], mask: Float[Tensor, "B 1 S"] | None
+    ) -> Float[Tensor, "B T"]:
         for block in self.blocks:
-            x = block(x, style)
-        return self.out(x)[:, 0]
+            x = block(x, style, mask)
+            mask = wider(mask, block.times)
+        made = self.out(x)
+        return (made if mask is None else made * mask)[:, 0]
 
 
 @final
@@ -130,10 +149,13 @@ class StyleDecoder(nn.Module):
         pitch: Float[Tensor, "B T"],
         loudness: Float[Tensor, "B T"],
         style: Float[Tensor, "B C"],
+        frames: Int[Tensor, " B"] | None = None,
     ) -> Float[Tensor, "B E T"]:
-        """Two frames for every one of the text's."""
+        """Two frames for every one of the text's; ``frames`` count the text's, where rows are padded."""
+        mask = mask_of(frames, text.shape[2])
         curves = torch.cat((self.pitch(pitch[:, None]), self.loudness(loudness[:, None])), dim=1)
-        x, beside = self.enter(torch.cat((text, curves), dim=1), style), torch.cat((self.residue(text), curves), dim=1)
+        x = self.enter(torch.cat((text, curves), dim=1), style, mask)
+        beside = torch.cat((self.residue(text), curves), dim=1)
         for block in self.blocks:
-            x = block(torch.cat((x, beside), dim=1), style)
+            x = block(torch.cat((x, beside), dim=1), style, mask)
         return x

@@ -87,7 +87,7 @@ def train(
         seed=run.seed, unseen=unseen, say=say,
     )  # fmt: skip
     rate = run.model.mel.sample_rate
-    heard = SpeechFeatures(load_part(BUNDLED, "listener") if encoder is None else open_encoder(encoder), rate)
+    heard = SpeechFeatures(load_part(BUNDLED, "listener") if encoder is None else open_encoder(str(encoder)), rate)
     torch.manual_seed(run.seed)
     model: Styletts2Model = run.model.build()
     if start is not None:
@@ -153,7 +153,7 @@ SMALL = Styletts2Run(
     judges=DiscriminatorConfig(windows=(256,), channels=4, periods=(2,), period_channels=2),
     spectra=MultiSpectralConfig(windows=(1024, 256), mels=(40, 20)),
     weights=Styletts2Weights(unseen_every=4, styles_steps=3, crop=32, style_crop=64),
-    reader_steps=8, steps=12, joint_steps=8, lr=4e-3, warmup=3, batch=2, reference=64, texts=8,
+    reader_steps=4, steps=9, joint_steps=5, lr=5e-3, warmup=3, batch=2, reference=64, texts=8,
 )  # fmt: skip
 
 

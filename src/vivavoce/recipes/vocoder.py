@@ -155,7 +155,7 @@ def debug(folder: Path, generator: Literal["hifigan", "istftnet", "vocos"] = "is
     """In seconds on a CPU: the mel distance beside that of a control that hardly learnt."""
     strides = (10, 6) if generator == "istftnet" else (10, 5, 3, 2)
     small = VocoderRun(generator=generator, mel=SMALL_MEL, channels=32, strides=strides, depth=2)
-    run = miniature_of(small, crops=CropConfig(batch=2, frames=16, narrowed=0.0), steps=24, lr=6e-3)
+    run = miniature_of(small, crops=CropConfig(batch=2, frames=16, narrowed=0.0), steps=16, lr=8e-3)
     run = replace(run, judges=replace(run.judges, periods=(2,)))
     speech = miniature.recordings(folder / "speech", miniature.LINES[:1])
     return beside_control(lambda out, run: train(run, speech, out, cache=folder), folder, run)

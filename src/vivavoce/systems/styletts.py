@@ -18,7 +18,7 @@ from vivavoce.audio.mel import LogMelConfig
 from vivavoce.core.errors import SpecError
 from vivavoce.core.parts import load_part
 from vivavoce.core.sentence import Sentence, Taken
-from vivavoce.core.streams import Stream, Tokens, Wave, whole
+from vivavoce.core.streams import Stream, Tokens, Wave
 from vivavoce.models.aligner import Aligner, AlignerConfig
 from vivavoce.models.style_encoder import StyleEncoder, StyleEncoderConfig
 from vivavoce.models.style_speech import PhoneEncoder, ProsodyOfStyle, StyleDecoder, durations_of
@@ -84,26 +84,30 @@ class StylettsModel(nn.Module):
         pitch: Float[Tensor, "B T"],
         loudness: Float[Tensor, "B T"],
         style: Float[Tensor, "B C"],
+        frames: Int[Tensor, " B"] | None = None,
     ) -> Float[Tensor, "B M T"]:
-        """Levelled mel frames of encoded phones that are held along a path."""
-        return self.frames(self.decoder(text.transpose(1, 2) @ path, pitch, loudness, style))
+        """Levelled mel frames of encoded phones that are held along a path, padded after ``frames``."""
+        return self.frames(self.decoder(text.transpose(1, 2) @ path, pitch, loudness, style, frames))
 
     @torch.no_grad()
     def mel(
         self, phones: Int[Tensor, "B P"], lengths: Int[Tensor, " B"], style: Float[Tensor, "B C"]
-    ) -> Float[Tensor, "B M T"]:
-        """Log-mel frames of phones in a style; rows are as long as their durations say, and end in silence."""
+    ) -> tuple[Float[Tensor, "B M T"], Int[Tensor, " B"]]:
+        """Log-mel frames of phones in a style, and how many each row has; a row does not depend on those beside it."""
         text = self.text(phones, lengths)
         encoded = self.prosody.encode(text, lengths, style)
         durations = durations_of(self.prosody.presence(encoded, lengths), lengths)
-        path = path_of(durations, int(durations.sum(1).max())).float()
-        pitch, loudness = self.prosody.curves(encoded, path, style)
-        return self.drawn(text, path, pitch, loudness, style) * _DEVIATION + _MEAN
+        held = durations.sum(1)
+        path = path_of(durations, int(held.max())).float()
+        pitch, loudness = self.prosody.curves(encoded, path, style, held)
+        return self.drawn(text, path, pitch, loudness, style, held) * _DEVIATION + _MEAN, 2 * held
 
 
 def repeated(wave: Float[Tensor, " N"], samples: int) -> Float[Tensor, " N"]:
-    """Sound of at least so many samples; what is shorter is repeated."""
-    return wave if len(wave) >= samples else wave.repeat(-(-samples // max(len(wave), 1)))[:samples]
+    """Sound of at least so many samples; what is shorter is repeated, and no sound is silence."""
+    if not len(wave):
+        return wave.new_zeros(samples)
+    return wave if len(wave) >= samples else wave.repeat(-(-samples // len(wave)))[:samples]
 
 
 @final
@@ -130,8 +134,8 @@ class Styletts:
         """One row of sound. SpecError for phones or clips of another kind."""
         phones = sentence.phones.expect(self.model.config.phones)
         style = self.model.usual[None] if sentence.prompt is None else self.style_of(sentence.prompt)
-        mel = self.model.mel(phones.data[:, 0], phones.lengths, style)
-        return self.vocoder.speak(whole(self.vocoder.config.frames, mel))
+        mel, frames = self.model.mel(phones.data[:, 0], phones.lengths, style)
+        return self.vocoder.speak(Stream(self.vocoder.config.frames, mel, frames))
 
     def style_of(self, clip: Stream[Wave]) -> Float[Tensor, "1 C"]:
         """How somebody speaks in a clip."""
