@@ -103,7 +103,7 @@ class StylettsModel(nn.Module):
         return self.drawn(text, path, pitch, loudness, style, held) * _DEVIATION + _MEAN, 2 * held
 
 
-def repeated(wave: Float[Tensor, " N"], samples: int) -> Float[Tensor, " N"]:
+def repeated(wave: Float[Tensor, " N"], samples: int) -> Float[Tensor, " M"]:
     """Sound of at least so many samples; what is shorter is repeated, and no sound is silence."""
     if not len(wave):
         return wave.new_zeros(samples)

@@ -148,7 +148,7 @@ def duration_loss(
 
 def stretched(
     durations: Int[Tensor, "B P"], pitch: Float[Tensor, "B T"], loudness: Float[Tensor, "B T"], factor: float
-) -> tuple[Int[Tensor, "B P"], Float[Tensor, "B T"], Float[Tensor, "B T"]]:
+) -> tuple[Int[Tensor, "B P"], Float[Tensor, "B S"], Float[Tensor, "B S"]]:
     """The same said slower (factor above 1) or faster: prosody shall not depend on how long it takes.
 
     Phones keep at least a frame; curves are stretched with them, row by row.
