@@ -82,7 +82,7 @@ lint: .venv/.dev
 	$(BIN)/ruff check
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	$(BIN)/cog --check README.md docs/measured.md
+	$(BIN)/cog --check README.md docs/measured.md docs/voices.md
 
 check: lint
 	$(BIN)/pytest -q -m "not slow and not network"

@@ -149,3 +149,16 @@ def _cell(value: Any, tails: bool) -> str:
             return f"{value['p50']:.3g} / {value['p95']:.3g} / {value['p99']:.3g}"
         return f"{value['p50']:.3g} ({value['low']:.3g} to {value['high']:.3g})"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def characters() -> str:
+    """The gallery, with a sound of each."""
+    from vivavoce.core.gallery import GALLERY
+
+    lines = ["", "| name | how it sounds | |", "|---|---|---|"]
+    for name, portrait in GALLERY.items():
+        person = f", identity {portrait.identity}" if portrait.identity else ""
+        lines.append(
+            f"| {name} | {portrait.description}{person} | [play](sounds/voices/{name.replace(' ', '-')}.ogg) |"
+        )
+    return "\n".join([*lines, "", ""])

@@ -11,7 +11,7 @@ import torch
 from vivavoce.assistant.model import Model, recording_of
 from vivavoce.assistant.picture import draw
 from vivavoce.assistant.turn import Finished, Happening, Turn, timed
-from vivavoce.audio.files import write_audio
+from vivavoce.audio.files import SYNTHETIC, write_audio
 from vivavoce.core.atomic import atomic_write
 from vivavoce.core.voice import Consent, Voice
 from vivavoce.runtime.model import RATE
@@ -70,7 +70,7 @@ def demonstrate(
             if isinstance(happening, Finished):
                 turns.append(happening.turn)
         turn = turns[-1]
-        write_audio(out / f"reply-{number}.wav", torch.from_numpy(turn.audio), RATE)
+        write_audio(out / f"reply-{number}.wav", torch.from_numpy(turn.audio), RATE, comment=SYNTHETIC)
         wait = np.zeros(round((turn.first_audio_ms or 0) / 1000 * RATE), np.float32)
         gap = np.zeros(round(_GAP_SECONDS * RATE), np.float32)
         left += [question, np.zeros(len(wait) + len(turn.audio), np.float32), gap]
@@ -84,7 +84,7 @@ def demonstrate(
         )  # fmt: skip
         at += len(question) + len(wait) + len(turn.audio) + len(gap)
     both = np.stack((np.concatenate(left), np.concatenate(right)))
-    write_audio(out / "conversation.wav", torch.from_numpy(both), RATE)
+    write_audio(out / "conversation.wav", torch.from_numpy(both), RATE, comment=SYNTHETIC)
     with atomic_write(out / "conversation.json") as path:
         path.write_text(json.dumps({"sample_rate": RATE, "turns": entries}, indent=1) + "\n")
     draw(both, entries, out / "conversation.png")

@@ -41,7 +41,7 @@ from vivavoce.models.listener import Listener
 from vivavoce.runtime.activity import Loudness, SileroActivity
 from vivavoce.runtime.api import SessionConfig, TurnConfig
 from vivavoce.runtime.engine import LiveEngine
-from vivavoce.runtime.model import RATE, Abilities, HearingOptions, Thinking
+from vivavoce.runtime.model import RATE, Abilities, HearingOptions, Spoken, Thinking
 from vivavoce.runtime.seats import LiveSession
 from vivavoce.text.normalise import phrases
 
@@ -229,7 +229,13 @@ class Model:
         )
 
     def say(self, text: str, *, voice: Voice | None = None, seed: int = 0) -> Iterator[np.ndarray]:
-        """Speech for a text, Float[N] at 24 kHz, piece by piece as it is made.
+        """Speech for a text, Float[N] at 24 kHz, piece by piece as it is made; errors as those of `spoken`."""
+        for piece in self.spoken(text, voice=voice, seed=seed):
+            if len(piece.pcm):
+                yield piece.pcm
+
+    def spoken(self, text: str, *, voice: Voice | None = None, seed: int = 0) -> Iterator[Spoken]:
+        """Speech for a text with the times of its words, piece by piece as it is made.
 
         Raises TextError, before anything is said, for a text with nothing to say in it, with letters that cannot be
         read, or as long as a book.
@@ -242,8 +248,7 @@ class Model:
         mouth.begin(state, 0, voice or Voice(), seed)
         mouth.feed(state, 0, text, last=True)
         while (spoken := mouth.step(state, _ON)[0]) is not None:
-            if len(spoken.pcm):
-                yield spoken.pcm
+            yield spoken
             if spoken.trouble:
                 raise SpeakerError(spoken.trouble)
             if spoken.done:

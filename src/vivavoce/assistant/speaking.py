@@ -249,7 +249,7 @@ class Mouth:
             return self._print_of(voice.clip), manner
         if voice.name in self.speaker.config.voices:
             return self.speaker.preset(voice.name), manner
-        return cast(self.speaker, traits), manner
+        return cast(self.speaker, traits, voice.identity), manner
 
     def _print_of(self, clip: bytes) -> VoicePrint:
         key = blake2b(clip, digest_size=16).digest()

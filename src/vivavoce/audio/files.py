@@ -27,6 +27,8 @@ _LOUDEST_PEAK = 1e3  # beyond this, samples are no floats of full scale 1
 _MOST_SAMPLES = 1 << 30
 """What is kept of one recording, 4 GiB: twelve hours at 24 kHz."""
 _MOST_PIPED = 1 << 31
+SYNTHETIC = "synthetic speech, made by vivavoce"
+"""The comment of every file with sound that nobody said."""
 _SUBTYPES = {".wav": "PCM_16", ".flac": "PCM_16", ".ogg": "VORBIS", ".opus": "OPUS", ".mp3": "MPEG_LAYER_III"}
 _FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".opus": "OGG", ".mp3": "MP3"}
 
@@ -233,11 +235,13 @@ def _source(recording: str | Path | bytes, name: str) -> Iterator[Source]:
         yield source
 
 
-def write_audio(path: str | Path, wave: Float[Tensor, "C N"] | Float[Tensor, " N"], sample_rate: int) -> None:
+def write_audio(
+    path: str | Path, wave: Float[Tensor, "C N"] | Float[Tensor, " N"], sample_rate: int, *, comment: str = ""
+) -> None:
     """Writes floats in [-1, 1] (what is beyond is clipped) in the format of the suffix; whole or not at all.
 
-    WAV and FLAC are 16-bit. Raises AudioError for an unknown suffix or a rate that the format does not know, and
-    StorageError when nothing can be written.
+    WAV and FLAC are 16-bit; ``comment`` is kept beside the sound, `SYNTHETIC` for what nobody said. Raises AudioError
+    for an unknown suffix or a rate that the format does not know, and StorageError when nothing can be written.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -246,13 +250,26 @@ def write_audio(path: str | Path, wave: Float[Tensor, "C N"] | Float[Tensor, " N
     data = wave.detach().to("cpu", torch.float32).reshape(-1, wave.shape[-1]).clamp(-1, 1).numpy().T
     encoded = io.BytesIO()  # libsndfile does not say why it cannot write a file, the system does
     try:
-        soundfile.write(encoded, data, sample_rate, format=_FORMATS[suffix], subtype=_SUBTYPES[suffix])
+        with soundfile.SoundFile(
+            encoded, "w", sample_rate, data.shape[1], _SUBTYPES[suffix], format=_FORMATS[suffix]
+        ) as file:
+            if comment:
+                file.comment = comment
+            file.write(data)
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise AudioError(
             f"cannot write {path.name} at {sample_rate} Hz: {_reason(error)}; choose another format"
         ) from error
     with atomic_write(path) as temporary:
         temporary.write_bytes(encoded.getbuffer())
+
+
+def comment_of(path: str | Path) -> str:
+    """What is kept beside the sound of a file; empty where there is nothing. AudioError where it cannot be read."""
+    try:
+        return str(soundfile.SoundFile(str(path)).comment)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise AudioError(f"cannot read {Path(path).name}: {_reason(error)}; give an audio file") from error
 
 
 def pad_to(wave: Float[Tensor, "*B N"], multiple: int) -> Float[Tensor, "*B M"]:

@@ -1,52 +1,17 @@
-"""``vivavoce demo``, ``ask``, ``say`` and ``transcribe``: talk to the model from the command line."""
+"""``vivavoce demo``, ``ask`` and ``transcribe``: talk to the model from the command line."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from vivavoce.core.voice import Voice
-
-_Voice = Annotated[str, typer.Option("--voice", help='How it should sound, in words: "a gruff old innkeeper".')]
-_Like = Annotated[Path | None, typer.Option("--like", help="A clip of a voice to imitate; needs --consent.")]
-_Consent = Annotated[str, typer.Option("--consent", help="Who agreed that the clip's voice is imitated.")]
-_Seed = Annotated[int, typer.Option("--seed", help="For what is drawn at random.")]
-_Model = Annotated[Path | None, typer.Option("--model", help="A folder of parts; the bundled model if left out.")]
-_Ears = Annotated[
-    str, typer.Option("--ears", help="Who finds the words: mini, whisper-base, a folder, or hf:OWNER/NAME.")
-]
-_Mind = Annotated[
-    str,
-    typer.Option(
-        "--mind",
-        help="Who decides what is said: mini, a chat model's name, folder, FILE.gguf or hf:OWNER/NAME, or http://HOST:PORT/v1#MODEL.",
-    ),
-]
-_Speaker = Annotated[
-    str,
-    typer.Option(
-        "--speaker", help="Whose voice: mini, kokoro, a folder, or http://HOST:PORT/v1#MODEL, any server of speech."
-    ),
-]
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per file.")]
-
-
-def _voice(words: str, like: Path | None, consent: str) -> "Voice":
-    from vivavoce.core.errors import VoiceError
-    from vivavoce.core.voice import Consent, Voice
-
-    if consent and like is None:
-        raise VoiceError("--consent says who agreed to a clip, but there is no clip; give --like CLIP, or leave it out")
-    if like is not None:
-        return Voice.like(like, consent=Consent(consent) if consent else None, description=words)
-    return Voice.described(words) if words else Voice()
+from vivavoce.cli.options import Consent, Ears, Identity, Json, Like, Mind, Model, Seed, Speaker, VoiceWords, voice_of
 
 
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Where to write.")] = Path("demo-out"),
     fast: Annotated[bool, typer.Option("--fast", help="Take the recordings in faster than real time.")] = False,
-    model: _Model = None,
+    model: Model = None,
 ) -> None:
     """Holds a whole spoken conversation from recordings and shows what came of it."""
     import json
@@ -90,18 +55,19 @@ def ask(
     files: Annotated[
         list[Path], typer.Argument(help="Recordings of questions or orders; a .txt file is a written one.")
     ],
-    voice: _Voice = "",
-    like: _Like = None,
-    consent: _Consent = "",
+    voice: VoiceWords = "",
+    like: Like = None,
+    consent: Consent = "",
+    identity: Identity = 0,
     conversation: Annotated[bool, typer.Option("--conversation", help="The files are turns of one talk.")] = False,
     text_only: Annotated[bool, typer.Option("--text-only", help="Do not speak the answers.")] = False,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for the spoken answers.")] = None,
-    json: _Json = False,
-    seed: _Seed = 0,
-    model: _Model = None,
-    ears: _Ears = "",
-    mind: _Mind = "",
-    speaker: _Speaker = "",
+    json: Json = False,
+    seed: Seed = 0,
+    model: Model = None,
+    ears: Ears = "",
+    mind: Mind = "",
+    speaker: Speaker = "",
 ) -> None:
     """Answers recordings (or texts): one independent spoken turn per file."""
     import json as formats
@@ -109,12 +75,12 @@ def ask(
     import torch
 
     from vivavoce.assistant.model import finished, load, question_of
-    from vivavoce.audio.files import write_audio
+    from vivavoce.audio.files import SYNTHETIC, write_audio
     from vivavoce.core.errors import VivavoceError
     from vivavoce.core.places import BUNDLED
     from vivavoce.runtime.model import RATE
 
-    sounding = _voice(voice, like, consent)
+    sounding = voice_of(voice, like, consent, identity)
     loaded = load(model or BUNDLED, ears=ears, mind=mind, speaker=speaker)
     talk = loaded.conversation(voice=sounding, seed=seed)
     failed = False
@@ -129,7 +95,7 @@ def ask(
             audio = None
             if len(turn.audio):
                 audio = _answer_file(out or Path("answers"), path.stem, written)
-                write_audio(audio, torch.from_numpy(turn.audio), RATE)
+                write_audio(audio, torch.from_numpy(turn.audio), RATE, comment=SYNTHETIC)
         except VivavoceError as error:
             failed = True
             _fault(path, error, json)
@@ -176,54 +142,11 @@ def _answer_file(folder: Path, stem: str, written: set[Path]) -> Path:
     return file
 
 
-def say(
-    text: Annotated[str, typer.Argument(help="What to say.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="The audio file to write.")],
-    voice: _Voice = "",
-    like: _Like = None,
-    consent: _Consent = "",
-    scene: Annotated[
-        str, typer.Option("--scene", help="Where it should sound, in words; for speakers that know.")
-    ] = "",
-    seed: _Seed = 0,
-    speaker: _Speaker = "",
-    model: _Model = None,
-) -> None:
-    """Speaks a text in a described or imitated voice."""
-    import numpy as np
-    import torch
-
-    from vivavoce.assistant.model import load
-    from vivavoce.assistant.sentences import say_sentences, system_of
-    from vivavoce.audio.files import write_audio
-    from vivavoce.core.errors import VoiceError
-    from vivavoce.core.places import BUNDLED
-    from vivavoce.runtime.model import RATE
-
-    sounding = _voice(voice, like, consent)
-    if system_of(speaker) is not None:
-        ears = load(model or BUNDLED)
-        said = say_sentences(
-            Path(speaker), text, sounding, hear=lambda clip: ears.transcribe(clip).transcript, scene=scene, seed=seed
-        )
-        wave, rate = said.wave, said.sample_rate
-        if said.heard:
-            typer.echo(f"vivavoce: the clip was heard to say: {said.heard}", err=True)
-    else:
-        if scene:
-            raise VoiceError("this speaker knows no scenes; give --speaker FOLDER with one that does")
-        loaded = load(model or BUNDLED, speaker=speaker)
-        wave = torch.from_numpy(np.concatenate(list(loaded.say(text, voice=sounding, seed=seed))))
-        rate = RATE
-    write_audio(out, wave, rate)
-    typer.echo(f"wrote {out}: {len(wave) / rate:.1f} s")
-
-
 def transcribe(
     files: Annotated[list[Path], typer.Argument(help="Recordings of speech.")],
-    json: _Json = False,
-    model: _Model = None,
-    ears: _Ears = "",
+    json: Json = False,
+    model: Model = None,
+    ears: Ears = "",
     language: Annotated[str, typer.Option("--language", help="A code such as de; found out if left out.")] = "auto",
     prompt: Annotated[str, typer.Option("--prompt", help="Text that shows style and spelling.")] = "",
     keyword: Annotated[list[str] | None, typer.Option("--keyword", help="A word that is likely; repeatable.")] = None,

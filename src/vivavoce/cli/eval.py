@@ -127,6 +127,62 @@ def turns(
     typer.echo(f"written to {out}", err=True)
 
 
+@app.command()
+def gallery(
+    speech: Annotated[
+        Path | None, typer.Option(envvar="VIVAVOCE_SPEECH", help="Recordings of people with a manifest.jsonl.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="A model's folder; the bundled one if left out.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
+    out: Annotated[Path, typer.Option(help="Where the JSON is written.")] = Path("runs/eval/gallery.json"),
+) -> None:
+    """Whether the characters of `vivavoce voices` are told apart, sound as described, and are nobody's clones."""
+    import json as formats
+
+    import vivavoce
+    from vivavoce.core.places import BUNDLED
+    from vivavoce.evals.gallery import run
+
+    report = run(vivavoce.load(model or BUNDLED), speech, lambda line: typer.echo(line, err=True))
+    report.write(out)
+    typer.echo(formats.dumps(report.json()) if json else report.text())
+    typer.echo(f"written to {out}", err=True)
+
+
+@app.command()
+def tts(
+    speech: Annotated[Path, typer.Option(envvar="VIVAVOCE_SPEECH", help="Recordings of people with a manifest.jsonl.")],
+    speaker: Annotated[
+        list[str] | None, typer.Option("--speaker", help="Whose voice, as `say --speaker` takes it; may be repeated.")
+    ] = None,
+    clips: Annotated[int, typer.Option(min=1, help="Sentences at most.")] = 30,
+    whisper: Annotated[str, typer.Option(help="The Whisper that listens, fetched before.")] = "whisper-base",
+    json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
+    out: Annotated[Path, typer.Option(help="Where the JSON is written.")] = Path("runs/eval/tts.json"),
+) -> None:
+    """Speakers side by side, cloning dev people: words, likeness, quality, speed and what fails."""
+    import json as formats
+
+    from vivavoce.assistant.model import load
+    from vivavoce.assistant.saying import sayer
+    from vivavoce.core.places import BUNDLED
+    from vivavoce.evals.tts import judges, run, tasks
+
+    def log(line: str) -> None:
+        typer.echo(line, err=True)
+
+    report = run(
+        {name or "mini": sayer(name) for name in speaker or ["mini"]},
+        load(BUNDLED).codec,
+        tasks(speech, clips),
+        judges(speech, whisper, log),
+        log,
+    )
+    report.write(out)
+    typer.echo(formats.dumps(report.json()) if json else report.text())
+    typer.echo(f"written to {out}", err=True)
+
+
 @app.command("open")
 def opened(
     model: Annotated[str, typer.Option(help="A model's name or folder; the bundled one if left out.")] = "",

@@ -7,11 +7,12 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from vivavoce.cli import data, models, tokens, train
+from vivavoce.cli import data, models, tokens, train, voices
 from vivavoce.cli import eval as evaluate
 from vivavoce.cli.bench import bench
-from vivavoce.cli.converse import ask, demo, say, transcribe
+from vivavoce.cli.converse import ask, demo, transcribe
 from vivavoce.cli.models import export
+from vivavoce.cli.say import say
 from vivavoce.cli.serve import serve, talk
 from vivavoce.core.errors import VivavoceError
 
@@ -98,6 +99,7 @@ def _options(
 for command in (demo, ask, say, transcribe, export, serve, talk):
     app.command()(command)
 app.add_typer(models.app, name="models")
+app.add_typer(voices.app, name="voices")
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(train.app, name="train")
 app.add_typer(data.app, name="data")

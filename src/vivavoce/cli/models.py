@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 
-class _Listing(TyperGroup):
+class Listing(TyperGroup):
     """Lists when no command is given."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -16,7 +16,7 @@ class _Listing(TyperGroup):
 
 
 app = typer.Typer(
-    cls=_Listing, help="What is bundled, what was fetched, and what can be: other people's models by name."
+    cls=Listing, help="What is bundled, what was fetched, and what can be: other people's models by name."
 )
 
 _Json = Annotated[bool, typer.Option("--json", help="Print the cards as one JSON object.")]

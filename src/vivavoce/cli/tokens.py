@@ -59,14 +59,14 @@ def decode(
 ) -> None:
     """Writes the sound of tokens; packed ones need what packed them."""
     from vivavoce.assistant import tokens
-    from vivavoce.audio.files import write_audio
+    from vivavoce.audio.files import SYNTHETIC, write_audio
 
     codec = _tokenizer(model)
     codec = tokens.sounding(codec)
     coder = None if pack is None else tokens.open_coder(pack)
     wave = tokens.decode(codec, tokens.load(codec, file, coder), books)
     rate = tokens.plain(codec).config.sample_rate
-    write_audio(out, wave, rate)
+    write_audio(out, wave, rate, comment=SYNTHETIC)
     typer.echo(f"{out}: {wave.shape[-1] / rate:.2f} s")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from vivavoce.core.errors import ConsentError, VoiceError
+from vivavoce.core.gallery import GALLERY
 
 STOCK: Final[Mapping[str, str]] = {
     "alloy": "a calm voice of medium pitch",
@@ -36,13 +37,17 @@ class Consent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Voice:
-    """One way to sound; every system that speaks takes this and nothing else."""
+    """One way to sound; every system that speaks takes this and nothing else.
+
+    Many people fit a description: ``identity`` says which of them, always the same one by the same number.
+    """
 
     name: str = "default"
     description: str = ""
     clip: bytes = b""
     consent: Consent | None = None
     speed: float = 1.0
+    identity: int = 0
 
     def __post_init__(self) -> None:
         """Refuses what may not be spoken: somebody's voice without consent."""
@@ -53,13 +58,14 @@ class Voice:
 
     @staticmethod
     def preset(name: str) -> "Voice":
-        """One of the voices that the model brings along."""
-        return Voice(name=name)
+        """A character of the gallery (`core.gallery`), or one of the voices that the model brings along."""
+        known = GALLERY.get(name)
+        return Voice.described(known.description, known.identity) if known else Voice(name=name)
 
     @staticmethod
-    def described(words: str) -> "Voice":
+    def described(words: str, identity: int = 0) -> "Voice":
         """A voice from a description alone."""
-        return Voice(name="described", description=words)
+        return Voice(name="described", description=words, identity=identity)
 
     @staticmethod
     def like(clip: str | Path | bytes, consent: Consent | None = None, description: str = "") -> "Voice":

@@ -59,3 +59,24 @@ def quantile(values: Sequence[int | float], part: float, seed: int = 0) -> Estim
     drawn = rng.stream(seed, "bootstrap").integers(len(items), size=(_DRAWS, len(items)))
     low, high = np.quantile(np.quantile(items[drawn], part, axis=1), (0.025, 0.975))
     return Estimate(float(np.quantile(items, part)), float(low), float(high), len(items))
+
+
+def spearman(first: Sequence[int | float], second: Sequence[int | float], seed: int = 0) -> Estimate:
+    """The correlation of ranks (means of ranks where values are equal); pairs are drawn again together."""
+    a, b = np.asarray(first, float), np.asarray(second, float)
+    if len(a) < 3 or len(set(a.tolist())) < 2 or len(set(b.tolist())) < 2:
+        return Estimate(float("nan"), float("nan"), float("nan"), len(a))
+    drawn = rng.stream(seed, "bootstrap").integers(len(a), size=(_DRAWS, len(a)))
+    spread = np.array([_correlation(_ranks(a[one]), _ranks(b[one])) for one in drawn])
+    low, high = np.quantile(spread, (0.025, 0.975))
+    return Estimate(_correlation(_ranks(a), _ranks(b)), float(low), float(high), len(a))
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(count) - (count - 1) / 2)[place]
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> float:
+    a, b = a - a.mean(), b - b.mean()
+    return float((a * b).sum() / max(float(np.sqrt((a * a).sum() * (b * b).sum())), 1e-12))

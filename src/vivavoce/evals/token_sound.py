@@ -37,8 +37,8 @@ _MEL = LogMelConfig(sample_rate=_RATE, bins=80, hop=160, window=400, n_fft=512, 
 
 def sound_rows(todo: Sequence[Tokenizer], suite: Any, speech: Path, say: Callable[[str], None]) -> dict[str, list[Row]]:
     """Rows by tokenizer; the originals and Opus have tables of their own."""
-    judge = _judge(speech)
-    hear = _ears(suite.ears, say)
+    judge = voice_judge(speech)
+    hear = recogniser(suite.ears, say)
     ways: dict[str, Callable[[Wave, int], Wave] | None] = {"originals": None}
     ways |= {one.name: one.resynthesize for one in todo}
     ways |= {f"Opus at {kbits} kbit/s": opus for kbits in OPUS_KBITS if (opus := opus_at(kbits)) is not None}
@@ -142,7 +142,7 @@ def opus_at(kbits: int) -> Callable[[Wave, int], Wave] | None:
     return way
 
 
-def _judge(speech: Path) -> SpeakerSpace | None:
+def voice_judge(speech: Path) -> SpeakerSpace | None:
     """A judge of voices that learnt from training people; None where there are too few."""
     seen: set[str] = set()
     taught = []
@@ -153,7 +153,7 @@ def _judge(speech: Path) -> SpeakerSpace | None:
     return SpeakerSpace(taught) if len(seen) >= 20 else None
 
 
-def _ears(name: str, say: Callable[[str], None]) -> Callable[[Wave], str] | None:
+def recogniser(name: str, say: Callable[[str], None]) -> Callable[[Wave], str] | None:
     """What a Whisper hears in sound at 16 kHz."""
     if not name:
         return None

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from vivavoce.core.errors import VoiceError
+from vivavoce.core.gallery import GALLERY
 from vivavoce.core.voice import STOCK, Voice
 
 OURS = "vivavoce-mini"
@@ -53,11 +54,14 @@ def stock_voice(name: str) -> Voice | None:
     """A voice of ours that answers to this name, or that these words describe."""
     if name in STOCK:
         return Voice(name=name, description=STOCK[name])
+    if name in GALLERY:
+        return Voice.preset(name)
     return Voice.described(name) if " " in name.strip() else None
 
 
 def unknown_voice(name: str) -> VoiceError:
     """The error for a voice that no stock name or description means, with the names that there are."""
     return VoiceError(
-        f"There is no voice '{name}'; use one of {', '.join(STOCK)}, an id of yours, or a description in words."
+        f"There is no voice '{name}'; use one of {', '.join((*STOCK, *GALLERY))}, an id or name of yours, or a "
+        "description in words."
     )

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from vivavoce.core.errors import CapacityError, VoiceError
+from vivavoce.core.gallery import GALLERY
 from vivavoce.core.voice import STOCK, Voice
 from vivavoce.runtime.api import Input, Output, SessionConfig, TurnEnded
 from vivavoce.runtime.duplex import DuplexEngine
@@ -74,7 +75,7 @@ class Service:
     def voice_names(self) -> tuple[str, ...]:
         """Names of the voices that are always there."""
         speaking = self.engine.model.speaking
-        return speaking.voices if isinstance(speaking, FixedVoices) and speaking.voices else tuple(STOCK)
+        return speaking.voices if isinstance(speaking, FixedVoices) and speaking.voices else (*STOCK, *GALLERY)
 
     @asynccontextmanager
     async def session(self, config: SessionConfig, *, live: bool = False) -> AsyncIterator[LiveSession]:

@@ -16,8 +16,11 @@ CREATE TABLE IF NOT EXISTS consents (
     id TEXT PRIMARY KEY, created INTEGER NOT NULL, name TEXT NOT NULL, language TEXT NOT NULL, recording BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS voices (
     id TEXT PRIMARY KEY, created INTEGER NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL,
-    prompt TEXT NOT NULL, sample BLOB NOT NULL, consent TEXT REFERENCES consents(id) ON DELETE CASCADE);
+    prompt TEXT NOT NULL, sample BLOB NOT NULL, consent TEXT REFERENCES consents(id) ON DELETE CASCADE,
+    identity INTEGER NOT NULL DEFAULT 0);
 """
+DATABASE = "voices.sqlite"
+_COLUMNS = "id, created, name, kind, prompt, sample, consent, identity"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,7 @@ class VoiceRecord:
     prompt: str
     sample: bytes
     consent: str | None
+    identity: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +56,15 @@ class VoiceStore:
         try:
             if folder is not None:
                 folder.mkdir(parents=True, exist_ok=True)
-            path = ":memory:" if folder is None else str(folder / "voices.sqlite")
+            path = ":memory:" if folder is None else str(folder / DATABASE)
             self._db = sqlite3.connect(path, check_same_thread=False)
             if folder is not None:
-                (folder / "voices.sqlite").chmod(0o600)  # recordings of people are nobody else's business
+                (folder / DATABASE).chmod(0o600)  # recordings of people are nobody else's business
             self._db.execute("PRAGMA foreign_keys = ON")
             self._db.execute("PRAGMA secure_delete = ON")
             self._db.executescript(SCHEMA)
+            if "identity" not in (row[1] for row in self._db.execute("PRAGMA table_info(voices)")):
+                self._db.execute("ALTER TABLE voices ADD COLUMN identity INTEGER NOT NULL DEFAULT 0")
         except (OSError, sqlite3.Error) as error:
             raise StorageError(
                 f"Voices cannot be kept in {folder} ({error}); choose another folder with --data."
@@ -106,8 +112,10 @@ class VoiceStore:
 
     # ---- voices ----
 
-    def add_voice(self, name: str, *, prompt: str = "", sample: bytes = b"", consent: str = "") -> VoiceRecord:
-        """A voice from words, or from a sample whose owner agreed."""
+    def add_voice(
+        self, name: str, *, prompt: str = "", identity: int = 0, sample: bytes = b"", consent: str = ""
+    ) -> VoiceRecord:
+        """A voice from words (and which of those whom they fit), or from a sample whose owner agreed."""
         if sample and (not consent or self.consent(consent) is None):
             raise ConsentError(
                 f"The consent '{consent}' is not known. Record the person agreeing, send that to "
@@ -115,24 +123,28 @@ class VoiceStore:
             )
         kind = "audio_sample" if sample else "prompt"
         record = VoiceRecord(
-            f"voice_{secrets.token_hex(12)}", int(time.time()), name, kind, prompt, sample, consent or None
+            f"voice_{secrets.token_hex(12)}", int(time.time()), name, kind, prompt, sample, consent or None, identity
         )
         self._run(
-            "INSERT INTO voices VALUES (?, ?, ?, ?, ?, ?, ?)",
-            *(record.id, record.created, name, kind, prompt, sample, record.consent),
+            f"INSERT INTO voices ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            *(record.id, record.created, name, kind, prompt, sample, record.consent, identity),
         )
         return record
 
     def voice(self, key: str) -> VoiceRecord | None:
         """The voice of this id."""
-        rows = self._run("SELECT id, created, name, kind, prompt, sample, consent FROM voices WHERE id = ?", key)
+        rows = self._run(f"SELECT {_COLUMNS} FROM voices WHERE id = ?", key)
+        return VoiceRecord(*rows[0]) if rows else None
+
+    def named(self, name: str) -> VoiceRecord | None:
+        """The newest voice of this name."""
+        rows = self._run(f"SELECT {_COLUMNS} FROM voices WHERE name = ? ORDER BY created DESC, rowid DESC", name)
         return VoiceRecord(*rows[0]) if rows else None
 
     def voices(self) -> list[VoiceRecord]:
         """All, newest first, without their samples."""
-        rows = self._run(
-            "SELECT id, created, name, kind, prompt, x'', consent FROM voices ORDER BY created DESC, rowid DESC"
-        )
+        columns = _COLUMNS.replace("sample", "x''")
+        rows = self._run(f"SELECT {columns} FROM voices ORDER BY created DESC, rowid DESC")
         return [VoiceRecord(*row) for row in rows]
 
     def delete_voice(self, key: str) -> bool:
@@ -142,11 +154,14 @@ class VoiceStore:
         return known
 
     def find(self, name: str) -> Voice:
-        """The voice that a request means: an id of ours, a stock name, or a description; VoiceError otherwise."""
-        record = self.voice(name) if name.startswith("voice_") else None
+        """The voice that a request means; VoiceError for none.
+
+        It is an id or a name of one that was made here, a stock name, a character of the gallery, or a description.
+        """
+        record = self.voice(name) if name.startswith("voice_") else self.named(name)
         if record is not None:
             if record.kind == "prompt":
-                return Voice(name=record.id, description=record.prompt)
+                return Voice(name=record.id, description=record.prompt, identity=record.identity)
             consent = self.consent(record.consent or "")
             if consent is None:
                 raise VoiceError(f"The consent for the voice '{name}' was withdrawn.")

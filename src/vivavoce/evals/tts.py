@@ -1,0 +1,256 @@
+"""Speakers side by side on the same texts: are they understood, whom do they sound like, how fast, what fails.
+
+After the protocol of Seed-TTS-eval (arXiv:2406.02430 §3.1), on people of our own: somebody's clip is the prompt, the
+text of another recording of the same person is to be said, and that recording is what a perfect speaker would give. No
+single number is quality: two recognisers, the share of the way from strangers to the same person's sound coded and
+decoded, DNSMOS, and Fréchet's distance on Whisper's frames stand beside each other.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vivavoce.assistant.saying import Say
+from vivavoce.audio.files import read_audio
+from vivavoce.audio.resample import resample
+from vivavoce.core.errors import ManifestError, VivavoceError
+from vivavoce.core.streams import sound
+from vivavoce.core.voice import Consent, Voice
+from vivavoce.data.choosing import in_turns, ranked
+from vivavoce.data.manifest import Record, recordings
+from vivavoce.data.synthesis import Reading, speak
+from vivavoce.evals import intervals, quality
+from vivavoce.evals.listening import Log
+from vivavoce.evals.melody import melody
+from vivavoce.evals.report import Report, Row, Table
+from vivavoce.evals.speakers import SpeakerSpace
+from vivavoce.evals.sphinx import Sphinx
+from vivavoce.evals.token_sound import SPELLED, recogniser, voice_judge
+from vivavoce.evals.word_errors import distance, matched, plain
+from vivavoce.hub.whisper_layer import whisper_layer
+from vivavoce.models.codec import Codec
+from vivavoce.runtime.model import RATE
+
+Wave = Float[Tensor, " N"]
+_RATE = 16_000
+_PROMPT_SECONDS = (3.0, 10.0)
+_SKIPPED, _REPEATED, _CUT = 3, 1.3, 2
+"""Words in a row that are missed, words heard for each that was to be said, words missed at the end: failures."""
+_SILENT = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Somebody's clip, what is to be said, and the person saying it; another recording is what voices are judged by."""
+
+    prompt: Record
+    target: Record
+    other: Record
+
+
+@dataclass(slots=True)
+class Judged:
+    """What one speaker made of the tasks, one entry for each."""
+
+    whisper: list[int] = field(default_factory=list)
+    sphinx: list[int] = field(default_factory=list)
+    words: list[int] = field(default_factory=list)
+    likeness: list[float] = field(default_factory=list)
+    opinion: list[float] = field(default_factory=list)
+    octaves: list[float] = field(default_factory=list)
+    length: list[float] = field(default_factory=list)
+    busy: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    failed: list[bool] = field(default_factory=list)
+    frames: list[np.ndarray] = field(default_factory=list)
+
+
+def tasks(speech: Path, count: int) -> list[Task]:
+    """From dev people with three recordings, one of each person before a second of any; the same ones every time.
+
+    Raises ManifestError where there are none.
+    """
+    by_person: dict[str, list[Record]] = {}
+    for clip in recordings(speech, "dev", lang="en", text=True, lossless=True, seconds=(2.0, 12.0)):
+        if clip.source not in SPELLED:
+            by_person.setdefault(clip.speaker, []).append(clip)
+    made: list[Task] = []
+    targets = in_turns(ranked([clip for own in by_person.values() if len(own) > 2 for clip in own]))
+    for target in targets:
+        others = [clip for clip in ranked(by_person[target.speaker]) if clip is not target and clip.text != target.text]
+        prompts = [clip for clip in others if _PROMPT_SECONDS[0] <= clip.seconds <= _PROMPT_SECONDS[1]]
+        left = [clip for clip in others if prompts and clip is not prompts[0]]
+        if left:
+            made.append(Task(prompts[0], target, left[0]))
+    if not made:
+        raise ManifestError(f"no dev speaker of {speech} has three recordings with texts; give another folder")
+    return made[:count]
+
+
+@dataclass(frozen=True, slots=True)
+class Judges:
+    """Who judges; nobody of them was trained with a speaker. Without a Whisper its rows are left out."""
+
+    people: SpeakerSpace | None
+    sphinx: Sphinx
+    whisper: Callable[[Wave], str] | None
+    frames: Callable[[Wave], np.ndarray] | None
+
+
+def judges(speech: Path, whisper: str, say: Log = print) -> Judges:
+    """Those that there are; ``speech`` teaches the judge of voices, from training people."""
+    hear = recogniser(whisper, say)
+    if hear is None:
+        return Judges(voice_judge(speech), Sphinx(), None, None)
+    encoder = whisper_layer(whisper, stride=1, fitted=True).build()
+    return Judges(voice_judge(speech), Sphinx(), hear, lambda wave: encoder(wave[None, None])[0].T.numpy())
+
+
+def run(speakers: Mapping[str, Say], codec: Codec, todo: Sequence[Task], by: Judges, say: Log = print) -> Report:
+    """A table for each speaker, for flite and espeak-ng, and for the people themselves, whole and through a codec."""
+    report = Report("tts", {"sentences": len(todo), "people": len({one.target.speaker for one in todo})})
+
+    def real(task: Task) -> tuple[Wave, int]:
+        return read_audio(task.target.file)
+
+    def coded(task: Task) -> tuple[Wave, int]:
+        rate = codec.config.sample_rate
+        wave = read_audio(task.target.file, rate)[0]
+        return codec.decode(codec.encode(sound(wave, rate))).data[0, 0, : len(wave)], rate
+
+    def cloned(way: Say) -> Callable[[Task], tuple[Wave, int]]:
+        agreed = Consent("a corpus under an open licence")
+
+        def by_clip(task: Task) -> tuple[Wave, int]:
+            pcm, _ = way(task.target.text or "", Voice.like(task.prompt.file, agreed), 0)
+            return torch.from_numpy(pcm), RATE
+
+        return by_clip
+
+    def machine(engine: str, voice: str) -> Callable[[Task], tuple[Wave, int]]:
+        def way(task: Task) -> tuple[Wave, int]:
+            made = next(iter(speak([Reading(text=task.target.text or "", engine=engine, voice=voice)])))
+            return torch.as_tensor(made.wave).float(), made.sample_rate
+
+        return way
+
+    people = _measured("people", real, todo, by, say)
+    through = _measured("people, through the codec", coded, todo, by, say)
+    found = {"people": people, "people, through the codec": through}
+    for name, way in speakers.items():
+        found[name] = _measured(name, cloned(way), todo, by, say)
+    for engine, voice in (("flite", "slt"), ("espeak-ng", "en-us")):
+        found[engine] = _measured(engine, machine(engine, voice), todo, by, say)
+    strangers = _strangers(todo, by.people)
+    for name, one in found.items():
+        report.tables.append(Table(name, _rows(one, people, through, strangers)))
+    return report
+
+
+def _measured(name: str, way: Callable[[Task], tuple[Wave, int]], todo: Sequence[Task], by: Judges, say: Log) -> Judged:
+    found = Judged()
+    for task in todo:
+        wanted = plain(task.target.text or "")
+        began = time.process_time()
+        try:
+            wave, rate = way(task)
+        except VivavoceError as error:
+            say(f"{name}: {task.target.text!r}: {error}")
+            wave, rate = torch.zeros(_RATE // 10), _RATE
+        found.busy.append(time.process_time() - began)
+        wave = resample(wave.float(), rate, _RATE)
+        heard = plain(by.whisper(wave)) if by.whisper else by.sphinx.words(wave, _RATE)
+        why = failure(wanted, heard, wave)
+        if why:
+            say(f"{name}: {why}: {' '.join(wanted)!r} was heard as {' '.join(heard)!r}")
+        found.words.append(len(wanted))
+        found.whisper.append(distance(wanted, heard))
+        found.sphinx.append(distance(wanted, by.sphinx.words(wave, _RATE)))
+        found.opinion.append(quality.dnsmos(wave, _RATE))
+        found.seconds.append(len(wave) / _RATE)
+        found.length.append(len(wave) / _RATE / task.target.seconds)
+        pitch = [melody(one, at).pitch_hz for one, at in ((wave, _RATE), read_audio(task.other.file))]
+        found.octaves.append(abs(float(np.log2(pitch[0] / pitch[1]))) if min(pitch) > 0 else float("nan"))
+        if by.people is not None:
+            voice = by.people.vector(*read_audio(task.other.file))
+            found.likeness.append(float(by.people.vector(wave, _RATE) @ voice))
+        if by.frames is not None:
+            found.frames.append(by.frames(wave))
+        found.failed.append(bool(why))
+    say(f"{name}: {sum(found.whisper)} of {sum(found.words)} words wrong, {sum(found.failed)} of {len(todo)} failed")
+    return found
+
+
+def failure(wanted: Sequence[str], heard: Sequence[str], wave: Wave) -> str:
+    """What is plainly wrong with a sentence: silence, an end that is cut, words skipped or repeated; else empty."""
+    if not len(wave) or float(wave.abs().max()) < _SILENT:
+        return "silence"
+    right = matched(heard, wanted)
+    if len(wanted) > _CUT and not any(right[-_CUT:]):
+        return "a cut ending"
+    missed = longest = 0
+    for one in right:
+        missed = 0 if one else missed + 1
+        longest = max(longest, missed)
+    if longest >= _SKIPPED:
+        return "words skipped"
+    return "words repeated" if len(heard) > _REPEATED * len(wanted) + 1 else ""
+
+
+def frechet(first: Float[np.ndarray, "T D"], second: Float[np.ndarray, "U D"]) -> float:
+    """Fréchet's distance of two clouds of frames, taken as Gaussian (Heusel 2017, arXiv:1706.08500 §1)."""
+    means, spreads = zip(*((one.mean(0), np.cov(one, rowvar=False)) for one in (first, second)), strict=True)
+    # the trace of the root of a product of two covariances: of the roots of its eigenvalues, which are no less than 0
+    values = np.linalg.eigvals(spreads[0] @ spreads[1]).real.clip(min=0)
+    away = float(((means[0] - means[1]) ** 2).sum())
+    return away + float(np.trace(spreads[0]) + np.trace(spreads[1]) - 2 * np.sqrt(values).sum())
+
+
+def _strangers(todo: Sequence[Task], people: SpeakerSpace | None) -> float:
+    """How alike recordings of different people are, on average."""
+    if people is None:
+        return float("nan")
+    voices = {task.target.speaker: people.vector(*read_audio(task.other.file)) for task in todo}
+    pairs = [float(a @ b) for who, a in voices.items() for other, b in voices.items() if who < other]
+    return float(np.mean(pairs)) if pairs else float("nan")
+
+
+def _rows(found: Judged, people: Judged, through: Judged, strangers: float) -> list[Row]:
+    rows = []
+    if found.frames:
+        rows.append(Row(name="word errors, Whisper", value=intervals.ratio(found.whisper, found.words)))
+    rows.append(Row(name="word errors, pocketsphinx", value=intervals.ratio(found.sphinx, found.words)))
+    if found.likeness:
+        way = [value - strangers for value in found.likeness]
+        whole = [value - strangers for value in through.likeness]
+        rows.append(Row(name="likeness (cosine)", value=intervals.mean(found.likeness), unit=""))
+        rows.append(
+            Row(
+                name="likeness, from strangers to the same person's coded sound",
+                value=intervals.ratio(way, whole) if sum(whole) > 0 else None,
+            )
+        )
+    rows.append(Row(name="DNSMOS", value=intervals.mean(found.opinion), unit=""))
+    if found.frames:
+        away = frechet(np.concatenate(found.frames), np.concatenate(people.frames))
+        rows.append(
+            Row(
+                name="Fréchet distance to people, Whisper's frames",
+                value=intervals.Estimate(away, away, away, len(found.frames)),
+                unit="",
+            )
+        )
+    heights = [value for value in found.octaves if value == value]
+    rows += [
+        Row(name="pitch away from the person's (octaves)", value=intervals.mean(heights) if heights else None, unit=""),
+        Row(name="length beside the person's", value=intervals.mean(found.length), unit=""),
+        Row(name="processor time for a second of sound", value=intervals.ratio(found.busy, found.seconds), unit="s"),
+        Row(name="sentences that fail", value=intervals.share(found.failed), remark="silent, cut, skipped, repeated"),
+    ]
+    return rows
