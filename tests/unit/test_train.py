@@ -67,6 +67,18 @@ def test_resume_is_bit_exact(tmp_path: Path) -> None:
         assert torch.equal(a, b)
 
 
+def test_the_average_of_a_short_run_forgets_where_it_began() -> None:
+    task, optimizer = make()
+    begun = [p.detach().clone() for p in task.parameters()]
+    run = fit(task, batches, optimizer, steps=60, ema=0.999)
+    assert run.ema is not None
+    with torch.no_grad():
+        ways = list(zip(begun, run.ema.parameters(), task.parameters(), strict=True))
+        left = sum(float((end - mean).norm()) for _, mean, end in ways)
+        moved = sum(float((end - start).norm()) for start, _, end in ways)
+    assert left < 0.3 * moved
+
+
 def test_a_run_ends_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("vivavoce.train.loop.time.monotonic", lambda: now[0])

@@ -8,7 +8,7 @@ for testing, never a single value or opening, except of words that are spelled: 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import groupby
 from typing import Final
 
@@ -61,6 +61,12 @@ def kept_for_testing(text: str) -> bool:
     """Whether a text is one of those that no training sees."""
     digest = hashlib.blake2b(text.encode(), digest_size=4).digest()
     return int.from_bytes(digest, "little") % HELD_OUT_SHARE == 0
+
+
+@cache
+def _kept(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Those that no training sees."""
+    return tuple(value for value in values if kept_for_testing(value))
 
 
 def article(phrase: str) -> str:
@@ -153,12 +159,14 @@ class Orders:
     def _word(self, slot: Slot, rng: np.random.Generator) -> str:
         """A word to be spelled: one of the sheet's that training may see (or, to test with, may not), in training also
         any other."""
+        kept = _kept(slot.values)
+        if len(kept) == (0 if self.unheard else len(slot.values)):
+            held = "no" if self.unheard else "every"
+            raise ManifestError(
+                f"the sheet of {self.sheet.name!r} holds out {held} value of {slot.name!r}; list dozens of words"
+            )
         if self.unheard:
-            if not (kept := [value for value in slot.values if kept_for_testing(value)]):
-                raise ManifestError(
-                    f"the sheet of {self.sheet.name!r} holds out no value of {slot.name!r}; list dozens of words"
-                )
-            return pick(kept, rng)
+            return pick(list(kept), rng)
         while True:
             others = self.held_out is False and rng.random() < _UNLISTED
             value = any_name(rng) if others else pick(list(slot.values), rng)

@@ -23,6 +23,7 @@ from vivavoce.data.orders import Orders, article
 from vivavoce.data.sheet import CHARACTERS, Sheet, load_sheet
 
 FILE: Final = "measured.yaml"
+_TRIES: Final = 1000
 _ALL_TAUGHT: Final = frozenset("last_reply last_user my_order owe cancel yes no incomplete".split())
 """Kinds of talk of which a character holds no sentence back."""
 
@@ -64,13 +65,17 @@ class StatedOrders:
     """What it says of an ``{order}``."""
 
     def orders(self, count: int, seed: int = 0) -> list[SpokenOrder]:
-        """So many different orders; the same seed gives the same ones."""
+        """So many different orders; the same seed gives the same ones. ManifestError where there are not so many."""
         draw = rng.stream(seed, "orders")
         made: dict[str, SpokenOrder] = {}
-        while len(made) < count:
+        for _ in range(_TRIES * count):
             order = self._order(draw)
             made.setdefault(order.text, order)
-        return list(made.values())
+            if len(made) == count:
+                return list(made.values())
+        raise ManifestError(
+            f"{self.sheet.name} states {len(made)} different orders and {count} were asked for; ask for fewer"
+        )
 
     def _order(self, draw: np.random.Generator) -> SpokenOrder:
         said = {name: str(draw.choice(one.values)) for name, one in self.before.items() if draw.random() < one.often}

@@ -136,9 +136,9 @@ def fit(
     ``batches(step)`` makes the batch of a step; it runs ahead in ``prefetch`` threads or ``workers`` processes, unless
     the task is synchronous. With ``accumulate`` > 1 a step takes the mean of the gradients of so many batches, those of
     the numbers ``step * accumulate`` and following. A batch may carry ``seconds``, the audio in it. ``ema`` > 0 keeps
-    averaged weights with that decay. With ``seconds`` > 0 the run ends when so many have gone by, whatever the step,
-    for a machine that is lent by the minute. Raises TrainingError when losses or gradients are not finite for 20 steps
-    in a row; single such steps are left out.
+    averaged weights with that decay, less at first: the average forgets what it began with in a short run too. With
+    ``seconds`` > 0 the run ends when so many have gone by, whatever the step, for a machine that is lent by the minute.
+    Raises TrainingError when losses or gradients are not finite for 20 steps in a row; single such steps are left out.
     """
     if isinstance(optimizers, Optimizer):
         optimizers = {task.phases[0]: optimizers}
@@ -148,9 +148,7 @@ def fit(
     task.to(device).train()
     average = None
     if ema > 0:
-        average = torch.optim.swa_utils.AveragedModel(
-            task, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(ema), use_buffers=False
-        )
+        average = torch.optim.swa_utils.AveragedModel(task, multi_avg_fn=_averaging(ema), use_buffers=False)
     run = Run(task, optimizers, steps, ema=average.module if average is not None else None)
     base = {phase: [group["lr"] for group in optimizer.param_groups] for phase, optimizer in optimizers.items()}
     for hook in hooks:
@@ -194,6 +192,17 @@ def fit(
             hook.end(run)
     task.eval()
     return run
+
+
+def _averaging(most: float) -> Callable[[Any, Any, Any], None]:
+    """Moves averages towards the weights, with a decay of at most ``most`` that grows with what was averaged."""
+
+    @torch.no_grad()
+    def average(means: Any, now: Any, count: Any) -> None:
+        decay = min(most, (1 + float(count)) / (10 + float(count)))
+        torch._foreach_lerp_(means, now, 1 - decay)
+
+    return average
 
 
 def _one_step(

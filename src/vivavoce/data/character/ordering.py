@@ -6,6 +6,8 @@ from vivavoce.data.character.turns import ScriptedTurn, Standing, Wording, heard
 from vivavoce.data.orders import Order, article
 from vivavoce.data.templates import fill, pick
 
+_MOST_TRIES = 1000
+
 
 def ordered(wording: Wording, said: str, orders: list[Order], draw: np.random.Generator) -> ScriptedTurn:
     """The turn in which one or two orders are placed with these words."""
@@ -98,7 +100,7 @@ def _asking(wording: Wording, wish: Order, said: str, draw: np.random.Generator)
 
 def incomplete(wording: Wording, standing: Standing, draw: np.random.Generator) -> ScriptedTurn | None:
     """An order without its item; the character asks which."""
-    if not wording.sheet.has("incomplete"):
+    if not wording.sheet.has("incomplete") or not wording.orders.before:
         return None
     wish = _wish(wording, draw)
     slots = wording.orders.noun(wish, draw)
@@ -109,14 +111,17 @@ def incomplete(wording: Wording, standing: Standing, draw: np.random.Generator) 
 
 def completed(wording: Wording, standing: Standing, draw: np.random.Generator) -> ScriptedTurn | None:
     """The item for an incomplete order that the character just asked about."""
-    if not wording.sheet.has("incomplete"):
+    if not wording.sheet.has("incomplete") or not wording.orders.before:
         return None
     item = wording.sheet.tool.item
-    while True:
+    values = list(wording.sheet.tool.slot(item).values)
+    for _ in range(_MOST_TRIES):
         wish = _wish(wording, draw)
-        whole = wish.with_(item, pick(list(wording.sheet.tool.slot(item).values), draw))
+        whole = wish.with_(item, pick(values, draw))
         if wording.orders.allowed(whole):
             break
+    else:
+        return None
     slots = wording.orders.noun(wish, draw)
     names = {"slots": slots, "article": article(slots), "with": wording.orders.tail(wish, draw)}
     said = fill(pick(wording.sheet.texts("incomplete"), draw), names, draw)
