@@ -163,3 +163,29 @@ def test_a_hook_changes_what_is_drawn() -> None:
         replace(row(8), cursor=Cursor(layout(), {"phones": torch.tensor([[1, 2, 3]])})),
     )
     assert plain.written[5:] != with_hint[5:]
+
+
+def test_each_row_looks_at_its_own_memory_however_long() -> None:
+    torch.manual_seed(0)
+    looking = StreamLMConfig(trunk=replace(TRUNK, memory=4), lanes=layout().sizes).build().eval()
+    for weight in looking.parameters():
+        torch.nn.init.normal_(weight, std=0.4)
+    valid = torch.arange(7) < torch.tensor([3, 7, 1])[:, None]
+    both = looking.trunk.remember(torch.randn(3, 7, 4), valid)
+
+    def looked(number: int) -> Row:
+        one = row(5)
+        one.memory = both.row(number)
+        return one
+
+    writer = Writer(looking, Sample(temperature=0.9))
+    together = [looked(number) for number in range(3)]
+    for _ in writer.write(together, at_once=2):
+        pass
+    assert [one.written for one in together] == [alone(writer, looked(number)).written for number in range(3)]
+    assert len({str(one.written) for one in together}) == 3
+    grid = torch.tensor([together[0].written]).transpose(1, 2)
+    shorter = looking(grid, both.row(0))
+    whole = looking(grid.expand(3, -1, -1), both)
+    for one, of_all in zip(shorter, whole, strict=True):
+        torch.testing.assert_close(one[0], of_all[0])

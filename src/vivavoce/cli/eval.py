@@ -298,3 +298,23 @@ def speech_lm(
     report.write(out)
     typer.echo(formats.dumps(report.json()) if json else report.text())
     typer.echo(f"written to {out}", err=True)
+
+
+@app.command()
+def descriptions(
+    speaker: Annotated[Path, typer.Option(help="A folder with a speaker that can be described: runs/parler.")],
+    sentences: Annotated[int, typer.Option(min=3, help="How many are said, each as another description asks.")] = 100,
+    seed: Annotated[int, typer.Option(help="Of the descriptions.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
+    out: Annotated[Path, typer.Option(help="Where the JSON is written.")] = Path("runs/eval/descriptions.json"),
+) -> None:
+    """What was asked of a voice in words beside what is measured of it: pitch and pace, and shuffled descriptions."""
+    import json as formats
+
+    from vivavoce.evals import descriptions as suites
+
+    suite = suites.DescriptionSuite(sentences=sentences, seed=seed)
+    report = suites.run(speaker, suite, lambda line: typer.echo(line, err=True))
+    report.write(out)
+    typer.echo(formats.dumps(report.json()) if json else report.text())
+    typer.echo(f"written to {out}", err=True)

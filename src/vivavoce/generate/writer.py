@@ -20,6 +20,7 @@ from vivavoce.core.rng import Uniforms
 from vivavoce.core.streaming import State
 from vivavoce.generate.samplers import GREEDY, Sampler
 from vivavoce.models.lm import StreamLM
+from vivavoce.nn.attention import Remembered, together
 from vivavoce.nn.transformer import TransformerState
 
 Draw = Callable[[], float]
@@ -43,6 +44,8 @@ class Row:
     waiting: list[Sequence[int]] = field(default_factory=list)
     scores: Float[Tensor, " V"] | None = None
     """Those of lane 0 after everything that was read, where somebody has asked for them."""
+    memory: Remembered | None = None
+    """What the model looks at while it writes this row; rows of a batch all have one, or none of them."""
 
     @property
     def done(self) -> bool:
@@ -172,7 +175,7 @@ class Writer:
             active = None
             if len(waiting) < len(state.rows_):
                 active = torch.tensor([n in waiting for n in range(len(state.rows_))], device=device)
-            hidden = self.model.read(ids.to(device), state.lm, active)
+            hidden = self.model.read(ids.to(device), state.lm, active, _memory(state.rows_))
             state.hidden[list(waiting)] = hidden[list(waiting)]
             waiting = {n: row for n, row in waiting.items() if row.waiting}
 
@@ -195,6 +198,13 @@ class Writer:
         for place, id in zip(free, ids, strict=True):
             found[place] = id
         return found
+
+
+def _memory(rows: Sequence[Row | None]) -> Remembered | None:
+    """What the rows of a batch look at; a row without anything to write looks at another's, to no effect."""
+    known = [None if row is None else row.memory for row in rows]
+    first = next((memory for memory in known if memory is not None), None)
+    return None if first is None else together([memory or first for memory in known])
 
 
 def forced(cursor: Cursor | None) -> list[int] | None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from vivavoce.core.errors import ConfigError
 from vivavoce.core.streaming import Timing
+from vivavoce.nn.attention import Remembered
 from vivavoce.nn.few import Linear
 from vivavoce.nn.int8 import Int8Linear
 from vivavoce.nn.lora import LoraConfig, add_lora
@@ -79,12 +80,13 @@ class StreamLM(nn.Module):
         made = self.embed.rows(places) if isinstance(self.embed, Int8Linear) else F.embedding(places, self.embed)
         return made.sum(1)
 
-    def forward(self, ids: Int[Tensor, "B R S"]) -> list[Float[Tensor, "B S _"]]:
+    def forward(self, ids: Int[Tensor, "B R S"], memory: Remembered | None = None) -> list[Float[Tensor, "B S _"]]:
         """Per predicted lane, scores of column s + 1 at column s, for whole grids padded at the end.
 
-        A depth model sees the true ids of the lanes before; after the last column there are none.
+        A depth model sees the true ids of the lanes before; after the last column there are none. ``memory`` is what a
+        trunk with cross-attention looks at.
         """
-        hidden = self.trunk(self.embedded(ids))
+        hidden = self.trunk(self.embedded(ids), memory=memory)
         if self.depth is None:
             return self._scores(hidden)
         after = F.pad(ids[:, : len(self.config.scored) - 1, 1:], (0, 1)).transpose(1, 2)
@@ -100,10 +102,14 @@ class StreamLM(nn.Module):
         return self.trunk.init_state(rows, room)
 
     def read(
-        self, ids: Int[Tensor, "B R S"], state: TransformerState, active: Bool[Tensor, " B"] | None = None
+        self,
+        ids: Int[Tensor, "B R S"],
+        state: TransformerState,
+        active: Bool[Tensor, " B"] | None = None,
+        memory: Remembered | None = None,
     ) -> Float[Tensor, "B D"]:
         """Takes the next columns; gives what `scores` needs to know of all that was read."""
-        return self.trunk.step(self.embedded(ids), state, active)[:, -1]
+        return self.trunk.step(self.embedded(ids), state, active, memory)[:, -1]
 
     def scores(self, hidden: Float[Tensor, "B D"], lane: int, before: Int[Tensor, "B L"]) -> Float[Tensor, "B V"]:
         """Scores of a lane of the next column, whose earlier lanes hold ``before``."""

@@ -5,6 +5,7 @@ Cross-attention as in Whisper's decoder (arXiv:2212.04356); the gated relative p
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
@@ -24,6 +25,32 @@ class Remembered(NamedTuple):
     def of(self, layer: int) -> tuple[Tensor, Tensor, Tensor | None]:
         """What a layer sees of it."""
         return self.keys[layer], self.values[layer], self.valid
+
+    def row(self, number: int) -> "Remembered":
+        """That of one row, without what it may not look at."""
+        seen = slice(None) if self.valid is None else self.valid[number, 0, 0]
+        one = slice(number, number + 1)
+        keys, values = (tuple(leaf[one][:, :, seen] for leaf in leaves) for leaves in (self.keys, self.values))
+        return Remembered(keys, values)
+
+
+def together(rows: Sequence[Remembered]) -> Remembered:
+    """Memories of one row each (`Remembered.row`) as that of a batch, filled up where they are shorter."""
+    if len(rows) == 1:
+        return rows[0]
+    sizes = torch.tensor([row.keys[0].shape[2] for row in rows], device=rows[0].keys[0].device)
+    most = int(sizes.max())
+
+    def joined(leaves: Sequence[Tensor]) -> Tensor:
+        return torch.cat([F.pad(leaf, (0, 0, 0, most - leaf.shape[2])) for leaf in leaves])
+
+    keys, values = ([row.keys for row in rows], [row.values for row in rows])
+    valid = torch.arange(most, device=sizes.device) < sizes[:, None]
+    return Remembered(
+        tuple(joined(layer) for layer in zip(*keys, strict=True)),
+        tuple(joined(layer) for layer in zip(*values, strict=True)),
+        valid[:, None, None],
+    )
 
 
 @final

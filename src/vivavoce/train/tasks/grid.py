@@ -34,6 +34,18 @@ def collate(grids: Sequence[Grid], lanes: Sequence[float] = (), seconds: float =
     return GridBatch(ids, weights, seconds)
 
 
+def lane_losses(batch: GridBatch, out: list[Float[Tensor, "B S _"]]) -> Losses:
+    """Cross-entropy over all lanes by their weights, and the share of right guesses as a number."""
+    found = [next_token(lane, batch.ids[:, n], batch.weights[:, n]) for n, lane in enumerate(out)]
+    if len(out) == 1:
+        return {"tokens": Term(found[0][0]), "right": Term(found[0][1], 0.0)}
+    counts = batch.weights[:, : len(out), 1:].sum((0, 2)).clamp(min=1e-8)
+    shares = counts / counts.sum()
+    terms = {"tokens": Term((torch.stack([loss for loss, _ in found]) * shares).sum())}
+    terms["right"] = Term((torch.stack([right for _, right in found]) * shares).sum(), 0.0)
+    return terms | {f"tokens_{n}": Term(loss.detach(), 0.0) for n, (loss, _) in enumerate(found)}
+
+
 @final
 class GridTask(Task[GridBatch, list[Float[Tensor, "B S _"]]]):
     """Any module from grids to each lane's scores of the next column."""
@@ -47,12 +59,5 @@ class GridTask(Task[GridBatch, list[Float[Tensor, "B S _"]]]):
         return self.model(batch.ids)
 
     def losses(self, phase: str, batch: GridBatch, out: list[Float[Tensor, "B S _"]]) -> Losses:
-        """Cross-entropy over all lanes by their weights, and the share of right guesses as a number."""
-        found = [next_token(lane, batch.ids[:, n], batch.weights[:, n]) for n, lane in enumerate(out)]
-        if len(out) == 1:
-            return {"tokens": Term(found[0][0]), "right": Term(found[0][1], 0.0)}
-        counts = batch.weights[:, : len(out), 1:].sum((0, 2)).clamp(min=1e-8)
-        shares = counts / counts.sum()
-        terms = {"tokens": Term((torch.stack([loss for loss, _ in found]) * shares).sum())}
-        terms["right"] = Term((torch.stack([right for _, right in found]) * shares).sum(), 0.0)
-        return terms | {f"tokens_{n}": Term(loss.detach(), 0.0) for n, (loss, _) in enumerate(found)}
+        """Those of the lanes."""
+        return lane_losses(batch, out)

@@ -11,6 +11,8 @@ from vivavoce.assistant.demo import LINES, RECORDINGS
 from vivavoce.audio.files import read_audio
 from vivavoce.cli.main import app
 from vivavoce.core.errors import ConfigError, SpecError
+from vivavoce.core.parts import load_part
+from vivavoce.core.places import BUNDLED
 from vivavoce.data.manifest import read_manifest
 from vivavoce.generate.samplers import GREEDY
 from vivavoce.recipes import megatts, megatts2
@@ -41,7 +43,8 @@ def test_the_first_is_trained_on_the_same_and_says(folder: Path, tmp_path: Path)
 
 def test_timbre_is_of_other_recordings_than_the_one_that_is_drawn(folder: Path) -> None:
     clips = read_manifest(folder / "speech" / "manifest.jsonl")
-    cache = prepared(clips, megatts2.SMALL.mel, None, "mini/listener", folder / "run" / "prepared")  # type: ignore[arg-type]  # it is there
+    listener = load_part(BUNDLED, "listener")
+    cache = prepared(clips, megatts2.SMALL.mel, listener, "mini/listener", folder / "run" / "prepared")
     data = MegaData(clips, cache, batch=8, references=2, seed=1)
     assert len(data.speakers) == 2
     for step in range(20):
@@ -84,5 +87,3 @@ def test_the_command_line_needs_a_clip(folder: Path, tmp_path: Path) -> None:
     assert len(read_audio(out, allow_silent=True)[0]) > 0
     refused = CliRunner().invoke(app, asked)
     assert refused.exit_code == 2 and "give --like CLIP" in refused.output
-
-
