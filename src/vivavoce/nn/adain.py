@@ -11,8 +11,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu
 
-from vivavoce.core.errors import ConfigError
-
 _EPS = 1e-5
 _SLOPE = 0.2
 
@@ -39,11 +37,9 @@ class InstanceNorm(nn.Module):
     """Mean and variance of each channel over the valid frames of its row, then scale and shift from a style."""
 
     def __init__(self, channels: int, style: int) -> None:
-        """``style`` 0: nothing follows the norm but what is learnt per channel."""
+        """``style`` is the vector's width."""
         super().__init__()
-        self.film = Film(channels, style) if style else None
-        self.weight = None if style else nn.Parameter(torch.ones(channels, 1))
-        self.bias = None if style else nn.Parameter(torch.zeros(channels, 1))
+        self.film = Film(channels, style)
 
     def forward(
         self, x: Float[Tensor, "B D T"], style: Float[Tensor, "B C"] | None = None,
@@ -57,12 +53,7 @@ class InstanceNorm(nn.Module):
             mean = (x * mask).sum(2, keepdim=True) / count
             variance = ((x - mean).square() * mask).sum(2, keepdim=True) / count
         x = (x - mean) * torch.rsqrt(variance + _EPS)
-        if self.weight is not None and self.bias is not None:
-            x = x * self.weight + self.bias
-        if self.film is not None:
-            if style is None:
-                raise ConfigError("this norm follows a style; give one")
-            x = self.film(x, style)
+        x = self.film(x, style)
         return x if mask is None else x * mask
 
 

@@ -80,7 +80,7 @@ class _Activation(nn.Module):
         self.snake = Snake(channels) if config.style else None
 
     def forward(self, x: Float[Tensor, "B D T"], style: Float[Tensor, "B C"] | None) -> Float[Tensor, "B D T"]:
-        if self.norm is None or self.snake is None:
+        if self.norm is None or self.snake is None or style is None:
             return leaky_relu(x, self.slope)
         return self.snake(self.norm(x, style))
 
@@ -138,9 +138,9 @@ class Upsampler(nn.Module):
         style: Float[Tensor, "B C"] | None = None,
         source: Float[Tensor, "B E U"] | None = None,
     ) -> Float[Tensor, "B F U"]:
-        """``T * stride`` ticks. Raises ConfigError where an excitation is wanted and missing, or given and unwanted."""
-        if (source is None) == bool(self.config.source):
-            raise ConfigError("an excitation is given to a generator that has a source, and to no other")
+        """``T * stride`` ticks. Raises ConfigError where a style or an excitation is missing, or given and unwanted."""
+        if (source is None) == bool(self.config.source) or (style is None) == bool(self.config.style):
+            raise ConfigError("style and excitation are given to a generator that follows them, and to no other")
         x = self.enter(x)
         for number, stage in enumerate(self.stages):
             x = stage(leaky_relu(x, self.config.slope))

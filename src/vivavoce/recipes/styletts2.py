@@ -128,7 +128,13 @@ def _optimizer(run: Styletts2Run, model: Styletts2Model, task: Any, phase: str) 
 
 def _readable(texts: Path | None, run: Styletts2Run, say: Callable[[str], None]) -> Iterator[str]:
     """Lines in which something can be said; the others are named."""
-    for line in sentences(run.texts, run.seed) if texts is None else texts.read_text(encoding="utf-8").splitlines():
+    try:
+        lines = sentences(run.texts, run.seed) if texts is None else texts.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise TrainingError(
+            f"the texts {texts} cannot be read ({error}); give a file with a sentence a line"
+        ) from error
+    for line in lines:
         if not line.strip():
             continue
         try:

@@ -147,7 +147,11 @@ class Styletts2Model(nn.Module):
                 return with_it
             return guided(with_it, self.denoised(x, t, read, lengths, speaker, nobody), guidance)
 
-        return sample(denoise, noise(speaker.shape[1]), self.schedule, steps, "adpm2", fresh=noise)
+        def fresh(*form: int) -> Tensor:
+            return noise(*form).to(speaker.device)
+
+        times = self.schedule.grid(steps).to(speaker.device)
+        return sample(denoise, fresh(speaker.shape[1]), self.schedule, steps, "adpm2", times=times, fresh=fresh)
 
     def sounded(
         self,
