@@ -31,7 +31,7 @@ def clip() -> Stream[Wave]:
 
 
 def test_styletts_learns_and_speaks_in_a_style(tmp_path: Path) -> None:
-    found = styletts.debug(tmp_path, replace(styletts.SMALL, steps=8, prosody_steps=3))
+    found = styletts.debug(tmp_path, replace(styletts.SMALL, steps=14, prosody_steps=2))
     assert found["after"] < 0.9 * found["before"], found
     usual, like = said(tmp_path / "run"), said(tmp_path / "run", prompt=clip())
     assert len(usual) % 600 == 0 and usual.isfinite().all()
