@@ -34,3 +34,17 @@ def synthesise(
     from vivavoce.data.spoken import synthesise as write
 
     typer.echo(f"wrote {write(out, find_sheet(sheet), count=count, seed=seed)}")
+
+
+@app.command()
+def sounds(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the sounds and their manifest.")] = Path("runs/sounds"),
+    count: Annotated[int, typer.Option("--count", min=1, help="How many sounds.")] = 600,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.1, help="How long each is.")] = 6.0,
+    rate: Annotated[int, typer.Option("--rate", min=8000, help="Samples per second.")] = 16000,
+    seed: Annotated[int, typer.Option("--seed", help="Of everything that is drawn.")] = 1,
+) -> None:
+    """Makes sounds of places, with words for them: what a vocoder for `vivavoce train audioldm` learns from."""
+    from vivavoce.data.scenes import write
+
+    typer.echo(f"wrote {write(out, count=count, seconds=seconds, rate=rate, seed=seed)}")

@@ -14,6 +14,7 @@ from vivavoce.cli.converse import ask, demo, transcribe
 from vivavoce.cli.models import export
 from vivavoce.cli.say import say
 from vivavoce.cli.serve import serve, talk
+from vivavoce.cli.sound import sound
 from vivavoce.core.errors import VivavoceError
 
 _EXTRAS = {
@@ -96,7 +97,7 @@ def _options(
     getLogger("vivavoce").handlers = [_Said(WARNING)]
 
 
-for command in (demo, ask, say, transcribe, export, serve, talk):
+for command in (demo, ask, say, sound, transcribe, export, serve, talk):
     app.command()(command)
 app.add_typer(models.app, name="models")
 app.add_typer(voices.app, name="voices")

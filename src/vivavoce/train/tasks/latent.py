@@ -1,0 +1,146 @@
+"""What latent diffusion learns: which words and sounds belong together, an autoencoder of frames, and the noise."""
+
+from typing import NamedTuple, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vivavoce.data.scenes import SceneBatch, SpokenBatch
+from vivavoce.losses.pairs import paired
+from vivavoce.models.latent_sound import LatentSound
+from vivavoce.models.vae import Posterior
+from vivavoce.nn.diffusion import ScaledLinear
+from vivavoce.nn.unet import UNet
+from vivavoce.systems.voiceldm import VoiceLdmModel
+from vivavoce.train.task import Frozen, Losses, Task, Term
+
+
+@final
+class ContrastTask(Task[SceneBatch, Float[Tensor, "B B"]]):
+    """The encoder of words and sounds; sounds of one scene fit each other's words."""
+
+    def __init__(self, sound: LatentSound) -> None:
+        super().__init__()
+        self.model, self.frames = sound.contrastive, Frozen(sound.frames)
+
+    def outputs(self, batch: SceneBatch) -> Float[Tensor, "B B"]:
+        """How well each text fits each sound."""
+        return self.model.scores(self.model.texts(batch.texts), self.model.sounds(self.frames(batch.wave)))
+
+    def losses(self, phase: str, batch: SceneBatch, out: Float[Tensor, "B B"]) -> Losses:
+        """The contrast, and the share of texts that find a sound of their scene."""
+        same = torch.tensor([[a == b for b in batch.scenes] for a in batch.scenes], device=out.device)
+        right = same[torch.arange(len(out), device=out.device), out.argmax(1)].float().mean()
+        return {"contrast": Term(paired(out, same)), "right": Term(right, 0.0)}
+
+
+class Copied(NamedTuple):
+    """Frames, what the autoencoder gives back, and what lies between."""
+
+    real: Float[Tensor, "B M T"]
+    made: Float[Tensor, "B M T"]
+    between: Posterior
+
+
+@final
+class VaeTask(Task[SceneBatch, Copied]):
+    """The autoencoder: absolute distance, and a little of the distance to normal numbers."""
+
+    def __init__(self, sound: LatentSound, divergence: float) -> None:
+        super().__init__()
+        self.model, self.frames, self.divergence = sound.vae, Frozen(sound.frames), divergence
+
+    def outputs(self, batch: SceneBatch) -> Copied:
+        """Frames there and back."""
+        real = self.frames(batch.wave)
+        between = self.model.encode(real)
+        return Copied(real, self.model.decode(between.draw()), between)
+
+    def losses(self, phase: str, batch: SceneBatch, out: Copied) -> Losses:
+        """Both distances."""
+        return {
+            "frames": Term((out.made - out.real).abs().mean()),
+            "divergence": Term(out.between.divergence(), self.divergence),
+        }
+
+
+class Noised(NamedTuple):
+    """The noise that was added, and what was predicted."""
+
+    noise: Float[Tensor, "B C T M"]
+    predicted: Float[Tensor, "B C T M"]
+
+
+@final
+class LatentTask(Task[SceneBatch, Noised]):
+    """The noise in latent pictures of sounds, conditioned on the *sounds'* vectors; some rows go without."""
+
+    def __init__(self, sound: LatentSound, unet: UNet, schedule: ScaledLinear, dropped: float) -> None:
+        super().__init__()
+        self.model, self.sound, self.schedule, self.dropped = unet, Frozen(sound), schedule, dropped
+
+    def outputs(self, batch: SceneBatch) -> Noised:
+        """One time, noise and condition per row."""
+        with torch.no_grad():
+            frames = self.sound.module.frames(batch.wave)
+            clean = self.sound.module.latents(frames)
+            film = self.condition(frames)
+            t = self.schedule.draw(len(clean)).to(clean.device)
+            noise = torch.randn_like(clean)
+        return Noised(noise, self.model(self.schedule.mix(clean, noise, t), t, film))
+
+    def condition(self, frames: Float[Tensor, "B M T"]) -> Float[Tensor, "B D"]:
+        """What the encoder says of the sounds, or of no words."""
+        without = torch.rand(len(frames), 1, device=frames.device) < self.dropped
+        return torch.where(
+            without, self.sound.module.nothing(len(frames)), self.sound.module.contrastive.sounds(frames)
+        )
+
+    def losses(self, phase: str, batch: SceneBatch, out: Noised) -> Losses:
+        """Mean squared error of the noise."""
+        return {"noise": Term((out.predicted - out.noise).square().mean())}
+
+
+class SpokenNoise(NamedTuple):
+    """The noise that was added and what was predicted, and how long the texts are against the recordings (logs)."""
+
+    noise: Float[Tensor, "B C T M"]
+    predicted: Float[Tensor, "B C T M"]
+    longer: Float[Tensor, " B"]
+
+
+@final
+class SpokenTask(Task[SpokenBatch, SpokenNoise]):
+    """The noise in pictures of speech, conditioned on what is said and on how it sounds; each is left out now and then.
+
+    The text's length is learnt beside it where the text is given: by it, a recording's length is chosen.
+    """
+
+    def __init__(self, sound: LatentSound, model: VoiceLdmModel, dropped: tuple[float, float], length: float) -> None:
+        super().__init__()
+        self.model, self.sound, self.dropped, self.length = model, Frozen(sound), dropped, length
+
+    def outputs(self, batch: SpokenBatch) -> SpokenNoise:
+        """One time, noise and pair of conditions per row."""
+        with torch.no_grad():
+            frames = self.sound.module.frames(batch.wave)
+            clean = self.sound.module.latents(frames)
+            rows, device = len(clean), clean.device
+            plain = torch.rand(rows, 1, device=device) < self.dropped[0]
+            film = torch.where(plain, self.sound.module.nothing(rows), self.sound.module.contrastive.sounds(frames))
+            schedule = self.model.config.schedule
+            t, noise = schedule.draw(rows).to(device), torch.randn_like(clean)
+        wordless = torch.rand(rows, device=device) < self.dropped[1]
+        said = self.model.said(batch.phones, batch.lengths, wordless, clean.shape[2])
+        wanted = batch.spoken * clean.shape[2]
+        longer = torch.where(wordless, 0.0, (said.places / wanted).log())
+        predicted = self.model.unet(schedule.mix(clean, noise, t), t, film, said.memory, said.seen)
+        return SpokenNoise(noise, predicted, longer)
+
+    def losses(self, phase: str, batch: SpokenBatch, out: SpokenNoise) -> Losses:
+        """Mean squared error of the noise, and of the logarithm of the length."""
+        return {
+            "noise": Term((out.predicted - out.noise).square().mean()),
+            "length": Term(out.longer.square().mean(), self.length),
+        }
