@@ -11,7 +11,8 @@ from vivavoce.audio.files import read_audio
 from vivavoce.cli.main import app
 from vivavoce.core.errors import SpecError
 from vivavoce.core.parts import save_part
-from vivavoce.data.scenes import Scenes
+from vivavoce.data.scenes import SCENES, Scenes
+from vivavoce.evals.sounds import Judge, measure
 from vivavoce.losses.pairs import paired
 from vivavoce.models.vocoder import VocoderConfig, VocosConfig
 from vivavoce.nn.convnext import ConvNeXtConfig
@@ -134,3 +135,14 @@ def test_a_sound_lies_so_far_below_speech():
     speech, bed = 0.1 * torch.randn(1000), torch.randn(300)
     rest = beneath(speech, bed, 10.0) - speech
     assert abs(10 * float(torch.log10(speech.square().mean() / rest.square().mean())) - 10) < 0.1
+
+
+def test_the_judge_knows_scenes_and_the_report_has_its_controls(maker):
+    judge = Judge(16000, 1.28, each=24)
+    waves, names = judge.sounds(8, "held out", 0)
+    assert float((judge(waves) == names).float().mean()) > 0.6
+    assert torch.equal(judge(0.1 * waves), judge(waves))  # whatever the level
+    report = measure(maker, each=1, steps=1, candidates=1)
+    rows = {row.name: row for table in report.tables for row in table.rows}
+    assert rows["made from words"].value.n == 6 and rows["made from words, words shuffled"].value.n == 6
+    assert set(SCENES) <= set(rows)

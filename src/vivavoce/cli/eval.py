@@ -315,6 +315,23 @@ def descriptions(
 
     suite = suites.DescriptionSuite(sentences=sentences, seed=seed)
     report = suites.run(speaker, suite, lambda line: typer.echo(line, err=True))
+def sounds(
+    model: Annotated[Path, typer.Option(help="A folder with an AudioLDM.")],
+    each: Annotated[int, typer.Option("--each", min=1, help="Sounds of each scene.")] = 20,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Steps from noise to sound.")] = 50,
+    guidance: Annotated[float, typer.Option("--guidance", help="How closely the words are followed.")] = 2.5,
+    candidates: Annotated[int, typer.Option("--candidates", min=1, help="Sounds of which the best is kept.")] = 3,
+    seed: Annotated[int, typer.Option(help="Of the sounds.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
+    out: Annotated[Path, typer.Option(help="Where the JSON is written.")] = Path("runs/eval/sounds.json"),
+) -> None:
+    """Whether sounds that are made from words are what the words say, by a classifier that shares nothing with them."""
+    import json as formats
+
+    from vivavoce.evals.sounds import measure
+    from vivavoce.systems.audioldm import AudioLdm
+
+    report = measure(AudioLdm.load(model), each=each, steps=steps, guidance=guidance, candidates=candidates, seed=seed)
     report.write(out)
     typer.echo(formats.dumps(report.json()) if json else report.text())
     typer.echo(f"written to {out}", err=True)

@@ -152,7 +152,7 @@ class Level(nn.Module):
         )
         self.change = change
 
-    def block(self, index: int, x: Picture, condition: Tensor, memory: Tensor | None, seen: Tensor | None) -> Picture:
+    def block(self, index: int, x: Picture, condition: Tensor, memory: Tensor | None, seen: Tensor | None) -> Tensor:
         """One of its blocks."""
         x = self.residual[index](x, condition)
         return self.looking[index](x, memory, seen) if len(self.looking) else x
@@ -198,7 +198,7 @@ class UNet(nn.Module):
         self,
         x: Picture,
         t: Times,
-        film: Float[Tensor, "B E"] | None = None,
+        film: Float[Tensor, "B F"] | None = None,
         memory: Float[Tensor, "B R E"] | None = None,
         seen: Bool[Tensor, "B R"] | None = None,
     ) -> Tensor:
