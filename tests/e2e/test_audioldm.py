@@ -18,7 +18,7 @@ from vivavoce.models.vocoder import VocoderConfig, VocosConfig
 from vivavoce.nn.convnext import ConvNeXtConfig
 from vivavoce.recipes import audioldm
 from vivavoce.systems.audioldm import AudioLdm
-from vivavoce.train.tasks.latent import LatentTask
+from vivavoce.train.tasks.latent import LatentTask, VaeTask
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,21 @@ def test_training_sees_vectors_of_sounds_and_now_and_then_of_no_words(maker):
     given, heard = task.condition(frames), sound.contrastive.sounds(frames)
     without = (given - sound.nothing(len(frames))).abs().amax(1) < 1e-6
     assert torch.allclose(given[~without], heard[~without]) and 0.05 < float(without.float().mean()) < 0.16
+
+
+def test_the_judge_of_patches_learns_and_counts_from_its_step_on(maker):
+    run = audioldm.SMALL
+    task = VaeTask(maker.model.sound, run.judge, divergence=1e-3, adversarial=0.5, judged_from=7)
+    sound = maker.model.config.sound
+    batch = Scenes(2, sound.samples, sound.mel.sample_rate, 5)(0)
+    assert task.skip("judge", 6) and not task.skip("model", 6)
+    assert "adversarial" not in task.losses("model", batch, task.outputs(batch))
+    assert not task.skip("judge", 7)
+    out = task.outputs(batch)
+    assert task.losses("model", batch, out)["adversarial"].weight == 0.5
+    judged = torch.autograd.grad(task.losses("judge", batch, out)["judge"].value, task.parameters_of("judge"))
+    assert all(bool(gradient.any()) for gradient in judged)
+    maker.model.requires_grad_(False)
 
 
 def test_guidance_of_0_is_no_condition(maker):

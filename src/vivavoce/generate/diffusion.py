@@ -73,6 +73,7 @@ def sample(
         raise ConfigError("the times of a walk must fall, from the noisiest to 0")
     if solver == "adpm2" and fresh is None:
         raise ConfigError("this solver adds noise; give it `fresh`, for example RowNoise(seeds)")
+    times = times.to(start.device)
     walk = _Walk(denoise, schedule, fresh)
     first = times[:1].expand(len(start))
     noise = start * temperature
@@ -139,7 +140,7 @@ class _Walk:
         between = y + by_row((middle - high) / high, x) * (y - clean)
         there = self.denoise(between * by_row(schedule.alpha(half), x), half)
         y = y + by_row((down - high) / middle, x) * (between - there)
-        return (y + by_row(up, x) * self.fresh(*x.shape[1:])) * by_row(schedule.alpha(after), x)
+        return (y + by_row(up, x) * self.fresh(*x.shape[1:]).to(x.device)) * by_row(schedule.alpha(after), x)
 
 
 def guided(with_it: Place, without: Place, weight: float) -> Place:

@@ -23,6 +23,7 @@ from vivavoce.models.latent_sound import LatentSoundConfig
 from vivavoce.models.vae import MelVaeConfig
 from vivavoce.models.vocoder import VocoderConfig, VocosConfig
 from vivavoce.nn.convnext import ConvNeXtConfig
+from vivavoce.nn.patches import PatchJudgeConfig
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.nn.unet import UNetConfig
 from vivavoce.systems.audioldm import AudioLdmConfig
@@ -35,8 +36,8 @@ from vivavoce.train.tasks.latent import ContrastTask, LatentTask, VaeTask
 class AudioLdmRun:
     """Numbers of a run: ``steps`` and ``lr`` of encoder, autoencoder and net, in this order.
 
-    ``piece`` is the share of `LatentSoundConfig.count` that the autoencoder sees at once, ``divergence`` the weight of
-    its distance to normal numbers, ``dropped`` the share of sounds whose condition is left out, ``mixed`` of those that
+    ``divergence`` is what the autoencoder's distance to normal numbers counts, ``adversarial`` what its judge does from
+    step ``judged_from`` on; ``dropped`` the share of sounds whose condition is left out, ``mixed`` of those that
     the net sees with another sound in them.
     """
 
@@ -47,6 +48,9 @@ class AudioLdmRun:
     batch: int = 8
     contrasted: int = 32
     divergence: float = 1e-3
+    judge: PatchJudgeConfig = PatchJudgeConfig()
+    adversarial: float = 0.5
+    judged_from: int = 50_000
     dropped: float = 0.1
     mixed: float = 0.5
     ema: float = 0.999
@@ -79,8 +83,9 @@ def train(
 
     def learn(number: int, name: str, task: Task[SceneBatch, Any], batches: Scenes, ema: float) -> Run:
         say(f"{name}: {run.steps[number]} steps")
+        optimizers = {phase: torch.optim.AdamW(task.parameters_of(phase), run.lr[number]) for phase in task.phases}
         return fit(
-            task, batches, torch.optim.AdamW(task.parameters_of("model"), run.lr[number]), steps=run.steps[number],
+            task, batches, optimizers, steps=run.steps[number],
             hooks=hooks(out / name, f"audioldm, {name}", config, every=max(1, min(20, run.steps[number] // 20))),
             schedule=warm_cosine(run.steps[number], run.warmup, floor=0.1), seed=run.seed, ema=ema, device=device,
             bf16=device != "cpu",
@@ -90,7 +95,10 @@ def train(
     model.sound.frames.measure(some)
     found = {}
     words = learn(0, "words", ContrastTask(model.sound), scenes(0, run.contrasted), 0.0)
-    copies = learn(1, "copies", VaeTask(model.sound, run.divergence), scenes(1, run.batch), 0.0)
+    copying = VaeTask(
+        model.sound, run.judge, divergence=run.divergence, adversarial=run.adversarial, judged_from=run.judged_from
+    )
+    copies = learn(1, "copies", copying, scenes(1, run.batch), 0.0)
     model.cpu()
     model.sound.eval().measure(some)
     task = LatentTask(model.sound, model.unet, config.schedule, run.dropped)
@@ -128,7 +136,8 @@ SMALL_NET = UNetConfig(
 )
 SMALL = AudioLdmRun(
     model=AudioLdmConfig(sound=SMALL_SOUND, unet=SMALL_NET), steps=(30, 40, 60), lr=(5e-3, 5e-3, 3e-3), warmup=5,
-    batch=4, contrasted=12, levelled=8, ema=0.0,
+    batch=4, contrasted=12, levelled=8, ema=0.0, judge=PatchJudgeConfig(channels=4, halved=2), adversarial=0.1,
+    judged_from=30,
 )  # fmt: skip
 
 

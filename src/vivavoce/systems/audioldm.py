@@ -2,7 +2,7 @@
 
 It is trained on what a contrastive encoder says of *sounds* and asked with what that encoder says of *words*; of
 several sounds the one is kept that fits the words best. Departs: the contrastive encoder is ours
-(`models.contrastive`) instead of CLAP; the autoencoder learns without judges.
+(`models.contrastive`) instead of CLAP.
 """
 
 from collections.abc import Sequence

@@ -1,16 +1,18 @@
 """What latent diffusion learns: which words and sounds belong together, an autoencoder of frames, and the noise."""
 
-from typing import NamedTuple, final
+from typing import ClassVar, NamedTuple, final
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from vivavoce.data.scenes import SceneBatch, SpokenBatch
+from vivavoce.losses.adversarial import judge_hinge, maker_hinge
 from vivavoce.losses.pairs import paired
 from vivavoce.models.latent_sound import LatentSound
 from vivavoce.models.vae import Posterior
 from vivavoce.nn.diffusion import ScaledLinear
+from vivavoce.nn.patches import PatchJudgeConfig
 from vivavoce.nn.unet import UNet
 from vivavoce.systems.voiceldm import VoiceLdmModel
 from vivavoce.train.task import Frozen, Losses, Task, Term
@@ -45,11 +47,29 @@ class Copied(NamedTuple):
 
 @final
 class VaeTask(Task[SceneBatch, Copied]):
-    """The autoencoder: absolute distance, and a little of the distance to normal numbers."""
+    """The autoencoder: absolute distance, a little of the distance to normal numbers, and a judge of patches.
 
-    def __init__(self, sound: LatentSound, divergence: float) -> None:
+    The judge, which learns only then, counts from step ``judged_from`` on.
+    """
+
+    phases: ClassVar[tuple[str, ...]] = ("model", "judge")
+
+    def __init__(
+        self, sound: LatentSound, judge: PatchJudgeConfig, *, divergence: float, adversarial: float, judged_from: int
+    ) -> None:
         super().__init__()
-        self.model, self.frames, self.divergence = sound.vae, Frozen(sound.frames), divergence
+        self.model, self.frames, self.judge = sound.vae, Frozen(sound.frames), judge.build()
+        self.divergence, self.adversarial, self.judged_from = divergence, adversarial, judged_from
+        self.judged = judged_from == 0
+
+    def parameters_of(self, phase: str) -> list[nn.Parameter]:
+        """Autoencoder and judge have an optimiser each."""
+        return list((self.model if phase == "model" else self.judge).parameters())
+
+    def skip(self, phase: str, step: int) -> bool:
+        """Whether the judge rests."""
+        self.judged = step >= self.judged_from
+        return phase == "judge" and not self.judged
 
     def outputs(self, batch: SceneBatch) -> Copied:
         """Frames there and back."""
@@ -58,11 +78,16 @@ class VaeTask(Task[SceneBatch, Copied]):
         return Copied(real, self.model.decode(between.draw()), between)
 
     def losses(self, phase: str, batch: SceneBatch, out: Copied) -> Losses:
-        """Both distances."""
-        return {
+        """Both distances and the judge's opinion, or the judge's side."""
+        if phase == "judge":
+            return {"judge": Term(judge_hinge([self.judge(out.real)], [self.judge(out.made.detach())]))}
+        terms = {
             "frames": Term((out.made - out.real).abs().mean()),
             "divergence": Term(out.between.divergence(), self.divergence),
         }
+        if self.judged:
+            terms["adversarial"] = Term(maker_hinge([self.judge(out.made)]), self.adversarial)
+        return terms
 
 
 class Noised(NamedTuple):
