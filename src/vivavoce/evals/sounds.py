@@ -69,8 +69,8 @@ class Judge:
     @torch.no_grad()
     def _statistics(self, waves: Float[Tensor, "B N"]) -> Float[Tensor, "B D"]:
         """Mean, spread and change of every bin, whatever the level."""
+        waves = 0.1 * waves / waves.square().mean(1, keepdim=True).sqrt().clamp(min=1e-6)
         mel = torch.cat([self._mel(some) for some in waves.split(32)])
-        mel = mel - mel.mean((1, 2), keepdim=True)
         change = mel.diff(dim=2)
         return torch.cat((mel.mean(2), mel.std(2), change.abs().mean(2), change.std(2)), 1)
 

@@ -135,9 +135,9 @@ SMALL_NET = UNetConfig(
     inputs=2, outputs=2, channels=(16, 32), blocks=1, attends=(False, True), heads=2, groups=4, film=16
 )
 SMALL = AudioLdmRun(
-    model=AudioLdmConfig(sound=SMALL_SOUND, unet=SMALL_NET), steps=(30, 40, 60), lr=(5e-3, 5e-3, 3e-3), warmup=5,
-    batch=4, contrasted=12, levelled=8, ema=0.0, judge=PatchJudgeConfig(channels=4, halved=2), adversarial=0.1,
-    judged_from=30,
+    model=AudioLdmConfig(sound=SMALL_SOUND, unet=SMALL_NET), steps=(16, 24, 40), lr=(5e-3, 5e-3, 3e-3), warmup=5,
+    batch=4, contrasted=8, levelled=8, ema=0.0, judge=PatchJudgeConfig(channels=4, halved=2), adversarial=0.1,
+    judged_from=18,
 )  # fmt: skip
 
 

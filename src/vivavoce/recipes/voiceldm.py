@@ -89,7 +89,7 @@ SMALL = VoiceLdmRun(
         ),
         durator=DuratorConfig(phones=len(PHONES), trunk=_TRUNK, heads=2),
     ),
-    steps=60, lr=3e-3, warmup=5, batch=2, ema=0.0,
+    steps=40, lr=3e-3, warmup=5, batch=2, ema=0.0,
 )  # fmt: skip
 SAID = LINES[:1]
 """What is learnt by heart."""
