@@ -68,14 +68,17 @@ class Scenes:
     """Batches of sounds that are made, and of pieces of recordings whose text says what they are.
 
     Half of a batch are recordings where there are some. With ``mixed`` > 0 this share of the sounds has another one in
-    it, both at levels that are drawn (AudioLDM, arXiv:2301.12503 §4.4).
+    it, both at levels that are drawn (AudioLDM, arXiv:2301.12503 §4.4). With ``distinct`` > 0 only so many sounds are
+    made, once, which costs memory and saves most of the time.
     """
 
     def __init__(
-        self, rows: int, samples: int, rate: int, seed: int, *, clips: Sequence[Record] = (), mixed: float = 0.0
-    ) -> None:
+        self, rows: int, samples: int, rate: int, seed: int, *, clips: Sequence[Record] = (), mixed: float = 0.0,
+        distinct: int = 0,
+    ) -> None:  # fmt: skip
         self.rows, self.samples, self.rate, self.seed, self.mixed = rows, samples, rate, seed, mixed
-        self.clips = list(clips)
+        self.clips, self.distinct = list(clips), distinct
+        self._kept: dict[int, Float[Tensor, " N"]] = {}
 
     def __call__(self, step: int) -> SceneBatch:
         """The batch of a step."""
@@ -95,8 +98,17 @@ class Scenes:
         if self.clips and row % 2:
             clip = self.clips[int(dice.integers(len(self.clips)))]
             return self._piece(clip.file, dice), str(clip.text), str(clip.text)
-        name = list(SCENES)[int(dice.integers(len(SCENES)))]
-        return scene(name, self.samples, self.rate, dice), SCENES[name][int(dice.integers(len(SCENES[name])))], name
+        number = int(dice.integers(self.distinct or 1 << 40))
+        name = list(SCENES)[number % len(SCENES)]
+        return self._made(name, number), SCENES[name][int(dice.integers(len(SCENES[name])))], name
+
+    def _made(self, name: str, number: int) -> Float[Tensor, " N"]:
+        if number in self._kept:
+            return self._kept[number]
+        wave = scene(name, self.samples, self.rate, rng.stream(self.seed, "made", number))
+        if self.distinct:
+            self._kept[number] = wave
+        return wave
 
     def _piece(self, file: Path, dice: np.random.Generator) -> Float[Tensor, " N"]:
         wave = read_audio(file, self.rate, allow_silent=True)[0]

@@ -55,6 +55,8 @@ class AudioLdmRun:
     mixed: float = 0.5
     ema: float = 0.999
     levelled: int = 32
+    distinct: int = 0
+    """How many sounds are made for each of the three; 0: new ones in every step."""
     seed: int = 1
 
 
@@ -79,7 +81,10 @@ def train(
         begin_from(model, load_part(start, "audioldm"))
 
     def scenes(name: int, rows: int, mixed: float = 0.0) -> Scenes:
-        return Scenes(rows, sound.samples, sound.mel.sample_rate, run.seed * 10 + name, clips=clips, mixed=mixed)
+        return Scenes(
+            rows, sound.samples, sound.mel.sample_rate, run.seed * 10 + name, clips=clips, mixed=mixed,
+            distinct=run.distinct,
+        )  # fmt: skip
 
     def learn(number: int, name: str, task: Task[SceneBatch, Any], batches: Scenes, ema: float) -> Run:
         say(f"{name}: {run.steps[number]} steps")
@@ -135,9 +140,9 @@ SMALL_NET = UNetConfig(
     inputs=2, outputs=2, channels=(16, 32), blocks=1, attends=(False, True), heads=2, groups=4, film=16
 )
 SMALL = AudioLdmRun(
-    model=AudioLdmConfig(sound=SMALL_SOUND, unet=SMALL_NET), steps=(16, 24, 40), lr=(5e-3, 5e-3, 3e-3), warmup=5,
+    model=AudioLdmConfig(sound=SMALL_SOUND, unet=SMALL_NET), steps=(24, 40, 60), lr=(5e-3, 5e-3, 3e-3), warmup=5,
     batch=4, contrasted=8, levelled=8, ema=0.0, judge=PatchJudgeConfig(channels=4, halved=2), adversarial=0.1,
-    judged_from=18,
+    judged_from=30, distinct=18,
 )  # fmt: skip
 
 
@@ -147,6 +152,16 @@ def small_vocoder(folder: Path) -> Path:
     config = VocoderConfig(mel=SMALL_SOUND.mel, net=net)
     save_part(folder, "vocoder", config, config.build())
     return folder
+
+
+def small_sounds(folder: Path) -> Path:
+    """A folder with an AudioLDM and a vocoder of the miniature that have learnt nothing but their levels."""
+    model = SMALL.model.build()
+    some = Scenes(6, SMALL_SOUND.samples, SMALL_SOUND.mel.sample_rate, 1)(0).wave
+    model.sound.frames.measure(some)
+    model.sound.measure(some)
+    save_part(folder, "audioldm", SMALL.model, model)
+    return small_vocoder(folder)
 
 
 def debug(folder: Path) -> dict[str, float]:
