@@ -315,6 +315,12 @@ def descriptions(
 
     suite = suites.DescriptionSuite(sentences=sentences, seed=seed)
     report = suites.run(speaker, suite, lambda line: typer.echo(line, err=True))
+    report.write(out)
+    typer.echo(formats.dumps(report.json()) if json else report.text())
+    typer.echo(f"written to {out}", err=True)
+
+
+@app.command()
 def sounds(
     model: Annotated[Path, typer.Option(help="A folder with an AudioLDM.")],
     each: Annotated[int, typer.Option("--each", min=1, help="Sounds of each scene.")] = 20,

@@ -31,5 +31,5 @@ def sound(
         model, words, under=under, snr_db=snr, like=like, strength=strength, guidance=guidance, steps=steps,
         candidates=candidates, seed=seed,
     )  # fmt: skip
-    write_audio(out, wave, rate)
+    write_audio(out, wave, rate, comment="synthetic sound, made by vivavoce")
     typer.echo(f"wrote {out} ({wave.shape[-1] / rate:.2f} s)")

@@ -1,7 +1,7 @@
 """A variational autoencoder of mel frames: a spectrogram to a small picture of normal numbers and back.
 
 Latent diffusion's first stage (arXiv:2112.10752 §3.1) as AudioLDM uses it (arXiv:2301.12503 §4.1), without attention;
-`nn.patches` judges it.
+`nn.mel_judges` judges it.
 """
 
 from dataclasses import dataclass

@@ -23,7 +23,7 @@ from vivavoce.models.latent_sound import LatentSoundConfig
 from vivavoce.models.vae import MelVaeConfig
 from vivavoce.models.vocoder import VocoderConfig, VocosConfig
 from vivavoce.nn.convnext import ConvNeXtConfig
-from vivavoce.nn.patches import PatchJudgeConfig
+from vivavoce.nn.mel_judges import MelJudgesConfig
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.nn.unet import UNetConfig
 from vivavoce.systems.audioldm import AudioLdmConfig
@@ -48,7 +48,7 @@ class AudioLdmRun:
     batch: int = 8
     contrasted: int = 32
     divergence: float = 1e-3
-    judge: PatchJudgeConfig = PatchJudgeConfig()
+    judge: MelJudgesConfig = MelJudgesConfig(windows=(1024,), channels=64, mean=0.0, deviation=1.0)
     adversarial: float = 0.5
     judged_from: int = 50_000
     dropped: float = 0.1
@@ -141,7 +141,8 @@ SMALL_NET = UNetConfig(
 )
 SMALL = AudioLdmRun(
     model=AudioLdmConfig(sound=SMALL_SOUND, unet=SMALL_NET), steps=(24, 40, 60), lr=(5e-3, 5e-3, 3e-3), warmup=5,
-    batch=4, contrasted=8, levelled=8, ema=0.0, judge=PatchJudgeConfig(channels=4, halved=2), adversarial=0.1,
+    batch=4, contrasted=8, levelled=8, ema=0.0,
+    judge=MelJudgesConfig(windows=(64,), channels=4, layers=2, mean=0.0, deviation=1.0), adversarial=0.1,
     judged_from=30, distinct=18,
 )  # fmt: skip
 

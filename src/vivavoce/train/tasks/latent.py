@@ -12,7 +12,7 @@ from vivavoce.losses.pairs import paired
 from vivavoce.models.latent_sound import LatentSound
 from vivavoce.models.vae import Posterior
 from vivavoce.nn.diffusion import ScaledLinear
-from vivavoce.nn.patches import PatchJudgeConfig
+from vivavoce.nn.mel_judges import MelJudgesConfig
 from vivavoce.nn.unet import UNet
 from vivavoce.systems.voiceldm import VoiceLdmModel
 from vivavoce.train.task import Frozen, Losses, Task, Term
@@ -55,7 +55,7 @@ class VaeTask(Task[SceneBatch, Copied]):
     phases: ClassVar[tuple[str, ...]] = ("model", "judge")
 
     def __init__(
-        self, sound: LatentSound, judge: PatchJudgeConfig, *, divergence: float, adversarial: float, judged_from: int
+        self, sound: LatentSound, judge: MelJudgesConfig, *, divergence: float, adversarial: float, judged_from: int
     ) -> None:
         super().__init__()
         self.model, self.frames, self.judge = sound.vae, Frozen(sound.frames), judge.build()
@@ -71,6 +71,11 @@ class VaeTask(Task[SceneBatch, Copied]):
         self.judged = step >= self.judged_from
         return phase == "judge" and not self.judged
 
+    def scores(self, frames: Float[Tensor, "B M T"]) -> list[Float[Tensor, "B _ U E"]]:
+        """The judge's, of every patch; its window is the whole picture."""
+        begin = torch.zeros(len(frames), dtype=torch.long, device=frames.device)
+        return [judged.score for judged in self.judge(frames, [begin])]
+
     def outputs(self, batch: SceneBatch) -> Copied:
         """Frames there and back."""
         real = self.frames(batch.wave)
@@ -80,13 +85,13 @@ class VaeTask(Task[SceneBatch, Copied]):
     def losses(self, phase: str, batch: SceneBatch, out: Copied) -> Losses:
         """Both distances and the judge's opinion, or the judge's side."""
         if phase == "judge":
-            return {"judge": Term(judge_hinge([self.judge(out.real)], [self.judge(out.made.detach())]))}
+            return {"judge": Term(judge_hinge(self.scores(out.real), self.scores(out.made.detach())))}
         terms = {
             "frames": Term((out.made - out.real).abs().mean()),
             "divergence": Term(out.between.divergence(), self.divergence),
         }
         if self.judged:
-            terms["adversarial"] = Term(maker_hinge([self.judge(out.made)]), self.adversarial)
+            terms["adversarial"] = Term(maker_hinge(self.scores(out.made)), self.adversarial)
         return terms
 
 
