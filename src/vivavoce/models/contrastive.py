@@ -22,7 +22,7 @@ _WARMEST = 100.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ContrastiveConfig:
+class TextSoundConfig:
     """Mel bins, the width of the space, a trunk over bytes that looks both ways, channels of the sound's net."""
 
     bins: int = 64
@@ -32,16 +32,16 @@ class ContrastiveConfig:
     )
     channels: tuple[int, ...] = (32, 64, 128, 128)
 
-    def build(self) -> "Contrastive":
+    def build(self) -> "TextSound":
         """The module with fresh weights."""
-        return Contrastive(self)
+        return TextSound(self)
 
 
 @final
-class Contrastive(nn.Module):
+class TextSound(nn.Module):
     """See the file's text; what both encoders give has length 1."""
 
-    def __init__(self, config: ContrastiveConfig) -> None:
+    def __init__(self, config: TextSoundConfig) -> None:
         """Fresh weights."""
         super().__init__()
         self.config = config

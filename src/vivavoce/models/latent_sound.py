@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from vivavoce.audio.mel import LogMel, LogMelConfig
 from vivavoce.core.errors import ConfigError
-from vivavoce.models.contrastive import Contrastive, ContrastiveConfig
+from vivavoce.models.contrastive import TextSound, TextSoundConfig
 from vivavoce.models.vae import MelVae, MelVaeConfig
 from vivavoce.nn.unet import UNetConfig
 
@@ -25,7 +25,7 @@ class LatentSoundConfig:
 
     mel: LogMelConfig = MEL
     vae: MelVaeConfig = MelVaeConfig()
-    contrastive: ContrastiveConfig = ContrastiveConfig()
+    contrastive: TextSoundConfig = TextSoundConfig()
     count: int = 1024
 
     @property
@@ -102,7 +102,7 @@ class LatentSound(nn.Module):
         self.config = config
         self.frames = LevelledMel(config.mel)
         self.vae: MelVae = config.vae.build()
-        self.contrastive: Contrastive = config.contrastive.build()
+        self.contrastive: TextSound = config.contrastive.build()
         self.register_buffer("scale", torch.tensor(1.0))
 
     def latents(self, frames: Float[Tensor, "B M T"]) -> Float[Tensor, "B C U E"]:

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vivavoce.core.errors import ConfigError, SpecError
-from vivavoce.nn.unet import ResidualBlock
+from vivavoce.nn.unet import PictureBlock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +65,8 @@ class _Half(nn.Module):
         super().__init__()
         channels = config.channels[::-1] if up else config.channels
 
-        def block(inputs: int, outputs: int) -> ResidualBlock:
-            return ResidualBlock(inputs, outputs, config.groups, 1e-6)
+        def block(inputs: int, outputs: int) -> PictureBlock:
+            return PictureBlock(inputs, outputs, config.groups, 1e-6)
 
         self.up, wide = up, channels[0]
         self.enter = nn.Conv2d(config.latent if up else 1, wide, 3, padding=1)

@@ -21,7 +21,7 @@ Picture = Float[Tensor, "B C T M"]
 
 
 @final
-class ResidualBlock(nn.Module):
+class PictureBlock(nn.Module):
     """Two convolutions with norms; a vector shifts what comes out of the first."""
 
     def __init__(self, inputs: int, outputs: int, groups: int, eps: float, condition: int = 0, dropout: float = 0.0):
@@ -145,7 +145,7 @@ class Level(nn.Module):
         """``sizes`` are the inputs and outputs of each block."""
         super().__init__()
         self.residual = nn.ModuleList(
-            ResidualBlock(i, o, config.groups, 1e-5, config.condition, config.dropout) for i, o in sizes
+            PictureBlock(i, o, config.groups, 1e-5, config.condition, config.dropout) for i, o in sizes
         )
         self.looking = nn.ModuleList(
             Looking(o, config.heads, config.memory, config.groups) for _, o in sizes if attends

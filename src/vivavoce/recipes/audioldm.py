@@ -18,7 +18,7 @@ from vivavoce.core.errors import SpecError, TrainingError
 from vivavoce.core.parts import copy_part, load_part, save_part
 from vivavoce.data.manifest import Record, recordings
 from vivavoce.data.scenes import SceneBatch, Scenes
-from vivavoce.models.contrastive import ContrastiveConfig
+from vivavoce.models.contrastive import TextSoundConfig
 from vivavoce.models.latent_sound import LatentSoundConfig
 from vivavoce.models.vae import MelVaeConfig
 from vivavoce.models.vocoder import VocoderConfig, VocosConfig
@@ -128,7 +128,7 @@ def take(net: nn.Module, trained: nn.Module) -> None:
 SMALL_SOUND = LatentSoundConfig(
     mel=LogMelConfig(sample_rate=16000, bins=16, hop=320, window=1280, n_fft=2048, fmax=8000.0),
     vae=MelVaeConfig(bins=16, latent=2, channels=(16, 16), blocks=1, groups=4),
-    contrastive=ContrastiveConfig(
+    contrastive=TextSoundConfig(
         bins=16,
         dim=16,
         text=TransformerConfig(dim=32, layers=1, heads=2, kv_heads=2, hidden=64, window=401, causal=False),
