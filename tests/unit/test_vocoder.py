@@ -84,6 +84,6 @@ def test_styles_change_scale_and_shift_of_every_channel() -> None:
 @pytest.mark.slow
 def test_the_recipe_learns_and_its_part_is_whole(tmp_path: Path) -> None:
     found = debug(tmp_path)
-    assert found["after"] < 0.9 * found["before"], found
+    assert found["after"] < 0.8 * found["before"], found
     vocoder = load_part(tmp_path, "vocoder")
     assert vocoder(torch.randn(1, 20, 7)).shape == (1, 2100) and not torch.equal(vocoder.mean, torch.full((20,), -5.0))
