@@ -17,10 +17,15 @@ from vivavoce.core.streams import sound
 from vivavoce.data.phrasings import phrased
 from vivavoce.evals.listening import Clip
 from vivavoce.evals.speech_lm import SpeechLmSuite, words_table
+from vivavoce.generate.joint import JointConfig
 from vivavoce.hub.chat_text import ChatText
 from vivavoce.hub.salmonn import load_salmonn
+from vivavoce.hub.text_model import load_text_model
 from vivavoce.hub.whisper import Wanted
-from vivavoce.models.bridge import Heard
+from vivavoce.models.bridge import Heard, SpellingConfig
+from vivavoce.nn.lora import LoraLinear
+from vivavoce.recipes.bridge import BridgeRun, Shape
+from vivavoce.recipes.bridge import train as teach_bridge
 from vivavoce.recipes.salmonn import SMALL, debug, train
 from vivavoce.systems.salmonn import HeardBatch, Salmonn, SalmonnModel, pieces_of, words
 
@@ -129,6 +134,25 @@ def test_a_run_serves_as_ears(folder: Path) -> None:
     )
     assert [row.name[:11] for row in table.rows] == ["word errors", "— small map"]
     assert all(row.value is not None and row.value.n == 1 for row in table.rows)
+
+
+def test_with_a_bridge_that_spells_nothing_more_has_to_be_learnt(folder: Path, tmp_path: Path) -> None:
+    speech, first, llm = folder / "speech", folder / "first", folder / "llm"
+    shape = Shape(dim=32, layers=1, spelling=SpellingConfig(pieces=load_text_model(llm).text.tokens.size))
+    teach_bridge(BridgeRun(shape=shape, batch=20.0, steps=1), speech, first, llm, tmp_path / "bridge")
+    run = replace(SMALL, steps=0, held=1, shown=1, joint=JointConfig(beam=2, near=2.0, most=8))
+    measured = train(run, speech, first, None, tmp_path / "run", llm=llm, bridge=tmp_path / "bridge")
+    assert measured.before == measured.after
+    system = load_salmonn(tmp_path / "run")
+    assert system.model.config.joint == run.joint and len(system.model.config.shown) == 1
+    wave = sound(read_audio(RECORDINGS / "1.ogg", 16000)[0], 16000)
+    heard = [system.heard(wave)] * 2
+    one, other = system.transcripts(heard)
+    assert one == other == one.lower()
+    small = [part for part in system.model.modules() if isinstance(part, LoraLinear)]
+    assert small and all(part.scale == system.scale > 0 for part in small), "they count again behind lines of text"
+    table = words_table(system, [Clip("", wave.data[0, 0], 16000, "Hello!", "", True)], SpeechLmSuite(scales=()), str)
+    assert [row.name for row in table.rows][-1] == "word errors, written jointly"
 
 
 def test_a_stage_begins_from_the_one_before(folder: Path, tmp_path: Path) -> None:

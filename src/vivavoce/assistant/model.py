@@ -17,6 +17,7 @@ from vivavoce.assistant.described import ModelFile, read_model
 from vivavoce.assistant.duplex import refuse_duplex
 from vivavoce.assistant.endpoint import EndpointMind
 from vivavoce.assistant.following import FollowingEars
+from vivavoce.assistant.heard_mind import load_heard_mind
 from vivavoce.assistant.hearing import Ears
 from vivavoce.assistant.minds import Minds, name_of
 from vivavoce.assistant.remote import endpoint_of, is_address
@@ -35,6 +36,7 @@ from vivavoce.core.places import BUNDLED
 from vivavoce.core.talk import Tool
 from vivavoce.core.voice import Voice
 from vivavoce.data.sheet import Sheet
+from vivavoce.hub.salmonn import is_salmonn
 from vivavoce.hub.whisper import Recogniser
 from vivavoce.models.codec import Codec
 from vivavoce.models.listener import Listener
@@ -62,8 +64,9 @@ def load(
     ``hf:OWNER/NAME``; of several, ``mini`` among them, the first is used where nothing else is asked for.
     ``mind`` replaces the part that decides what is said: a name that ``vivavoce models`` lists, a folder, a ``.gguf``
     file or ``hf:OWNER/NAME`` is a chat model, a folder of ``vivavoce train speechgpt`` one that hears and speaks
-    itself, ``http://HOST/v1#MODEL`` any server of chat completions, an object with `Thinking.respond` one of your
-    own. Of several, ``mini`` among them, the first thinks where nobody else is asked for.
+    itself, one of ``vivavoce train salmonn`` one that finds the words itself, ``http://HOST/v1#MODEL`` any server of
+    chat completions, an object with `Thinking.respond` one of your own. Of several, ``mini`` among them, the first
+    thinks where nobody else is asked for.
     ``speaker`` replaces the voice: a name of the catalogue, a folder, or the address of any server of speech.
 
     ``threads`` is how many cores torch may take in this process: the steps of these models are too small to share, and
@@ -100,6 +103,8 @@ def mind_of(choice: str | Thinking) -> Thinking | None:
         return EndpointMind(endpoint_of(choice))
     if is_speech_mind(choice):
         return load_speech_mind(Path(choice))
+    if is_salmonn(choice):
+        return load_heard_mind(Path(choice))
     from vivavoce.hub.chat_model import load_chat
 
     return ChatMind(load_chat(choice))

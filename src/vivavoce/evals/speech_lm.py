@@ -4,14 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from torch.nn.utils.rnn import pad_sequence
-
 from vivavoce.audio.resample import resample
 from vivavoce.core.errors import ConfigError
 from vivavoce.core.progress import Log
 from vivavoce.core.streams import sound
-from vivavoce.data.phrasings import phrased
 from vivavoce.data.synthesis import LISTENING_RATE
 from vivavoce.evals import intervals, word_errors
 from vivavoce.evals.listening import Clip, some_with_text
@@ -22,9 +18,9 @@ from vivavoce.hub.salmonn import is_salmonn, load_salmonn
 from vivavoce.hub.whisper import whisper_of
 from vivavoce.models.bridge import Heard, Spelling
 from vivavoce.nn.lora import scale_lora
-from vivavoce.systems.salmonn import Salmonn, pieces_of
+from vivavoce.systems.salmonn import Salmonn
 
-_ROWS = 16
+_ROWS, _ROWS_JOINT = 16, 6
 _MOST = 120
 """Words of a text."""
 
@@ -71,14 +67,21 @@ def words_table(system: Salmonn, clips: Sequence[Clip], suite: SpeechLmSuite, sa
             for one in heard
         ]
         add("— what the bridge spells, without the language model", lambda number: system.text.read(spelled[number]))
-    own = system.model.config.lora.alpha / system.model.config.lora.rank
+    if system.model.config.joint is not None:
+        found = transcripts(system, heard, joint=True)
+        for number in range(min(5, len(clips))):
+            say(f"  {clips[number].text}\n  → {found[number]}")
+        add("word errors, written jointly", found.__getitem__, f"{system.model.config.joint}")
+    own = system.scale
     for scale in suite.scales:
-        scale_lora(system.model, own * scale)
-        found = transcripts(system, heard)
+        system.scale = own * scale
+        scale_lora(system.model, system.scale)
+        found = transcripts(system, heard, joint=False)
         for number in range(min(5, len(clips))):
             say(f"  {clips[number].text}\n  → {found[number]}")
         name = "word errors" if scale == 1 else f"— small maps at {scale:g} of their scale"
         add(name, found.__getitem__, "" if scale else "the language model as it was published")
+    system.scale = own
     scale_lora(system.model, own)
     if suite.ears:
         whisper = whisper_of(suite.ears)
@@ -91,17 +94,14 @@ def words_table(system: Salmonn, clips: Sequence[Clip], suite: SpeechLmSuite, sa
     return table
 
 
-def transcripts(system: Salmonn, heard: Sequence[Heard]) -> list[str]:
+def transcripts(system: Salmonn, heard: Sequence[Heard], *, joint: bool) -> list[str]:
     """What the model writes down of recordings that its bridge has heard, many at a time."""
-    config = system.model.config
-    pieces = pieces_of(system.text, config.question or phrased("recognise", "…"), told=config.told)
+    rows = _ROWS_JOINT if joint else _ROWS
     order = sorted(range(len(heard)), key=lambda number: int(heard[number].counts[0]))
     found = [""] * len(heard)
-    for begin in range(0, len(order), _ROWS):
-        some = [heard[number] for number in order[begin : begin + _ROWS]]
-        vectors = pad_sequence([one.vectors[0] for one in some], batch_first=True)
-        together = Heard(vectors, torch.cat([one.counts for one in some]))
-        written = system.model.write(together, pieces, system.text.ends, _MOST)
-        for number, ids in zip(order[begin : begin + _ROWS], written, strict=True):
-            found[number] = system.text.read(ids)
+    for begin in range(0, len(order), rows):
+        some = order[begin : begin + rows]
+        texts = system.transcripts([heard[number] for number in some], joint=joint, most=_MOST)
+        for number, text in zip(some, texts, strict=True):
+            found[number] = text
     return found

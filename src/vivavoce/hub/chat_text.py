@@ -97,6 +97,10 @@ class ChatText:
         """As `plain`, in ids below a number only; PartError where these cannot spell it."""
         return self.tokenizer.spelled(text, below)
 
+    def words_spelled(self, below: int) -> dict[int, list[int]]:
+        """As `spelled`, of every token of plain words (see `ChatTokenizer.words_spelled`)."""
+        return self.tokenizer.words_spelled(below)
+
     def read(self, ids: list[int]) -> str:
         """The text of ids; bytes that make no letter become �."""
         return b"".join(self.tokenizer.pieces[id] for id in ids).decode("utf-8", "replace").strip()

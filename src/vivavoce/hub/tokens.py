@@ -1,6 +1,7 @@
 """Other people's tokenizers of byte pairs: text to ids, and every id's bytes."""
 
 import json
+import re
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from typing import Any
@@ -12,6 +13,7 @@ _LETTERS = (
 )
 _SPLITS = {"llama-bpe": _LETTERS % r"\p{N}{1,3}", "llama3": _LETTERS % r"\p{N}{1,3}", "qwen2": _LETTERS % r"\p{N}"}
 """How text is cut into pieces before pairs are joined, by llama.cpp's names; those of GPT-2 are the library's own."""
+_PLAIN = re.compile(rb" |'| ?[a-z']*[a-z][a-z']*")
 
 
 def _library() -> Any:
@@ -87,6 +89,13 @@ class ChatTokenizer:
             token = self._tokenizer.id_to_token(wrong[0])
             raise PartError(f"{token!r} is not among the first {below} ids of this tokenizer; spell with more of them")
         return ids
+
+    def words_spelled(self, below: int) -> dict[int, list[int]]:
+        """As `spelled`, of every token that is a word in lower case without punctuation, or a piece of one."""
+        named = {id: piece.decode() for id, piece in enumerate(self.pieces) if _PLAIN.fullmatch(piece)}
+        made = self._coarse(below).encode_batch([*named.values()], add_special_tokens=False)
+        spelled = {id: one.ids for id, one in zip(named, made, strict=True)}
+        return {id: ids for id, ids in spelled.items() if max(ids) < below}
 
     @lru_cache(maxsize=4)  # noqa: B019 - tokenizers live as long as their models
     def _coarse(self, below: int) -> Any:

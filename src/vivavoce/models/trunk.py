@@ -41,6 +41,10 @@ class ChatText(Protocol):
         """Ids of a text in which nothing is special."""
         ...
 
+    def words_spelled(self, below: int) -> dict[int, list[int]]:
+        """Every token of plain words in lower case, and how it is spelled in ids below a number."""
+        ...
+
     def read(self, ids: list[int]) -> str:
         """The text of ids."""
         ...

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +30,8 @@ LEAST_TEXT: Final = 12
 """Letters: single words that many people say teach nothing about language."""
 HELD: Final = 100
 """Held-out recordings that a run is measured on at most."""
+_SHOWN: Final = 90
+"""Letters at most of lines that are shown to a language model."""
 
 
 def hearing(choice: Path) -> Any:
@@ -56,6 +59,16 @@ def said(speech: Path, split: str, longest: float, seed: int = 1, *, least_text:
 def written(clip: Record) -> str:
     """What somebody said, as it is to be written down: words in lower case, as most texts of speech have them."""
     return " ".join(plain(clip.text or ""))
+
+
+def shown_of(records: Sequence[Record], count: int) -> tuple[str, ...]:
+    """So many short texts, of one source after the other: a language model goes on in their manner."""
+    lines: dict[str, list[str]] = {}
+    for record in records:
+        if len(line := written(record)) <= _SHOWN:
+            lines.setdefault(record.source, []).append(line)
+    turns = zip_longest(*(lines[source] for source in sorted(lines)))
+    return tuple(line for turn in turns for line in turn if line is not None)[:count]
 
 
 def heard_frames(encoder: Any, clips: Sequence[Record], folder: Path, say: Log, filled: float = 0.0) -> Joined:

@@ -24,7 +24,9 @@ from vivavoce.data.cache import Joined
 from vivavoce.data.manifest import Record, recordings
 from vivavoce.data.phrasings import phrased
 from vivavoce.evals.word_errors import distance, plain
+from vivavoce.generate.joint import JointConfig
 from vivavoce.hub.chat_text import ChatText
+from vivavoce.hub.salmonn import grown_from, load_model, save_salmonn
 from vivavoce.hub.text_model import load_text_model
 from vivavoce.models.bridge import Bridge, BridgeConfig, spelled_rows, window_of
 from vivavoce.models.encoder import EncoderConfig
@@ -33,7 +35,7 @@ from vivavoce.nn.lora import LoraConfig, scale_lora
 from vivavoce.nn.qformer import WindowQFormerConfig, qformer_trunk
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.recipes import miniature
-from vivavoce.recipes.heard_data import HELD, ByLength, heard_frames, hearing, padded, said, written
+from vivavoce.recipes.heard_data import HELD, ByLength, heard_frames, hearing, padded, said, shown_of, written
 from vivavoce.recipes.token_lm import Measured, stage_before
 from vivavoce.systems.salmonn import LORA, HeardBatch, Hears, SalmonnConfig, SalmonnModel, pieces_of, words
 from vivavoce.train import fit, warm_cosine
@@ -57,6 +59,9 @@ class SalmonnRun:
     that it learnt to spell with better than any that it will hear. ``question`` is asked always where there is
     one, instead of one out of a pool of wordings; ``told`` as in `SalmonnConfig`. ``turned_down`` is the scale of the
     small maps in stage 3, where they would only repeat the tasks that they know. ``held`` are measured on at most.
+
+    With a bridge that spells, it and the language model write down jointly what is said (``joint``): the model as it
+    hears, or, as it was published, after so many ``shown`` lines of training texts. No ``steps``: nothing is learnt.
     """
 
     stage: int = 1
@@ -80,6 +85,8 @@ class SalmonnRun:
     told: str = ""
     turned_down: float = 2.0
     held: int = 64
+    joint: JointConfig = JointConfig()
+    shown: int = 0
     seed: int = 1
 
 
@@ -122,11 +129,13 @@ def train(
     where something is missing.
     """
     encoders = [hearing(one) for one in (first, second) if one is not None]
-    model, text = _begun(run, encoders, llm, start, bridge)
+    train_on = _recordings(run, speech, "train")
+    shown = shown_of(train_on, run.shown)
+    model, text = _begun(run, encoders, llm, start, bridge, shown)
     scale_lora(model, run.turned_down if run.stage == 3 else run.lora.alpha / run.lora.rank)
     config, spelling = model.config, model.bridge.spelling
-    split = {name: _recordings(run, speech, name) for name in ("train", "dev")}
-    split["train"] = split["train"][run.skip :][: run.recordings or None]
+    train_on = train_on[run.skip :][: (run.recordings or None) if run.steps else HELD]
+    split = {"train": train_on, "dev": _recordings(run, speech, "dev")}
     own = [] if answers is None else _answers(answers, {r.id: r for records in split.values() for r in records})
     items, held = (
         asked_of(split[name], run.stage, [one for one in own if one.record.split == name]) for name in ("train", "dev")
@@ -195,19 +204,19 @@ def train(
         lr=run.lr,
         weight_decay=0.05,
     )
-    fit(
-        task, batches, optimizer, steps=run.steps,
-        hooks=hooks(
-            out, f"salmonn, stage {run.stage}", [run, config], measure=measure, measure_seconds=1200.0,
-            every=max(1, min(20, run.steps // 100)),
-        ),
-        schedule=warm_cosine(run.steps, run.warmup), seed=run.seed, device=device, bf16=device != "cpu",
-    )  # fmt: skip
+    if run.steps:
+        fit(
+            task, batches, optimizer, steps=run.steps,
+            hooks=hooks(
+                out, f"salmonn, stage {run.stage}", [run, config], measure=measure, measure_seconds=1200.0,
+                every=max(1, min(20, run.steps // 100)),
+            ),
+            schedule=warm_cosine(run.steps, run.warmup), seed=run.seed, device=device, bf16=device != "cpu",
+        )  # fmt: skip
     model.cpu()
-    measured = Measured(before, measure(task))
+    measured = Measured(before, measure(task) if run.steps else before)
     earlier = [] if start is None else [read_card(start, "salmonn").get("held_out")]
-    save_part(out, "salmonn", config, model, measured.card("salmonn", run, stages=earlier), torch.float16)
-    text.save(out)
+    save_salmonn(out, model, text, measured.card("salmonn", run, stages=earlier))
     for name, encoder in zip(("first", "second"), encoders, strict=False):
         save_part(out / name, "encoder", encoder.config, encoder)
     return measured
@@ -247,8 +256,9 @@ def _recordings(run: SalmonnRun, speech: Path, split: str) -> list[Record]:
 
 
 def _begun(
-    run: SalmonnRun, encoders: Sequence[Hears], llm: str | Path | None, start: Path | None, bridge: Path | None
-) -> tuple[SalmonnModel, ChatText]:
+    run: SalmonnRun, encoders: Sequence[Hears], llm: str | Path | None, start: Path | None, bridge: Path | None,
+    shown: tuple[str, ...] = (),
+) -> tuple[SalmonnModel, ChatText]:  # fmt: skip
     if run.stage not in (1, 2, 3):
         raise TrainingError(f"there is no stage {run.stage}; the stages are 1, 2 and 3")
     torch.manual_seed(run.seed)
@@ -262,32 +272,38 @@ def _begun(
             bridge=_windowed(run, specs, found.lm.config.trunk.dim) if known is None else known.config,
             text=found.text.tokens, trunk=found.lm.config.trunk, tied=found.lm.config.tied, lora=run.lora,
             seconds=run.seconds, filled=known is None, told=run.told or None, question=run.question,
+            llm=grown_from(llm), joint=run.joint if known is not None and known.spelling is not None else None,
+            shown=shown if known is not None and known.spelling is not None else (),
         )  # fmt: skip
         _same_encoders(config.bridge, specs, "the bridge")
         model = config.build()
-        own, size = model.lm.state_dict(), found.text.tokens.size
-        weights = {name.replace(".qkv.", ".qkv.linear."): value for name, value in found.lm.state_dict().items()}
-        weights |= {name: weights[name][:size] for name in ("embed", "out") if name in weights}
-        model.lm.load_state_dict({**own, **weights})
+        model.read(found.lm)
         if known is not None:
             model.bridge.load_state_dict(known.state_dict())
         return model, found.text
-    before: SalmonnModel
     if run.stage == 1:
         assert start is not None
-        before = load_part(start, "salmonn")
+        before, text = load_model(start)
         if llm is not None or before.config.stage != 1:
             raise TrainingError("stage 1 starts from a chat model alone, or goes on from a model of stage 1 (--from)")
     else:
         if bridge is not None:
             raise TrainingError(f"stage {run.stage} goes on with the bridge of the stage before; leave it out")
-        start, before = stage_before("salmonn", start, llm, run.stage)
+        read: list[ChatText] = []
+
+        def load(folder: Path, _: str) -> SalmonnModel:
+            found, its = load_model(folder)
+            read.append(its)
+            return found
+
+        start, before = stage_before("salmonn", start, llm, run.stage, load)
+        text = read[0]
     model = replace(before.config, stage=run.stage).build()
     model.load_state_dict(before.state_dict())
     if bridge is not None:
         begin_from(model.bridge, load_part(bridge, "bridge"))
     _same_encoders(model.config.bridge, specs, f"the model in {start}")
-    return model, ChatText.load(start)
+    return model, text
 
 
 def _windowed(run: SalmonnRun, specs: Sequence[Latents], width: int) -> BridgeConfig:

@@ -46,11 +46,17 @@ class Measured:
         return {"recipe": f"vivavoce.recipes.{recipe}", "settings": dump(settings), "held_out": held, **more}
 
 
-def stage_before(part: str, start: Path | None, llm: str | Path | None, stage: int) -> tuple[Path, Any]:
+def stage_before(
+    part: str,
+    start: Path | None,
+    llm: str | Path | None,
+    stage: int,
+    load: Callable[[Path, str], Any] = load_part,
+) -> tuple[Path, Any]:
     """Folder and model that a later stage of a curriculum goes on from; TrainingError unless it is the stage before."""
     if start is None or llm is not None:
         raise TrainingError(f"stage {stage} starts from stage {stage - 1} and nothing else: --from FOLDER")
-    known = load_part(start, part)
+    known = load(start, part)
     if known.config.stage != stage - 1:
         raise TrainingError(
             f"stage {stage} starts from a model of stage {stage - 1}, the one in {start} is of stage "

@@ -8,27 +8,32 @@ can be chosen afterwards.
 
 Departs: the second encoder is any that is handed in, or there is none; the bridge may spell, and then it hands over as
 many vectors as pieces were said; recordings need not be filled up to half a minute; answers are written greedily.
+With a bridge that spells, what is said can be written down by it and the language model jointly (`generate.joint`).
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, NamedTuple, Protocol, final, runtime_checkable
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from vivavoce.audio.loudness import at_level
 from vivavoce.audio.resample import resample
 from vivavoce.core.errors import ConfigError, SpecError
 from vivavoce.core.streams import Latents, Stream, Tokens, Wave
+from vivavoce.data.phrasings import phrased
+from vivavoce.generate.joint import JointConfig, JointWriter, SpellingTree
 from vivavoce.generate.writer import ROOM, Line, Row, Writer, WriterState
 from vivavoce.models.bridge import BridgeConfig, Heard
 from vivavoce.models.lm import StreamLM, StreamLMConfig
 from vivavoce.models.trunk import ChatText
 from vivavoce.nn.lora import LoraConfig, only_lora, scale_lora
-from vivavoce.nn.transformer import TransformerConfig
+from vivavoce.nn.transformer import TransformerConfig, TransformerState
 
 LORA: Final = LoraConfig(rank=8, alpha=32.0, dropout=0.1)
 
@@ -52,12 +57,24 @@ class Hears(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GrownFrom:
+    """A language model that can be fetched: its name, and the digest of the file of its weights."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SalmonnConfig:
     """The bridge, the text and the trunk, and how much sound is taken at once.
 
     ``filled``: recordings are filled up to ``seconds`` with silence, so that each takes as many vectors. ``told`` is
     the system message that it was taught under; None: the chat model's own. ``question`` asks it to write down what is
-    said; empty: any wording does.
+    said; empty: any wording does. ``llm`` is the language model that it grew from where that one's weights are not in
+    the part.
+
+    With ``joint`` what is said is written down by bridge and language model jointly. The model then goes on after the
+    lines of ``shown``, as it was published; where there are none it is asked ``question`` about what it hears.
     """
 
     bridge: BridgeConfig
@@ -70,6 +87,9 @@ class SalmonnConfig:
     filled: bool = True
     told: str | None = None
     question: str = ""
+    llm: GrownFrom | None = None
+    joint: JointConfig | None = None
+    shown: tuple[str, ...] = ()
 
     @property
     def frames(self) -> int:
@@ -86,6 +106,8 @@ class SalmonnConfig:
         """The module with fresh weights; ConfigError for widths that do not fit and frames without a clock."""
         if self.bridge.width != self.trunk.dim:
             raise ConfigError(f"the bridge makes vectors of {self.bridge.width}, the words have {self.trunk.dim}")
+        if self.joint is not None and self.bridge.spelling is None:
+            raise ConfigError("only a bridge that spells can write jointly; train one with `vivavoce train bridge`")
         return SalmonnModel(self)
 
 
@@ -130,6 +152,13 @@ class SalmonnModel(nn.Module):
         self.lm: StreamLM = lm.build()
         only_lora(self.lm)
 
+    def read(self, known: StreamLM) -> None:
+        """Takes the weights of a language model without small maps, of as many ids or more."""
+        size = self.config.text.size
+        weights = {name.replace(".qkv.", ".qkv.linear."): value for name, value in known.state_dict().items()}
+        weights |= {name: weights[name][:size] for name in ("embed", "out") if name in weights}
+        self.lm.load_state_dict({**self.lm.state_dict(), **weights})
+
     def forward(self, batch: HeardBatch) -> Answered:
         """Scores of the words of answers, each from what stands before it."""
         heard = self.bridge(batch.first, batch.second, batch.lengths)
@@ -155,14 +184,8 @@ class SalmonnModel(nn.Module):
         self, heard: Heard, pieces: Sequence[Sequence[int]], ends: frozenset[int], most: int = 200
     ) -> list[list[int]]:
         """The likeliest answers about several recordings, between the same words, up to what ends them."""
-        rows, (before, after) = len(heard.counts), pieces
-        device = heard.counts.device
-        ids = torch.tensor([[*before, *after]], device=device).expand(rows, -1)
-        sizes = heard.counts + ids.shape[1]
-        x = self.mixed(ids, torch.full((rows,), len(before), device=device), heard)
-        state = self.lm.init_state(rows, room=x.shape[1] + most)
-        hidden = self.lm.trunk.step(x, state)[torch.arange(rows), sizes - 1]
-        state.position.copy_(sizes)  # what was read behind a row's end is written over
+        rows = len(heard.counts)
+        state, hidden = self.begun(heard, pieces, most)
         found: list[list[int]] = [[] for _ in range(rows)]
         ended = [False] * rows
         for _ in range(most):
@@ -175,6 +198,20 @@ class SalmonnModel(nn.Module):
                 break
             hidden = self.lm.read(best[:, None, None], state)
         return found
+
+    @torch.no_grad()
+    def begun(
+        self, heard: Heard, pieces: Sequence[Sequence[int]], room: int
+    ) -> tuple[TransformerState, Float[Tensor, "B W"]]:
+        """The language model after several recordings between the same words, with ``room`` to go on."""
+        rows, (before, after) = len(heard.counts), pieces
+        ids = torch.tensor([[*before, *after]], device=heard.counts.device).expand(rows, -1)
+        sizes = heard.counts + ids.shape[1]
+        x = self.mixed(ids, torch.full((rows,), len(before), device=ids.device), heard)
+        state = self.lm.init_state(rows, room=x.shape[1] + room)
+        hidden = self.lm.trunk.step(x, state)[torch.arange(rows), sizes - 1]
+        state.position.copy_(sizes)  # what was read behind a row's end is written over
+        return state, hidden
 
     def _scores(self, hidden: Float[Tensor, "N W"]) -> Float[Tensor, "N V"]:
         return self.lm.scores(hidden, 0, torch.zeros(len(hidden), 0, dtype=torch.long, device=hidden.device))
@@ -221,7 +258,9 @@ class Salmonn:
             if found != wanted:
                 raise SpecError(f"this model was trained on {wanted}, got {found}; use the parts it was trained with")
         self.model, self.text, self.first, self.second = model.eval(), text, first, second
-        scale_lora(model, config.lora.alpha / config.lora.rank if scale is None else scale)
+        self.scale = config.lora.alpha / config.lora.rank if scale is None else scale
+        """How much the small maps count where they do."""
+        scale_lora(model, self.scale)
 
     def answer(
         self,
@@ -253,6 +292,48 @@ class Salmonn:
         frames = [encode(one, sound, config.seconds, filled=config.filled) for one in encoders]
         found = self.model.bridge(frames[0], frames[1] if len(frames) > 1 else None)
         return found._replace(vectors=found.vectors[:, : int(found.counts[0])])
+
+    def transcripts(self, heard: Sequence[Heard], *, joint: bool | None = None, most: int = 200) -> list[str]:
+        """What was said in several recordings that the bridge has heard, written down together.
+
+        By bridge and language model jointly, or else by the language model alone; None: as the configuration says.
+        """
+        config = self.model.config
+        pieces = pieces_of(self.text, config.question or phrased("recognise", "…"), told=config.told)
+        vectors = pad_sequence([one.vectors[0] for one in heard], batch_first=True)
+        together = Heard(vectors, torch.cat([one.counts for one in heard]))
+        if not (config.joint is not None if joint is None else joint):
+            return [self.text.read(ids) for ids in self.model.write(together, pieces, self.text.ends, most)]
+        scores = [
+            one.scores[0, : int(one.lengths[0])].numpy()
+            for one in heard
+            if one.scores is not None and one.lengths is not None
+        ]
+        with torch.inference_mode():
+            if config.shown:
+                scale_lora(self.model, 0.0)
+                state, hidden = self._after_lines
+                state, hidden = state.rows([0] * len(heard)), hidden.expand(len(heard), -1)
+            else:
+                state, hidden = self.model.begun(together, pieces, ROOM)
+            found = self.joint.write(scores, state, hidden)
+        scale_lora(self.model, self.scale)
+        return [self.text.read(ids) for ids in found]
+
+    @cached_property
+    def joint(self) -> JointWriter:
+        """Bridge and language model, writing jointly."""
+        config = self.model.config
+        assert config.joint is not None and config.bridge.spelling is not None
+        tree = SpellingTree(self.text.words_spelled(config.bridge.spelling.pieces))
+        ends = self.text.plain("\n") if config.shown else self.text.ends
+        return JointWriter(self.model.lm, tree, frozenset(ends), config.joint)
+
+    @cached_property
+    def _after_lines(self) -> tuple[TransformerState, Tensor]:
+        ids = self.text.plain("\n" + "".join(f" {line}\n" for line in self.model.config.shown))
+        state = self.model.lm.init_state(1, room=len(ids))
+        return state, self.model.lm.read(torch.tensor(ids)[None, None], state)
 
     @torch.inference_mode()
     def _asked(self, sound: Stream[Wave], question: str, past: Sequence[dict[str, str]]) -> Line:
