@@ -2,19 +2,23 @@
 
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from vivavoce.core.parts import load_part, save_part
 from vivavoce.core.places import BUNDLED
+from vivavoce.core.streams import sound
 from vivavoce.evals import abx, token_statistics
 from vivavoce.evals.token_gate import Shown, verdicts
 from vivavoce.evals.token_probes import ProbeBudget, kernels, phone_errors, pitch_share, speaker_share
 from vivavoce.evals.token_sound import mel_distance, opus_at, si_sdr
 from vivavoce.evals.tokenizers import Tokenizer, opened, without_twins
 from vivavoce.evals.tokens_speech import contrasts, machines
+from vivavoce.recipes.naturalspeech3 import CODEC
 
 
 def _slow_distance(a: np.ndarray, b: np.ndarray) -> float:
@@ -184,3 +188,18 @@ def test_opus_gives_the_sound_again():
     wave = 0.3 * torch.sin(2 * torch.pi * 300 * time) * torch.sin(2 * torch.pi * 2 * time)
     made = way(wave, 16000)
     assert abs(len(made) - len(wave)) < 320 and mel_distance(wave[1600:20000], made[1600:20000]) < 1.5
+
+
+def test_a_facodec_is_measured_factor_by_factor_for_leaks(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    codec = replace(CODEC, prosody_bins=20).build()
+    save_part(tmp_path / "mine", "codec", codec.config, codec)
+    wave = torch.randn(16000) * 0.1
+    codes = load_part(tmp_path / "mine", "codec").encode(sound(wave, 16000)).codes.data[0].T
+    found = opened(str(tmp_path / "mine"))
+    assert [one.name for one in found] == ["mine, prosody", "mine, content", "mine, detail", "mine"]
+    for one, book in zip(found, (0, 1, 3), strict=False):
+        assert torch.equal(one.encode(wave), codes[:, book : book + 1]) and one.rate == 40 and not one.control
+        assert one.stand_for is not None and one.stand_for.shape == (16, 16)
+    assert torch.equal(found[3].encode(wave), codes) and found[3].books == 6
+    assert found[3].resynthesize is not None and len(found[3].resynthesize(wave[:9000], 16000)) == 9000

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from vivavoce.models.features import ListenerLayer, SpectrumConfig
 from vivavoce.models.listener import Listener
 from vivavoce.models.units import Units
 from vivavoce.nn.given_book import GivenBook
+from vivavoce.systems.facodec import Facodec
 
 Wave = Float[Tensor, " N"]
 Frames = Tensor
@@ -96,14 +98,16 @@ def without_twins(todo: Sequence[Tokenizer]) -> list[Tokenizer]:
 
 def opened(choice: str, shipped: bool = False) -> list[Tokenizer]:
     """What a folder holds: units with the vectors that they are made of, or a codec: its first book, half of its books,
-    all of them.
+    all of them; of a FACodec the first book of each factor, where what belongs to another would be a leak.
 
-    ConfigError for a codec at a rate that cannot be measured.
+    ConfigError for a codec that takes recordings in chunks.
     """
     made: Any = open_tokenizer(choice)
     name = "shipped codec" if shipped else Path(choice).name
     if isinstance(made, Units):
         return [_units(name, made), _vectors(f"features of {name}", made.front)]
+    if isinstance(made, Facodec):
+        return [replace(one, shipped=shipped) for one in _factors(name, made)]
     if not isinstance(made, Codec):
         raise ConfigError(f"{choice} holds a {type(made).__name__}, which cannot be measured as a tokenizer")
     first = replace(_codec(f"{name}, first book", made, 1), shipped=shipped, control=shipped)
@@ -188,6 +192,33 @@ def _first_book(codec: Codec) -> Tensor:
         return _stand_for(codec.quantizer, codec.config.size)
     units = _stand_for(codec.quantizer.units, codec.quantizer.config.units.size)
     return torch.nn.functional.pad(units, (0, 0, 0, codec.config.size - len(units)))
+
+
+def _factors(name: str, codec: Facodec) -> list[Tokenizer]:
+    """The first books of prosody, content and detail, each by itself, and all books together."""
+    config = codec.config
+    rate = config.sample_rate
+
+    def encode(wave: Wave) -> Frames:
+        return codec.encode(sound(resample(wave, RATE, rate), rate)).codes.data[0].T
+
+    def one(factor: str, book: int) -> Tokenizer:
+        return Tokenizer(
+            name=f"{name}, {factor}", rate=float(config.rate), size=config.size,
+            encode=lambda wave: encode(wave)[:, book : book + 1],
+            stand_for=_stand_for(getattr(codec, factor), config.size),
+        )  # fmt: skip
+
+    def resynthesize(wave: Wave, sample_rate: int) -> Wave:
+        made = codec.resynthesize(resample(wave, sample_rate, rate)[None])[0]
+        return resample(made, rate, sample_rate)[: len(wave)]
+
+    whole = Tokenizer(
+        name=name, rate=float(config.rate), size=config.size, encode=encode, books=sum(config.books), sample_rate=rate,
+        resynthesize=resynthesize,
+    )  # fmt: skip
+    firsts = zip(("prosody", "content", "detail"), accumulate((0, *config.books)), strict=False)
+    return [*(one(factor, book) for factor, book in firsts), whole]
 
 
 def _codec(name: str, codec: Codec, books: int) -> Tokenizer:
