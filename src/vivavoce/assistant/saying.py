@@ -21,11 +21,17 @@ Say = Callable[[str, Voice, int], tuple[Pcm, Sequence[Word]]]
 
 
 def sayer(
-    speaker: str, model: str | Path | None = None, *, scene: str = "", told: Callable[[str], None] = lambda _: None
+    speaker: str,
+    model: str | Path | None = None,
+    *,
+    prosody: Voice | None = None,
+    scene: str = "",
+    told: Callable[[str], None] = lambda _: None,
 ) -> Say:
     """What says texts; ``told`` hears what a clip was heard to say. Errors are those of what is asked for.
 
-    Raises VoiceError for a scene that the speaker does not know.
+    ``prosody`` is somebody whose pace and melody are taken. Raises VoiceError for that, or a scene, where the speaker
+    does not take it.
     """
     whole = system_of(speaker) is not None
     loaded = load(model or BUNDLED, speaker="" if whole else speaker)
@@ -33,8 +39,9 @@ def sayer(
 
     def sentences(text: str, voice: Voice, seed: int) -> tuple[Pcm, Sequence[Word]]:
         made = say_sentences(
-            Path(speaker), text, voice, hear=lambda clip: loaded.transcribe(clip).transcript, scene=scene, seed=seed
-        )
+            Path(speaker), text, voice, hear=lambda clip: loaded.transcribe(clip).transcript, prosody=prosody,
+            scene=scene, seed=seed,
+        )  # fmt: skip
         if made.heard:
             told(f"the clip was heard to say: {made.heard}")
         pcm = resample(made.wave[None].float(), made.sample_rate, RATE)[0].numpy()
@@ -51,4 +58,6 @@ def sayer(
         return sentences
     if scene:
         raise VoiceError("this speaker knows no scenes; give --speaker FOLDER with one that does")
+    if prosody is not None:
+        raise VoiceError("this speaker takes no clip's prosody; give --speaker FOLDER with one that does")
     return at_once

@@ -15,14 +15,16 @@ from vivavoce.audio.files import read_recording
 from vivavoce.audio.resample import resample
 from vivavoce.core.errors import VoiceError
 from vivavoce.core.sentence import Sentence, SentenceSpeaker, Taken
-from vivavoce.core.streams import sound
+from vivavoce.core.streams import Stream, Wave, sound
 from vivavoce.core.voice import Voice
 from vivavoce.text.normalise import phrases
 from vivavoce.text.phrases import LONGEST
 from vivavoce.text.tokenizers import PhoneTokenizer
 
 _LONGEST_SECONDS = 10
-_FLAGS: dict[Taken, str] = {"clip": "--like CLIP", "description": "--voice WORDS", "scene": "--scene WORDS"}
+_FLAGS: dict[Taken, str] = {
+    "clip": "--like CLIP", "prosody": "--prosody-like CLIP", "description": "--voice WORDS", "scene": "--scene WORDS",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +53,13 @@ def say_sentences(
     voice: Voice,
     *,
     hear: Callable[[Float[Tensor, " N"]], str],
+    prosody: Voice | None = None,
     scene: str = "",
     seed: int = 0,
 ) -> Said:
     """A text, sentence by sentence; ``hear`` writes down what a clip says (24 kHz).
+
+    ``prosody`` is somebody whose pace and melody are taken, and not the voice.
 
     Raises VoiceError for what this speaker does not take, for a clip without words and for a folder without such a
     speaker, TextError for a text in which nothing can be said, AudioError for a clip that cannot be read.
@@ -63,19 +68,26 @@ def say_sentences(
     if made is None:
         raise VoiceError(f"there is no speaker of whole sentences in {folder}; train one: vivavoce train --help")
     speaker = made(folder)
-    given: dict[Taken, bool] = {"clip": bool(voice.clip), "description": bool(voice.description), "scene": bool(scene)}
+    given: dict[Taken, bool] = {
+        "clip": bool(voice.clip), "prosody": prosody is not None, "description": bool(voice.description),
+        "scene": bool(scene),
+    }  # fmt: skip
     for kind, is_given in given.items():
         if is_given and kind not in speaker.takes:
             takes = " and ".join(_FLAGS[one] for one in _FLAGS if one in speaker.takes) or "nothing but a text"
             raise VoiceError(f"the speaker in {folder} does not take {_FLAGS[kind]}; give {takes}")
     rate, tokenizer = speaker.sample_rate, PhoneTokenizer()
-    prompt, heard = None, ""
-    if voice.clip:
-        clip = read_recording(voice.clip, rate, name="the clip", first_seconds=_LONGEST_SECONDS).wave
-        heard = hear(resample(clip, rate, 24_000))
-        if not heard:
-            raise VoiceError("no words can be made out in the clip; give one in which somebody says a sentence")
-        prompt = sound(clip, rate)
+
+    def opened(clip: bytes, name: str) -> tuple[Stream[Wave], str]:
+        """A clip at the speaker's rate, and what it says."""
+        wave = read_recording(clip, rate, name=name, first_seconds=_LONGEST_SECONDS).wave
+        words = hear(resample(wave, rate, 24_000))
+        if not words:
+            raise VoiceError(f"no words can be made out in {name}; give one in which somebody says a sentence")
+        return sound(wave, rate), words
+
+    prompt, heard = opened(voice.clip, "the clip") if voice.clip else (None, "")
+    manner, said = (None, "") if prosody is None else opened(prosody.clip, "the clip of the prosody")
     parts = [
         speaker.say(
             Sentence(
@@ -84,6 +96,8 @@ def say_sentences(
                 prompt=prompt,
                 prompt_text=heard,
                 prompt_phones=tokenizer.encode([heard]) if heard else None,
+                prosody=manner,
+                prosody_phones=tokenizer.encode([said]) if said else None,
                 description=voice.description,
                 scene=scene,
                 seed=seed,

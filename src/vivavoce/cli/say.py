@@ -15,6 +15,9 @@ def say(
     like: Like = None,
     consent: Consent = "",
     identity: Identity = 0,
+    prosody_like: Annotated[
+        Path | None, typer.Option("--prosody-like", help="A clip whose pace and melody are taken; needs --consent.")
+    ] = None,
     scene: Annotated[
         str, typer.Option("--scene", help="Where it should sound, in words; for speakers that know.")
     ] = "",
@@ -48,10 +51,13 @@ def say(
         raise VoiceError("a script has its own text and voices; leave out the text, --voice, --like and --identity")
     if lines is not None and script is None:
         raise TextError("--lines writes the lines of a script; give --script FILE")
-    said = sayer(speaker, model, scene=scene, told=lambda line: typer.echo(f"vivavoce: {line}", err=True))
+    prosody = voice_of("", prosody_like, consent) if prosody_like else None
+    said = sayer(
+        speaker, model, prosody=prosody, scene=scene, told=lambda line: typer.echo(f"vivavoce: {line}", err=True)
+    )
     found: dict[str, Any]
     if script is None:
-        pcm, words = said(text, voice_of(voice, like, consent, identity), seed)
+        pcm, words = said(text, voice_of(voice, like, consent if like or not prosody else "", identity), seed)
         found = {"sample_rate": RATE, "text": text, "words": word_times(words)}
     else:
         try:

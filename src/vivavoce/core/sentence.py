@@ -11,19 +11,25 @@ import torch
 
 from vivavoce.core.streams import Stream, Tokens, Wave
 
-Taken = Literal["clip", "description", "scene"]
-"""What may say how something should sound: somebody's clip, words about the voice, words about the place."""
+Taken = Literal["clip", "prosody", "description", "scene"]
+"""What may say how something should sound: somebody's clip, one whose pace and melody are taken and not its voice,
+words about the voice, words about the place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sentence:
-    """One row: what is to be said, and how. ``prompt`` is a clip at the speaker's rate, and what it says."""
+    """One row: what is to be said, and how.
+
+    ``prompt`` is a clip at the speaker's rate, and what it says; ``prosody`` one that says it in the wanted way.
+    """
 
     text: str
     phones: Stream[Tokens]
     prompt: Stream[Wave] | None = None
     prompt_text: str = ""
     prompt_phones: Stream[Tokens] | None = None
+    prosody: Stream[Wave] | None = None
+    prosody_phones: Stream[Tokens] | None = None
     description: str = ""
     scene: str = ""
     seed: int = 0
