@@ -127,23 +127,25 @@ class TimedCorpus:
         listener: Listener,
         made_by: str,
         rates: tuple[int, Fraction],
+        books: int,
         encode: Callable[[Float[Tensor, " N"]], Coded],
         say: Callable[[str], None] = print,
     ) -> "TimedCorpus":
         """Found in ``folder`` or made there; ``made_by`` names listener and codec, of which another makes it anew.
 
-        ``rates`` are the codec's: samples a second, which ``encode`` gets, and frames a second.
+        ``rates`` are the codec's: samples a second, which ``encode`` gets, and frames a second; so many are its
+        ``books``.
         """
         rate, ticks = rates
 
         def one(clip: Record) -> dict[str, np.ndarray]:
-            codes, voice = torch.zeros(1, 0), torch.zeros(0)
+            codes, voice = torch.zeros(books, 0), torch.zeros(0)
             found, pitch = TimedPhones(torch.zeros(0), torch.zeros(0)), torch.zeros(0)
             try:
+                if not clip.text:
+                    raise ManifestError("its text is not known")
                 wave = read_audio(clip.file, rate, allow_silent=True)[0]
-                spans, score = spans_of(
-                    listener, mel_of(resample(wave, rate, MEL.sample_rate)), forms_of(clip.text or "")
-                )
+                spans, score = spans_of(listener, mel_of(resample(wave, rate, MEL.sample_rate)), forms_of(clip.text))
                 if score > LEAST_RATIO:
                     codes, voice = encode(wave)
                     found = timed(spans, codes.shape[1], ticks)

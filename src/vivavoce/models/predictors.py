@@ -90,6 +90,11 @@ class PromptedPredictor(nn.Module):
         return self.out(self.norm(y))[..., 0] * inside[..., 0]
 
 
+def inside(lengths: Int[Tensor, " B"], most: int) -> Bool[Tensor, "B T"]:
+    """What is not padding, of rows of these lengths."""
+    return torch.arange(most, device=lengths.device) < lengths[:, None]
+
+
 def rounded(frames: Float[Tensor, "B P"], valid: Bool[Tensor, "B P"]) -> Int[Tensor, "B P"]:
     """Whole frames of which the sum stays what it is, so that short phones on a slow clock do not all vanish or grow.
 
