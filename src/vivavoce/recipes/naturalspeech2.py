@@ -45,7 +45,7 @@ _MEASURED = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Naturalspeech2Run:
-    """Numbers of a run, on the first ``books`` of a codec (0: all of them).
+    """Numbers of a run, on the first ``books`` of a codec (0: all of them), whose width the denoiser takes over.
 
     A prompt is at least ``least_prompt`` and at most ``most_prompt`` of the phones of an utterance.
     """
@@ -160,7 +160,8 @@ def train(
     books = books_of(part, codes.books)
     config = Naturalspeech2Config(
         phones=PhoneTokenizer().tokens, codes=codes, dim=books.tables.shape[2], text=run.text, prompt=run.prompt,
-        durations=run.durations, pitch=run.pitch, tokens=run.tokens, denoiser=run.denoiser, steps=run.sampling_steps,
+        durations=run.durations, pitch=run.pitch, tokens=run.tokens,
+        denoiser=replace(run.denoiser, channels=books.tables.shape[2]), steps=run.sampling_steps,
     )  # fmt: skip
     torch.manual_seed(run.seed)
     model = config.build()
