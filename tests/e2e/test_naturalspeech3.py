@@ -24,7 +24,7 @@ from vivavoce.text.tokenizers import PhoneTokenizer
 from vivavoce.train.tasks.naturalspeech3 import Naturalspeech3Task, PrefixedBatch
 
 pytestmark = pytest.mark.slow
-QUICK = Writing(first=Unmasking(steps=3), later=Unmasking(steps=2))
+QUICK = Writing(first=Unmasking(steps=2), later=Unmasking(steps=1))
 
 
 @pytest.fixture(scope="module")
@@ -133,10 +133,10 @@ def test_guidance_asks_without_the_prompt_too(system: Naturalspeech3, clips: tup
     prompts: list[int] = []
     hook = system.model.durations.register_forward_pre_hook(lambda _, given: prompts.append(int(given[4])))
     plain = system.write(phones, clips[0], writing=replace(QUICK, guidance=0.0))
-    assert prompts == [clips[0].phones.shape[1]] * 3
+    assert prompts == [clips[0].phones.shape[1]] * 2
     prompts.clear()
     moved = system.write(phones, clips[0], writing=replace(QUICK, guidance=2.0))
-    assert prompts == [clips[0].phones.shape[1], 0] * 3
+    assert prompts == [clips[0].phones.shape[1], 0] * 2
     hook.remove()
     assert not torch.equal(plain, moved)
 

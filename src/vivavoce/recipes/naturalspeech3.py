@@ -135,7 +135,7 @@ SAID = (LINES[0], LINES[3])
 """Recordings that the miniature learns from, and what is said in them."""
 _TEXT = TransformerConfig(dim=48, layers=1, heads=4, kv_heads=4, hidden=96, window=400, causal=False)
 _TRUNK = TransformerConfig(dim=64, layers=2, heads=4, kv_heads=4, hidden=128, window=400, causal=False, condition=32)
-SMALL = Naturalspeech3Run(text=_TEXT, trunk=_TRUNK, steps=80, seconds=30.0, lr=4e-3, warmup=10, ema=0.0, longest=63)
+SMALL = Naturalspeech3Run(text=_TEXT, trunk=_TRUNK, steps=80, seconds=30.0, lr=4e-3, warmup=10, ema=0.0, longest=31)
 _NET = SeanetConfig(
     dim=16, channels=2, strides=(4, 4, 5, 5), residuals=1, compress=1, activation="snake", causal=False, trim="both",
     last_kernel=7,
