@@ -1,5 +1,7 @@
 """Nets that take a prompt: a WaveNet that denoises, query tokens, predictors."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -33,7 +35,8 @@ def test_rows_of_a_wavenet_are_as_if_alone_and_everything_learns() -> None:
         assert (alone - made[one, :, :length]).abs().max() < 1e-6
         assert not bool(made[row, :, length:].any())
     # the last layer's way onwards ends there
-    net.layers[-1].out.weight.register_hook(lambda grad: grad + 1e-9)
+    last: Any = net.layers[-1]
+    last.out.weight.register_hook(lambda grad: grad + 1e-9)
     all_learn(net, net(x, time, frames, memory, VALID).square().sum())
 
 

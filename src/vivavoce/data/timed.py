@@ -113,6 +113,11 @@ class TimedCorpus:
         """Recordings."""
         return len(self._kept)
 
+    @property
+    def buckets(self) -> int:
+        """Of like lengths, for batches: fewer where there are few recordings, so that a batch has several."""
+        return max(1, min(8, len(self) // 16))
+
     def __getitem__(self, index: int) -> TimedUtterance:
         """One recording."""
         item = {name: torch.from_numpy(np.array(value)) for name, value in self._cache[self._kept[index]].items()}

@@ -176,7 +176,7 @@ def train(
         return collate([cut(one, *drawn(one, run, draw)) for one in ones], seconds)
 
     done = fit(
-        task, Batches(corpus, range(len(corpus)), make, seconds=run.seconds, seed=run.seed),
+        task, Batches(corpus, range(len(corpus)), make, seconds=run.seconds, seed=run.seed, buckets=corpus.buckets),
         torch.optim.AdamW(task.parameters(), lr=run.lr, betas=(0.9, 0.95), weight_decay=0.01), steps=run.steps,
         hooks=hooks(out, "naturalspeech2", config), schedule=warm_cosine(run.steps, run.warmup), seed=run.seed,
         ema=run.ema, device=device, bf16=device != "cpu",
@@ -204,7 +204,7 @@ SMALL = Naturalspeech2Run(
 
 def debug(folder: Path) -> dict[str, float]:
     """Some seconds on a CPU: two recordings are learnt by heart; the distance to what is clean before and after."""
-    speech = miniature.recordings(folder / "speech", SAID)
+    speech = miniature.recordings(folder / "speech", SAID, copies=2)
     found = train(SMALL, speech, BUNDLED, folder / "run", say=lambda line: None).losses
     before = json.loads((folder / "run" / LOSSES).read_text().splitlines()[0])["clean"]
     return {"before": before, "after": found["clean"], **found}

@@ -117,7 +117,7 @@ def train(
 
     task = Naturalspeech3Task(model)
     done = fit(
-        task, Batches(corpus, range(len(corpus)), make, seconds=run.seconds, seed=run.seed),
+        task, Batches(corpus, range(len(corpus)), make, seconds=run.seconds, seed=run.seed, buckets=corpus.buckets),
         torch.optim.AdamW(task.parameters(), lr=run.lr, betas=(0.9, 0.95), weight_decay=0.01), steps=run.steps,
         hooks=hooks(out, "naturalspeech3", config), schedule=warm_cosine(run.steps, run.warmup), seed=run.seed,
         ema=run.ema, device=device, bf16=device != "cpu",

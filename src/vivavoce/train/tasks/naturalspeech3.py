@@ -64,7 +64,7 @@ class Naturalspeech3Task(Task[PrefixedBatch, dict[str, Unhidden]]):
         """Cross-entropy of what is hidden, and the share of right guesses as a number."""
         terms: dict[str, Term] = {}
         for name, one in out.items():
-            loss, right = weighted(one.scores.flatten(0, 1), one.wanted.flatten(), one.hidden.flatten())
+            loss, right = weighted(one.scores.flatten(0, 1), one.wanted.flatten(), one.hidden.flatten().float())
             terms |= {name: Term(loss), f"{name}_right": Term(right, 0.0)}
         return terms
 
