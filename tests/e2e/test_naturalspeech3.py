@@ -19,12 +19,12 @@ from vivavoce.generate.masked import Unmasking
 from vivavoce.models.factors import FACTORS
 from vivavoce.models.masked import MaskedLMConfig
 from vivavoce.recipes.naturalspeech3 import SAID, SMALL, debug, timed_corpus
-from vivavoce.systems.naturalspeech3 import Heard, Naturalspeech3, Writing
+from vivavoce.systems.naturalspeech3 import FactorWriting, Heard, Naturalspeech3
 from vivavoce.text.tokenizers import PhoneTokenizer
 from vivavoce.train.tasks.naturalspeech3 import Naturalspeech3Task, PrefixedBatch
 
 pytestmark = pytest.mark.slow
-QUICK = Writing(first=Unmasking(steps=2), later=Unmasking(steps=1))
+QUICK = FactorWriting(first=Unmasking(steps=2), later=Unmasking(steps=1))
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ class Heard(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Writing:
+class FactorWriting:
     """How tokens are written: ``first`` the first book of a factor, and durations; ``later`` the books after it.
 
     ``guidance`` moves scores away from those without the prompt; ``rescale`` of their spread is brought back.
@@ -55,7 +55,7 @@ class Writing:
     rescale: float = 1.0
 
 
-_WRITING: Final = Writing()
+_WRITING: Final = FactorWriting()
 
 
 @final
@@ -100,7 +100,7 @@ class Naturalspeech3:
         like: Heard,
         prosody: Heard | None = None,
         *,
-        writing: Writing = _WRITING,
+        writing: FactorWriting = _WRITING,
         seed: int = 0,
     ) -> Stream[Wave]:
         """One row of phones with the content, detail and voice of ``like``, and the pace and prosody of ``prosody``.
@@ -118,7 +118,7 @@ class Naturalspeech3:
         like: Heard,
         prosody: Heard | None = None,
         *,
-        writing: Writing = _WRITING,
+        writing: FactorWriting = _WRITING,
         seed: int = 0,
     ) -> Int[Tensor, "1 K T"]:
         """The codes of all factors."""
@@ -156,7 +156,7 @@ class Naturalspeech3:
         codes: Int[Tensor, "1 K T"],
         prompt: Int[Tensor, "1 K M"],
         inputs: Float[Tensor, "1 S D"],
-        writing: Writing,
+        writing: FactorWriting,
         draw: torch.Generator,
     ) -> Int[Tensor, "1 T"]:
         """One book after a prompt."""
