@@ -220,6 +220,21 @@ def test_arguments_are_accepted_by_their_schema(model: ChatModel, choice: str) -
     assert choice == "required" or call.name == choice
 
 
+def test_arguments_are_what_was_said(model: ChatModel) -> None:
+    """Listed values as they were meant, though misheard, and numbers that were said in words."""
+    room = {"type": "object", "properties": {"room": {"enum": ["kitchen", "garage", "hall"]}}, "required": ["room"]}
+    loud = {"type": "object", "properties": {"percent": {"type": "integer"}}, "required": ["percent"]}
+    for said, schema, arguments in (
+        ("Make it bright in the hole.", {**room, "additionalProperties": False}, {"room": "hall"}),
+        ("Seventy five would be right.", {**loud, "additionalProperties": False}, {"percent": 75}),
+    ):
+        tool = Tool(name="set", parameters=schema)
+        (call,) = [
+            t for t in ChatMind(model).respond(asked(said, tools=(tool,), tool_choice="set")) if isinstance(t, Call)
+        ]
+        assert json.loads(call.arguments) == arguments
+
+
 def test_a_template_that_knows_tools_says_how_calls_are_written() -> None:
     source = (
         "{% if tools %}tools {{ tools | tojson }}\n{% endif %}{% for m in messages %}[{{ m.role }}]{{ m.content }}"

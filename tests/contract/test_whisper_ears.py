@@ -163,7 +163,7 @@ def test_what_was_not_fetched_is_named_with_the_command_that_fetches_it(tmp_path
         whisper_of("hf:OWNER/NAME")
     with pytest.raises(PartError, match="is no ears but mind"):
         whisper_of("smollm2-135m-instruct")
-    with pytest.raises(PartError, match="there is no model 'wisper'"):
+    with pytest.raises(PartError, match="there are no ears 'wisper'; give mini, whisper-tiny"):
         whisper_of("wisper")
 
 

@@ -5,13 +5,15 @@ carried out.
 """
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vivavoce.assistant.declared import shared
+from vivavoce.assistant.quoted import Quoted
 from vivavoce.core.talk import Call, Tool
 from vivavoce.generate.constrained import choose
 from vivavoce.generate.spelled import write_spelled
@@ -26,8 +28,8 @@ _BLOCK = (
     "You have these functions:\n{tools}\nTo do something, answer only with a call like "
     '<tool_call>{{"name": "set_alarm", "arguments": {{"time": "07:00"}}}}</tool_call>'
 )
-_WORDS = re.compile(r"[\w'’.-]*\w")
-_LONGEST_COPY = 3
+_NAMED = 3.0
+"""What a word that a request shares with one tool alone adds to that tool's log-probability."""
 
 
 class Calling:
@@ -87,7 +89,7 @@ class Calling:
         """A call of whichever tool fits best, or of the one of this ``name``; ``begun`` stands there already.
 
         ``prior`` are the names' log-probabilities where nothing in particular was asked for, and are taken off: small
-        models have favourites. ``said`` are words that free arguments are copied from.
+        models have favourites. ``said`` are words that name a tool, and that arguments are quoted from.
         """
         tokens = self.model.tokenizer
         if name or begun or prior is None:
@@ -95,23 +97,13 @@ class Calling:
             tools = [tool for tool in self.tools if not name or tool.name == name]
             tool = tools[choose(line, [tokens.encode(tool.name + self.format.between) for tool in tools])]
         else:
-            tool = self.tools[int((self.names(line) - prior).argmax())]
+            named = _NAMED * torch.tensor(shared(said, self.tools))
+            tool = self.tools[int((self.names(line) - prior + named).argmax())]
         line.push(tokens.encode(tool.name + self.format.between))
         place = arguments_place(tool.parameters)
-        arguments = write_spelled(line, place, tokens.pieces, tokens.encode, copies(said))
+        arguments = write_spelled(line, place, tokens.pieces, tokens.encode, Quoted(said) if said else None)
         line.push(tokens.encode(self.format.end.rstrip()))
         return Call(tool.name, arguments.decode())
-
-
-def copies(said: str) -> list[str]:
-    """Up to three words in a row of what somebody said, as the rest of a string in JSON."""
-    words = [(found.start(), found.end()) for found in _WORDS.finditer(said)][:40]
-    spans = [
-        said[words[first][0] : words[last][1]]
-        for first in range(len(words))
-        for last in range(first, min(first + _LONGEST_COPY, len(words)))
-    ]
-    return [json.dumps(span, ensure_ascii=False)[1:] for span in dict.fromkeys(spans)]
 
 
 def _as_objects(message: Message) -> Message:

@@ -36,6 +36,7 @@ from vivavoce.core.places import BUNDLED
 from vivavoce.core.talk import Tool
 from vivavoce.core.voice import Voice
 from vivavoce.data.sheet import Sheet
+from vivavoce.hub.fetch import check_here
 from vivavoce.hub.salmonn import is_salmonn
 from vivavoce.hub.whisper import Recogniser
 from vivavoce.models.codec import Codec
@@ -88,6 +89,7 @@ def load(
         mind=first or described.mind,
         speaker=str(speaker) or described.speaker,
     )
+    check_here((described.ears, described.speaker, *wanted, described.mind, *others))
     recognisers = recognisers_of([described.ears, *wanted[1:]])
     thinks = {choice: mind_of(thinking.get(choice, choice)) for choice in (described.mind, *others)}
     return Model(described, thinks, described.speaker, recognisers)

@@ -14,7 +14,10 @@ app = typer.Typer(no_args_is_help=True, help="Measure a model; prints tables and
 
 @app.command()
 def mini(
-    model: Annotated[str, typer.Option(help="A model's folder; the bundled one if left out.")] = "",
+    model: Annotated[
+        str,
+        typer.Option(help="A bundled model (open: other people's ears and mind) or a folder; mini if left out."),
+    ] = "",
     ears: Ears = "",
     mind: Mind = "",
     speaker: Speaker = "",
@@ -87,7 +90,10 @@ def orders(
 @app.command()
 def turns(
     speech: Annotated[Path, typer.Option(envvar="VIVAVOCE_SPEECH", help="Recordings of people with a manifest.jsonl.")],
-    model: Annotated[str, typer.Option(help="A model's folder; the bundled one if left out.")] = "",
+    model: Annotated[
+        str,
+        typer.Option(help="A bundled model (open: other people's ears and mind) or a folder; mini if left out."),
+    ] = "",
     ears: Ears = "",
     each: Annotated[int, typer.Option(min=1, help="Scenes of each kind.")] = 40,
     only: Annotated[str, typer.Option(help="Kinds of scenes to play, comma-separated; all if left out.")] = "",

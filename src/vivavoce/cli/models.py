@@ -53,6 +53,8 @@ def listed(
             brief = [f"{key}={value}" for key, value in cards[path].items() if isinstance(value, str | int | float)]
             typer.echo(f"  {path.stem:10} {sizes[path] / 2**20:6.2f} MiB  {'  '.join(brief)[:100]}")
     if folder is None:
+        for name, made_of in _sets().items():
+            typer.echo(f"{name}: {', '.join(made_of)}")
         typer.echo("\nby name (vivavoce models get NAME):")
         for name, known in _catalogue().items():
             here = "here" if known["here"] else "    "
@@ -76,6 +78,15 @@ def _catalogue() -> dict[str, dict[str, Any]]:
         }
         for model in catalogue()
     }
+
+
+def _sets() -> dict[str, list[str]]:
+    """Bundled models that consist of other people's, and of which."""
+    from vivavoce.assistant.described import FILE
+    from vivavoce.core.places import WEIGHTS
+
+    folders = sorted(path.parent for path in WEIGHTS.glob(f"*/{FILE}") if not list(path.parent.glob("*.safetensors")))
+    return {folder.name: _parts_of(folder.name) for folder in folders}
 
 
 def _parts_of(name: str) -> list[str]:

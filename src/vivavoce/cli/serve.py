@@ -5,7 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
-Model = Annotated[str, typer.Option(help="A model's folder; the bundled one if left out; 'fake' speaks in tones.")]
+Model = Annotated[
+    str,
+    typer.Option(
+        help="A bundled model (open: other people's ears and mind) or a folder; mini if left out; fake speaks in tones."
+    ),
+]
 MIND = (
     "Who decides what is said: mini, a chat model's name, folder, FILE.gguf or hf:OWNER/NAME, "
     "or http://HOST:PORT/v1#MODEL"

@@ -1,6 +1,7 @@
 """Writing under a grammar with other people's tokens: what is forced is read, what is free is written bit by bit."""
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import torch
 
@@ -12,6 +13,27 @@ _LIKELIEST = 256
 _FREE = 48
 """Tokens of one free piece before the shortest way to the end is taken."""
 _STEPS = 600
+_DIGITS = frozenset(b"0123456789")
+_ENDS = (b",", b"}", b"]")
+"""What stands behind a number."""
+
+
+class Quotes(Protocol):
+    """Something that arguments are written from."""
+
+    @property
+    def copies(self) -> Sequence[str]:
+        """Pieces that free places are filled with, closed as the grammar wants it."""
+        ...
+
+    @property
+    def numbers(self) -> Sequence[str]:
+        """Numbers in digits."""
+        ...
+
+    def favour(self, values: Sequence[bytes]) -> list[float]:
+        """What is added to the log-probabilities of whole pieces; -inf rules one out."""
+        ...
 
 
 @torch.inference_mode()
@@ -20,12 +42,12 @@ def write_spelled(
     place: Place,
     pieces: Sequence[bytes],
     encode: Callable[[str], list[int]],
-    copies: Sequence[str] = (),
+    quotes: Quotes | None = None,
 ) -> bytes:
     """One text of the grammar, as the line's model would most likely write it; the line has read it.
 
-    ``pieces`` are the bytes of every id (special ones have none), ``encode`` spells a text. ``copies`` are pieces that
-    free places are filled with where one fits, closed as the grammar wants it.
+    ``pieces`` are the bytes of every id (special ones have none), ``encode`` spells a text. ``quotes`` that fit are
+    taken: copies where text is free, numbers where one is wanted.
     """
     text, free = b"", 0
     for _ in range(_STEPS):
@@ -35,18 +57,16 @@ def write_spelled(
             if not real:
                 return text
             spelled = [encode(option.text.decode()) for option in real]
-            chosen = choose(line, spelled)
+            chosen = choose(line, spelled, quotes.favour([option.text for option in real]) if quotes else ())
             line.push(spelled[chosen])
             text, place, free = text + real[chosen].text, real[chosen].after, 0
             continue
-        if not free and place.free:
-            fitting = [(copy, after) for copy in copies if (after := place.advance(copy.encode())) is not None]
-            if fitting:
-                spelled = [encode(copy) for copy, _ in fitting]
-                chosen = choose(line, spelled)
-                line.push(spelled[chosen])
-                text, place = text + fitting[chosen][0].encode(), fitting[chosen][1]
-                continue
+        if not free and quotes and (fitting := _fitting(place, quotes)):
+            spelled = [encode(copy.decode()) for copy, _ in fitting]
+            chosen = choose(line, spelled)
+            line.push(spelled[chosen])
+            text, place = text + fitting[chosen][0], fitting[chosen][1]
+            continue
         found = _likeliest(line, place, pieces) if free < _FREE else None
         if found is None:
             break
@@ -59,6 +79,17 @@ def write_spelled(
     if ending:
         line.push(encode(ending.decode(errors="replace")))
     return text + ending
+
+
+def _fitting(place: Place, quotes: Quotes) -> list[tuple[bytes, Place]]:
+    """The quotes that may stand at a place, each with the place behind it."""
+    if place.free:
+        copies = [copy.encode() for copy in quotes.copies]
+    elif place.bytes_allowed & _DIGITS and place.bytes_allowed <= _DIGITS | {ord("-")}:
+        copies = [number.encode() + end for number in quotes.numbers for end in _ENDS]
+    else:
+        return []
+    return [(copy, after) for copy in copies if (after := place.advance(copy)) is not None]
 
 
 def _likeliest(line: Line, place: Place, pieces: Sequence[bytes]) -> tuple[int, Place] | None:

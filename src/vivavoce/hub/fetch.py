@@ -9,14 +9,14 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from vivavoce.core.atomic import atomic_write, storage_error
 from vivavoce.core.errors import PartError, StorageError
 from vivavoce.core.places import data_folder
-from vivavoce.hub.catalogue import KnownFile, KnownModel, licence_text
+from vivavoce.hub.catalogue import KnownFile, KnownModel, catalogue, licence_text
 from vivavoce.hub.sources import Source, mirrors
 
 Report = Callable[[str, int, int], None]
@@ -57,6 +57,17 @@ def place(model: KnownModel) -> Path:
             f"{model.name} is not on this machine; fetch its {size:.0f} MB: vivavoce models get {model.name}"
         )
     return folder_of(model.name)
+
+
+def check_here(choices: Collection[str]) -> None:
+    """Raises PartError with one command for all when several models of the catalogue are wanted and not there."""
+    missing = [model for model in catalogue() if model.name in choices and not is_here(model)]
+    if len(missing) > 1:
+        names, size = [model.name for model in missing], sum(model.bytes for model in missing) / 1e6
+        raise PartError(
+            f"{' and '.join(names)} are not on this machine; fetch their {size:.0f} MB: "
+            f"vivavoce models get {' '.join(names)}"
+        )
 
 
 def get(model: KnownModel, report: Report = lambda name, done, total: None) -> Path:

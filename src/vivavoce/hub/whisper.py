@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from vivavoce.core.errors import PartError
-from vivavoce.hub.catalogue import find
+from vivavoce.hub.catalogue import catalogue, find
 from vivavoce.hub.fetch import DESCRIPTION, folder_of, place
 from vivavoce.hub.published import json_of
 
@@ -239,6 +239,9 @@ def whisper_of(choice: str, threads: int = 1) -> Whisper:
         if not folder.is_dir():
             raise PartError(f"there is no folder {choice}; give a folder with {', '.join(_FILES)}, or a name")
         return _checked(folder, folder.resolve().name, threads)
+    ears = [model.name for model in catalogue() if model.kind == "ears"]
+    if choice not in {model.name for model in catalogue()}:
+        raise PartError(f"there are no ears {choice!r}; give mini, {', '.join(ears)}, a folder, or hf:OWNER/NAME")
     known = find(choice)
     if known.family != FAMILY:
         raise PartError(f"{choice} is no ears but {known.kind} ({known.title}); `vivavoce models` lists what is what")
