@@ -39,6 +39,8 @@ _GAP, _AROUND = 3.0, 0.4
 """Seconds without speech that are listened to all the same between speech, and around it: words need surroundings."""
 _SURE, _CONFIDENT = 0.8, 0.2
 """Where the gate is less sure than that, the recogniser must be surer of a word than this."""
+_CERTAIN = 0.98
+"""Where the gate is less sure than that of a whole sound, the recogniser is asked too whether anybody speaks."""
 _JUDGED_SECONDS = 10
 """The end of a turn that the listener judges by."""
 
@@ -176,6 +178,7 @@ class WhisperEars:
             window=_window(seconds) if live else WINDOW_SECONDS,
             beam=beam,
             careful=not live,
+            certain=listened.voice is None or listened.voice.chance() >= _CERTAIN,
         )
         found = whisper.transcribe(wave[0], wanted, go_on)
         words = within(believed(_words(found.words, listened.voice)), listened.samples)

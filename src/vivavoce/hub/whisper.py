@@ -33,6 +33,8 @@ _TOKENS_A_SECOND, _TOKENS, _MOST_TOKENS = 10, 16, 200
 _WINDOWS, _LEAST_SECONDS = 2, 1.0
 """A sound that fits into one window is quickly heard in at most so many, and what is left behind the first is no window
 of its own where it is shorter than this: who spells ends early, and would say the last letters again."""
+_NOBODY = 0.6
+"""Where Whisper is surer than this that nobody speaks, and not sure of what it writes, there are no words."""
 _CAREFUL: Mapping[str, Any] = {"temperature": [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]}
 UNSPACED = frozenset(("zh", "ja", "th", "lo", "my", "yue"))
 """Languages that are written without spaces."""
@@ -68,8 +70,8 @@ class Wanted:
 
     ``language`` is a code, empty to find out; ``before`` is text that the sound continues, or that shows how names are
     spelled; ``clips`` are the places (seconds) that are listened to, all if empty. ``window`` shortens the model's 30
-    seconds for sounds that need less; ``careful``: what looks wrong is tried again, several times if it has to be, and
-    the model may say that nobody speaks.
+    seconds for sounds that need less; ``careful``: what looks wrong is tried again, several times if it has to be.
+    ``certain``: it is known that somebody speaks; else, or where it is careful, the model may say that nobody does.
     """
 
     language: str = ""
@@ -80,6 +82,7 @@ class Wanted:
     window: float = WINDOW_SECONDS
     beam: int = 5
     careful: bool = True
+    certain: bool = False
 
 
 @runtime_checkable
@@ -196,7 +199,8 @@ def _quick(seconds: float, wanted: Wanted) -> Mapping[str, Any]:
     """One try; where a short sound goes round in circles, that ends soon."""
     tokens = round(_TOKENS_A_SECOND * seconds) + _TOKENS
     short = tokens <= _MOST_TOKENS and len(wanted.before) + sum(map(len, wanted.keywords)) <= 2 * _MOST_TOKENS
-    return {"temperature": 0.0, "no_speech_threshold": None, "max_new_tokens": tokens if short else None}
+    nobody = None if wanted.certain else _NOBODY
+    return {"temperature": 0.0, "no_speech_threshold": nobody, "max_new_tokens": tokens if short else None}
 
 
 def repeats(words: Sequence[Spelled]) -> bool:
