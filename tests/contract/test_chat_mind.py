@@ -223,10 +223,11 @@ def test_arguments_are_accepted_by_their_schema(model: ChatModel, choice: str) -
 def test_arguments_are_what_was_said(model: ChatModel) -> None:
     """Listed values as they were meant, though misheard, and numbers that were said in words."""
     room = {"type": "object", "properties": {"room": {"enum": ["kitchen", "garage", "hall"]}}, "required": ["room"]}
-    loud = {"type": "object", "properties": {"percent": {"type": "integer"}}, "required": ["percent"]}
+    loud = {"type": "object", "properties": {"percent": {"type": "integer", "maximum": 100}}, "required": ["percent"]}
     for said, schema, arguments in (
         ("Make it bright in the hole.", {**room, "additionalProperties": False}, {"room": "hall"}),
         ("Seventy five would be right.", {**loud, "additionalProperties": False}, {"percent": 75}),
+        ("Set it 223.", {**loud, "additionalProperties": False}, {"percent": 23}),
     ):
         tool = Tool(name="set", parameters=schema)
         (call,) = [

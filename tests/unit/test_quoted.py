@@ -57,6 +57,20 @@ def test_listed_values_that_were_said_go_before_others(said: str, favour: list[f
     assert Quoted(said).favour(ROOMS) == favour
 
 
+@pytest.mark.parametrize(
+    ("said", "numbers"),
+    [
+        ("Reserve a table 4-6.", (["6"], [])),
+        ("Set the thermostat 223", (["223"], ["23"])),
+        ("Table 412 people", (["412"], ["12"])),
+        ("Forty people, 2 rooms", (["40", "2"], [])),
+        ("from 10-12", (["10", "12"], [])),
+    ],
+)
+def test_prepositions_that_were_heard_as_numbers(said: str, numbers: tuple[list[str], list[str]]) -> None:
+    assert Quoted(said).numbers == numbers
+
+
 def test_names_of_properties_are_no_values() -> None:
     assert Quoted("in the hall").favour([b', "hall": ', b"}"]) == [0.0, 0.0]
 

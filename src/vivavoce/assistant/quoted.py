@@ -15,6 +15,9 @@ from vivavoce.text.pronounce import pronunciations
 _WORDS = re.compile(r"[\w'’.-]*\w")
 _PLAIN = re.compile(r"[a-z']*[a-z]|\d+")
 _LONGEST_COPY, _MOST_WORDS = 3, 40
+_PREPOSITIONS = "42"
+_JOINED = re.compile(rf"\b[{_PREPOSITIONS}]-(?=\d)")
+"""A recogniser may write "a table 4-6" for "a table for six", and "set it 223" for "to twenty-three"."""
 _ALIKE = 1 / 3
 """Of its phones so many may be others in a value that was misheard."""
 _SOUNDS = 3.0
@@ -28,7 +31,7 @@ class Quoted:
         """Nothing is quoted from an empty text."""
         self.said = said
 
-    @cached_property
+    @property
     def copies(self) -> list[str]:
         """Up to three words in a row, as the rest of a string in JSON."""
         words = [(found.start(), found.end()) for found in _WORDS.finditer(self.said)][:_MOST_WORDS]
@@ -39,10 +42,11 @@ class Quoted:
         ]
         return [json.dumps(span, ensure_ascii=False)[1:] for span in dict.fromkeys(spans)]
 
-    @cached_property
-    def numbers(self) -> list[str]:
-        """The numbers that were said, in digits."""
-        return named_numbers(self.said)
+    @property
+    def numbers(self) -> tuple[list[str], list[str]]:
+        """The numbers that were said, in digits; and what is left of them where their beginning was a "for" or "to"."""
+        said = named_numbers(_JOINED.sub("", self.said))
+        return said, [number[1:] for number in said if number[0] in _PREPOSITIONS and number[1:2] not in ("", "0", ".")]
 
     @cached_property
     def _words(self) -> list[str]:

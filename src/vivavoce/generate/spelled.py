@@ -1,7 +1,7 @@
 """Writing under a grammar with other people's tokens: what is forced is read, what is free is written bit by bit."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -18,6 +18,7 @@ _ENDS = (b",", b"}", b"]")
 """What stands behind a number."""
 
 
+@runtime_checkable
 class Quotes(Protocol):
     """Something that arguments are written from."""
 
@@ -27,8 +28,8 @@ class Quotes(Protocol):
         ...
 
     @property
-    def numbers(self) -> Sequence[str]:
-        """Numbers in digits."""
+    def numbers(self) -> Sequence[Sequence[str]]:
+        """Numbers in digits: of these lists the first is taken that has any that fit."""
         ...
 
     def favour(self, values: Sequence[bytes]) -> list[float]:
@@ -83,13 +84,13 @@ def write_spelled(
 
 def _fitting(place: Place, quotes: Quotes) -> list[tuple[bytes, Place]]:
     """The quotes that may stand at a place, each with the place behind it."""
+    lists: list[list[bytes]] = []
     if place.free:
-        copies = [copy.encode() for copy in quotes.copies]
+        lists = [[copy.encode() for copy in quotes.copies]]
     elif place.bytes_allowed & _DIGITS and place.bytes_allowed <= _DIGITS | {ord("-")}:
-        copies = [number.encode() + end for number in quotes.numbers for end in _ENDS]
-    else:
-        return []
-    return [(copy, after) for copy in copies if (after := place.advance(copy)) is not None]
+        lists = [[number.encode() + end for number in numbers for end in _ENDS] for numbers in quotes.numbers]
+    fitting = ([(copy, after) for copy in copies if (after := place.advance(copy)) is not None] for copies in lists)
+    return next(filter(None, fitting), [])
 
 
 def _likeliest(line: Line, place: Place, pieces: Sequence[bytes]) -> tuple[int, Place] | None:
