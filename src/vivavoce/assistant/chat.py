@@ -72,11 +72,11 @@ class ChatMind:
             for _ in push(line, ids[known:]):
                 yield Say("")
             named = "" if context.tool_choice in ("auto", "none", "required") else context.tool_choice
+            said = "" if calling.native else _last_words(context)
             if calling.tools and (named or context.tool_choice == "required" or self._leans(line, calling)):
-                said = "" if calling.native else _last_words(context)
                 yield calling.write(line, name=named, prior=prior, said=said)
             else:
-                yield from self._written(line, calling)
+                yield from self._written(line, calling, said)
         finally:
             self._kept.give(line)
 
@@ -141,7 +141,7 @@ class ChatMind:
         chances = line.scores().log_softmax(-1)
         return float(chances.max() - chances[first]) < self.config.lean
 
-    def _written(self, line: Line, calling: Calling) -> Iterator[Thought]:
+    def _written(self, line: Line, calling: Calling, said: str) -> Iterator[Thought]:
         text, decoder, raw = Plain(), codecs.getincrementaldecoder("utf-8")("replace"), ""
         for _ in range(self.config.tokens):
             id = self._next(line)
@@ -151,7 +151,7 @@ class ChatMind:
             piece = decoder.decode(self.model.tokenizer.pieces[id])
             raw += piece
             if calling.tools and raw.rstrip().endswith(calling.mark):
-                yield calling.write(line, begun=calling.mark)
+                yield calling.write(line, begun=calling.mark, said=said)
                 return
             yield Say(text.more(piece))
             if text.repeats or text.sentences >= self.config.sentences:
