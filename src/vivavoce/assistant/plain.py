@@ -6,6 +6,8 @@ _BEGIN, _END = "<think>", "</think>"
 _AT_LINE_START = re.compile(r"#{1,6}|[-*+•–]|\d{1,2}[.)]|\|[-:|]*|`{3}\w*|>|-{3,}|\*{3,}")
 _MARKS = re.compile(r"\*\*|__|`+|~~|(?<!\w)[*_]+(?=\w)|(?<=\w)[*_]+(?!\w)|!?\[(?=[^\]]*)|\]\([^)\s]*\)|\|")
 _EMOJI = re.compile("[\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff\ufe0f\u200d]+")
+_LONGEST_CIRCLE, _TIMES, _TIMES_A_WORD = 8, 3, 5
+"""Up to so many words in a row are no accident three times, nor is one word five times."""
 _SENTENCE = re.compile(r"[.!?…][\"'”’)]*\Z")
 _ABBREVIATED = frozenset(
     "mr. mrs. ms. dr. st. vs. e.g. i.e. etc. no. prof. u.s. jr. sr. inc. a.m. p.m. approx.".split()
@@ -64,7 +66,7 @@ class Plain:
         self.sentences = 0
         self.characters = 0
         self.repeats = False
-        """Whether the last sentence was one that had been said before."""
+        """Whether a sentence was one that had been said before, or some words came again and again."""
 
     def more(self, text: str) -> str:
         """What can be said now."""
@@ -96,6 +98,7 @@ class Plain:
         self._line_start = False
         self._last = plain
         self._sentence.append(plain)
+        self.repeats = self.repeats or _circles(self._sentence)
         if _SENTENCE.search(plain) and plain.lower() not in _ABBREVIATED and len(plain) > 2:
             self._sentence_end()
         return plain
@@ -111,6 +114,16 @@ class Plain:
     def _sentence_end(self) -> None:
         self.sentences += 1
         sentence = " ".join(self._sentence).lower()
-        self.repeats = sentence in self._said
+        self.repeats = self.repeats or sentence in self._said
         self._said.add(sentence)
         self._sentence = []
+
+
+def _circles(words: list[str]) -> bool:
+    """Whether a sentence ends with the same few words several times in a row."""
+    for size in range(1, _LONGEST_CIRCLE + 1):
+        times = _TIMES if size > 1 else _TIMES_A_WORD
+        end = words[-size * times :]
+        if len(end) == size * times and end[size:] == end[:-size]:
+            return True
+    return False
