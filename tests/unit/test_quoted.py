@@ -47,7 +47,7 @@ def test_numbers_that_a_text_names(said: str, named: list[str]) -> None:
     [
         ("Light up the living room!", [OUT, 0.0, OUT]),
         ("The KITCHEN or the hall", [0.0, OUT, 0.0]),
-        ("Turn the hole lights on", [0.0, 0.0, 3.0]),
+        ("Turn the hole lights on", [0.0, 0.0, 6.0]),
         ("It is dark in here", [0.0, 0.0, 0.0]),
         ("Мне темно", [0.0, 0.0, 0.0]),
         ("", [0.0, 0.0, 0.0]),

@@ -20,8 +20,8 @@ _JOINED = re.compile(rf"\b[{_PREPOSITIONS}]-(?=\d)")
 """A recogniser may write "a table 4-6" for "a table for six", and "set it 223" for "to twenty-three"."""
 _ALIKE = 1 / 3
 """Of its phones so many may be others in a value that was misheard."""
-_SOUNDS = 3.0
-"""What is added to the log-probability of such a value."""
+_SOUNDS = 6.0
+"""What is added to the log-probability of such a value: more than what a model thinks of the others, as a rule."""
 
 
 class Quoted:

@@ -21,7 +21,10 @@ Identity = Annotated[
     int, typer.Option("--identity", min=0, help="Which of the people whom the words fit; the same number is the same.")
 ]
 Seed = Annotated[int, typer.Option("--seed", help="For what is drawn at random.")]
-Model = Annotated[Path | None, typer.Option("--model", help="A folder of parts; the bundled model if left out.")]
+Model = Annotated[
+    Path | None,
+    typer.Option("--model", help="A bundled model (open: other people's ears and mind) or a folder; mini if left out."),
+]
 Ears = Annotated[
     str, typer.Option("--ears", help="Who finds the words: mini, whisper-base, a folder, or hf:OWNER/NAME.")
 ]
