@@ -96,11 +96,11 @@ def drawn(one: TimedUtterance, run: Naturalspeech2Run, draw: np.random.Generator
     return longest, longest + 1
 
 
-def collate(pairs: Sequence[tuple[TimedUtterance, Int[Tensor, "K M"]]], seconds: float = 0.0) -> CutBatch:
+def collate(pairs: Sequence[tuple[TimedUtterance, Int[Tensor, "K _"]]], seconds: float = 0.0) -> CutBatch:
     """Utterances and their prompts as a batch."""
     ones, prompts = [one for one, _ in pairs], [prompt for _, prompt in pairs]
 
-    def padded(codes: Sequence[Int[Tensor, "K T"]]) -> Int[Tensor, "B K T"]:
+    def padded(codes: Sequence[Int[Tensor, "K _"]]) -> Int[Tensor, "B K T"]:
         most = max(one.shape[1] for one in codes)
         return torch.stack([pad(one, (0, most - one.shape[1])) for one in codes])
 
