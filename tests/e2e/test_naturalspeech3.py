@@ -15,6 +15,7 @@ from vivavoce.core.errors import ConfigError, SpecError, VoiceError
 from vivavoce.core.places import BUNDLED
 from vivavoce.core.sentence import Sentence
 from vivavoce.core.streams import sound
+from vivavoce.generate.diffusion import guided
 from vivavoce.generate.masked import Unmasking
 from vivavoce.models.factors import FACTORS
 from vivavoce.models.masked import MaskedLMConfig
@@ -128,17 +129,27 @@ def test_swapped_prosody_is_that_of_the_other_clip_and_the_rest_is_not(
     assert torch.equal(sounds[1], system.codec.say(own, second.voice))
 
 
-def test_guidance_asks_without_the_prompt_too(system: Naturalspeech3, clips: tuple[Heard, Heard]) -> None:
+def test_guidance_asks_without_the_prompt_too(
+    system: Naturalspeech3, clips: tuple[Heard, Heard], monkeypatch: pytest.MonkeyPatch
+) -> None:
     phones = PhoneTokenizer().encode(["so"])
     prompts: list[int] = []
+    moved: list[tuple[Tensor, Tensor, float]] = []
+
+    def remembered(given: Tensor, free: Tensor, weight: float) -> Tensor:
+        moved.append((given, free, weight))
+        return guided(given, free, weight)
+
+    monkeypatch.setattr("vivavoce.systems.naturalspeech3.guided", remembered)
     hook = system.model.durations.register_forward_pre_hook(lambda _, given: prompts.append(int(given[4])))
-    plain = system.write(phones, clips[0], writing=replace(QUICK, guidance=0.0))
-    assert prompts == [clips[0].phones.shape[1]] * 2
+    system.write(phones, clips[0], writing=replace(QUICK, guidance=0.0))
+    assert prompts == [clips[0].phones.shape[1]] * 2 and not moved
     prompts.clear()
-    moved = system.write(phones, clips[0], writing=replace(QUICK, guidance=2.0))
-    assert prompts == [clips[0].phones.shape[1], 0] * 2
+    system.write(phones, clips[0], writing=replace(QUICK, guidance=2.0))
     hook.remove()
-    assert not torch.equal(plain, moved)
+    assert prompts == [clips[0].phones.shape[1], 0] * 2
+    for given, free, weight in moved:
+        assert weight == 3.0 and given.shape == free.shape and not torch.equal(given, free)  # c + 2 (c - u)
 
 
 def test_what_does_not_fit_is_refused(system: Naturalspeech3, folder: Path, tmp_path: Path) -> None:
