@@ -159,7 +159,7 @@ def untrained_codec() -> Facodec:
 def debug(folder: Path) -> dict[str, float]:
     """Some seconds on a CPU: two recordings are learnt by heart; the loss of prosody before and after."""
     save_part(folder / "codec", "codec", CODEC, untrained_codec())
-    speech = miniature.recordings(folder / "speech", SAID)
+    speech = miniature.recordings(folder / "speech", SAID, copies=2)
     found = train(SMALL, speech, folder / "codec", folder / "run", say=lambda line: None).losses
     before = json.loads((folder / "run" / LOSSES).read_text().splitlines()[0])["prosody"]
     return {"before": before, "after": found["prosody"], **found}
