@@ -140,7 +140,7 @@ def test_a_vocoder_of_other_frames_is_refused(tmp_path):
 def test_the_command(made, tmp_path):
     run = CliRunner().invoke
     given = ["sound", "rain on a roof", "--model", str(made[0]), "--steps", "2", "--out", str(tmp_path / "rain.wav")]
-    assert run(app, given).exit_code == 0 and "1.28 s" in run(app, given).output
+    assert run(app, given).exit_code == 0 and "0.64 s" in run(app, given).output
     below = [*given[:-1], str(tmp_path / "mixed.wav"), "--under", str(tmp_path / "rain.wav"), "--snr", "6"]
     assert run(app, below).exit_code == 0
     assert len(read_audio(tmp_path / "mixed.wav", 16000)[0]) == audioldm.SMALL_SOUND.samples
@@ -155,9 +155,9 @@ def test_a_sound_lies_so_far_below_speech():
 
 
 def test_the_judge_knows_scenes_and_the_report_has_its_controls(maker, monkeypatch):
-    judge = Judge(16000, 1.0, each=14)
-    waves, names = judge.sounds(4, "held out", 0)
-    assert float((judge(waves) == names).float().mean()) > 0.5
+    judge = Judge(16000, 0.7, each=12)
+    waves, names = judge.sounds(3, "held out", 0)
+    assert float((judge(waves) == names).float().mean()) > 0.4
     assert torch.equal(judge(0.1 * waves), judge(waves))  # whatever the level
     monkeypatch.setattr(sounds, "Judge", partial(Judge, each=2))
     report = measure(maker, each=1, steps=1, candidates=1)

@@ -134,16 +134,16 @@ SMALL_SOUND = LatentSoundConfig(
         text=TransformerConfig(dim=32, layers=1, heads=2, kv_heads=2, hidden=64, window=401, causal=False),
         channels=(8, 16),
     ),
-    count=64,
+    count=32,
 )
 SMALL_NET = UNetConfig(
     inputs=2, outputs=2, channels=(16, 32), blocks=1, attends=(False, True), heads=2, groups=4, film=16
 )
 SMALL = AudioLdmRun(
-    model=AudioLdmConfig(sound=SMALL_SOUND, unet=SMALL_NET), steps=(24, 40, 60), lr=(5e-3, 5e-3, 3e-3), warmup=5,
+    model=AudioLdmConfig(sound=SMALL_SOUND, unet=SMALL_NET), steps=(20, 30, 50), lr=(5e-3, 5e-3, 3e-3), warmup=5,
     batch=4, contrasted=8, levelled=8, ema=0.0,
     judge=MelJudgesConfig(windows=(64,), channels=4, layers=2, mean=0.0, deviation=1.0), adversarial=0.1,
-    judged_from=30, distinct=18,
+    judged_from=22, distinct=18,
 )  # fmt: skip
 
 
@@ -155,13 +155,13 @@ def small_vocoder(folder: Path) -> Path:
     return folder
 
 
-def small_sounds(folder: Path) -> Path:
-    """A folder with an AudioLDM and a vocoder of the miniature that have learnt nothing but their levels."""
-    model = SMALL.model.build()
-    some = Scenes(6, SMALL_SOUND.samples, SMALL_SOUND.mel.sample_rate, 1)(0).wave
+def small_sounds(folder: Path, config: AudioLdmConfig) -> Path:
+    """A folder with a small AudioLDM and a vocoder that have learnt nothing but their levels."""
+    model = config.build()
+    some = Scenes(6, config.sound.samples, config.sound.mel.sample_rate, 1)(0).wave
     model.sound.frames.measure(some)
     model.sound.measure(some)
-    save_part(folder, "audioldm", SMALL.model, model)
+    save_part(folder, "audioldm", config, model)
     return small_vocoder(folder)
 
 

@@ -1,7 +1,7 @@
 """How VoiceLDM is trained: on recordings with texts, half of them in a sound, with an AudioLDM that stays as it is."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -82,14 +82,14 @@ def train(
 _TRUNK = TransformerConfig(dim=32, layers=1, heads=2, kv_heads=2, hidden=64, window=200, causal=False)
 SMALL = VoiceLdmRun(
     model=VoiceLdmConfig(
-        sound=audioldm.SMALL_SOUND,
+        sound=replace(audioldm.SMALL_SOUND, count=64),
         unet=UNetConfig(
             inputs=2, outputs=2, channels=(16, 32), blocks=1, attends=(False, True), heads=2, groups=4, film=16,
             memory=32,
         ),
         durator=DuratorConfig(phones=len(PHONES), trunk=_TRUNK, heads=2),
     ),
-    steps=40, lr=3e-3, warmup=5, batch=2, ema=0.0,
+    steps=30, lr=3e-3, warmup=5, batch=2, ema=0.0,
 )  # fmt: skip
 SAID = LINES[:1]
 """What is learnt by heart."""
@@ -98,7 +98,7 @@ SAID = LINES[:1]
 def debug(folder: Path) -> dict[str, float]:
     """In seconds on a CPU: the error of the noise before and after; the AudioLDM beside it learns nothing."""
     torch.manual_seed(0)
-    sounds = audioldm.small_sounds(folder / "sounds")
+    sounds = audioldm.small_sounds(folder / "sounds", replace(audioldm.SMALL.model, sound=SMALL.model.sound))
     speech = miniature.recordings(folder / "speech", SAID)
     found = train(SMALL, speech, sounds, folder / "run")
     before = json.loads((folder / "run" / LOSSES).read_text().splitlines()[0])["noise"]
