@@ -7,13 +7,17 @@ import pytest
 import torch
 
 from vivavoce.assistant.demo import RECORDINGS
+from vivavoce.assistant.whisper import recognisers_of
 from vivavoce.audio.files import read_audio
+from vivavoce.audio.resample import resample
 from vivavoce.core.errors import ConfigError, SpecError, TrainingError
 from vivavoce.core.layout import read
 from vivavoce.core.parts import load_part, read_card
 from vivavoce.core.streams import Stream, sound
 from vivavoce.data.tokens import TokenCorpus
+from vivavoce.hub.audiopalm import AudioPaLMRecogniser
 from vivavoce.hub.chat_text import ChatText
+from vivavoce.hub.whisper import Wanted
 from vivavoce.recipes.audiopalm import SMALL, _Examples, debug, shares, train
 from vivavoce.systems.audiopalm import AudioPaLM
 
@@ -60,6 +64,17 @@ def test_tasks_are_done_from_sound_and_from_text(system: AudioPaLM) -> None:
     assert isinstance(said, Stream) and said.spec == system.units.tokens
     with pytest.raises(SpecError, match="has no acoustic model"):
         system.sound(said)
+
+
+def test_it_hears_for_anybody_who_asks_by_folder(folder: Path, system: AudioPaLM) -> None:
+    ((name, ears),) = recognisers_of(str(folder / "run")).items()
+    assert name == "run" and isinstance(ears, AudioPaLMRecogniser)
+    wave = read_audio(RECORDINGS / "1.ogg", 16_000)[0].numpy()
+    heard = ears.transcribe(wave, Wanted(clips=((0.5, 2.0),)))
+    rate = system.units.config.sample_rate
+    said = system.do(("ASR",), sound(resample(torch.from_numpy(wave[8000:32_000]), 16_000, rate), rate), most=200)
+    assert " ".join(word.text for word in heard.words) == " ".join(str(said["ASR"]).split())
+    assert not heard.words or (heard.words[0].start == 0.5 and abs(heard.words[-1].end - 2.0) < 1e-6)
 
 
 def test_languages_and_tasks_that_are_not_known_are_refused(system: AudioPaLM) -> None:

@@ -23,6 +23,7 @@ from vivavoce.assistant.hearing import Ears, HearingState
 from vivavoce.core.errors import ConfigError
 from vivavoce.core.streaming import State
 from vivavoce.core.talk import Heard, Word, within
+from vivavoce.hub.audiopalm import AudioPaLMRecogniser, is_audiopalm
 from vivavoce.hub.salmonn import SalmonnRecogniser, is_salmonn
 from vivavoce.hub.whisper import RATE as LOW
 from vivavoce.hub.whisper import WINDOW_SECONDS, Recogniser, Spelled, Wanted, whisper_of
@@ -216,6 +217,8 @@ def recognisers_of(choices: str | Sequence[str]) -> dict[str, Recogniser | None]
 def _recogniser_of(choice: str) -> Recogniser | None:
     if choice == MINI:
         return None
+    if is_audiopalm(choice):
+        return AudioPaLMRecogniser(Path(choice))
     return SalmonnRecogniser(Path(choice)) if is_salmonn(choice) else whisper_of(choice)
 
 

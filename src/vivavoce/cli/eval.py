@@ -189,6 +189,47 @@ def tts(
     typer.echo(f"written to {out}", err=True)
 
 
+@app.command()
+def duplex(
+    speech: Annotated[Path, typer.Option(envvar="VIVAVOCE_SPEECH", help="Recordings of people with a manifest.jsonl.")],
+    folder: Annotated[
+        str, typer.Option("--duplex", help="A model that hears and speaks at once: a folder of `vivavoce train moshi`.")
+    ] = "",
+    model: Annotated[str, typer.Option(help="Who takes turns beside it; the bundled model if left out.")] = "",
+    each: Annotated[int, typer.Option(min=1, help="Scenes of each kind.")] = 40,
+    seed: Annotated[int, typer.Option(help="Of the scenes.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
+    out: Annotated[Path, typer.Option(help="Where the JSON is written.")] = Path("runs/eval/duplex.json"),
+) -> None:
+    """Pauses, signs of listening, turns and interruptions: turn machine, silence timer as quick, duplex model."""
+    import json as formats
+
+    import vivavoce
+    from vivavoce.assistant.duplex import is_duplex, load_duplex
+    from vivavoce.audio.resample import resample
+    from vivavoce.core.errors import ConfigError
+    from vivavoce.core.places import BUNDLED
+    from vivavoce.evals.duplex import DuplexSuite, run
+    from vivavoce.evals.people import measured_on
+    from vivavoce.evals.scenes import scenes, spoken
+    from vivavoce.runtime.activity import SileroActivity
+    from vivavoce.runtime.model import RATE
+
+    if folder and not is_duplex(folder):
+        raise ConfigError(
+            f"there is no model that hears and speaks at once in {folder}; vivavoce train moshi makes one"
+        )
+    loaded = vivavoce.load(model or BUNDLED)
+    clips = [clip for clip in measured_on(speech) if clip.lossless]
+    sounds = [resample(clip.wave[None], clip.sample_rate, RATE)[0].numpy() for clip in clips]
+    suite = DuplexSuite(seed=seed, model=load_duplex(Path(folder)) if folder else None, name=Path(folder).name)
+    todo = scenes(sounds, each, seed, spoken(each, seed, loaded.character))
+    report = run(suite, SileroActivity(), loaded.ears, todo, lambda line: typer.echo(line, err=True))
+    report.write(out)
+    typer.echo(formats.dumps(report.json()) if json else report.text())
+    typer.echo(f"written to {out}", err=True)
+
+
 @app.command("open")
 def opened(
     model: Annotated[str, typer.Option(help="A model's name or folder; the bundled one if left out.")] = "",

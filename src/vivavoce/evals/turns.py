@@ -58,22 +58,26 @@ class _Deck(State):
     fed: list[bool] = field(default_factory=list)
 
 
-class _Recorder:
+class Recorder:
     """Speaks by playing the recording of the row's scene."""
 
     def __init__(self, answers: dict[int, Pcm]) -> None:
         self._answers = answers
 
     def init_state(self, rows: int) -> _Deck:
+        """Nothing is played."""
         return _Deck(torch.zeros(rows, dtype=torch.long), [False] * rows)
 
     def begin(self, state: _Deck, row: int, voice: Voice, seed: int) -> None:
+        """The row's recording from its beginning."""
         state.at[row], state.fed[row] = 0, False
 
     def feed(self, state: _Deck, row: int, text: str, last: bool) -> None:
+        """From now on it is played, whatever the text."""
         state.fed[row] = True
 
     def step(self, state: _Deck, active: Bool[Tensor, " B"]) -> list[Spoken | None]:
+        """The next 200 ms of every row."""
         return [self._play(state, row) if on and state.fed[row] else None for row, on in enumerate(active.tolist())]
 
     def _play(self, state: _Deck, row: int) -> Spoken:
@@ -82,13 +86,15 @@ class _Recorder:
         return Spoken(answer[begin : begin + CHUNK], (), begin + CHUNK >= len(answer))
 
     def stop(self, state: _Deck, row: int) -> None:
+        """Drops the rest."""
         state.fed[row] = False
 
 
-class _OneAnswer:
+class OneAnswer:
     """A mind that always has something to say."""
 
     def respond(self, context: Context) -> Iterator[Thought]:
+        """One word."""
         yield Say("answer")
 
 
@@ -205,7 +211,7 @@ def simulate(
 ) -> list[SceneOutcome]:
     """Plays all scenes, several at once, and says what happened in each."""
     answers: dict[int, Pcm] = {}
-    model = Abilities(activity=activity, hearing=hearing, thinking=_OneAnswer(), speaking=_Recorder(answers))
+    model = Abilities(activity=activity, hearing=hearing, thinking=OneAnswer(), speaking=Recorder(answers))
     engine = LiveEngine(model, rows=rows, threads=0)
     config = SessionConfig(turns=turns or TurnConfig(kind="semantic_vad"), plays_here=True)
     waiting = list(enumerate(todo))[::-1]

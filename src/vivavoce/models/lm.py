@@ -141,7 +141,8 @@ def _table(config: StreamLMConfig, rows: int) -> nn.Parameter | Int8Linear:
 class Depth(nn.Module):
     """The lanes of a column one after the other: each sees the trunk's vector and the ids of the lanes before it.
 
-    Every lane has an entrance, an embedding and a head of its own. Departs from Moshi: the layers between are shared.
+    Every lane has an entrance, an embedding and a head of its own. The layers between are shared, or each lane's own
+    as in Moshi where the configuration has as many ``places`` as there are lanes.
     """
 
     starts: Tensor

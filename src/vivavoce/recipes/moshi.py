@@ -1,18 +1,14 @@
 """How a duplex model is trained: two-channel conversations as grids, what one side says beside what the other does.
 
-`channels` makes them of the scenes of the simulator of turn-taking: questions with pauses, signs of listening, people
-who interrupt; the answer falls silent where it is interrupted for good.
+The conversations are simulated (`moshi_data`); the model may begin from a speech language model (`moshi_start`).
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from vivavoce.assistant.demo import RECORDINGS
 from vivavoce.assistant.model import load
@@ -25,11 +21,13 @@ from vivavoce.core.parts import copy_part, load_part, save_part
 from vivavoce.core.places import BUNDLED
 from vivavoce.core.streams import sound
 from vivavoce.data import manifest
-from vivavoce.evals.scenes import REAL, Kind, Scene, hum
+from vivavoce.evals.scenes import Scene, hum, level, trimmed
 from vivavoce.models.codec import Codec
 from vivavoce.nn.transformer import TransformerConfig
+from vivavoce.recipes.moshi_data import Mix, TwoChannels, Utterance, channels, dialogues
+from vivavoce.recipes.moshi_start import SpeechLM, is_speech_lm
 from vivavoce.runtime.model import RATE
-from vivavoce.systems.moshi import MoshiConfig, MoshiModel, letters
+from vivavoce.systems.moshi import NEXT, PAD, MoshiConfig, MoshiModel, letters
 from vivavoce.text.bpe import BpeConfig, learn
 from vivavoce.train import Run, fit, warm_cosine
 from vivavoce.train.recipe import LOSSES, Given, Recipe, begin_from, hooks
@@ -37,13 +35,12 @@ from vivavoce.train.tasks.grid import GridBatch, GridTask, collate
 
 TRUNK = TransformerConfig(dim=512, layers=8, heads=8, kv_heads=4, hidden=1408, window=3000)
 DEPTH = TransformerConfig(dim=256, layers=4, heads=4, kv_heads=4, hidden=704, window=16, rotary=False)
-_GAP, _REACTION = 0.3, 0.3
-"""Seconds until an answer begins, and until it ends when somebody interrupts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoshiRun:
-    """Numbers of a run; ``semantic`` is what the first book counts beside a later one, ``text`` what the text does."""
+    """Numbers of a run; ``semantic`` is what the first book counts beside a later one, ``text`` what the text does, and
+    ``padding`` what text in which nothing is said does beside that. ``conversations`` are simulated."""
 
     trunk: TransformerConfig = TRUNK
     depth: TransformerConfig = DEPTH
@@ -51,42 +48,15 @@ class MoshiRun:
     vocabulary: int = 2000
     semantic: float = 100.0
     text: float = 100.0
+    padding: float = 0.5
+    conversations: int = 500
+    mix: Mix = Mix()
     steps: int = 20000
     batch: int = 8
     lr: float = 5e-4
     warmup: int = 500
     ema: float = 0.999
     seed: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class TwoChannels:
-    """Two channels of equal length at the codec's rate, and our words with the samples at which they begin."""
-
-    heard: Float[Tensor, " N"]
-    own: Float[Tensor, " N"]
-    words: tuple[tuple[str, int], ...] = ()
-
-
-def channels(scene: Scene, rate: int, words: Sequence[tuple[str, int]] = ()) -> TwoChannels:
-    """A scene as two channels; ``words`` are those of the answer with the samples from its beginning."""
-    parts = [scene.question]
-    if scene.rest is not None:
-        parts += [np.zeros(scene.pause, np.float32), scene.rest]
-    asked = np.concatenate(parts)
-    begin = len(asked) + int(_GAP * rate)
-    answer, end = scene.answer, len(scene.answer)
-    intrudes = begin + scene.after
-    if scene.intrusion is not None and scene.kind in REAL:
-        end = min(end, scene.after + int(_REACTION * rate))
-    size = max(begin + end, intrudes + len(scene.intrusion) if scene.intrusion is not None else 0) + int(_GAP * rate)
-    heard, own = np.zeros(size, np.float32), np.zeros(size, np.float32)
-    heard[: len(asked)] += asked
-    if scene.intrusion is not None:
-        heard[intrudes : intrudes + len(scene.intrusion)] += scene.intrusion
-    own[begin : begin + end] = answer[:end]
-    said = tuple((word, begin + at) for word, at in words if at < end)
-    return TwoChannels(torch.from_numpy(heard), torch.from_numpy(own), said)
 
 
 def grid(config: MoshiConfig, codec: Codec, conversation: TwoChannels) -> Grid:
@@ -97,37 +67,52 @@ def grid(config: MoshiConfig, codec: Codec, conversation: TwoChannels) -> Grid:
     return config.layout.pack({"text": letters(config, words, own.shape[1]), "own": own, "heard": heard})
 
 
+def weighted(grids: Sequence[Grid], config: MoshiConfig, run: MoshiRun, rate: float = 1.0) -> GridBatch:
+    """Grids as a batch in which text, its padding and the first book count as the run says; ``rate`` is columns a
+    second."""
+    batch = collate(grids, (run.text, run.semantic), sum(one.ids.shape[1] for one in grids) / rate)
+    first = config.layout.vocabs[0].range(config.layout.segments[0].alphabet(0)).start
+    silent = (batch.ids[:, 0] == first + PAD) | (batch.ids[:, 0] == first + NEXT)
+    batch.weights[:, 0] *= torch.where(silent, run.padding, 1.0)
+    return batch
+
+
 def train(
     run: MoshiRun,
-    conversations: Sequence[TwoChannels],
+    conversations: Iterable[TwoChannels],
     bpe: BpeConfig,
     codec: Path,
     out: Path,
     *,
-    start: MoshiModel | None = None,
+    start: MoshiModel | SpeechLM | None = None,
     device: str = "cpu",
+    say: Callable[[str], None] = lambda _: None,
 ) -> Run:
     """Trains on these conversations and writes the parts ``moshi`` and ``codec`` into ``out``.
 
-    ``start`` is a model of the same ``bpe`` whose weights are gone on from. Raises SpecError when its tokens are
-    another codec's.
+    ``start`` is a model of the same ``bpe`` whose weights are gone on from, or a speech language model, whose trunk
+    takes the place of the run's. Raises SpecError when a duplex model's tokens are another codec's.
     """
     sounds: Codec = load_part(codec, "codec")
-    config = MoshiConfig(codes=sounds.tokens, bpe=bpe, trunk=run.trunk, depth=run.depth, delay=run.delay)
+    trunk = start.trunk if isinstance(start, SpeechLM) else run.trunk
+    config = MoshiConfig(codes=sounds.tokens, bpe=bpe, trunk=trunk, depth=run.depth, delay=run.delay)
     torch.manual_seed(run.seed)
     model = config.build()
-    if start is not None:
+    if isinstance(start, SpeechLM):
+        known = start.begin(model, sounds)
+        say(f"the trunk is that of {start.folder}, and so is what {known} units are like")
+    elif start is not None:
         if start.config.codes != config.codes:
             raise SpecError(f"the part reads {start.config.codes}, the codec gives {config.codes}; use its own codec")
         begin_from(model, start)
     task = GridTask(model)
     grids = [grid(config, sounds, one) for one in conversations]
-    seconds = [len(one.own) / sounds.config.sample_rate for one in conversations]
+    frames = float(config.codes.rate or 1)
 
     def batches(step: int) -> GridBatch:
         size = min(run.batch, len(grids))
         chosen = rng.stream(run.seed, "moshi", step).choice(len(grids), size, replace=False)
-        return collate([grids[n] for n in chosen], (run.text, run.semantic), sum(seconds[n] for n in chosen))
+        return weighted([grids[n] for n in chosen], config, run, frames)
 
     optimizer = torch.optim.AdamW(task.parameters(), lr=run.lr, betas=(0.9, 0.95), weight_decay=0.01)
     done = fit(
@@ -140,31 +125,25 @@ def train(
     return done
 
 
-def conversations(recordings: Sequence[Path], seed: int) -> list[TwoChannels]:
-    """Pairs of recordings as questions and answers, with pauses, hums or interruptions; our ears say when words begin.
-
-    The second channel of a scene has other people's words in it, never our own echo.
-    """
+def heard_by_us(recordings: Sequence[Path]) -> list[Utterance]:
+    """Recordings with the words that our ears find in them, and when these begin."""
     model, made = load(BUNDLED), []
-    for number, (asked, answered) in enumerate(zip(recordings[::2], recordings[1::2], strict=False)):
-        draw = rng.stream(seed, "conversations", number)
-        question, answer = (read_audio(path, RATE)[0].numpy() for path in (asked, answered))
-        words = [(word.text, word.start) for word in model.transcribe(answered).words]
-        kind: Kind = ("order", "backchannel", "interruption")[int(draw.integers(3))]
-        intrusion = {"order": None, "backchannel": hum(draw), "interruption": question}[kind]
-        scene = Scene(kind=kind, question=question, answer=answer, intrusion=intrusion, after=len(answer) // 2)
-        made.append(channels(scene, RATE, words))
+    for path in recordings:
+        pcm = level(trimmed(read_audio(path, RATE)[0].numpy()))
+        made.append(Utterance(pcm, tuple((word.text, word.start) for word in model.transcribe(pcm).words)))
     return made
 
 
 def _run(run: MoshiRun, given: Given) -> None:
     assert given.speech is not None
-    records = manifest.recordings(given.speech, "train")
-    said = conversations([record.file for record in records], run.seed)
-    start: MoshiModel | None = None if given.start is None else load_part(given.start, "moshi")
-    words = [f" {word}" for one in said for word, _ in one.words]
-    bpe = learn(words, run.vocabulary) if start is None else start.config.bpe
-    train(run, said, bpe, given.others["codec"], given.out, start=start, device=given.device)
+    utterances = heard_by_us([record.file for record in manifest.recordings(given.speech, "train")])
+    said = dialogues(utterances, RATE, run.conversations, run.seed, run.mix)
+    start: MoshiModel | SpeechLM | None = None
+    if given.start is not None:
+        start = SpeechLM(given.start) if is_speech_lm(given.start) else load_part(given.start, "moshi")
+    words = [f" {word}" for one in utterances for word, _ in one.words]
+    bpe = start.config.bpe if isinstance(start, MoshiModel) else learn(words, run.vocabulary)
+    train(run, said, bpe, given.others["codec"], given.out, start=start, device=given.device, say=given.say)
 
 
 # ---- the whole recipe, small ----
@@ -205,5 +184,5 @@ RECIPE = Recipe(
     train=_run,
     debug=debug,
     needs={"speech": "recordings that ask and answer", "codec": "the codec whose tokens are learnt"},
-    takes={"from": "a Moshi to go on from; it keeps its vocabulary"},
+    takes={"from": "a Moshi to go on from, which keeps its vocabulary; or a SpeechGPT, whose trunk is taken over"},
 )

@@ -1,9 +1,8 @@
 """A duplex model: it hears and speaks at the same time, and decides itself when (Moshi, arXiv:2410.00037).
 
 One grid on the codec's clock: what it says as text, its own books, and the books of what it hears, later books a frame
-later. A transformer runs over the columns, a small one over the text and books of a column. What is heard is forced;
-silence is tokens like any other, so nothing here knows of turns. Departs: the layers of the small transformer are
-shared by the books (their entrances, embeddings and heads are not).
+later. A transformer runs over the columns, a small one, with weights of their own for each lane, over the text and
+books of a column. What is heard is forced; silence is tokens like any other, so nothing here knows of turns.
 """
 
 import codecs
@@ -72,9 +71,9 @@ class MoshiModel(nn.Module):
         """Text and own books are predicted, heard ones only read."""
         super().__init__()
         self.config = config
-        self.lm = StreamLMConfig(
-            trunk=config.trunk, lanes=config.layout.sizes, predicted=1 + config.codes.books, depth=config.depth
-        ).build()
+        written = 1 + config.codes.books
+        depth = replace(config.depth, places=written)
+        self.lm = StreamLMConfig(trunk=config.trunk, lanes=config.layout.sizes, predicted=written, depth=depth).build()
 
     def forward(self, ids: Tensor) -> list[Tensor]:
         """Scores of the next column, lane by lane, for a `train.tasks.grid.GridTask`."""
