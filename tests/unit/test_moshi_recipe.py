@@ -1,17 +1,23 @@
 """What a duplex model learns from: two channels with all that makes conversations hard; and where it begins."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from vivavoce.core import rng
 from vivavoce.core.layout import read
+from vivavoce.core.parts import copy_part, load_part, save_part
+from vivavoce.core.places import WEIGHTS
+from vivavoce.core.streams import Tokens
 from vivavoce.models.lm import StreamLMConfig
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.recipes.moshi import MoshiRun, weighted
 from vivavoce.recipes.moshi_data import Mix, Utterance, dialogue, dialogues
+from vivavoce.recipes.moshi_start import SpeechLM, is_speech_lm
 from vivavoce.systems.moshi import NEXT, PAD, MoshiConfig, letters
+from vivavoce.systems.speechgpt import SpeechGPTConfig
 from vivavoce.text.bpe import learn
 
 RATE = 24_000
@@ -74,8 +80,6 @@ def test_conversations_are_the_same_for_the_same_seed_and_stop_being_made_when_n
 
 
 def test_what_counts_how_much() -> None:
-    from vivavoce.core.streams import Tokens
-
     codes = Tokens(name="codes", alphabet="codec-x", size=8, books=2, rate=25)
     trunk = TransformerConfig(dim=16, layers=1, heads=2, kv_heads=1, hidden=16, window=20)
     config = MoshiConfig(codes=codes, bpe=learn(["so it is"] * 3, 262), trunk=trunk, depth=replace(trunk, rotary=False))
@@ -101,3 +105,35 @@ def test_every_lane_of_the_small_transformer_has_its_own_weights() -> None:
         lm.depth.trunk.layers[0].up.weight[1] += 1.0
     changed = lm.depth(hidden, before)
     assert torch.equal(known[0], changed[0]) and not torch.equal(known[1], changed[1])
+
+
+def test_a_speech_language_model_lends_its_trunk_and_what_its_units_are_like(tmp_path: Path) -> None:
+    codec = load_part(WEIGHTS / "speech", "codec")
+    copy_part(WEIGHTS / "speech", "units", tmp_path)
+    units = load_part(tmp_path, "units").tokens
+    trunk = TransformerConfig(dim=16, layers=1, heads=2, kv_heads=1, hidden=16, window=20)
+    text = Tokens(name="text", alphabet="chat-x", size=9)
+    known = SpeechGPTConfig(text=text, units=replace(units, rate=None), trunk=trunk, stage=3).build()
+    for weight in known.parameters():
+        torch.nn.init.normal_(weight, std=0.3)
+    save_part(tmp_path, "speechgpt", known.config, known)
+    assert is_speech_lm(tmp_path)
+    lent = SpeechLM(tmp_path)
+    depth = replace(trunk, window=9, rotary=False)
+    config = MoshiConfig(codes=codec.tokens, bpe=learn(["so it is"] * 3, 262), trunk=lent.trunk, depth=depth)
+    model = config.build()
+    assert lent.begin(model, codec) == units.size
+    x = torch.randn(1, 5, 16)
+    assert torch.allclose(model.lm.trunk(x), known.eval().lm.trunk(x), atol=1e-5)  # small maps and all
+    column = torch.zeros(1, len(config.layout.sizes), 1, dtype=torch.long)
+    other = column.clone()
+    lane, id = 1 + codec.tokens.books, 7
+    other[0, lane] = config.layout.vocabs[lane].range(config.layout.segments[2].alphabet(0)).start + id
+    added = model.lm.embedded(other) - model.lm.embedded(column)
+    assert isinstance(known.lm.embed, torch.Tensor) and isinstance(model.lm.embed, torch.Tensor)
+    begin = known.config.whole.vocabs[0].range(f"{units.alphabet}:0").start
+    silence = model.lm.embed[model.lm.starts[lane]]
+    assert torch.allclose(added[0, 0], known.lm.embed[begin + id] - silence, atol=1e-5)
+    mini = load_part(WEIGHTS / "mini", "codec")  # no units in it: only the trunk is taken over
+    other_config = replace(config, codes=mini.tokens, depth=replace(depth, window=1 + mini.tokens.books))
+    assert lent.begin(other_config.build(), mini) == 0
