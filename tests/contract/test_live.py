@@ -228,7 +228,7 @@ def test_a_folder_of_a_run_is_served(tmp_path: Path):
     config = MoshiConfig(codes=codec.tokens, bpe=learn(["so it is"] * 3, 262), trunk=trunk, depth=depth)
     save_part(tmp_path, "moshi", config, config.build())
     copy_part(WEIGHTS / "speech", "codec", tmp_path)
-    with pytest.raises(ConfigError, match="takes no turns; serve it.*vivavoce serve --model"):
+    with pytest.raises(ConfigError, match=r"takes no turns; serve it.*vivavoce serve --model"):
         load(tmp_path)
     assert is_duplex(tmp_path) and not is_duplex("")
 
