@@ -1,6 +1,6 @@
 """Live conversations with a duplex model: the outputs of a conversation by turns, and a history of what was played."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -154,6 +154,24 @@ def test_what_it_cannot_do_is_refused_and_what_breaks_ends_the_reply_only():
     fresh = engine.sit(CONFIG)
     fresh.push(api.AudioIn(silence(400)))
     assert run(engine, fresh) == [[]]
+
+
+def test_a_stream_gives_every_frame_as_it_is_and_is_quiet_when_told_to_be() -> None:
+    engine = DuplexEngine(Parrot(), rows=1, threads=0)
+    seat = engine.sit(replace(CONFIG, frames=True))
+    seat.push(api.AudioIn(np.concatenate([voice(3), silence(200)])))
+    (first,) = run(engine, seat)
+    frames = of(api.Framed, first)
+    assert first == frames and [frame.at for frame in frames] == [HOP * n for n in range(1, 9)]
+    assert [bool(frame.pcm.any()) for frame in frames] == [False] * 3 + [True] * 5
+    assert [frame.text for frame in frames] == ["", "", "", " word", "", "", "", " word"]
+    seat.push(api.Hush())
+    seat.push(api.AudioIn(np.concatenate([silence(1400), voice(1), silence(400)])))
+    (rest,) = run(engine, seat)
+    quiet = [frame for frame in of(api.Framed, rest) if frame.at <= HOP * (8 + 35)]
+    assert len(quiet) == 35 and not any(frame.pcm.any() or frame.text for frame in quiet)
+    assert [frame.text for frame in of(api.Framed, rest) if frame.text] == [" word"]  # the model had fallen silent
+    assert not seat.waiting_audio
 
 
 def moshi() -> Moshi:
