@@ -9,11 +9,13 @@ import sys
 import wave
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import websockets
 from live_server import serving
+from torch import Tensor
 from websockets.asyncio.client import ClientConnection
 
 from vivavoce.assistant.duplex import is_duplex, load_duplex
@@ -32,12 +34,12 @@ from vivavoce.systems.moshi import MoshiConfig
 from vivavoce.text.bpe import learn
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "laws"))
-from test_duplex_session import HOP, Parrot, voice
+from test_duplex_session import HOP, Parrot, ParrotState, voice  # pyright: ignore[reportMissingImports]
 
 QUESTION = np.concatenate([silence(200), utter("a latte please."), silence(100)])
 
 
-def connect(address: str, **more):
+def connect(address: str, **more: Any) -> Any:
     return websockets.connect(address.replace("http", "ws") + "/v1/live", max_size=None, **more)
 
 
@@ -47,11 +49,11 @@ class Live:
     def __init__(self, socket: ClientConnection) -> None:
         self.socket, self.events, self.sound = socket, [], []
 
-    async def start(self, **session) -> dict:
+    async def start(self, **session: Any) -> dict:
         await self.say(type="session.start", session=session)
         return (await self.until("session.started"))["session"]
 
-    async def say(self, **event) -> None:
+    async def say(self, **event: Any) -> None:
         await self.socket.send(json.dumps(event))
 
     async def next(self) -> dict | bytes:
@@ -180,7 +182,7 @@ async def test_other_rates_give_a_frame_for_a_frame(address: str, rate: int, kin
 class Breaking(Parrot):
     """Says "ok" now and then, and breaks where the sound is too loud."""
 
-    def step(self, heard, state, active=None) -> list[Frame]:
+    def step(self, heard: Tensor, state: ParrotState, active: Tensor | None = None) -> list[Frame]:
         if float(heard.max()) > 0.9:
             raise RuntimeError("too loud")
         return super().step(heard, state, active)

@@ -38,7 +38,13 @@ def test_every_place_has_its_own_weights_as_in_moshi() -> None:
             layer.between.weight.copy_(other.post_attention_layernorm.weight)
         hidden, given = torch.randn(3, DIM), torch.randn(3, PLACES, DIM)
         entered = torch.stack([hidden @ weight.T for weight in theirs.input_projections.weight], dim=1)
-        wanted = theirs(inputs_embeds=given.clone(), last_hidden_state=hidden[:, None].expand(-1, PLACES, -1)).logits
+        wanted = theirs(
+            input_ids=torch.zeros(3, PLACES, dtype=torch.long),  # counted, not looked at
+            inputs_embeds=given.clone(),
+            last_hidden_state=hidden[:, None].expand(-1, PLACES, -1),
+            attention_mask=torch.ones(3, PLACES, dtype=torch.bool),
+            use_cache=False,
+        ).logits
         found = torch.einsum("bsd,svd->bsv", ours(given + entered), theirs.lm_heads.weight)
         assert torch.allclose(found, wanted, atol=1e-4, rtol=1e-4)
         short = ours((given + entered)[:, :2])  # a sequence may end early

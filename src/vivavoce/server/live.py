@@ -58,16 +58,17 @@ class LiveConnection:
     async def hold(self) -> None:
         """From the first message until one side ends it."""
         wire, settings = self._wire, self._settings
+        answer: Messages = []
         try:
             async with asyncio.timeout(settings.session_seconds):
                 while wire.config is None:
                     if (message := await self._next()) is None:
                         return
-                    before = wire.receive(message)[1]
+                    answer = wire.receive(message)[1]
                     if wire.config is None:
-                        await self._tell(before)
+                        await self._tell(answer)
                 async with self._service.session(wire.config, live=True) as session:
-                    await self._tell(before)
+                    await self._tell(answer)
                     await self._converse(session)
         except CapacityError as error:
             await self._farewell(str(error), "capacity", 1013)
