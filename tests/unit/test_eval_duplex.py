@@ -40,7 +40,7 @@ def timer(milliseconds: float, todo: Sequence[Scene] = SCENES) -> dict[Kind, Out
 
 
 def test_a_silence_timer_is_quick_and_wrong_or_slow_and_right() -> None:
-    quick, slow = timer(400), timer(1000)
+    quick, slow = timer(400.0), timer(1000.0)
     assert quick["pause"].took_over and not slow["pause"].took_over
     gap = {name: found["order"].gap for name, found in (("quick", quick), ("slow", slow))}
     assert gap["quick"] is not None and gap["slow"] is not None
@@ -48,7 +48,7 @@ def test_a_silence_timer_is_quick_and_wrong_or_slow_and_right() -> None:
     for found in (quick, slow):
         assert found["interruption"].stopped is not None and found["interruption"].again is not None
         assert found["backchannel"].stopped is not None  # any sound stops it
-    assert calibrated([quick["order"].gap / 24], slow["order"].gap / 24, 400) == 1000
+    assert calibrated([quick["order"].gap / 24], slow["order"].gap / 24, 400.0) == 1000
 
 
 class Nodding(SilenceTimer):
@@ -63,7 +63,7 @@ class Nodding(SilenceTimer):
 
 
 def test_a_sign_of_listening_takes_no_floor_and_who_says_nothing_takes_no_turn() -> None:
-    found = at_once(Nodding(Loudness(), {}, 0), {}, SCENES, rows=2, seed=0)
+    found = at_once(Nodding(Loudness(), {}, 0.0), {}, SCENES, rows=2, seed=0)
     assert [one.listening for one in found] == [1] * 4 and not any(one.took_over for one in found)
     assert [one.gap for one in found] == [None] * 4 and not any(one.intruded for one in found)
     rows = {row.name: row for row in rows_of(found)}
@@ -72,7 +72,7 @@ def test_a_sign_of_listening_takes_no_floor_and_who_says_nothing_takes_no_turn()
 
 
 def test_the_turn_machine_stands_beside_a_timer_that_is_as_late() -> None:
-    suite = DuplexSuite(rows=2, model=Nodding(Loudness(), {}, 0), name="nodding")
+    suite = DuplexSuite(rows=2, model=Nodding(Loudness(), {}, 0.0), name="nodding")
     report = run(suite, Loudness(0.02), ToneHearing(), SCENES[1:])
     names = [table.title for table in report.tables]
     assert names[0] == "the turn machine" and names[1].startswith("a silence timer of") and names[2] == "nodding"

@@ -21,7 +21,7 @@ from vivavoce.systems.speechgpt import SpeechGPTConfig
 from vivavoce.text.bpe import learn
 
 RATE = 24_000
-NOTHING = Mix(pause=0, listening=0, overlap=0, backchannel=0, interruption=0, echo=0, turns=2)
+NOTHING = Mix(pause=0.0, listening=0.0, overlap=0.0, backchannel=0.0, interruption=0.0, echo=0.0, turns=2)
 
 
 def tone(seconds: float, hz: float) -> np.ndarray:
@@ -56,19 +56,19 @@ def test_each_thing_happens_where_it_is_asked_for() -> None:
     begin = loud(own)[0] * 240
     assert [word for word, _ in words] == ["this", "and", "that"] * 2
     assert abs(words[0][1] - begin - 2400) < 500
-    heard, own, _ = made(pause=1)
+    heard, own, _ = made(pause=1.0)
     assert len(stretches(heard)) == 4  # each question in two halves
-    heard, own, _ = made(listening=1)
+    heard, own, _ = made(listening=1.0)
     assert len(stretches(own)) >= 4 and set(loud(heard)) & set(loud(own))
-    heard, own, _ = made(overlap=1)
+    heard, own, _ = made(overlap=1.0)
     assert 5 <= len(set(loud(heard)) & set(loud(own))) <= 45
-    heard, own, _ = made(backchannel=1)
+    heard, own, _ = made(backchannel=1.0)
     assert len(stretches(heard)) >= 4 and np.allclose(stretches(own), [200, 200], atol=2)
-    heard, own, words = made(interruption=1)
+    heard, own, words = made(interruption=1.0)
     first, second = stretches(own)
     assert first < 190 and second in range(198, 203)  # the last question has nobody who interrupts it
     assert [word for word, _ in words][-3:] == ["this", "and", "that"] and len(words) < 6
-    heard, own, _ = made(echo=1)
+    heard, own, _ = made(echo=1.0)
     assert len(loud(heard + 0)) and float(heard.std()) > float(made()[0].std())
 
 

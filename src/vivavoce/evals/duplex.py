@@ -29,7 +29,7 @@ KINDS: tuple[Kind, ...] = ("pause", "order_pause", "order", "backchannel", "inte
 _INTRUSIONS: tuple[Kind, ...] = ("backchannel", "interruption")
 _LEAD, _WAIT, _AFTER = RATE // 4, 5 * RATE, 3 * RATE
 """Samples before somebody speaks; in which an answer is waited for; that are played after an intrusion."""
-_LOUD, _QUIET = 10 ** (-45 / 20), 15
+_LOUD, _QUIET = 10 ** (-45 / 20), 8
 """Root mean square from which on a frame says something, and so many frames of silence that end it."""
 _SHORT = RATE
 """What is said while the user speaks, and is no longer than this, is a sign of listening; more takes the floor."""
@@ -43,7 +43,7 @@ class Outcome:
 
     kind: Kind
     took_over: bool = False
-    """It spoke, and more than a sign of listening, before the user had finished."""
+    """It spoke before the user had finished: anything in a pause, or more than a sign of listening."""
     listening: int = 0
     """Signs of listening while the user spoke for ``spoken`` samples."""
     spoken: int = 0
@@ -64,8 +64,9 @@ class Stage:
         """Before the first frame."""
         self.scene, self._dice = scene, dice
         parts = [np.zeros(_LEAD, np.float32), scene.question]
-        self._pause = sum(map(len, parts)) if scene.rest is not None else None
+        self._pause = range(0)
         if scene.rest is not None:
+            self._pause = range(sum(map(len, parts)), sum(map(len, parts)) + scene.pause)
             parts += [np.zeros(scene.pause, np.float32), scene.rest]
         self._script = np.concatenate(parts)
         self._end, self.now = len(self._script), 0
@@ -104,7 +105,10 @@ class Stage:
         found, end = Outcome(self.scene.kind, spoken=self._end - _LEAD), self._end // FRAME
         stretches = _stretches(_loud(self._said))
         early = [one for one in stretches if one[0] < end]
-        found.listening = sum((last - first) * FRAME <= _SHORT and last <= end for first, last in early)
+        found.listening = sum(
+            (last - first) * FRAME <= _SHORT and last <= end and first * FRAME not in self._pause
+            for first, last in early
+        )
         found.took_over = len(early) > found.listening
         later = [first for first, _ in stretches if first >= end]
         if later and not found.took_over:
