@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import wave
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +21,15 @@ from vivavoce.assistant.duplex import is_duplex, load_duplex
 from vivavoce.assistant.model import load
 from vivavoce.audio.pcm import to_float, to_int16
 from vivavoce.core.errors import ConfigError
-from vivavoce.core.parts import copy_part, load_part, save_part
-from vivavoce.core.places import WEIGHTS
+from vivavoce.core.parts import save_part
 from vivavoce.core.talk import Frame
-from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.runtime.duplex import DuplexEngine
 from vivavoce.runtime.fake import decode, silence, utter
 from vivavoce.runtime.model import Pcm
 from vivavoce.server.settings import Settings
-from vivavoce.systems.moshi import MoshiConfig
-from vivavoce.text.bpe import learn
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "laws"))
-from test_duplex_session import HOP, Parrot, ParrotState, voice  # pyright: ignore[reportMissingImports]
+from test_duplex_session import HOP, Parrot, ParrotState, moshi, voice  # pyright: ignore[reportMissingImports]
 
 QUESTION = np.concatenate([silence(200), utter("a latte please."), silence(100)])
 
@@ -224,12 +219,9 @@ def test_a_duplex_model_is_served_as_it_is():
 
 
 def test_a_folder_of_a_run_is_served(tmp_path: Path):
-    codec = load_part(WEIGHTS / "speech", "codec")
-    trunk = TransformerConfig(dim=16, layers=1, heads=2, kv_heads=1, hidden=16, window=20)
-    depth = replace(trunk, window=1 + codec.tokens.books, rotary=False)
-    config = MoshiConfig(codes=codec.tokens, bpe=learn(["so it is"] * 3, 262), trunk=trunk, depth=depth)
-    save_part(tmp_path, "moshi", config, config.build())
-    copy_part(WEIGHTS / "speech", "codec", tmp_path)
+    model = moshi()
+    save_part(tmp_path, "moshi", model.model.config, model.model)
+    save_part(tmp_path, "codec", model.codec.config, model.codec)
     with pytest.raises(ConfigError, match=r"takes no turns; serve it.*vivavoce serve --model"):
         load(tmp_path)
     assert is_duplex(tmp_path) and not is_duplex("")
@@ -238,7 +230,7 @@ def test_a_folder_of_a_run_is_served(tmp_path: Path):
         async with connect(address) as socket:
             live = Live(socket)
             session = await live.start(seed=3)
-            assert session["kind"] == "duplex" and session["delay_ms"] >= session["frame_ms"] == 40
+            assert session["kind"] == "duplex" and session["delay_ms"] >= session["frame_ms"] == 40  # a frame later
             for _ in range(4):
                 assert len(await live.frame(bytes(1920))) == 1920
             assert not any(live.sound[0]) and not live.of("error")  # its own books of a frame are whole a frame later

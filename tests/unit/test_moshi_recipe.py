@@ -1,22 +1,26 @@
 """What a duplex model learns from: two channels with all that makes conversations hard; and where it begins."""
 
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from vivavoce.core import rng
+from vivavoce.core.errors import SpecError
 from vivavoce.core.layout import read
 from vivavoce.core.parts import copy_part, load_part, save_part
 from vivavoce.core.places import WEIGHTS
-from vivavoce.core.streams import Tokens
+from vivavoce.core.streams import Tokens, sound
+from vivavoce.models.codec import Codec
 from vivavoce.models.lm import StreamLMConfig
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.recipes.moshi import MoshiRun, weighted
 from vivavoce.recipes.moshi_data import Mix, Utterance, dialogue, dialogues
 from vivavoce.recipes.moshi_start import SpeechLM, is_speech_lm
-from vivavoce.systems.moshi import NEXT, PAD, MoshiConfig, letters
+from vivavoce.systems.moshi import NEXT, PAD, Moshi, MoshiConfig, letters
 from vivavoce.systems.speechgpt import SpeechGPTConfig
 from vivavoce.text.bpe import learn
 
@@ -80,7 +84,7 @@ def test_conversations_are_the_same_for_the_same_seed_and_stop_being_made_when_n
 
 
 def test_what_counts_how_much() -> None:
-    codes = Tokens(name="codes", alphabet="codec-x", size=8, books=2, rate=25)
+    codes = Tokens(name="codes", alphabet="codec-x", size=8, books=2, rate=Fraction(25))
     trunk = TransformerConfig(dim=16, layers=1, heads=2, kv_heads=1, hidden=16, window=20)
     config = MoshiConfig(codes=codes, bpe=learn(["so it is"] * 3, 262), trunk=trunk, depth=replace(trunk, rotary=False))
     text = letters(config, [("so", 3)], 8)
@@ -107,8 +111,31 @@ def test_every_lane_of_the_small_transformer_has_its_own_weights() -> None:
     assert torch.equal(known[0], changed[0]) and not torch.equal(known[1], changed[1])
 
 
-def test_a_speech_language_model_lends_its_trunk_and_what_its_units_are_like(tmp_path: Path) -> None:
-    codec = load_part(WEIGHTS / "speech", "codec")
+@pytest.fixture(scope="module")
+def codec() -> Codec:
+    return load_part(WEIGHTS / "speech", "codec")
+
+
+def test_what_hears_several_frames_at_once_is_given_them_at_once(codec: Codec) -> None:
+    trunk = TransformerConfig(dim=16, layers=1, heads=2, kv_heads=1, hidden=16, window=20)
+    depth = replace(trunk, window=1 + codec.tokens.books, rotary=False)
+    config = MoshiConfig(codes=codec.tokens, bpe=learn(["so it is"] * 3, 262), trunk=trunk, depth=depth)
+    model = Moshi(config.build(), codec)
+    hop = model.timing.hop
+    assert hop == 4 * codec.config.hop  # units of a listener that hears 160 ms at once
+    state, wave = model.init_state(1), 0.1 * torch.randn(1, 2 * hop, generator=torch.Generator().manual_seed(0))
+    said = [model.step(piece, state)[0] for piece in wave.split(hop, dim=1)]
+    assert [len(frame.pcm) for frame in said] == [3 * codec.config.hop, hop]
+    row = state.writer.rows_[0]
+    assert row is not None
+    found = read(model.layout, torch.tensor(row.written).T)["heard"]
+    whole = codec.encode(sound(wave[0], RATE)).data[0]
+    assert found.shape[1] == 7 and torch.equal(found, whole[:, :7])
+    with pytest.raises(SpecError, match="buffer the rest"):
+        model.step(wave[:, : codec.config.hop], state)
+
+
+def test_a_speech_language_model_lends_its_trunk_and_what_its_units_are_like(tmp_path: Path, codec: Codec) -> None:
     copy_part(WEIGHTS / "speech", "units", tmp_path)
     units = load_part(tmp_path, "units").tokens
     trunk = TransformerConfig(dim=16, layers=1, heads=2, kv_heads=1, hidden=16, window=20)

@@ -110,7 +110,8 @@ class Moshi:
 
     @property
     def timing(self) -> Timing:
-        """A frame of the codec; its sound comes when all its books and the codec's delay have passed."""
+        """What the codec hears at once, a frame or several; a frame's sound comes when all its books and the codec's
+        delay have passed."""
         later = self.model.config.delay * self.codec.config.hop + self.codec.delay
         return replace(self.codec.timing, lookahead=later)
 
@@ -134,23 +135,26 @@ class Moshi:
     def step(
         self, heard: Float[Tensor, "B N"], state: MoshiState, active: Bool[Tensor, " B"] | None = None
     ) -> list[Frame]:
-        """What is heard now (whole frames of the codec) in, what is said now out.
+        """What is heard now (whole steps of `timing`) in, what is said now out.
 
-        Rows that are not active keep their state and say nothing.
+        Rows that are not active keep their state and say nothing. SpecError for a part of a step.
         """
+        chunk = self.timing.hop
+        if heard.shape[1] % chunk:
+            raise SpecError(f"got {heard.shape[1]} samples, wanted a multiple of {chunk}; buffer the rest")
         frames: list[list[Frame]] = [[] for _ in range(len(heard))]
-        for piece in heard.split(self.codec.config.hop, dim=1) if heard.shape[1] else ():
-            for row, frame in enumerate(self._frame(piece, state, active)):
-                frames[row].append(frame)
+        for piece in heard.split(chunk, dim=1) if heard.shape[1] else ():
+            for codes in self.codec.encode_step(piece, state.encode, active).split(1, dim=2):
+                for row, frame in enumerate(self._frame(codes, state, active)):
+                    frames[row].append(frame)
         none = heard.new_zeros(len(heard), 0)
         return [
             Frame(torch.cat([quiet, *(f.pcm for f in found)]), "".join(f.text for f in found))
             for quiet, found in zip(none, frames, strict=True)
         ]
 
-    def _frame(self, heard: Float[Tensor, "B N"], state: MoshiState, active: Bool[Tensor, " B"] | None) -> list[Frame]:
-        on = [True] * len(heard) if active is None else active.tolist()
-        codes = self.codec.encode_step(heard, state.encode, active)
+    def _frame(self, codes: Int[Tensor, "B K 1"], state: MoshiState, active: Bool[Tensor, " B"] | None) -> list[Frame]:
+        on = [True] * len(codes) if active is None else active.tolist()
         cursors = [row.cursor for row in state.writer.rows_ if row is not None and row.cursor is not None]
         for cursor, go, row in zip(cursors, on, codes, strict=True):
             if go:
