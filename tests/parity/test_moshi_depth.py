@@ -1,15 +1,18 @@
 """A transformer whose matrices differ from place to place, beside transformers' depth decoder with its weights."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from vivavoce.core.errors import ConfigError, SpecError
+from vivavoce.nn.placed import place
 from vivavoce.nn.transformer import TransformerConfig
 
 DIM, HEADS, HIDDEN, PLACES = 32, 2, 48, 5
 CONFIG = TransformerConfig(
     dim=DIM, layers=2, heads=HEADS, kv_heads=HEADS, hidden=HIDDEN, window=PLACES, rotary=False, last_norm=False,
-    norm_eps=1e-8, places=PLACES,
+    norm_eps=1e-8,
 )  # fmt: skip
 
 
@@ -25,6 +28,7 @@ def test_every_place_has_its_own_weights_as_in_moshi() -> None:
     )  # fmt: skip
     theirs = moshi.MoshiDepthDecoder(known).eval()
     ours = CONFIG.build().eval()
+    place(ours, PLACES)
     for weight in theirs.parameters():
         torch.nn.init.normal_(weight, std=0.3)
     with torch.no_grad():
@@ -53,9 +57,8 @@ def test_every_place_has_its_own_weights_as_in_moshi() -> None:
 
 def test_what_places_cannot_do_is_said() -> None:
     module = CONFIG.build()
+    place(module, PLACES)
     with pytest.raises(SpecError, match="got 6 places"):
         module.layers[0].out(torch.zeros(1, 6, DIM))
-    with pytest.raises(ConfigError, match="not stepped"):
-        module.init_state(1)
     with pytest.raises(ConfigError, match="no biases"):
-        TransformerConfig(dim=8, layers=1, heads=1, kv_heads=1, hidden=8, window=2, bias=True, places=2).build()
+        place(replace(CONFIG, bias=True).build(), PLACES)

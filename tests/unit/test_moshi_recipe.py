@@ -99,9 +99,9 @@ def test_what_counts_how_much() -> None:
 
 
 def test_every_lane_of_the_small_transformer_has_its_own_weights() -> None:
-    depth = TransformerConfig(dim=16, layers=1, heads=2, kv_heads=2, hidden=16, window=3, rotary=False, places=3)
-    trunk = replace(depth, places=0, window=8)
-    lm = StreamLMConfig(trunk=trunk, lanes=(5, 4, 4), depth=depth).build()
+    depth = TransformerConfig(dim=16, layers=1, heads=2, kv_heads=2, hidden=16, window=3, rotary=False)
+    trunk = replace(depth, window=8)
+    lm = StreamLMConfig(trunk=trunk, lanes=(5, 4, 4), depth=depth, depth_own=True).build()
     hidden, before = torch.randn(2, 16), torch.tensor([[1, 2], [3, 0]])
     assert lm.depth is not None
     known = lm.depth(hidden, before)

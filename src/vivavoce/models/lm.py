@@ -19,6 +19,7 @@ from vivavoce.nn.attention import Remembered
 from vivavoce.nn.few import Linear
 from vivavoce.nn.int8 import Int8Linear
 from vivavoce.nn.lora import LoraConfig, add_lora
+from vivavoce.nn.placed import place
 from vivavoce.nn.transformer import TransformerConfig, TransformerState
 
 
@@ -27,7 +28,8 @@ class StreamLMConfig:
     """A trunk and the number of ids of each lane.
 
     ``tied``: input and output embeddings are one matrix. ``predicted`` lanes from the first on are scored (0: all);
-    ``depth`` lets each of them see the ones before it. ``lora`` puts small maps beside the trunk's weights.
+    ``depth`` lets each of them see the ones before it, with ``depth_own`` by weights of its own. ``lora`` puts small
+    maps beside the trunk's weights.
     """
 
     trunk: TransformerConfig
@@ -35,6 +37,7 @@ class StreamLMConfig:
     tied: bool = True
     predicted: int = 0
     depth: TransformerConfig | None = None
+    depth_own: bool = False
     lora: LoraConfig | None = None
 
     @property
@@ -62,7 +65,7 @@ class StreamLM(nn.Module):
         self.trunk = config.trunk.build()
         if config.lora is not None:
             add_lora(self.trunk, config.lora)
-        self.depth = Depth(config.depth, width, config.scored) if config.depth is not None else None
+        self.depth = Depth(config.depth, width, config.scored, config.depth_own) if config.depth is not None else None
         scores = sum(config.scored)
         untied = not config.tied and self.depth is None
         self.out = _table(config, scores) if untied else None
@@ -142,17 +145,19 @@ class Depth(nn.Module):
     """The lanes of a column one after the other: each sees the trunk's vector and the ids of the lanes before it.
 
     Every lane has an entrance, an embedding and a head of its own. The layers between are shared, or each lane's own
-    as in Moshi where the configuration has as many ``places`` as there are lanes.
+    as in Moshi with ``own``.
     """
 
     starts: Tensor
 
-    def __init__(self, config: TransformerConfig, width: int, lanes: tuple[int, ...]):
+    def __init__(self, config: TransformerConfig, width: int, lanes: tuple[int, ...], own: bool = False):
         super().__init__()
         self.lanes = lanes
         self.enter = nn.ModuleList(Linear(width, config.dim, bias=False) for _ in lanes)
         self.embed = nn.Parameter(torch.randn(sum(lanes[:-1]), config.dim) * 0.02)
         self.trunk = config.build()
+        if own:
+            place(self.trunk, len(lanes))
         self.heads = nn.ModuleList(Linear(config.dim, size, bias=False) for size in lanes)
         starts = [sum(lanes[:lane]) for lane in range(len(lanes) - 1)]
         self.register_buffer("starts", torch.tensor(starts, dtype=torch.long), persistent=False)

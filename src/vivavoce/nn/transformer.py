@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -28,7 +27,6 @@ from vivavoce.nn.attention import BiasGate, CrossAttention, RelativeBias, Relati
 from vivavoce.nn.few import Linear
 from vivavoce.nn.int8 import Int8Linear
 from vivavoce.nn.norm import Norm
-from vivavoce.nn.placed import PlacedLinear
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +65,6 @@ class TransformerConfig:
     """Probability that training passes a layer by (arXiv:1909.11556)."""
     bits: Literal[8, 32] = 32
     """8: matrices of whole numbers (`nn.int8`), for a model that is loaded and not trained."""
-    places: int = 0
-    """So many positions have matrices of their own (`nn.placed`); 0: all share them."""
 
     def __post_init__(self) -> None:
         """Refuses numbers that do not divide."""
@@ -130,7 +126,6 @@ class Layer(nn.Module):
         kv = config.kv_heads * config.head_dim
         self.before = _norm(config, config.condition)
         linear = Int8Linear if config.bits == 8 else Linear
-        linear = partial(PlacedLinear, config.places) if config.places else linear
         self.qkv = linear(config.dim, config.dim + 2 * kv, bias=config.bias)
         self.out = linear(config.dim, config.dim, bias=config.bias)
         self.between = _norm(config, config.condition)
@@ -290,9 +285,8 @@ class Transformer(nn.Module):
 
     def init_state(self, rows: int, room: int | None = None) -> TransformerState:
         """Empty windows; with ``room`` for so many positions at first (see `TransformerState.make_room`)."""
-        if self.config.places:
-            raise ConfigError("a transformer with matrices of places takes short sequences whole and is not stepped")
-        c, weight = self.config, self.layers[0].before.weight
+        c = self.config
+        weight = self.layers[0].before.weight
         position = torch.zeros(rows, dtype=torch.long, device=weight.device)
 
         def leaf() -> Tensor:

@@ -72,8 +72,13 @@ class MoshiModel(nn.Module):
         super().__init__()
         self.config = config
         written = 1 + config.codes.books
-        depth = replace(config.depth, places=written)
-        self.lm = StreamLMConfig(trunk=config.trunk, lanes=config.layout.sizes, predicted=written, depth=depth).build()
+        self.lm = StreamLMConfig(
+            trunk=config.trunk,
+            lanes=config.layout.sizes,
+            predicted=written,
+            depth=config.depth,
+            depth_own=True,
+        ).build()
 
     def forward(self, ids: Tensor) -> list[Tensor]:
         """Scores of the next column, lane by lane, for a `train.tasks.grid.GridTask`."""
