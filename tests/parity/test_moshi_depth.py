@@ -24,7 +24,7 @@ def test_every_place_has_its_own_weights_as_in_moshi() -> None:
     known = MoshiDepthConfig(
         vocab_size=11, hidden_size=DIM, input_size=DIM, num_hidden_layers=2, num_attention_heads=HEADS,
         num_key_value_heads=HEADS, audio_vocab_size=7, max_position_embeddings=PLACES, num_codebooks=PLACES,
-        sliding_window=PLACES, ffn_dim=2 * HIDDEN, rms_norm_eps=1e-8, attn_implementation="eager",
+        sliding_window=PLACES, ffn_dim=2 * HIDDEN, rms_norm_eps=1e-8,
     )  # fmt: skip
     theirs = moshi.MoshiDepthDecoder(known).eval()
     ours = CONFIG.build().eval()

@@ -48,7 +48,7 @@ def test_a_silence_timer_is_quick_and_wrong_or_slow_and_right() -> None:
     for found in (quick, slow):
         assert found["interruption"].stopped is not None and found["interruption"].again is not None
         assert found["backchannel"].stopped is not None  # any sound stops it
-    assert calibrated([quick["order"].gap / 24], slow["order"].gap / 24, 400.0) == 1000
+    assert calibrated([gap["quick"] / 24], gap["slow"] / 24, 400.0) == 1000
 
 
 class Nodding(SilenceTimer):

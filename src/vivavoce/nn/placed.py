@@ -34,4 +34,4 @@ def place(trunk: Any, places: int) -> None:
     for layer in trunk.layers:
         for name in ("qkv", "out", "up", "down"):
             weight = getattr(layer, name).weight
-            setattr(layer, name, PlacedLinear(places, *weight.shape, std=float(weight.std())))
+            setattr(layer, name, PlacedLinear(places, *weight.shape, std=float(weight.detach().std())))
