@@ -74,7 +74,8 @@ def test_it_hears_for_anybody_who_asks_by_folder(folder: Path, system: AudioPaLM
     rate = system.units.config.sample_rate
     said = system.do(("ASR",), sound(resample(torch.from_numpy(wave[8000:32_000]), 16_000, rate), rate), most=200)
     assert " ".join(word.text for word in heard.words) == " ".join(str(said["ASR"]).split())
-    assert not heard.words or (heard.words[0].start == 0.5 and abs(heard.words[-1].end - 2.0) < 1e-6)
+    end = min(2.0, len(wave) / 16_000)
+    assert not heard.words or (heard.words[0].start == 0.5 and abs(heard.words[-1].end - end) < 1e-4)
 
 
 def test_languages_and_tasks_that_are_not_known_are_refused(system: AudioPaLM) -> None:
