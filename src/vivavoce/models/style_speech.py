@@ -120,6 +120,7 @@ class _Curve(nn.Module):
         self, x: Float[Tensor, "B D S"], style: Float[Tensor, "B C"], mask: Float[Tensor, "B 1 S"] | None
     ) -> Float[Tensor, "B T"]:
         for block in self.blocks:
+            assert isinstance(block, AdainBlock)
             x = block(x, style, mask)
             mask = wider(mask, block.times)
         made = self.out(x)

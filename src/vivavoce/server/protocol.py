@@ -216,6 +216,8 @@ class Wire:
             case api.TurnStarted():
                 begun, limits = self.responses.begin(output), self.limits()
                 return [*begun, self._event("rate_limits.updated", rate_limits=limits)] if limits else begun
+            case api.Framed():  # this protocol has no frames
+                return []
         return self.responses.grow(output)
 
     def _format_of(self, role: str) -> str:

@@ -164,7 +164,7 @@ class Styletts2Model(nn.Module):
     ) -> Float[Tensor, "B N"]:
         """Sound of encoded phones that are held along a path; ``noise`` is that of the excitation."""
         vectors = self.decoder(text.transpose(1, 2) @ path, pitch, loudness, voice)
-        source, window = self.source(pitch * HERTZ, noise), self.generator.head.window
+        source, window = self.source(pitch * HERTZ, noise), self.generator.head.get_buffer("window")
         spectra = torch.stft(source, self.config.window, self.config.last_hop, window=window, return_complex=True)
         silent = spectra.abs() < _SILENT  # has no phase, nor a gradient of one
         seen = torch.where(silent, torch.ones_like(spectra), spectra)

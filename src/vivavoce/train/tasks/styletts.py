@@ -207,7 +207,7 @@ class StylettsPredict(Task[StyleBatch, Predicted]):
         begins, size = pieces(2 * durations.sum(1), self.crop)
         path = cut(path_of(durations, pitch.shape[1] // 2).float(), begins, size)
         curves = prosody.curves(encoded, path, style)
-        wanted = [cut(x, 2 * begins, 2 * size) for x in (pitch, loudness)]
+        wanted = cut(pitch, 2 * begins, 2 * size), cut(loudness, 2 * begins, 2 * size)
         with torch.no_grad():
             real = model.drawn(text, path, *wanted, style)
         made = model.drawn(text, path, *curves, style)
