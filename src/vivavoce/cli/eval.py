@@ -166,7 +166,7 @@ def tts(
     json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
     out: Annotated[Path, typer.Option(help="Where the JSON is written.")] = Path("runs/eval/tts.json"),
 ) -> None:
-    """Speakers side by side, cloning dev people: words, likeness, quality, speed and what fails."""
+    """Speakers side by side, cloning people of no training: words, likeness, quality, speed and what fails."""
     import json as formats
 
     from vivavoce.assistant.model import load
