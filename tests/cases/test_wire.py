@@ -21,6 +21,7 @@ from openai.types.realtime import (
 from pydantic import BaseModel, TypeAdapter
 
 from vivavoce.core.talk import Say
+from vivavoce.core.gallery import GALLERY
 from vivavoce.core.voice import STOCK
 from vivavoce.runtime.fake import Beeping, fake_model, silence, utter
 from vivavoce.runtime.model import Spoken
@@ -226,7 +227,7 @@ async def test_voices_are_listed_as_open_webui_reads_them(address):
         await http.post("/v1/audio/voices", json={"type": "prompt", "name": "dwarf", "prompt": "a grumpy dwarf"})
         answer = (await http.get("/v1/audio/voices")).json()
     assert all(set(voice) == {"id", "name"} for voice in answer["voices"])
-    assert [voice["id"] for voice in answer["voices"]] == [*STOCK, *(voice["id"] for voice in answer["data"])]
+    assert [voice["id"] for voice in answer["voices"]] == [*STOCK, *GALLERY, *(voice["id"] for voice in answer["data"])]
     assert answer["voices"][-1]["name"] == "dwarf" and not unset(answer)
 
 
