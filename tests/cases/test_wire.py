@@ -20,8 +20,8 @@ from openai.types.realtime import (
 )
 from pydantic import BaseModel, TypeAdapter
 
-from vivavoce.core.talk import Say
 from vivavoce.core.gallery import GALLERY
+from vivavoce.core.talk import Say
 from vivavoce.core.voice import STOCK
 from vivavoce.runtime.fake import Beeping, fake_model, silence, utter
 from vivavoce.runtime.model import Spoken
