@@ -1,7 +1,4 @@
-"""AudioPaLM from a folder: the part ``audiopalm``, its units and its chat text; and as a recogniser of open speech.
-
-Nothing tells when a word was said, so the words of a stretch share its time by their letters.
-"""
+"""AudioPaLM from a folder: the part ``audiopalm``, its units and its chat text; and as a recogniser of open speech."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -15,7 +12,8 @@ from vivavoce.audio.resample import resample
 from vivavoce.core.parts import check_part, load_part
 from vivavoce.core.streams import sound
 from vivavoce.hub.chat_text import ChatText
-from vivavoce.hub.whisper import RATE, Spelled, Transcribed, Wanted
+from vivavoce.hub.stretches import transcribed
+from vivavoce.hub.whisper import RATE, Transcribed, Wanted
 from vivavoce.systems.audiopalm import AudioPaLM
 
 PART = "audiopalm"
@@ -54,22 +52,11 @@ class AudioPaLMRecogniser:
         self, wave: Float32[np.ndarray, " N"], wanted: Wanted, between: Callable[[], None] = lambda: None
     ) -> Transcribed:
         """The words of a sound at 16 kHz; text before it and keywords are not taken into account."""
-        words: list[Spelled] = []
-        for start, stop in wanted.clips or ((0.0, len(wave) / RATE),):
-            edges = np.linspace(start, stop, max(1, int(np.ceil((stop - start) / _LONGEST))) + 1)
-            for begin, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-                between()
-                words += self._stretch(wave[round(begin * RATE) : round(end * RATE)], begin)
-        return Transcribed(tuple(words), "en")
+        return transcribed(wave, wanted, _LONGEST, self._written, between)
 
-    def _stretch(self, wave: Float32[np.ndarray, " N"], begin: float) -> list[Spelled]:
-        if not len(wave):
-            return []
+    def _written(self, wave: Float32[np.ndarray, " N"]) -> str:
         rate = self.system.units.config.sample_rate
         heard = sound(resample(torch.from_numpy(wave), RATE, rate), rate)
         text = self.system.do(("ASR",), heard, most=_MOST)["ASR"]
         assert isinstance(text, str)
-        letters = [len(word) + 1 for word in text.split()]
-        edges = begin + np.cumsum([0, *letters]) * (len(wave) / RATE / max(1, sum(letters)))
-        times = zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
-        return [Spelled(word, *at, 1.0) for word, at in zip(text.split(), times, strict=True)]
+        return text

@@ -22,8 +22,9 @@ from vivavoce.core.parts import load_part, load_weights, save_part
 from vivavoce.core.streams import sound
 from vivavoce.hub.chat_model import file_of, names
 from vivavoce.hub.chat_text import ChatText
+from vivavoce.hub.stretches import transcribed
 from vivavoce.hub.text_model import load_text_model
-from vivavoce.hub.whisper import RATE, Spelled, Transcribed, Wanted
+from vivavoce.hub.whisper import RATE, Transcribed, Wanted
 from vivavoce.systems.salmonn import GrownFrom, Salmonn, SalmonnConfig, SalmonnModel
 
 PART = "salmonn"
@@ -110,23 +111,8 @@ class SalmonnRecogniser:
         self, wave: Float32[np.ndarray, " N"], wanted: Wanted, between: Callable[[], None] = lambda: None
     ) -> Transcribed:
         """The words of a sound at 16 kHz; text before it and keywords are not taken into account."""
-        most, words = self.system.model.config.seconds - 1, []
-        for start, stop in wanted.clips or ((0.0, len(wave) / RATE),):
-            parts = max(1, int(np.ceil((stop - start) / most)))
-            edges = np.linspace(start, stop, parts + 1)
-            for begin, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-                between()
-                words += self._stretch(wave[round(begin * RATE) : round(end * RATE)], begin)
-        return Transcribed(tuple(words), "en")
+        return transcribed(wave, wanted, self.system.model.config.seconds - 1, self._written, between)
 
-    def _stretch(self, wave: Float32[np.ndarray, " N"], begin: float) -> list[Spelled]:
-        if not len(wave):
-            return []
-        system = self.system
-        (written,) = system.transcripts([system.heard(sound(torch.from_numpy(wave), RATE))], most=_MOST)
-        texts = written.split()
-        ends = begin + np.cumsum([len(text) + 1 for text in texts]) * (
-            len(wave) / RATE / max(1, sum(len(text) + 1 for text in texts))
-        )
-        starts = [begin, *ends[:-1].tolist()]
-        return [Spelled(text, at, end, 1.0) for text, at, end in zip(texts, starts, ends.tolist(), strict=False)]
+    def _written(self, wave: Float32[np.ndarray, " N"]) -> str:
+        (written,) = self.system.transcripts([self.system.heard(sound(torch.from_numpy(wave), RATE))], most=_MOST)
+        return written
