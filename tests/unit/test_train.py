@@ -21,6 +21,7 @@ from vivavoce.train import (
     clock_cosine,
     fit,
     warm_cosine,
+    within,
 )
 
 
@@ -96,9 +97,36 @@ def test_a_run_ends_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
     task, optimizer = make()
     run = fit(task, batches, optimizer, steps=1000, schedule=schedule, seconds=10.0, hooks=(Tick(),))
-    assert run.step == 10 and max(seen) == seen[1]
+    assert run.step == run.steps == 11 and max(seen) == seen[1]
     assert seen[0] == pytest.approx(0.5e-2) and seen[9] == pytest.approx(1e-2 * schedule(9), rel=0.3)
     assert seen[2:] == sorted(seen[2:], reverse=True) and seen[9] < 0.2e-2
+
+
+def test_runs_inside_end_by_the_clock_each_after_its_own_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("vivavoce.train.loop.time.monotonic", lambda: now[0])
+    rates: list[float] = []
+
+    class Tick:
+        def start(self, run: Run) -> None: ...
+
+        def step(self, run: Run) -> None:
+            now[0] += 1.0
+            rates.append(run.lr)
+
+        def end(self, run: Run) -> None: ...
+
+    schedule = warm_cosine(3, warmup=1, floor=0.1)
+    with within([4.0, 6.0]):
+        for seconds in (4, 6):
+            task, optimizer = make()
+            run = fit(task, batches, optimizer, steps=3, schedule=schedule, hooks=(Tick(),))
+            assert run.step == run.steps == seconds + 1
+        assert rates[4] == rates[-1] == pytest.approx(1e-2 * 0.1) and rates[2] > rates[3]
+        with pytest.raises(TrainingError, match="more often than seconds were given"):
+            fit(task, batches, optimizer, steps=3)
+    task, optimizer = make()
+    assert fit(task, batches, optimizer, steps=2).step == 2
 
 
 def test_worker_processes_make_the_same_batches_in_order(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """``vivavoce train``: the recipes behind the bundled model; a killed run goes on where it was."""
 
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -39,6 +40,19 @@ def _edited(settings: SettingsT, changes: list[str] | None) -> SettingsT:
     from vivavoce.core.edits import edit
 
     return edit(settings, *(changes or ()))
+
+
+def _seconds(limits: str) -> list[float]:
+    """The numbers of ``--within``."""
+    from vivavoce.core.errors import ConfigError
+
+    try:
+        found = [float(one) for one in limits.split(",")]
+    except ValueError:
+        found = [0.0]
+    if min(found) <= 0 or max(found) > 1e9:
+        raise ConfigError(f"cannot read --within {limits!r}; write seconds as 60 or 60,120")
+    return found
 
 
 @app.command()
@@ -81,6 +95,13 @@ def _add(name: str, about: str) -> None:
         character: Annotated[
             str, typer.Option("--character", help="For which character, by name or sheet: words, mind, listener, gate.")
         ] = "",
+        limits: Annotated[
+            str,
+            typer.Option(
+                "--within",
+                help="End by the clock, whatever the steps: seconds of each training in the recipe, as 60 or 60,120.",
+            ),
+        ] = "",
         device: Annotated[str, typer.Option("--device", help="Where to train: cpu, cuda.")] = "cpu",
         changes: Annotated[
             list[str] | None,
@@ -90,6 +111,7 @@ def _add(name: str, about: str) -> None:
         from vivavoce.core.errors import ConfigError
         from vivavoce.core.places import bundled_or_path
         from vivavoce.recipes.card import complete
+        from vivavoce.train import within
         from vivavoce.train.recipe import MEASURED, Given
 
         recipe, begun, paths = _recipe(name), time.monotonic(), {}
@@ -103,7 +125,9 @@ def _add(name: str, about: str) -> None:
             paths[key] = bundled_or_path(path)
         start = None if start is None else bundled_or_path(start)
         used = speech if "speech" in {**recipe.needs, **recipe.takes} else None
-        recipe.run(settings, Given(out=out, speech=used, start=start, others=paths, device=device, say=typer.echo))
+        given = Given(out=out, speech=used, start=start, others=paths, device=device, say=typer.echo)
+        with within(_seconds(limits)) if limits else nullcontext():
+            recipe.run(settings, given)
         card = complete(
             out,
             recipe.part,

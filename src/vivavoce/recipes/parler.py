@@ -33,7 +33,7 @@ from vivavoce.recipes.miniature import recordings
 from vivavoce.recipes.parler_data import measured
 from vivavoce.systems.parler import ParlerConfig, ParlerModel
 from vivavoce.text.bpe import learn
-from vivavoce.train import clock_cosine, fit, warm_cosine
+from vivavoce.train import fit, warm_cosine
 from vivavoce.train.recipe import LOSSES, Given, Recipe, begin_from, hooks
 from vivavoce.train.tasks.described import DescribedBatch, DescribedTask
 from vivavoce.train.tasks.grid import collate
@@ -64,8 +64,6 @@ class ParlerRun:
     """Batches are of recordings of like length, in so many groups."""
     ema: float = 0.999
     seed: int = 1
-    wall_seconds: float = 0.0
-    """The run ends after so long, whatever the step; 0: after its steps."""
 
 
 def train(
@@ -107,14 +105,12 @@ def train(
         seconds = sum(tokens.utterances[index].seconds for index in indices)
         return DescribedBatch(collate(grids, run.book_weights), model.words.pieces(said), seconds)
 
-    timed = run.wall_seconds > 0
-    schedule = clock_cosine(run.wall_seconds, run.warmup) if timed else warm_cosine(run.steps, run.warmup)
     task = DescribedTask(model)
     done = fit(
         task, Batches(tokens, train_on, batch, seconds=run.seconds, seed=run.seed, buckets=run.buckets),
         torch.optim.AdamW(task.parameters_of("model"), lr=run.lr, betas=(0.9, 0.99), weight_decay=0.01),
-        steps=run.steps, hooks=hooks(out, "parler", config), schedule=schedule,
-        seed=run.seed, ema=run.ema, device=device, bf16=device != "cpu", seconds=run.wall_seconds,
+        steps=run.steps, hooks=hooks(out, "parler", config), schedule=warm_cosine(run.steps, run.warmup),
+        seed=run.seed, ema=run.ema, device=device, bf16=device != "cpu",
     )  # fmt: skip
     state = done.model.state_dict()
     model.load_state_dict({key.removeprefix("model."): value.cpu() for key, value in state.items()})

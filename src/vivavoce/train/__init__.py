@@ -2,7 +2,7 @@
 
 from vivavoce.train.checkpoint import Checkpoints
 from vivavoce.train.hooks import Curves, Export, JsonLines, Progress, Validate
-from vivavoce.train.loop import Run, clock_cosine, fit, warm_cosine
+from vivavoce.train.loop import Run, clock_cosine, fit, warm_cosine, within
 from vivavoce.train.task import Frozen, Losses, Task, Term
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "clock_cosine",
     "fit",
     "warm_cosine",
+    "within",
 ]

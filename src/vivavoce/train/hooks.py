@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from vivavoce.core.atomic import atomic_write
-from vivavoce.train.loop import Run
+from vivavoce.train.loop import ENDLESS, Run
 
 _SMOOTH = 0.95
 
@@ -30,6 +30,11 @@ class _Quiet:
 
     def end(self, run: Run) -> None:
         """Nothing."""
+
+
+def _all(run: Run) -> int | None:
+    """The steps of a run, unless it ends by the clock."""
+    return run.steps if run.steps < ENDLESS else None
 
 
 class Progress(_Quiet):
@@ -54,7 +59,7 @@ class Progress(_Quiet):
                 console=Console(stderr=True),
             )
             self._bar.start()
-            self._bar.add_task(self.title, total=run.steps, completed=run.step, terms="")
+            self._bar.add_task(self.title, total=_all(run), completed=run.step, terms="")
 
     def step(self, run: Run) -> None:
         """Moves the bar."""
@@ -66,7 +71,7 @@ class Progress(_Quiet):
             self._bar.update(self._bar.task_ids[0], completed=run.step, terms=text)
         elif time.monotonic() - self._last > self.lines_every_seconds:
             self._last = time.monotonic()
-            print(f"{time.strftime('%H:%M:%S')} {self.title} {run.step}/{run.steps}  {text}", flush=True)
+            print(f"{time.strftime('%H:%M:%S')} {self.title} {run.step}/{_all(run) or '?'}  {text}", flush=True)
 
     def end(self, run: Run) -> None:
         """Closes the bar."""

@@ -7,8 +7,9 @@ and resumed from a checkpoint takes exactly the steps it would have taken (bit-e
 import logging
 import math
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 BatchT = TypeVar("BatchT")
 Schedule = Callable[[int], float]
 _PATIENCE = 20
+ENDLESS = 1 << 40
+"""Steps of a run that ends by the clock."""
 
 
 @dataclass
@@ -68,16 +71,29 @@ class Hook(Protocol):
         """After the last step, and when the run is interrupted."""
 
 
-def warm_cosine(steps: int, warmup: int, floor: float = 0.02) -> Schedule:
+@dataclass(frozen=True, slots=True)
+class WarmCosine:
     """Learning-rate factor: linear to 1 over ``warmup`` steps, then half a cosine down to ``floor``."""
 
-    def factor(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / warmup
-        done = min((step - warmup) / max(steps - warmup, 1), 1.0)
-        return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * done))
+    steps: int
+    warmup: int
+    floor: float = 0.02
 
-    return factor
+    def __call__(self, step: int) -> float:
+        """The factor of a step."""
+        if step < self.warmup:
+            return (step + 1) / self.warmup
+        done = min((step - self.warmup) / max(self.steps - self.warmup, 1), 1.0)
+        return self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * done))
+
+    def by_clock(self, seconds: float) -> Schedule:
+        """The same down by the clock."""
+        return clock_cosine(seconds, self.warmup, self.floor)
+
+
+def warm_cosine(steps: int, warmup: int, floor: float = 0.02) -> WarmCosine:
+    """Linear to 1 over ``warmup`` steps, then half a cosine down to ``floor``."""
+    return WarmCosine(steps, warmup, floor)
 
 
 def clock_cosine(seconds: float, warmup: int, floor: float = 0.0) -> Schedule:
@@ -91,6 +107,32 @@ def clock_cosine(seconds: float, warmup: int, floor: float = 0.0) -> Schedule:
         return min((step + 1) / warmup, 1.0) * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * done)))
 
     return factor
+
+
+_given: ContextVar[Iterator[float] | None] = ContextVar("seconds of the coming runs", default=None)
+
+
+@contextmanager
+def within(seconds: Sequence[float]) -> Iterator[None]:
+    """Runs of the loop that begin in here end by the clock, whatever their steps, each after its own seconds.
+
+    Raises TrainingError in the run for which no number is left.
+    """
+    token = _given.set(iter(seconds))
+    try:
+        yield
+    finally:
+        _given.reset(token)
+
+
+def _seconds_of_this_run() -> float | None:
+    """What `within` says, where it says anything."""
+    given = _given.get()
+    if given is None:
+        return None
+    if (mine := next(given, None)) is None:
+        raise TrainingError("this recipe trains more often than seconds were given; give seconds for each of its runs")
+    return mine
 
 
 def moved(value: Any, device: torch.device) -> Any:
@@ -137,7 +179,8 @@ def fit(
     the task is synchronous. With ``accumulate`` > 1 a step takes the mean of the gradients of so many batches, those of
     the numbers ``step * accumulate`` and following. A batch may carry ``seconds``, the audio in it. ``ema`` > 0 keeps
     averaged weights with that decay, less at first: the average forgets what it began with in a short run too. With
-    ``seconds`` > 0 the run ends when so many have gone by, whatever the step, for a machine that is lent by the minute.
+    ``seconds`` > 0 the run ends when so many have gone by, or before that at ``steps``, for a machine that is lent by
+    the minute; what `within` says goes before both, and a `WarmCosine` then follows the clock.
     Raises TrainingError when losses or gradients are not finite for 20 steps in a row; single such steps are left out.
     """
     if isinstance(optimizers, Optimizer):
@@ -145,6 +188,9 @@ def fit(
     if set(optimizers) != set(task.phases):
         raise TrainingError(f"optimisers for {sorted(optimizers)}, but the task has the phases {list(task.phases)}")
     device = torch.device(device)
+    if (limit := _seconds_of_this_run()) is not None:
+        seconds, steps = limit, ENDLESS
+        schedule = schedule.by_clock(seconds) if isinstance(schedule, WarmCosine) else schedule
     task.to(device).train()
     average = None
     if ema > 0:
@@ -164,7 +210,7 @@ def fit(
     else:
         coming = ahead(batches, begin, end, prefetch=prefetch, workers=workers)
     try:
-        while run.step < steps:
+        while run.step < run.steps:
             step, few = run.step, (moved(next(coming), device) for _ in range(accumulate))
             factor = schedule(step) if schedule is not None else 1.0
             with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -182,10 +228,10 @@ def fit(
                     mean.copy_(now)
             task.after_step(step)
             run.step += 1
+            if seconds and time.monotonic() - run.started >= seconds:
+                run.steps = run.step  # hooks see that it is the last
             for hook in hooks:
                 hook.step(run)
-            if seconds and time.monotonic() - run.started >= seconds:
-                break
     finally:
         coming.close()
         for hook in hooks:
