@@ -5,6 +5,7 @@ sent refers to the parts of the model instead of holding them.
 """
 
 import atexit
+import gc
 import io
 import multiprocessing
 import pickle
@@ -75,6 +76,9 @@ class ForkedWorkers:
         self._idle: list[tuple[Connection, str]] = []
         """Those that do nothing, with what each did last; the one that waits longest first."""
         self._freed = Condition()
+        # The collector writes into every object that it looks at, and a page that is written to is shared no more.
+        gc.collect()
+        gc.freeze()
         for _ in range(count):
             self._put_back(self._fork(), "")
         atexit.register(self.stop)
@@ -96,6 +100,7 @@ class ForkedWorkers:
         for connection in self._open:
             connection.close()
         self._open.clear()
+        gc.unfreeze()
 
     def call(self, work: Callable[[], ResultT], about: str = "", wanted: Callable[[], bool] | None = None) -> ResultT:
         """What ``work`` gives, made by whichever process is free; blocks, so it belongs on a thread. Otherwise as
