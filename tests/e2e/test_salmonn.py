@@ -22,7 +22,7 @@ from vivavoce.hub.chat_text import ChatText
 from vivavoce.hub.salmonn import load_salmonn
 from vivavoce.hub.text_model import load_text_model
 from vivavoce.hub.whisper import Wanted
-from vivavoce.models.bridge import Heard, SpellingConfig
+from vivavoce.models.bridge import Bridged, SpellingConfig
 from vivavoce.nn.lora import LoraLinear
 from vivavoce.recipes.bridge import BridgeRun, Shape
 from vivavoce.recipes.bridge import train as teach_bridge
@@ -63,7 +63,7 @@ def test_the_answer_alone_is_learnt_and_what_is_heard_stands_among_the_words(fol
     assert ids.tolist() == [5, 6, 7, 8, 9] and at == 2 and weights.tolist() == [0] * 3 + [1, 1]
     model = load_part(folder / "1", "salmonn")
     vectors = torch.randn(2, 3, model.config.trunk.dim)
-    x = model.mixed(torch.stack((ids, ids)), torch.tensor([2, 2]), Heard(vectors, torch.tensor([3, 1])))
+    x = model.mixed(torch.stack((ids, ids)), torch.tensor([2, 2]), Bridged(vectors, torch.tensor([3, 1])))
     said = model.lm.embedded(ids[None, None])[0]
     assert torch.equal(x[0], torch.cat((said[:2], vectors[0], said[2:])))
     assert torch.equal(x[1, :6], torch.cat((said[:2], vectors[1, :1], said[2:])))
@@ -93,10 +93,10 @@ def test_rows_are_written_together_as_each_by_itself(folder: Path) -> None:
     system = Salmonn(model, text, first, second)
     pieces = pieces_of(text, "Transcribe the speech: …")
     vectors = torch.randn(3, 9, model.config.trunk.dim)
-    heard = Heard(vectors, torch.tensor([9, 4, 1]))
+    heard = Bridged(vectors, torch.tensor([9, 4, 1]))
     together = model.write(heard, pieces, text.ends, 12)
     for row, count in enumerate(heard.counts.tolist()):
-        alone = Heard(vectors[row : row + 1, :count], heard.counts[row : row + 1])
+        alone = Bridged(vectors[row : row + 1, :count], heard.counts[row : row + 1])
         assert model.write(alone, pieces, text.ends, 12) == together[row : row + 1]
     wave = sound(read_audio(RECORDINGS / "1.ogg", 16000)[0], 16000)
     (answer,) = model.write(system.heard(wave), pieces, text.ends, 12)

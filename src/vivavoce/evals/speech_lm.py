@@ -16,7 +16,7 @@ from vivavoce.evals.people import measured_on
 from vivavoce.evals.report import Report, Row, Table
 from vivavoce.hub.salmonn import is_salmonn, load_salmonn
 from vivavoce.hub.whisper import whisper_of
-from vivavoce.models.bridge import Heard, Spelling
+from vivavoce.models.bridge import Bridged, Spelling
 from vivavoce.nn.lora import scale_lora
 from vivavoce.systems.salmonn import Salmonn
 
@@ -94,7 +94,7 @@ def words_table(system: Salmonn, clips: Sequence[Clip], suite: SpeechLmSuite, sa
     return table
 
 
-def transcripts(system: Salmonn, heard: Sequence[Heard], *, joint: bool) -> list[str]:
+def transcripts(system: Salmonn, heard: Sequence[Bridged], *, joint: bool) -> list[str]:
     """What the model writes down of recordings that its bridge has heard, many at a time."""
     rows = _ROWS_JOINT if joint else _ROWS
     order = sorted(range(len(heard)), key=lambda number: int(heard[number].counts[0]))

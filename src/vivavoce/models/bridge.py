@@ -62,7 +62,7 @@ class BridgeConfig:
         return Bridge(self)
 
 
-class Heard(NamedTuple):
+class Bridged(NamedTuple):
     """``counts`` vectors of each row; with a bridge that spells its log-probabilities, blank first, and how many of
     them are of sound."""
 
@@ -93,15 +93,15 @@ class Bridge(nn.Module):
         first: Float[Tensor, "B T D"],
         second: Float[Tensor, "B U E"] | None = None,
         lengths: Int[Tensor, " B"] | None = None,
-    ) -> Heard:
+    ) -> Bridged:
         """Frames as vectors among words; ``lengths`` counts those of the first encoder that are sound, all if None."""
         x, counts = self._looked(first, second, lengths)
         if self.spelling is None:
             assert self.project is not None
-            return Heard(self.project(x), counts)
+            return Bridged(self.project(x), counts)
         scores = self.spelling(x)
         vectors, kept = self.spelling.handed(x, scores, counts)
-        return Heard(vectors, kept, scores, counts)
+        return Bridged(vectors, kept, scores, counts)
 
     def spelled(
         self,

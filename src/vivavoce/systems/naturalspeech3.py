@@ -33,7 +33,7 @@ from vivavoce.models.predictors import held
 from vivavoce.systems.facodec import Facodec
 
 
-class Heard(NamedTuple):
+class FactoredClip(NamedTuple):
     """A clip: its phones and their frames, the codes of all factors, the voice."""
 
     phones: Int[Tensor, "1 P"]
@@ -86,19 +86,19 @@ class Naturalspeech3:
             prosody = self.hear(sentence.prosody, sentence.prosody_phones)
         return self.speak(sentence.phones, like, prosody, seed=sentence.seed)
 
-    def hear(self, clip: Stream[Wave], phones: Stream[Tokens]) -> Heard:
+    def hear(self, clip: Stream[Wave], phones: Stream[Tokens]) -> FactoredClip:
         """A clip of one row that says these phones; SpecError for one that is too short to say them."""
         said = self.codec.encode(clip)
         wave = resample(clip.data[0, 0], clip.spec.sample_rate, MEL.sample_rate)
         row = phones.expect(self.model.config.phones).data[0, 0, : int(phones.lengths[0])]
         found = timed_as(self.listener, wave, row, said.codes.data.shape[2], self.codec.config.rate)
-        return Heard(found.phones[None], found.frames[None], said.codes.data, said.voice)
+        return FactoredClip(found.phones[None], found.frames[None], said.codes.data, said.voice)
 
     def speak(
         self,
         phones: Stream[Tokens],
-        like: Heard,
-        prosody: Heard | None = None,
+        like: FactoredClip,
+        prosody: FactoredClip | None = None,
         *,
         writing: FactorWriting = _WRITING,
         seed: int = 0,
@@ -115,8 +115,8 @@ class Naturalspeech3:
     def write(
         self,
         phones: Stream[Tokens],
-        like: Heard,
-        prosody: Heard | None = None,
+        like: FactoredClip,
+        prosody: FactoredClip | None = None,
         *,
         writing: FactorWriting = _WRITING,
         seed: int = 0,

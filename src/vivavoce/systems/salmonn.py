@@ -29,7 +29,7 @@ from vivavoce.core.streams import Latents, Stream, Tokens, Wave
 from vivavoce.data.phrasings import phrased
 from vivavoce.generate.joint import JointConfig, JointWriter, SpellingTree
 from vivavoce.generate.writer import ROOM, Line, Row, Writer, WriterState
-from vivavoce.models.bridge import BridgeConfig, Heard
+from vivavoce.models.bridge import BridgeConfig, Bridged
 from vivavoce.models.lm import StreamLM, StreamLMConfig
 from vivavoce.models.trunk import ChatText
 from vivavoce.nn.lora import LoraConfig, only_lora, scale_lora
@@ -136,7 +136,7 @@ class Answered(NamedTuple):
     scores: Float[Tensor, "N V"]
     wanted: Int[Tensor, " N"]
     weights: Float[Tensor, " N"]
-    heard: Heard
+    heard: Bridged
 
 
 @final
@@ -168,7 +168,7 @@ class SalmonnModel(nn.Module):
         scores = self._scores(hidden[rows, before])
         return Answered(scores, batch.ids[rows, places], batch.weights[rows, places], heard)
 
-    def mixed(self, ids: Int[Tensor, "B S"], at: Int[Tensor, " B"], heard: Heard) -> Float[Tensor, "B L W"]:
+    def mixed(self, ids: Int[Tensor, "B S"], at: Int[Tensor, " B"], heard: Bridged) -> Float[Tensor, "B L W"]:
         """Words, and what is heard in its place; behind a row's end stands anything."""
         words = self.lm.embedded(ids[:, None])
         vectors, counts, size = heard.vectors.to(words.dtype), heard.counts[:, None], ids.shape[1]
@@ -181,7 +181,7 @@ class SalmonnModel(nn.Module):
 
     @torch.no_grad()
     def write(
-        self, heard: Heard, pieces: Sequence[Sequence[int]], ends: frozenset[int], most: int = 200
+        self, heard: Bridged, pieces: Sequence[Sequence[int]], ends: frozenset[int], most: int = 200
     ) -> list[list[int]]:
         """The likeliest answers about several recordings, between the same words, up to what ends them."""
         rows = len(heard.counts)
@@ -201,7 +201,7 @@ class SalmonnModel(nn.Module):
 
     @torch.no_grad()
     def begun(
-        self, heard: Heard, pieces: Sequence[Sequence[int]], room: int
+        self, heard: Bridged, pieces: Sequence[Sequence[int]], room: int
     ) -> tuple[TransformerState, Float[Tensor, "B W"]]:
         """The language model after several recordings between the same words, with ``room`` to go on."""
         rows, (before, after) = len(heard.counts), pieces
@@ -285,7 +285,7 @@ class Salmonn:
             yield self.text.read(line.written)
 
     @torch.inference_mode()
-    def heard(self, sound: Stream[Wave]) -> Heard:
+    def heard(self, sound: Stream[Wave]) -> Bridged:
         """What the bridge makes of one recording. SpecError for one that lasts too long."""
         config = self.model.config
         encoders = (self.first, *(() if self.second is None else (self.second,)))
@@ -293,7 +293,7 @@ class Salmonn:
         found = self.model.bridge(frames[0], frames[1] if len(frames) > 1 else None)
         return found._replace(vectors=found.vectors[:, : int(found.counts[0])])
 
-    def transcripts(self, heard: Sequence[Heard], *, joint: bool | None = None, most: int = 200) -> list[str]:
+    def transcripts(self, heard: Sequence[Bridged], *, joint: bool | None = None, most: int = 200) -> list[str]:
         """What was said in several recordings that the bridge has heard, written down together.
 
         By bridge and language model jointly, or else by the language model alone; None: as the configuration says.
@@ -301,7 +301,7 @@ class Salmonn:
         config = self.model.config
         pieces = pieces_of(self.text, config.question or phrased("recognise", "…"), told=config.told)
         vectors = pad_sequence([one.vectors[0] for one in heard], batch_first=True)
-        together = Heard(vectors, torch.cat([one.counts for one in heard]))
+        together = Bridged(vectors, torch.cat([one.counts for one in heard]))
         if not (config.joint is not None if joint is None else joint):
             return [self.text.read(ids) for ids in self.model.write(together, pieces, self.text.ends, most)]
         scores = [
