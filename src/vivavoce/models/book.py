@@ -11,10 +11,12 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 
 from vivavoce.core.errors import ConfigError
 from vivavoce.nn.transformer import TransformerConfig
+
+_SPREAD = 0.02
+"""Standard deviation of embeddings at first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +43,18 @@ class BookLM(nn.Module):
         self.config = config
         dim = config.trunk.dim
         self.text = nn.Embedding(config.text, dim)
-        self.embed = nn.Parameter(torch.randn(config.books, config.size, dim) * 0.02)
+        self.embed = nn.Parameter(torch.randn(config.books, config.size, dim) * _SPREAD)
         self.stage = nn.Embedding(config.books, config.trunk.condition)
         self.trunk = config.trunk.build()
-        nn.init.normal_(self.text.weight, std=0.02)
+        nn.init.normal_(self.text.weight, std=_SPREAD)
+
+    @torch.no_grad()
+    def begin_by(self, vectors: Float[Tensor, "K V E"]) -> None:
+        """Makes the embeddings, and with them the heads, lie as a codec's vectors do: what sounds alike is alike."""
+        width = self.embed.shape[2]
+        turned = vectors @ nn.init.orthogonal_(vectors.new_empty(vectors.shape[2], width))
+        turned -= turned.mean(1, keepdim=True)
+        self.embed.copy_(_SPREAD * turned / turned.std())
 
     def forward(
         self,
@@ -64,11 +74,16 @@ class BookLM(nn.Module):
         seen = (books[None, :, None] < stage[:, None, None]) | (frames < prompt[:, None])[:, None]
         looked = torch.stack([F.embedding(codes[:, book], table) for book, table in enumerate(self.embed)], dim=1)
         summed = (looked * seen[..., None]).sum(1)
-        counts = list(zip(text_lengths.tolist(), lengths.tolist(), strict=True))
-        rows = [torch.cat((self.text(t[:p]), x[:n])) for t, x, (p, n) in zip(text, summed, counts, strict=True)]
-        x = pad_sequence(rows, batch_first=True)
-        valid = torch.arange(x.shape[1], device=x.device) < (text_lengths + lengths)[:, None]
-        y = self.trunk(x, valid, self.stage(stage))
-        made = pad_sequence([row[p : p + n] for row, (p, n) in zip(y, counts, strict=True)], batch_first=True)
-        made = F.pad(made, (0, 0, 0, codes.shape[2] - made.shape[1]))
+        both = torch.cat((self.text(text), summed), 1)
+        places = torch.arange(both.shape[1], device=codes.device)
+        begun = text_lengths[:, None]
+        # frames follow the text without a gap, whatever padding lies between them
+        source = torch.where(places < begun, places, places + text.shape[1] - begun).clamp(max=both.shape[1] - 1)
+        y = self.trunk(_taken(both, source), places < begun + lengths[:, None], self.stage(stage))
+        made = _taken(y, begun + frames)
         return torch.einsum("btd,bvd->btv", made, self.embed[stage]).float()
+
+
+def _taken(x: Float[Tensor, "B S D"], places: Int[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
+    """The vectors at these places of each row."""
+    return x.gather(1, places[..., None].expand(-1, -1, x.shape[2]))

@@ -1,14 +1,15 @@
 """How VALL-E is trained: its first book on grids, the others book by book, both on a token corpus.
 
-The corpus has the streams ``phones`` and ``codes`` (``vivavoce tokens corpus SPEECH --part phones --part CODEC``).
+The corpus has the streams ``phones`` and ``codes`` (``vivavoce tokens corpus SPEECH --part phones --part CODEC``). The
+two models share nothing, so each may be trained by itself (``--set rest_steps=0``, ``--set steps=0``) and put beside
+the other afterwards (``--from FIRST --with rest=REST --set steps=0 --set rest_steps=0``).
 """
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -19,25 +20,34 @@ from vivavoce.core.errors import SpecError
 from vivavoce.core.parts import copy_part, load_part, save_part
 from vivavoce.core.places import BUNDLED
 from vivavoce.data.tokens import Batches, TokenCorpus
+from vivavoce.models.codec import Codec
+from vivavoce.models.latents import books_of
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.recipes.miniature import recordings
-from vivavoce.systems.valle import ValleConfig
-from vivavoce.train import Run, Task, fit, warm_cosine
+from vivavoce.recipes.token_lm import loss_of
+from vivavoce.recipes.valle_data import ValleData
+from vivavoce.systems.valle import ValleConfig, ValleModel
+from vivavoce.train import Task, fit, warm_cosine
+from vivavoce.train.loop import moved
 from vivavoce.train.recipe import LOSSES, Given, Recipe, begin_from, hooks
-from vivavoce.train.tasks.book import BookBatch, BookTask
-from vivavoce.train.tasks.grid import GridBatch, GridTask, collate
+from vivavoce.train.tasks.book import BookTask
+from vivavoce.train.tasks.grid import GridTask
 
 FIRST = TransformerConfig(dim=512, layers=8, heads=8, kv_heads=8, hidden=1408, window=1500, dropout=0.1)
 REST = TransformerConfig(
     dim=512, layers=8, heads=8, kv_heads=8, hidden=1408, window=1500, dropout=0.1, causal=False, condition=512
 )
 
+MEASURE_SECONDS = 90.0
+"""How often dev is measured."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValleRun:
     """Numbers of a run, on the first ``books`` of a codec.
 
-    ``prompt_seconds`` is the longest prefix of an utterance that is given in all books.
+    A model of 0 steps stays as it is. ``prompt_seconds`` is the longest prefix of an utterance that is given in all
+    books.
     """
 
     first: TransformerConfig = FIRST
@@ -49,81 +59,77 @@ class ValleRun:
     warmup: int = 500
     seconds: float = 120.0
     prompt_seconds: float = 3.0
+    vectors: bool = True
+    """Embeddings of the other books begin as the codec's own vectors lie."""
     ema: float = 0.999
     seed: int = 1
 
 
 def train(
-    run: ValleRun, corpus: Path, codec: Path, out: Path, *, start: Path | None = None, device: str = "cpu"
-) -> dict[str, float]:
+    run: ValleRun, corpus: Path, codec: Path, out: Path, *, start: Path | None = None, rest: Path | None = None,
+    device: str = "cpu",
+) -> dict[str, float]:  # fmt: skip
     """Trains both models and writes the parts ``valle`` and ``codec`` into ``out``; gives what they learnt at the end.
 
-    ``start`` is a folder with a VALL-E whose weights are gone on from. Raises SpecError when the corpus, or that part,
-    was not made by this codec.
+    ``start`` is a folder with a VALL-E whose weights are gone on from, ``rest`` one whose model of the later books is
+    taken instead. Raises SpecError when the corpus, or one of those parts, was not made by this codec.
     """
     tokens = TokenCorpus(corpus)
     phones, codes = tokens.spec("phones"), tokens.spec("codes")
-    if (known := load_part(codec, "codec").tokens) != codes or run.books > codes.books:
+    made_by: Codec = load_part(codec, "codec")
+    if (known := made_by.tokens) != codes or run.books > codes.books:
         raise SpecError(f"the corpus {corpus} has {codes}, the codec in {codec} gives {known}; make the corpus again")
     codes = codes.first(run.books)
     config = ValleConfig(phones=phones, codes=codes, first=run.first, rest=run.rest)
     torch.manual_seed(run.seed)
     model = config.build()
-    if start is not None:
-        known = load_part(start, "valle")
-        if (known.config.phones, known.config.codes) != (phones, codes):
-            raise SpecError(
-                f"the part in {start} reads {known.config.codes}, the corpus has {codes}; use its own codec"
-            )
-        begin_from(model, known)
-    layout, rate = config.layout, float(codes.rate or 1)
+    if run.vectors:
+        model.rest.begin_by(books_of(made_by, run.books).tables)
+    for folder, of in ((start, lambda whole: whole), (rest, lambda whole: whole.rest)):
+        if folder is not None:
+            earlier: ValleModel = load_part(folder, "valle")
+            if (earlier.config.phones, earlier.config.codes) != (phones, codes):
+                raise SpecError(
+                    f"the part in {folder} reads {earlier.config.codes}, the corpus has {codes}; use its own codec"
+                )
+            begin_from(of(model), of(earlier))
+    data = ValleData(tokens, config.layout, run.books, run.prompt_seconds)
+    found: dict[str, float] = {}
 
-    def seconds(indices: list[int]) -> float:
-        return sum(tokens.utterances[index].seconds for index in indices)
+    def first_measured(task: nn.Module) -> dict[str, float]:
+        return loss_of(cast(GridTask, task).model, [data.grid(index) for index in data.dev], device)
 
-    def grids(indices: list[int], _: np.random.Generator) -> GridBatch:
-        items = [tokens.items(index) for index in indices]
-        grids = [layout.pack({"phones": one["phones"], "codes": one["codes"][:1]}) for one in items]
-        return collate(grids, seconds=seconds(indices))
+    def rest_measured(task: nn.Module) -> dict[str, float]:
+        numbers, task = {}, cast(BookTask, task)
+        for stage in range(1, run.books):
+            batch = moved(data.held(stage), torch.device(device))
+            terms = task.losses("model", batch, task.outputs(batch))
+            numbers |= {f"{name}_{stage}": float(term.value) for name, term in terms.items()}
+        return numbers
 
-    def books(indices: list[int], draw: np.random.Generator) -> BookBatch:
-        items = [tokens.items(index) for index in indices]
-        text = [one["phones"][0] for one in items]
-        frames = [one["codes"].shape[1] for one in items]
-        longest = int(run.prompt_seconds * rate)
-        prompts = [int(draw.integers(min(longest, frames // 2) + 1)) for frames in frames]
-        padded = [
-            nn.functional.pad(one["codes"][: run.books], (0, max(frames) - one["codes"].shape[1])) for one in items
-        ]
-        return BookBatch(
-            nn.utils.rnn.pad_sequence(text, batch_first=True),
-            torch.tensor([len(row) for row in text]),
-            torch.stack(padded),
-            torch.tensor(frames),
-            torch.tensor(prompts),
-            torch.from_numpy(draw.integers(1, codes.books, len(items))),
-            seconds(indices),
-        )
-
-    def learn(task: Task[Any, Any], name: str, steps: int, make: Any) -> Run:
+    def learn(name: str, model: nn.Module, task: Task[Any, Any], steps: int, make: Any, measure: Any) -> None:
+        if not steps:
+            return
         batches = Batches(tokens, tokens.of("train"), make, seconds=run.seconds, seed=run.seed)
         optimizer = torch.optim.AdamW(task.parameters(), lr=run.lr, betas=(0.9, 0.95), weight_decay=0.01)
-        schedule = warm_cosine(steps, run.warmup)
-        return fit(
-            task, batches, optimizer, steps=steps, hooks=hooks(out / name, f"valle, {name}", config),
-            schedule=schedule, seed=run.seed, ema=run.ema,
-            device=device, bf16=device != "cpu",
+        seen = hooks(
+            out / name, f"valle, {name}", config,
+            measure=measure if data.dev else None,
+            measure_seconds=MEASURE_SECONDS,
         )  # fmt: skip
+        done = fit(
+            task, batches, optimizer, steps=steps, hooks=seen, schedule=warm_cosine(steps, run.warmup), seed=run.seed,
+            ema=run.ema, device=device, bf16=device != "cpu",
+        )  # fmt: skip
+        model.load_state_dict({k.removeprefix("model."): v for k, v in done.model.state_dict().items()})
+        found.update({f"{name} {key}": value for key, value in done.losses.items()})
 
-    first = learn(GridTask(model.first), "first", run.steps, grids)
-    rest = learn(BookTask(model.rest), "rest", run.rest_steps, books)
-    for mine, trained in ((model.first, first.model), (model.rest, rest.model)):
-        mine.load_state_dict({k.removeprefix("model."): v.cpu() for k, v in trained.state_dict().items()})
-    save_part(out, "valle", config, model, {"recipe": "vivavoce.recipes.valle", "settings": dump(run)}, torch.float16)
+    learn("first", model.first, GridTask(model.first), run.steps, data.first, first_measured)
+    learn("rest", model.rest, BookTask(model.rest), run.rest_steps, data.rest, rest_measured)
+    card = {"recipe": "vivavoce.recipes.valle", "settings": dump(run), "learnt": found}
+    save_part(out, "valle", config, model.cpu(), card, torch.float16)
     copy_part(codec, "codec", out)
-    return {
-        f"{name} {key}": value for name, one in (("first", first), ("rest", rest)) for key, value in one.losses.items()
-    }
+    return found
 
 
 # ---- the whole recipe, small ----
@@ -150,7 +156,11 @@ def debug(folder: Path) -> dict[str, float]:
 
 
 def _run(run: ValleRun, given: Given) -> None:
-    train(run, given.others["corpus"], given.others["codec"], given.out, start=given.start, device=given.device)
+    others = given.others
+    train(
+        run, others["corpus"], others["codec"], given.out, start=given.start, rest=others.get("rest"),
+        device=given.device,
+    )  # fmt: skip
 
 
 RECIPE = Recipe(
@@ -159,5 +169,5 @@ RECIPE = Recipe(
     train=_run,
     debug=debug,
     needs={"corpus": "a token corpus with phones and codes", "codec": "the codec that it was made with"},
-    takes={"from": "a VALL-E to go on from"},
+    takes={"from": "a VALL-E to go on from", "rest": "a VALL-E whose model of the later books is taken"},
 )
