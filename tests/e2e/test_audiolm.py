@@ -12,7 +12,8 @@ from vivavoce.core.layout import read
 from vivavoce.core.parts import load_part, read_card
 from vivavoce.core.streams import sound
 from vivavoce.data.tokens import TokenCorpus
-from vivavoce.recipes.audiolm import SMALL, cropped, debug
+from vivavoce.recipes.audiolm import SMALL, debug
+from vivavoce.recipes.audiolm_data import cropped
 from vivavoce.recipes.miniature import unit_corpus
 from vivavoce.systems.audiolm import AudioLM
 
@@ -37,7 +38,7 @@ def test_repeats_are_taken_out_in_the_first_stage_only_and_books_have_ids_of_the
     folder: Path, system: AudioLM
 ) -> None:
     config, items = system.model.config, TokenCorpus(folder / "corpus").items(0)
-    first, second, third = (read(config.layouts[n], cropped(SMALL, config, items, n, None).ids) for n in range(3))
+    first, second, third = (read(config.layouts[n], cropped(config, items, n, SMALL.crops[n]).ids) for n in range(3))
     assert (first["units"][0].diff() != 0).all() and first["units"].shape[1] < items["units"].shape[1]
     assert (second["units"][0].diff() == 0).any() and torch.equal(
         second["coarse"], items["codes"][:2, : items["units"].shape[1]]
@@ -48,9 +49,9 @@ def test_repeats_are_taken_out_in_the_first_stage_only_and_books_have_ids_of_the
     }, "no units in the third"
     for number, layout in enumerate(config.layouts):
         assert len(layout.vocabs) == 1 and layout.marks[-1] == "end"
-        ids = cropped(SMALL, config, items, number, None).ids[0].tolist()
+        ids = cropped(config, items, number, SMALL.crops[number]).ids[0].tolist()
         assert layout.marks[ids[-1]] == "end"
-    grid = cropped(SMALL, config, items, 1, None).ids[0]
+    grid = cropped(config, items, 1, SMALL.crops[1]).ids[0]
     books = [config.layouts[1].vocabs[0].range(f"{config.codes.alphabet}:{book}") for book in range(2)]
     assert len(set(books)) == 2
     placed = grid[len(items["units"][0]) + 2 : -1].tolist()

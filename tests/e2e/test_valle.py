@@ -1,5 +1,6 @@
 """VALL-E in miniature: a handful of utterances are learnt by heart and said again, in batches and under its laws."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,14 @@ from vivavoce.audio.files import read_audio
 from vivavoce.cli.main import app
 from vivavoce.core.errors import SpecError
 from vivavoce.core.parts import load_part
+from vivavoce.core.places import BUNDLED
 from vivavoce.core.streams import Stream, sound
 from vivavoce.data.manifest import Record, read_manifest
 from vivavoce.evals.sphinx import Sphinx
 from vivavoce.evals.word_errors import distance, plain
 from vivavoce.generate.samplers import GREEDY
 from vivavoce.models.book import BookLM
-from vivavoce.recipes.valle import COPIES, SAID, SMALL, debug
+from vivavoce.recipes.valle import COPIES, SAID, SMALL, debug, train
 from vivavoce.systems.valle import Valle
 from vivavoce.text.tokenizers import PhoneTokenizer
 
@@ -74,6 +76,13 @@ def test_rows_of_a_batch_are_as_if_alone_and_a_prompt_is_gone_on_with(folder: Pa
         assert size == int(whole.lengths[row]) - int(prompts.lengths[row])
     drawn = [valle.speak(phones, seeds=[5, 6]).data, valle.speak(phones, seeds=[5, 6]).data]
     assert torch.equal(*drawn)
+
+
+def test_models_that_were_trained_apart_are_put_together(folder: Path, tmp_path: Path) -> None:
+    both = {"first": folder / "run", "rest": folder / "run"}
+    train(replace(SMALL, seed=2), folder / "corpus", BUNDLED, tmp_path, ready=both)
+    known, made = load_part(folder / "run", "valle").state_dict(), load_part(tmp_path, "valle").state_dict()
+    assert all(torch.equal(known[key], made[key]) for key in known)
 
 
 def test_foreign_alphabets_are_refused_with_both_sides_named(folder: Path) -> None:

@@ -1,47 +1,49 @@
 """How AudioLM is trained: its three stages and the durations between them, each on crops of a token corpus.
 
-The corpus has the streams ``units`` and ``codes``.
+The corpus has the streams ``units`` and ``codes``. Nothing is shared, so the four may be trained side by side (``--set
+stages=semantic,fine``) and put together afterwards: what is handed in (``--with coarse=FOLDER``) is not trained.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from vivavoce.assistant.demo import LINES
 from vivavoce.assistant.tokens import corpus as make_corpus
 from vivavoce.core import rng
 from vivavoce.core.config import dump
-from vivavoce.core.errors import SpecError
-from vivavoce.core.layout import Grid
+from vivavoce.core.errors import ConfigError, SpecError
 from vivavoce.core.parts import copy_part, load_part, save_part
 from vivavoce.core.places import BUNDLED
-from vivavoce.core.streams import Stream, whole
+from vivavoce.core.streams import whole
 from vivavoce.data.tokens import TokenCorpus
-from vivavoce.models.units import merged
 from vivavoce.nn.transformer import TransformerConfig
+from vivavoce.recipes.audiolm_data import StagePieces
 from vivavoce.recipes.miniature import unit_corpus
 from vivavoce.recipes.token_lm import GridRun, Measured, held_out, learn
 from vivavoce.recipes.unit_vocoder import held_batch
 from vivavoce.systems.audiolm import AudioLMConfig
 from vivavoce.train import fit, warm_cosine
 from vivavoce.train.recipe import Given, Recipe, begin_from, hooks
-from vivavoce.train.tasks.grid import GridBatch, collate
 from vivavoce.train.tasks.vocoder import DurationsTask, HeldBatch
 
 TRUNK = TransformerConfig(dim=512, layers=8, heads=8, kv_heads=8, hidden=1408, window=2500, dropout=0.1)
 HELD = TransformerConfig(dim=256, layers=3, heads=4, kv_heads=4, hidden=704, window=3000, causal=False)
 STAGES = ("semantic", "coarse", "fine")
+PARTS = (*STAGES, "durations")
+MEASURE_SECONDS = 90.0
+"""How often dev is measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioLMRun:
     """Numbers of a run, on the first ``books`` of a codec, the first ``coarse_books`` of them in the second stage.
 
-    ``crops`` are the seconds that each stage sees.
+    ``crops`` are the seconds that each of the three sees, ``batches`` how many crops where that is not the same for
+    all; ``stages`` says which are trained.
     """
 
     semantic: TransformerConfig = TRUNK
@@ -51,6 +53,8 @@ class AudioLMRun:
     books: int = 8
     coarse_books: int = 3
     crops: tuple[float, ...] = (30.0, 10.0, 3.0)
+    batches: tuple[int, ...] = ()
+    stages: tuple[str, ...] = PARTS
     grids: GridRun = field(default_factory=lambda: GridRun(steps=20000, batch=16, lr=5e-4, warmup=500, ema=0.999))
     duration_steps: int = 2000
     seed: int = 1
@@ -58,12 +62,16 @@ class AudioLMRun:
 
 def train(
     run: AudioLMRun, corpus: Path, units: Path, codec: Path, out: Path, *, start: Path | None = None,
-    device: str = "cpu", say: Callable[[str], None] = print,
+    ready: Mapping[str, Path] = MappingProxyType({}), device: str = "cpu", say: Callable[[str], None] = print,
 ) -> dict[str, Measured]:  # fmt: skip
-    """Trains all stages and writes the parts ``audiolm``, ``units`` and ``codec`` into ``out``.
+    """Trains the stages and writes the parts ``audiolm``, ``units`` and ``codec`` into ``out``.
 
-    Raises SpecError when the corpus was not made by these parts.
+    Those in ``ready`` are taken from the AudioLM in a folder as they are. Raises SpecError when the corpus was not made
+    by these parts and ConfigError for a stage that there is not.
     """
+    if unknown := sorted({*run.stages, *ready} - set(PARTS)):
+        raise ConfigError(f"AudioLM has no stage {unknown[0]!r}; its stages are {', '.join(PARTS)}")
+    learnt = [name for name in run.stages if name not in ready]
     tokens = TokenCorpus(corpus)
     found = {"units": load_part(units, "units").tokens, "codes": load_part(codec, "codec").tokens}
     for name, known in found.items():
@@ -79,19 +87,20 @@ def train(
     model = config.build()
     if start is not None:
         begin_from(model, load_part(start, "audiolm"))
+    for name, folder in ready.items():
+        begin_from(getattr(model, name), getattr(load_part(folder, "audiolm"), name))
     train_on, held_on = tokens.of("train"), held_out(tokens, say)
     measured = {}
     for number, stage in enumerate(STAGES):
-        held = [cropped(run, config, tokens.items(index), number, None) for index in held_on]
-
-        def batches(step: int, number: int = number, stage: str = stage) -> GridBatch:
-            draw = rng.stream(run.seed, "audiolm", stage, step)
-            chosen = draw.choice(train_on, min(run.grids.batch, len(train_on)), replace=False)
-            return collate([cropped(run, config, tokens.items(int(index)), number, draw) for index in chosen])
-
+        if stage not in learnt:
+            continue
+        pieces = StagePieces(
+            tokens, train_on, config, number, seconds=run.crops[number],
+            rows=run.batches[number] if run.batches else run.grids.batch, seed=run.seed,
+        )  # fmt: skip
         measured[stage] = learn(
-            out / stage, f"audiolm, {stage}", getattr(model, stage), batches, held, run.grids, seed=run.seed,
-            identity=config, device=device,
+            out / stage, f"audiolm, {stage}", getattr(model, stage), pieces, pieces.begun(held_on), run.grids,
+            seed=run.seed, identity=config, device=device, measure_seconds=MEASURE_SECONDS,
         )  # fmt: skip
 
     def held_batches(step: int) -> HeldBatch:
@@ -99,12 +108,14 @@ def train(
         chosen = draw.choice(train_on, min(run.grids.batch, len(train_on)), replace=False)
         return held_batch([whole(config.units, tokens.items(int(index))["units"][None]) for index in chosen])
 
-    task = DurationsTask(model.durations)
-    fit(
-        task, held_batches, torch.optim.AdamW(task.parameters(), lr=run.grids.lr), steps=run.duration_steps,
-        hooks=hooks(out / "durations", "audiolm, durations", config),
-        schedule=warm_cosine(run.duration_steps, run.grids.warmup), seed=run.seed, device=device, bf16=device != "cpu",
-    )  # fmt: skip
+    if "durations" in learnt:
+        task = DurationsTask(model.durations)
+        fit(
+            task, held_batches, torch.optim.AdamW(task.parameters(), lr=run.grids.lr), steps=run.duration_steps,
+            hooks=hooks(out / "durations", "audiolm, durations", config),
+            schedule=warm_cosine(run.duration_steps, run.grids.warmup), seed=run.seed, device=device,
+            bf16=device != "cpu",
+        )  # fmt: skip
     card = {
         "recipe": "vivavoce.recipes.audiolm",
         "settings": dump(run),
@@ -114,35 +125,6 @@ def train(
     copy_part(units, "units", out)
     copy_part(codec, "codec", out)
     return measured
-
-
-def cropped(
-    run: AudioLMRun, config: AudioLMConfig, items: dict[str, Tensor], stage: int, draw: np.random.Generator | None
-) -> Grid:
-    """A piece of an utterance, from a drawn place (its beginning without ``draw``), as a stage reads it.
-
-    A crop ends like an utterance only where the utterance ends.
-    """
-    unit_rate, rate = float(config.units.rate or 1), float(config.codes.rate or 1)
-    seconds = min(items["units"].shape[1] / unit_rate, items["codes"].shape[1] / rate)
-    size = min(run.crops[stage], seconds)
-    begin = 0.0 if draw is None else float(draw.random()) * (seconds - size)
-    units, codes = (
-        items[name][:, round(begin * clock) : round(begin * clock) + max(1, round(size * clock))]
-        for name, clock in (("units", unit_rate), ("codes", rate))
-    )
-    codes = codes[: config.codes.books]
-    books = config.coarse_books
-    streams: Stream = merged(whole(config.units, units[None])).units
-    made = (
-        {"units": streams.data[0]},
-        {"units": units, "coarse": codes[:books]},
-        {"coarse": codes[:books], "fine": codes[books:]},
-    )
-    grid = config.layouts[stage].pack(made[stage])
-    if stage == 0 and begin + size < seconds - 1 / unit_rate:
-        grid.target[:, -1] = False
-    return grid
 
 
 # ---- the whole recipe, small ----
@@ -172,8 +154,8 @@ def debug(folder: Path) -> dict[str, float]:
 def _run(run: AudioLMRun, given: Given) -> None:
     others = given.others
     train(
-        run, others["corpus"], others["units"], others["codec"], given.out, start=given.start, device=given.device,
-        say=given.say,
+        run, others["corpus"], others["units"], others["codec"], given.out, start=given.start,
+        ready={name: others[name] for name in PARTS if name in others}, device=given.device, say=given.say,
     )  # fmt: skip
 
 
@@ -187,5 +169,8 @@ RECIPE = Recipe(
         "units": "the part that made the units",
         "codec": "the codec that it was made with",
     },
-    takes={"from": "an AudioLM to go on from"},
+    takes={
+        "from": "an AudioLM to go on from",
+        **{name: f"an AudioLM whose stage {name} is taken as it is" for name in PARTS},
+    },
 )

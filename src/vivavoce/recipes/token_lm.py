@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import nn
@@ -18,6 +18,7 @@ from vivavoce.train import fit, warm_cosine
 from vivavoce.train.recipe import hooks
 from vivavoce.train.tasks.grid import GridBatch, GridTask, collate
 
+T = TypeVar("T")
 HELD = 64
 """Grids that are measured on at most."""
 
@@ -92,13 +93,14 @@ def learn(
     seed: int,
     identity: Any,
     device: str = "cpu",
+    measure_seconds: float = 300.0,
     also: Callable[[], Mapping[str, float]] | None = None,
 ) -> Measured:
     """Trains what can be learnt of a model; at the end it has the trained (or averaged) weights, on the CPU.
 
-    ``also`` measures something beside the held-out grids.
+    ``also`` measures something beside the held-out grids, of which some from everywhere in their order are taken.
     """
-    held = held[:HELD]
+    held = some(held)
 
     def measured(there: str) -> dict[str, float]:
         return {**loss_of(model, held, there), **(also() if also is not None else {})}
@@ -109,13 +111,21 @@ def learn(
     )
     done = fit(
         task, batches, optimizer, steps=run.steps,
-        hooks=hooks(out, title, identity, measure=lambda task: loss_of(cast(GridTask, task).model, held, device)),
+        hooks=hooks(
+            out, title, identity, measure=lambda task: loss_of(cast(GridTask, task).model, held, device),
+            measure_seconds=measure_seconds,
+        ),
         schedule=warm_cosine(run.steps, run.warmup), seed=seed, ema=run.ema, device=device, bf16=device != "cpu",
     )  # fmt: skip
     model.load_state_dict({key.removeprefix("model."): value for key, value in done.model.state_dict().items()})
     after = measured(device)
     model.cpu().eval()
     return Measured(before, after)
+
+
+def some(held: Sequence[T]) -> Sequence[T]:
+    """At most `HELD` of these, equally far apart."""
+    return held[:: -(-len(held) // HELD) or 1]
 
 
 def held_out(corpus: TokenCorpus, say: Callable[[str], None]) -> list[int]:

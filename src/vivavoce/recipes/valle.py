@@ -2,12 +2,14 @@
 
 The corpus has the streams ``phones`` and ``codes`` (``vivavoce tokens corpus SPEECH --part phones --part CODEC``). The
 two models share nothing, so each may be trained by itself (``--set rest_steps=0``, ``--set steps=0``) and put beside
-the other afterwards (``--from FIRST --with rest=REST --set steps=0 --set rest_steps=0``).
+the other afterwards: what is handed in (``--with first=FOLDER --with rest=FOLDER``) is not trained.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 import torch
@@ -38,6 +40,7 @@ REST = TransformerConfig(
     dim=512, layers=8, heads=8, kv_heads=8, hidden=1408, window=1500, dropout=0.1, causal=False, condition=512
 )
 
+MODELS = ("first", "rest")
 MEASURE_SECONDS = 90.0
 """How often dev is measured."""
 
@@ -66,13 +69,14 @@ class ValleRun:
 
 
 def train(
-    run: ValleRun, corpus: Path, codec: Path, out: Path, *, start: Path | None = None, rest: Path | None = None,
-    device: str = "cpu",
+    run: ValleRun, corpus: Path, codec: Path, out: Path, *, start: Path | None = None,
+    ready: Mapping[str, Path] = MappingProxyType({}), device: str = "cpu",
 ) -> dict[str, float]:  # fmt: skip
     """Trains both models and writes the parts ``valle`` and ``codec`` into ``out``; gives what they learnt at the end.
 
-    ``start`` is a folder with a VALL-E whose weights are gone on from, ``rest`` one whose model of the later books is
-    taken instead. Raises SpecError when the corpus, or one of those parts, was not made by this codec.
+    ``start`` is a folder with a VALL-E whose weights are gone on from; the models in ``ready`` (``first``, ``rest``)
+    are taken from a folder as they are. Raises SpecError when the corpus, or one of those parts, was not made by this
+    codec.
     """
     tokens = TokenCorpus(corpus)
     phones, codes = tokens.spec("phones"), tokens.spec("codes")
@@ -85,14 +89,15 @@ def train(
     model = config.build()
     if run.vectors:
         model.rest.begin_by(books_of(made_by, run.books).tables)
-    for folder, of in ((start, lambda whole: whole), (rest, lambda whole: whole.rest)):
-        if folder is not None:
-            earlier: ValleModel = load_part(folder, "valle")
-            if (earlier.config.phones, earlier.config.codes) != (phones, codes):
-                raise SpecError(
-                    f"the part in {folder} reads {earlier.config.codes}, the corpus has {codes}; use its own codec"
-                )
-            begin_from(of(model), of(earlier))
+    for name, folder in [("", start), *ready.items()]:
+        if folder is None:
+            continue
+        earlier: ValleModel = load_part(folder, "valle")
+        if (earlier.config.phones, earlier.config.codes) != (phones, codes):
+            raise SpecError(
+                f"the part in {folder} reads {earlier.config.codes}, the corpus has {codes}; use its own codec"
+            )
+        begin_from(model.get_submodule(name), earlier.get_submodule(name))
     data = ValleData(tokens, config.layout, run.books, run.prompt_seconds)
     found: dict[str, float] = {}
 
@@ -108,7 +113,7 @@ def train(
         return numbers
 
     def learn(name: str, model: nn.Module, task: Task[Any, Any], steps: int, make: Any, measure: Any) -> None:
-        if not steps:
+        if not steps or name in ready:
             return
         batches = Batches(tokens, tokens.of("train"), make, seconds=run.seconds, seed=run.seed)
         optimizer = torch.optim.AdamW(task.parameters(), lr=run.lr, betas=(0.9, 0.95), weight_decay=0.01)
@@ -158,8 +163,8 @@ def debug(folder: Path) -> dict[str, float]:
 def _run(run: ValleRun, given: Given) -> None:
     others = given.others
     train(
-        run, others["corpus"], others["codec"], given.out, start=given.start, rest=others.get("rest"),
-        device=given.device,
+        run, others["corpus"], others["codec"], given.out, start=given.start,
+        ready={name: others[name] for name in MODELS if name in others}, device=given.device,
     )  # fmt: skip
 
 
@@ -169,5 +174,8 @@ RECIPE = Recipe(
     train=_run,
     debug=debug,
     needs={"corpus": "a token corpus with phones and codes", "codec": "the codec that it was made with"},
-    takes={"from": "a VALL-E to go on from", "rest": "a VALL-E whose model of the later books is taken"},
+    takes={
+        "from": "a VALL-E to go on from",
+        **{name: f"a VALL-E whose model {name} is taken as it is" for name in MODELS},
+    },
 )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vivavoce.core.layout import Grid, Layout
 from vivavoce.data.tokens import TokenCorpus
-from vivavoce.recipes.token_lm import HELD
+from vivavoce.recipes.token_lm import some
 from vivavoce.train.tasks.book import BookBatch
 from vivavoce.train.tasks.grid import GridBatch, collate
 
@@ -27,10 +27,9 @@ class ValleData:
         self._grids: dict[int, Grid] = {}
 
     @cached_property
-    def dev(self) -> list[int]:
+    def dev(self) -> Sequence[int]:
         """Held-out utterances of all lengths, none where there is no dev."""
-        held = sorted(self.corpus.of("dev"), key=lambda index: self.corpus.utterances[index].seconds)
-        return held[:: -(-len(held) // HELD) or 1]
+        return some(sorted(self.corpus.of("dev"), key=lambda index: self.corpus.utterances[index].seconds))
 
     def items(self, index: int) -> dict[str, Tensor]:
         """Phones and codes of an utterance."""

@@ -1,0 +1,77 @@
+"""What AudioLM's stages learn from: pieces of the utterances of a token corpus, each stage's own size."""
+
+from collections.abc import Sequence
+from typing import final
+
+import numpy as np
+from torch import Tensor
+
+from vivavoce.core import rng
+from vivavoce.core.layout import Grid
+from vivavoce.core.streams import whole
+from vivavoce.data.tokens import TokenCorpus
+from vivavoce.models.units import merged
+from vivavoce.systems.audiolm import AudioLMConfig
+from vivavoce.train.tasks.grid import GridBatch, collate
+
+
+@final
+class StagePieces:
+    """Batches of one stage; utterances that fit into a piece are kept as they were packed."""
+
+    def __init__(
+        self, corpus: TokenCorpus, chosen: Sequence[int], config: AudioLMConfig, stage: int, *, seconds: float,
+        rows: int, seed: int,
+    ) -> None:  # fmt: skip
+        """Pieces of ``seconds`` at most, ``rows`` of them in a batch."""
+        self.corpus, self.chosen, self.config = corpus, chosen, config
+        self.stage, self.seconds, self.rows, self.seed = stage, seconds, min(rows, len(chosen)), seed
+        self._kept: dict[int, Grid] = {}
+
+    def __call__(self, step: int) -> GridBatch:
+        """The batch of a step."""
+        draw = rng.stream(self.seed, "audiolm", self.stage, step)
+        chosen = draw.choice(self.chosen, self.rows, replace=False)
+        return collate([self._piece(int(index), draw) for index in chosen])
+
+    def begun(self, indices: Sequence[int]) -> list[Grid]:
+        """Utterances from their beginning."""
+        return [self._piece(index, None) for index in indices]
+
+    def _piece(self, index: int, draw: np.random.Generator | None) -> Grid:
+        if self.corpus.utterances[index].seconds > self.seconds:
+            return cropped(self.config, self.corpus.items(index), self.stage, self.seconds, draw)
+        if index not in self._kept:  # there is only one way to cut it
+            self._kept[index] = cropped(self.config, self.corpus.items(index), self.stage, self.seconds)
+        return self._kept[index]
+
+
+def cropped(
+    config: AudioLMConfig,
+    items: dict[str, Tensor],
+    stage: int,
+    most: float,
+    draw: np.random.Generator | None = None,
+) -> Grid:
+    """A piece of an utterance of at most so many seconds, from a drawn place (its beginning without ``draw``), as a
+    stage reads it.
+
+    A crop ends like an utterance only where the utterance ends.
+    """
+    unit_rate, rate = float(config.units.rate or 1), float(config.codes.rate or 1)
+    seconds = min(items["units"].shape[1] / unit_rate, items["codes"].shape[1] / rate)
+    size = min(most, seconds)
+    begin = 0.0 if draw is None else float(draw.random()) * (seconds - size)
+    units, codes = (
+        items[name][:, round(begin * clock) : round(begin * clock) + max(1, round(size * clock))]
+        for name, clock in (("units", unit_rate), ("codes", rate))
+    )
+    coarse, fine = codes[: config.coarse_books], codes[config.coarse_books : config.codes.books]
+    if stage == 0:
+        made = {"units": merged(whole(config.units, units[None])).units.data[0]}
+    else:
+        made = {"units": units, "coarse": coarse} if stage == 1 else {"coarse": coarse, "fine": fine}
+    grid = config.layouts[stage].pack(made)
+    if stage == 0 and begin + size < seconds - 1 / unit_rate:
+        grid.target[:, -1] = False
+    return grid
