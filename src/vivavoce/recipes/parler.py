@@ -8,10 +8,13 @@ up, so that no wording is learnt by heart.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
+from torch import nn
 
 from vivavoce.assistant.demo import LINES
 from vivavoce.assistant.tokens import corpus as make_corpus
@@ -19,7 +22,8 @@ from vivavoce.audio.files import read_audio, write_audio
 from vivavoce.audio.resample import resample
 from vivavoce.core import rng
 from vivavoce.core.config import dump
-from vivavoce.core.errors import SpecError
+from vivavoce.core.errors import SpecError, TrainingError
+from vivavoce.core.layout import Grid
 from vivavoce.core.parts import copy_part, load_part, save_part
 from vivavoce.core.places import BUNDLED
 from vivavoce.data.attributes import Attributes, Bins
@@ -30,10 +34,12 @@ from vivavoce.hub.t5 import T5TextConfig
 from vivavoce.models.text_encoder import TextEncoderConfig, TextEncoding
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.recipes.miniature import recordings
-from vivavoce.recipes.parler_data import measured
+from vivavoce.recipes.parler_data import measured, read_attributes, write_attributes
+from vivavoce.recipes.token_lm import some
 from vivavoce.systems.parler import ParlerConfig, ParlerModel
 from vivavoce.text.bpe import learn
 from vivavoce.train import fit, warm_cosine
+from vivavoce.train.loop import moved
 from vivavoce.train.recipe import LOSSES, Given, Recipe, begin_from, hooks
 from vivavoce.train.tasks.described import DescribedBatch, DescribedTask
 from vivavoce.train.tasks.grid import collate
@@ -42,6 +48,8 @@ TRUNK = TransformerConfig(
     dim=512, layers=8, heads=8, kv_heads=8, hidden=1408, window=1500, dropout=0.1, memory=192
 )  # fmt: skip
 WORDS = TransformerConfig(dim=192, layers=3, heads=4, kv_heads=4, hidden=512, window=128, dropout=0.1, causal=False)
+MEASURE_SECONDS = 90.0
+"""How often dev is measured."""
 _WORDINGS = 4000
 """Descriptions that pieces of words are learnt from."""
 
@@ -67,22 +75,21 @@ class ParlerRun:
 
 
 def train(
-    run: ParlerRun, speech: Path, corpus: Path, codec: Path, out: Path, *, t5: Path | None = None,
-    start: Path | None = None, device: str = "cpu",
+    run: ParlerRun, speech: Path | None, corpus: Path, codec: Path, out: Path, *, attributes: Path | None = None,
+    t5: Path | None = None, start: Path | None = None, device: str = "cpu",
 ) -> dict[str, float]:  # fmt: skip
     """Trains and writes the parts ``parler`` and ``codec`` into ``out``; gives what was learnt at the end.
 
-    ``t5`` is a folder with a T5 that reads the descriptions, ``start`` one with a Parler-TTS to go on from. Raises
-    SpecError when the corpus was not made of these recordings by this codec.
+    What is measured of the recordings in ``speech`` is written there too (``attributes.jsonl``), and ``attributes`` is
+    such a file of an earlier run, in place of the recordings. ``t5`` is a folder with a T5 that reads the descriptions,
+    ``start`` one with a Parler-TTS to go on from. Raises SpecError when the corpus was not made of these recordings by
+    this codec, and TrainingError when there are neither recordings nor attributes.
     """
     tokens = TokenCorpus(corpus)
     phones, codes = tokens.spec("phones"), tokens.spec("codes")
     if (known := load_part(codec, "codec").tokens) != codes or run.books > codes.books:
         raise SpecError(f"the corpus {corpus} has {codes}, the codec in {codec} gives {known}; make the corpus again")
-    records = {record.id: record for record in read_manifest(speech / "manifest.jsonl")}
-    if missing := [one.id for one in tokens.utterances if one.id not in records]:
-        raise SpecError(f"the corpus {corpus} has {missing[0]!r}, {speech} has not; make it of these recordings")
-    found = measured([records[one.id] for one in tokens.utterances], out / "attributes")
+    found = _attributes(tokens, speech, attributes, out)
     train_on = tokens.of("train")
     bins = Bins.of([found[index] for index in train_on])
     layout_codes = codes.first(run.books)
@@ -98,18 +105,31 @@ def train(
         begin_from(model, earlier)
     layout = config.layout
 
-    def batch(indices: list[int], draw: np.random.Generator) -> DescribedBatch:
-        items = [tokens.items(index) for index in indices]
-        grids = [layout.pack({"phones": one["phones"], "codes": one["codes"][: run.books]}) for one in items]
+    @cache
+    def grid(index: int) -> Grid:
+        items = tokens.items(index)
+        return layout.pack({"phones": items["phones"], "codes": items["codes"][: run.books]})
+
+    def batch(indices: Sequence[int], draw: np.random.Generator) -> DescribedBatch:
+        grids = [grid(index) for index in indices]
         said = [described(found[index], bins, draw) for index in indices]
         seconds = sum(tokens.utterances[index].seconds for index in indices)
         return DescribedBatch(collate(grids, run.book_weights), model.words.pieces(said), seconds)
+
+    dev = some(tokens.of("dev"))
+    held = batch(dev, rng.stream(run.seed, "held")) if dev else None
+
+    def held_out(task: nn.Module) -> dict[str, float]:
+        asked, task = moved(held, torch.device(device)), cast(DescribedTask, task)
+        return {name: float(term.value) for name, term in task.losses("model", asked, task.outputs(asked)).items()}
 
     task = DescribedTask(model)
     done = fit(
         task, Batches(tokens, train_on, batch, seconds=run.seconds, seed=run.seed, buckets=run.buckets),
         torch.optim.AdamW(task.parameters_of("model"), lr=run.lr, betas=(0.9, 0.99), weight_decay=0.01),
-        steps=run.steps, hooks=hooks(out, "parler", config), schedule=warm_cosine(run.steps, run.warmup),
+        steps=run.steps,
+        hooks=hooks(out, "parler", config, measure=held_out if dev else None, measure_seconds=MEASURE_SECONDS),
+        schedule=warm_cosine(run.steps, run.warmup),
         seed=run.seed, ema=run.ema, device=device, bf16=device != "cpu",
     )  # fmt: skip
     state = done.model.state_dict()
@@ -118,6 +138,21 @@ def train(
     save_part(out, "parler", config, model, card, torch.float16)
     copy_part(codec, "codec", out)
     return done.losses
+
+
+def _attributes(tokens: TokenCorpus, speech: Path | None, attributes: Path | None, out: Path) -> list[Attributes]:
+    """Of every utterance of a corpus, measured or known."""
+    ids = [one.id for one in tokens.utterances]
+    if attributes is not None:
+        return read_attributes(attributes, ids)
+    if speech is None:
+        raise TrainingError("this recipe needs --speech, or --with attributes=FILE of a run that had the recordings")
+    records = {record.id: record for record in read_manifest(speech / "manifest.jsonl")}
+    if missing := [id for id in ids if id not in records]:
+        raise SpecError(f"the corpus {tokens.folder} has {missing[0]!r}, {speech} has not; make it of these recordings")
+    found = measured([records[id] for id in ids], out / "attributes")
+    write_attributes(out / "attributes.jsonl", ids, found)
+    return found
 
 
 def _words(run: ParlerRun, bins: Bins, found: Sequence[Attributes], t5: Path | None) -> TextEncoding:
@@ -167,9 +202,11 @@ def debug(folder: Path) -> dict[str, float]:
 
 
 def _run(run: ParlerRun, given: Given) -> None:
-    assert given.speech is not None  # `needs` says so
-    corpus, codec, t5 = given.others["corpus"], given.others["codec"], given.others.get("t5")
-    train(run, given.speech, corpus, codec, given.out, t5=t5, start=given.start, device=given.device)
+    others = given.others
+    train(
+        run, given.speech, others["corpus"], others["codec"], given.out, attributes=others.get("attributes"),
+        t5=others.get("t5"), start=given.start, device=given.device,
+    )  # fmt: skip
 
 
 RECIPE = Recipe(
@@ -177,10 +214,11 @@ RECIPE = Recipe(
     settings=ParlerRun(),
     train=_run,
     debug=debug,
-    needs={
+    needs={"corpus": "a token corpus with phones and codes", "codec": "the codec that it was made with"},
+    takes={
         "speech": "the recordings of the corpus, whose attributes are measured",
-        "corpus": "a token corpus with phones and codes",
-        "codec": "the codec that it was made with",
+        "attributes": "what an earlier run measured of them (attributes.jsonl), in their place",
+        "from": "a Parler-TTS to go on from",
+        "t5": "a folder with a T5 that reads the descriptions",
     },
-    takes={"from": "a Parler-TTS to go on from", "t5": "a folder with a T5 that reads the descriptions"},
 )

@@ -1,12 +1,16 @@
 """What a speaker that is told how to sound learns from: what is measured of recordings, and synthetic ones at hand."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from vivavoce.audio.files import length_of, read_audio, write_audio
+from vivavoce.core.atomic import atomic_write
+from vivavoce.core.errors import TrainingError
 from vivavoce.data.attributes import Attributes, measure
 from vivavoce.data.cache import Cache
 from vivavoce.data.manifest import Record, write_manifest
@@ -40,6 +44,25 @@ def measured(records: Sequence[Record], folder: Path, say: Callable[[str], None]
         sex = record.sex if record.sex in ("F", "M") else ""
         made.append(Attributes(pitch_hz=pitch, liveliness=liveliness, rate=rate, noise_db=noise, sex=sex))
     return made
+
+
+def write_attributes(file: Path, ids: Sequence[str], found: Sequence[Attributes]) -> None:
+    """What was measured as JSON lines, for a run on a machine that has not the recordings."""
+    lines = [json.dumps({"id": id, **asdict(one)}) for id, one in zip(ids, found, strict=True)]
+    with atomic_write(file) as path:
+        path.write_text("".join(f"{line}\n" for line in lines))
+
+
+def read_attributes(file: Path, ids: Sequence[str]) -> list[Attributes]:
+    """What `write_attributes` wrote of these recordings; TrainingError where there is nothing of the kind."""
+    try:
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+        known = {line.pop("id"): Attributes(**line) for line in lines}
+        return [known[id] for id in ids]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise TrainingError(
+            f"{file} has no attributes of all recordings ({error}); take the attributes.jsonl of a run on this corpus"
+        ) from error
 
 
 def synthetic(readings: Sequence[Reading], folder: Path, *, block: int = 200) -> Path:
