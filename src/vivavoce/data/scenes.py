@@ -69,15 +69,16 @@ class Scenes:
 
     Half of a batch are recordings where there are some. With ``mixed`` > 0 this share of the sounds has another one in
     it, both at levels that are drawn (AudioLDM, arXiv:2301.12503 §4.4). With ``distinct`` > 0 only so many sounds are
-    made, once, which costs memory and saves most of the time.
+    made, once, which costs memory and saves most of the time; they are those of ``same`` where that is given.
     """
 
     def __init__(
         self, rows: int, samples: int, rate: int, seed: int, *, clips: Sequence[Record] = (), mixed: float = 0.0,
-        distinct: int = 0,
+        distinct: int = 0, same: "Scenes | None" = None,
     ) -> None:  # fmt: skip
         self.rows, self.samples, self.rate, self.seed, self.mixed = rows, samples, rate, seed, mixed
         self.clips, self.distinct = list(clips), distinct
+        self._source = same or self
         self._kept: dict[int, Float[Tensor, " N"]] = {}
 
     def __call__(self, step: int) -> SceneBatch:
@@ -100,9 +101,10 @@ class Scenes:
             return self._piece(clip.file, dice), str(clip.text), str(clip.text)
         number = int(dice.integers(self.distinct or 1 << 40))
         name = list(SCENES)[number % len(SCENES)]
-        return self._made(name, number), SCENES[name][int(dice.integers(len(SCENES[name])))], name
+        return self._source.made(name, number), SCENES[name][int(dice.integers(len(SCENES[name])))], name
 
-    def _made(self, name: str, number: int) -> Float[Tensor, " N"]:
+    def made(self, name: str, number: int) -> Float[Tensor, " N"]:
+        """The sound of a number."""
         if number in self._kept:
             return self._kept[number]
         wave = scene(name, self.samples, self.rate, rng.stream(self.seed, "made", number))

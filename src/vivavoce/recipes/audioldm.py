@@ -56,7 +56,7 @@ class AudioLdmRun:
     ema: float = 0.999
     levelled: int = 32
     distinct: int = 0
-    """How many sounds are made for each of the three; 0: new ones in every step."""
+    """How many sounds are made for all three; 0: new ones in every step."""
     seed: int = 1
 
 
@@ -80,10 +80,12 @@ def train(
     if start is not None:
         begin_from(model, load_part(start, "audioldm"))
 
+    made = Scenes(1, sound.samples, sound.mel.sample_rate, run.seed * 10, distinct=run.distinct)
+
     def scenes(name: int, rows: int, mixed: float = 0.0) -> Scenes:
         return Scenes(
             rows, sound.samples, sound.mel.sample_rate, run.seed * 10 + name, clips=clips, mixed=mixed,
-            distinct=run.distinct,
+            distinct=run.distinct, same=made if run.distinct else None,
         )  # fmt: skip
 
     def learn(number: int, name: str, task: Task[SceneBatch, Any], batches: Scenes, ema: float) -> Run:
