@@ -348,6 +348,51 @@ def speech_lm(
 
 
 @app.command()
+def valle(
+    model: Annotated[Path, typer.Option(help="A folder with a VALL-E.")],
+    speech: Annotated[Path, typer.Option(envvar="VIVAVOCE_SPEECH", help="Recordings of people with a manifest.jsonl.")],
+    clips: Annotated[int, typer.Option(min=1, help="Sentences at most.")] = 20,
+    whisper: Annotated[str, typer.Option(help="The Whisper that listens, fetched before.")] = "whisper-base",
+    json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
+    out: Annotated[Path, typer.Option(help="Where the JSON is written.")] = Path("runs/eval/valle.json"),
+) -> None:
+    """VALL-E after clips of people of no training, beside its codec and its second model alone: words and voices."""
+    import json as formats
+
+    from vivavoce.evals import valle as suites
+
+    suite = suites.ValleSuite(sentences=clips, whisper=whisper)
+    report = suites.run(model, suite, speech, lambda line: typer.echo(line, err=True))
+    report.write(out)
+    typer.echo(formats.dumps(report.json()) if json else report.text())
+    typer.echo(f"written to {out}", err=True)
+
+
+@app.command()
+def audiolm(
+    model: Annotated[Path, typer.Option(help="A folder with an AudioLM.")],
+    speech: Annotated[Path, typer.Option(envvar="VIVAVOCE_SPEECH", help="Recordings of people with a manifest.jsonl.")],
+    corpus: Annotated[
+        Path | None, typer.Option(help="The token corpus that it learnt from, for its losses beside counts.")
+    ] = None,
+    clips: Annotated[int, typer.Option(min=1, help="Recordings at most.")] = 20,
+    whisper: Annotated[str, typer.Option(help="The Whisper that listens, fetched before.")] = "whisper-base",
+    json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
+    out: Annotated[Path, typer.Option(help="Where the JSON is written.")] = Path("runs/eval/audiolm.json"),
+) -> None:
+    """AudioLM on people of no training: whose voice units have alone and after a clip, words, losses by stage."""
+    import json as formats
+
+    from vivavoce.evals import audiolm as suites
+
+    suite = suites.AudioLMSuite(recordings=clips, whisper=whisper)
+    report = suites.run(model, suite, speech, corpus, lambda line: typer.echo(line, err=True))
+    report.write(out)
+    typer.echo(formats.dumps(report.json()) if json else report.text())
+    typer.echo(f"written to {out}", err=True)
+
+
+@app.command()
 def descriptions(
     speaker: Annotated[Path, typer.Option(help="A folder with a speaker that can be described: runs/parler.")],
     sentences: Annotated[int, typer.Option(min=3, help="How many are said, each as another description asks.")] = 100,

@@ -8,9 +8,7 @@ from torch import Tensor
 
 from vivavoce.core import rng
 from vivavoce.core.layout import Grid
-from vivavoce.core.streams import whole
 from vivavoce.data.tokens import TokenCorpus
-from vivavoce.models.units import merged
 from vivavoce.systems.audiolm import AudioLMConfig
 from vivavoce.train.tasks.grid import GridBatch, collate
 
@@ -32,7 +30,8 @@ class StagePieces:
         """The batch of a step."""
         draw = rng.stream(self.seed, "audiolm", self.stage, step)
         chosen = draw.choice(self.chosen, self.rows, replace=False)
-        return collate([self._piece(int(index), draw) for index in chosen])
+        seconds = sum(min(self.corpus.utterances[int(index)].seconds, self.seconds) for index in chosen)
+        return collate([self._piece(int(index), draw) for index in chosen], seconds=seconds)
 
     def begun(self, indices: Sequence[int]) -> list[Grid]:
         """Utterances from their beginning."""
@@ -66,12 +65,7 @@ def cropped(
         items[name][:, round(begin * clock) : round(begin * clock) + max(1, round(size * clock))]
         for name, clock in (("units", unit_rate), ("codes", rate))
     )
-    coarse, fine = codes[: config.coarse_books], codes[config.coarse_books : config.codes.books]
-    if stage == 0:
-        made = {"units": merged(whole(config.units, units[None])).units.data[0]}
-    else:
-        made = {"units": units, "coarse": coarse} if stage == 1 else {"coarse": coarse, "fine": fine}
-    grid = config.layouts[stage].pack(made)
+    grid = config.grid(stage, {"units": units, "codes": codes})
     if stage == 0 and begin + size < seconds - 1 / unit_rate:
         grid.target[:, -1] = False
     return grid

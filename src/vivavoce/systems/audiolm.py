@@ -6,17 +6,19 @@ follow each other on one lane, each with ids of its own; every stage has an end 
 instead of T5's biases; between the first two stages a small model (`models.durations`) says how long units are held.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
 from vivavoce.core.errors import ConfigError, SpecError
-from vivavoce.core.layout import Cursor, Layout, Segment
+from vivavoce.core.layout import Cursor, Grid, Layout, Segment
+from vivavoce.core.parts import load_part
 from vivavoce.core.rng import Uniforms
-from vivavoce.core.streams import Stream, Tokens, Wave
+from vivavoce.core.streams import Stream, Tokens, Wave, whole
 from vivavoce.generate.samplers import Sample, Sampler
 from vivavoce.generate.writer import Row, Writer
 from vivavoce.models.codec import Codec
@@ -65,6 +67,15 @@ class AudioLMConfig:
         assert self.codes.rate is not None
         return max(1, int(self.seconds * self.codes.rate))
 
+    def grid(self, stage: int, items: Mapping[str, Tensor]) -> Grid:
+        """An utterance, or a piece of one, as a stage reads it; ``items`` are its units and its codes."""
+        units, coarse = items["units"], items["codes"][: self.coarse_books]
+        fine = items["codes"][self.coarse_books : self.codes.books]
+        if stage == 0:
+            return self.layouts[0].pack({"units": merged(whole(self.units, units[None])).units.data[0]})
+        made = {"units": units, "coarse": coarse} if stage == 1 else {"coarse": coarse, "fine": fine}
+        return self.layouts[stage].pack(made)
+
     def frames_of(self, units: int) -> int:
         """Frames of the codec that so many units last."""
         assert self.codes.rate is not None and self.units.rate is not None
@@ -111,6 +122,11 @@ class AudioLM:
             )
         self.model, self.units, self.codec = model.eval(), units, codec
 
+    @staticmethod
+    def load(folder: Path) -> "AudioLM":
+        """From the parts ``audiolm``, ``units`` and ``codec`` in a folder."""
+        return AudioLM(load_part(folder, "audiolm"), load_part(folder, "units"), load_part(folder, "codec"))
+
     @torch.inference_mode()
     def go_on(
         self, prompt: Stream[Wave], seconds: float, *, seeds: Sequence[int] = (), sampler: Sampler = SEMANTIC
@@ -129,11 +145,11 @@ class AudioLM:
             for pair, seed in zip(begun, seeds, strict=True)
         ]
         self._write(self.model.semantic, sampler, rows)
-        whole = [
+        lasting = [
             self._held(_cursor(row).frames("units"), pair, units.data.shape[2] + most)
             for row, pair, units in zip(rows, begun, known, strict=True)
         ]
-        return self.codec.decode(self.codes(whole, [self._codes(wave) for wave in _rows(prompt)], seeds))
+        return self.codec.decode(self.codes(lasting, [self._codes(wave) for wave in _rows(prompt)], seeds))
 
     @torch.inference_mode()
     def say(

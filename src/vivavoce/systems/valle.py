@@ -101,13 +101,9 @@ class Valle:
         Raises SpecError for streams of alphabets that were not learnt.
         """
         given: dict[str, Stream[Tokens]] = {"phones": phones}
-        prompted = torch.zeros(len(phones.data), dtype=torch.long)
-        codes = torch.zeros(len(phones.data), self.model.config.codes.books, 0, dtype=torch.long)
+        codes, prompted = self._heard(prompt, len(phones.data))
         if prompt is not None:
-            heard = self.codec.encode(prompt).part(0, self.model.config.codes.books)
-            prompted = prompt.lengths // self.codec.config.hop  # without the silence that pushes its end out
-            codes = heard.data
-            given["codes"] = Stream(heard.spec.first(1), codes[:, :1], prompted)
+            given["codes"] = Stream(self.model.config.codes.first(1), codes[:, :1], prompted)
         rows = []
         for number, items in enumerate(self.layout.rows(given)):
             seed = seeds[number] if seeds else number
@@ -116,7 +112,34 @@ class Valle:
         for _ in Writer(self.model.first, sampler).write(rows, at_once=len(rows)):
             pass
         firsts = [row.cursor.final()["codes"][0] for row in rows if row.cursor is not None]
-        made = self._others(phones, codes, prompted, firsts)
+        return self._sounding(phones, codes, prompted, firsts)
+
+    @torch.inference_mode()
+    def refined(
+        self, phones: Stream[Tokens], first: Stream[Tokens], prompt: Stream[Wave] | None = None
+    ) -> Stream[Wave]:
+        """What the second model makes of first books that are known (those of the sentences, without the prompts')."""
+        codes, prompted = self._heard(prompt, len(phones.data))
+        lengths = first.expect(self.model.config.codes.first(1)).lengths
+        firsts = [
+            torch.cat((known[0, :before], row[0, :length]))
+            for known, before, row, length in zip(codes, prompted, first.data, lengths, strict=True)
+        ]
+        return self._sounding(phones, codes, prompted, firsts)
+
+    def _heard(self, prompt: Stream[Wave] | None, rows: int) -> tuple[Int[Tensor, "B K T"], Int[Tensor, " B"]]:
+        """All books of the prompts, and how many frames each has."""
+        if prompt is None:
+            books = self.model.config.codes.books
+            return torch.zeros(rows, books, 0, dtype=torch.long), torch.zeros(rows, dtype=torch.long)
+        heard = self.codec.encode(prompt).part(0, self.model.config.codes.books)
+        return heard.data, prompt.lengths // self.codec.config.hop  # without the silence that pushes its end out
+
+    def _sounding(
+        self, phones: Stream[Tokens], prompt: Tensor, prompted: Int[Tensor, " B"], firsts: Sequence[Int[Tensor, " _"]]
+    ) -> Stream[Wave]:
+        """First books with all others, as sound without the prompts."""
+        made = self._others(phones, prompt, prompted, firsts)
         sound = self.codec.decode(Stream(self.model.config.codes, made, torch.tensor([len(first) for first in firsts])))
         return _after(sound, prompted * self.codec.config.hop)
 
