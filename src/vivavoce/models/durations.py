@@ -18,10 +18,11 @@ from vivavoce.nn.transformer import TransformerConfig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DurationsConfig:
-    """The units, and a trunk that looks both ways."""
+    """The units, a trunk that looks both ways, and how many voices have a vector each, beside one for all others."""
 
     units: Tokens
     trunk: TransformerConfig
+    voices: int = 0
 
     @property
     def merged(self) -> Tokens:
@@ -42,18 +43,30 @@ class Durations(nn.Module):
         super().__init__()
         self.config = config
         self.embed = nn.Embedding(config.units.size, config.trunk.dim)
+        self.voices = nn.Embedding(1 + config.voices, config.trunk.dim) if config.voices else None
         self.trunk = config.trunk.build()
         self.out = nn.Linear(config.trunk.dim, 1)
 
-    def forward(self, units: Int[Tensor, "B U"], lengths: Int[Tensor, " B"]) -> Float[Tensor, "B U"]:
-        """``log(frames)`` of every unit."""
+    def forward(
+        self, units: Int[Tensor, "B U"], lengths: Int[Tensor, " B"], voices: Int[Tensor, " B"] | None = None
+    ) -> Float[Tensor, "B U"]:
+        """``log(frames)`` of every unit; ``voices`` by number, 0 for everybody without a vector."""
         valid = torch.arange(units.shape[1], device=units.device) < lengths[:, None]
-        return self.out(self.trunk(self.embed(units), valid))[..., 0]
+        x = self.embed(units)
+        if self.voices is not None:
+            x = x + self.voices(torch.zeros_like(lengths) if voices is None else voices)[:, None]
+        return self.out(self.trunk(x, valid))[..., 0]
 
     @torch.no_grad()
-    def predict(self, units: Stream[Tokens]) -> Merged:
+    def predict(self, units: Stream[Tokens], voice: int = 0) -> Merged:
         """Units with durations (see `models.units.merged`). SpecError for units of another alphabet."""
         rows = units.expect(self.config.merged)
-        frames = self(rows.data[:, 0], rows.lengths).exp().round().clamp(1, LONGEST_RUN).long()
+        frames = (
+            self(rows.data[:, 0], rows.lengths, torch.full_like(rows.lengths, voice))
+            .exp()
+            .round()
+            .clamp(1, LONGEST_RUN)
+            .long()
+        )
         held = Tokens(name="durations", alphabet=f"frames-{LONGEST_RUN}", size=LONGEST_RUN)
         return Merged(rows, Stream(held, frames[:, None] - 1, rows.lengths))

@@ -16,12 +16,13 @@ from vivavoce.train.task import Losses, Task, Term
 
 @dataclass(frozen=True, slots=True)
 class HeldBatch:
-    """Units without repeats and their frames, padded."""
+    """Units without repeats and their frames, padded; ``voices`` are who speaks, by number."""
 
     units: Int[Tensor, "B U"]
     frames: Int[Tensor, "B U"]
     lengths: Int[Tensor, " B"]
     seconds: float = 0.0
+    voices: Int[Tensor, " B"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class DurationsTask(Task[HeldBatch, Float[Tensor, "B U"]]):
 
     def outputs(self, batch: HeldBatch) -> Float[Tensor, "B U"]:
         """Log durations."""
-        return self.model(batch.units, batch.lengths)
+        return self.model(batch.units, batch.lengths, batch.voices)
 
     def losses(self, phase: str, batch: HeldBatch, out: Float[Tensor, "B U"]) -> Losses:
         """Their error."""
@@ -69,8 +70,9 @@ class VocoderTask(Task[VocoderBatch, tuple[Tensor, list[Tensor]]]):
 
     def outputs(self, batch: VocoderBatch) -> tuple[Tensor, list[Tensor]]:
         """Log durations, and scores of every book."""
-        held = self.model.durations(batch.held.units, batch.held.lengths)
-        return held, self.model(batch.placed, batch.lengths, batch.codes)
+        voices = batch.held.voices
+        held = self.model.durations(batch.held.units, batch.held.lengths, voices)
+        return held, self.model(batch.placed, batch.lengths, batch.codes, voices)
 
     def losses(self, phase: str, batch: VocoderBatch, out: tuple[Tensor, list[Tensor]]) -> Losses:
         """The error of durations, cross-entropy over all books, and the share of right guesses."""
