@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vivavoce.core.errors import SpecError
-from vivavoce.core.streaming import State, Timing
+from vivavoce.core.streaming import State, Timing, zeros
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ class Rational(nn.Module):
 
     def init_state(self, rows: int) -> RationalState:
         """Silence before the first sample."""
-        return RationalState(torch.zeros(rows, self.filters.shape[2] - self.config.down))
+        return RationalState(zeros(rows, self.filters.shape[2] - self.config.down, like=self.filters))
 
     def step(
         self, x: Float[Tensor, "B N"], state: RationalState, active: Bool[Tensor, " B"] | None = None

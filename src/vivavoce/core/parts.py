@@ -161,6 +161,11 @@ def read_card(folder: str | Path, name: str) -> dict[str, Any]:
     return _describe(Path(folder), name).get("card", {})
 
 
+def borrowed_of(folder: str | Path, name: str) -> dict[str, str]:
+    """What a part borrows, as `save_part` takes it; nothing for a part that has all of its weights."""
+    return {prefix: debt["part"] for prefix, debt in _describe(Path(folder), name).get("borrowed", {}).items()}
+
+
 def write_card(folder: str | Path, name: str, card: dict[str, Any]) -> Path:
     """Gives a part on disk another card, its weights untouched; the path of its JSON file."""
     folder = Path(folder)

@@ -6,8 +6,10 @@ a killed run goes on where it was.
 
 import json
 import os
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from vivavoce.core.streams import Stream, sound
 from vivavoce.data.cache import Cache
 from vivavoce.data.manifest import Record, recordings, write_manifest
 from vivavoce.evals import quality
+from vivavoce.losses.spectral import MultiSpectralConfig
 from vivavoce.models.codec import Codec, CodecConfig, mel_codec
 from vivavoce.nn.convnext import ConvNeXtConfig
 from vivavoce.nn.quantize import entropy
@@ -76,25 +79,31 @@ class CodecRun(Stage):
     bypass_steps: int = 300
 
 
+_MEASURED_HZ = 7600.0
+"""What any of the recordings reaches."""
+_JUDGED = (("stoi", quality.stoi, "pystoi"), ("pesq", quality.pesq, "pesq"))
 Sounding = Codec | Facodec
 """What makes sound of its tokens."""
 
 
 def measure(codec: Sounding, samples: Sequence[MeasuringClip]) -> dict[str, float]:
-    """STOI, PESQ-WB and bits per code over clips (packages ``pystoi`` and ``pesq``)."""
+    """Log-mel distance and bits per code over clips; STOI and PESQ-WB where there are the packages for them."""
     rate = codec.config.sample_rate
-    clear, opinion, codes = [], [], []
+    found: defaultdict[str, list[float]] = defaultdict(list)
+    codes = []
     device = next(codec.parameters()).device
+    spectral = MultiSpectralConfig(sample_rate=rate).build().eval()
+    judged = {name: judge for name, judge, package in _JUDGED if find_spec(package) is not None}
     for sample in samples:
         made = codec.resynthesize(sample.wave[None].to(device))[0].cpu()
-        clear.append(quality.stoi(sample.wave, made, rate))
-        opinion.append(quality.pesq(sample.wave, made, rate))
+        found["mel"].append(float(spectral(made[None], sample.wave[None], torch.tensor([_MEASURED_HZ]))[0]))
+        for name, judge in judged.items():
+            found[name].append(judge(sample.wave, made, rate))
         coded = codec.encode(sound(sample.wave.to(device), rate))
         codes.append((coded if isinstance(coded, Stream) else coded.codes).data[0].cpu())
     used = entropy(torch.cat(codes, dim=1)[None], codec.config.size)
     return {
-        "stoi": float(np.mean(clear)),
-        "pesq": float(np.mean(opinion)),
+        **{name: float(np.mean(values)) for name, values in found.items()},
         "bits_first": float(used[0]),
         "bits_rest": float(used[1:].mean()),
     }

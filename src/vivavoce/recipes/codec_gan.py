@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from vivavoce.core.parts import load_part
+from vivavoce.core.parts import borrowed_of, load_part
 from vivavoce.data.manifest import recordings
 from vivavoce.models.codec import CodecConfig
 from vivavoce.nn.discriminate import DiscriminatorConfig
@@ -26,7 +26,8 @@ from vivavoce.train.tasks.codec_gan import CodecGan
 class CodecGanRun(Stage):
     """Numbers of the second stage; ``codec`` is that of the part that it goes on from.
 
-    ``judges_share`` is the judges' gradient beside the spectra's at first and after ``judges_over`` steps.
+    ``judges_share`` is the judges' gradient beside the spectra's at first and after ``judges_over`` steps. A
+    ``fewer_books`` part of the crops is made of their first books only.
     """
 
     codec: CodecConfig = CodecConfig()
@@ -39,6 +40,7 @@ class CodecGanRun(Stage):
     judges_alone: int = 200
     judged_every: int = 2
     judged_samples: int = 10240
+    fewer_books: float = 0.25
 
 
 def train(
@@ -67,6 +69,7 @@ def train(
         judges_alone=run.judges_alone,
         judged_every=run.judged_every,
         seen_samples=run.judged_samples,
+        fewer_books=run.fewer_books,
     )
     begin_from(task.codec, known)
     betas = (0.8, 0.99)
@@ -80,7 +83,8 @@ def train(
         None if drawn is None else load_drawn(drawn),
     )
     crops = Crops(run.crops, run.codec, clips, sound, None, run.seed, spectra)
-    return learn(task, optimizers, run, crops, speech, folder, device)
+    kept = "front.", "quantizer."  # they decide ids, which stay what they are to the last bit
+    return learn(task, optimizers, run, crops, speech, folder, device, borrowed=borrowed_of(start, "codec"), exact=kept)
 
 
 def debug(folder: Path) -> dict[str, float]:

@@ -11,7 +11,7 @@ feature matching), rather than each term's; this saves a backward pass through t
 from typing import ClassVar, NamedTuple, final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from vivavoce.losses.adversarial import Balancer, feature_matching, judge_hinge, maker_hinge
@@ -49,11 +49,13 @@ class CodecGan(Task[SoundBatch, GanOut]):
         judges_alone: int = 100,
         judged_every: int = 2,
         features: float = 2.0,
+        fewer_books: float = 0.0,
     ) -> None:
         """``share`` is the judges' gradient relative to the spectra's at the first step and after ``over`` of them.
 
         ``features`` is the weight of feature matching beside the adversarial term; ``seen_samples`` of each crop,
-        drawn anew in each step, go to the judges, who learn in every ``judged_every``-th step.
+        drawn anew in each step, go to the judges, who learn in every ``judged_every``-th step. A ``fewer_books`` part
+        of the rows is made of their first books only, as many as chance gives.
         """
         super().__init__()
         self.codec = config.build()
@@ -66,6 +68,7 @@ class CodecGan(Task[SoundBatch, GanOut]):
         self.judges_alone = judges_alone
         self.judged_every = judged_every
         self.features = features
+        self.fewer_books = fewer_books
         self.register_buffer("steps_done", torch.zeros((), dtype=torch.long))
         for name, parameter in self.codec.named_parameters():
             parameter.requires_grad_(name.startswith("back."))
@@ -81,11 +84,23 @@ class CodecGan(Task[SoundBatch, GanOut]):
             codes = self.codec.quantizer.encode(latents(self.codec, batch))
             if batch.codes is not None:
                 codes = torch.cat((codes, batch.codes.long()))
-            values = self.codec.quantizer.decode(codes)
+            values = self._decoded(codes)
         delay = self.codec.delay
         made, real = self.codec.back(values)[:, 0, delay:], batch.wave[:, : batch.wave.shape[1] - delay]
         first = int(torch.randint(max(1, made.shape[1] - self.seen_samples), ()))
         return GanOut(real, made, first, first + self.seen_samples)
+
+    def _decoded(self, codes: Int[Tensor, "B K T"]) -> Float[Tensor, "B D T"]:
+        """Vectors of the codes; some rows keep their first books only."""
+        values, books = self.codec.quantizer.decode(codes), codes.shape[1]
+        rows = torch.rand(len(codes)) < self.fewer_books
+        if not self.training or books < 2 or not bool(rows.any()):
+            return values
+        kept = torch.where(rows, torch.randint(1, books, (len(codes),)), books)
+        for count in kept[rows].unique().tolist():
+            some = (kept == count).to(codes.device)
+            values[some] = self.codec.quantizer.decode(codes[some, :count])
+        return values
 
     def losses(self, phase: str, batch: SoundBatch, out: GanOut) -> Losses:
         """The balanced gradient for the codec, or the judges' hinge."""
