@@ -393,6 +393,29 @@ def audiolm(
 
 
 @app.command()
+def phones(
+    speech: Annotated[Path, typer.Option(envvar="VIVAVOCE_SPEECH", help="Recordings of people with a manifest.jsonl.")],
+    model: Annotated[list[Path], typer.Option("--model", help="A run of `vivavoce train ctc`; may be repeated.")],
+    control: Annotated[
+        Path | None, typer.Option(help="A run with `--set control=true`, which learnt nothing before.")
+    ] = None,
+    clips: Annotated[int, typer.Option(min=1, help="Recordings of dev speakers at most.")] = 300,
+    device: Annotated[str, typer.Option("--device", help="Where to compute: cpu, cuda.")] = "cpu",
+    json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
+    out: Annotated[Path, typer.Option(help="Where the JSON is written.")] = Path("runs/eval/phones.json"),
+) -> None:
+    """Phone errors of encoders that learnt from sound alone and were fine-tuned, beside one that was not."""
+    import json as formats
+
+    from vivavoce.evals import phones as suites
+
+    report = suites.run(model, control, speech, clips, lambda line: typer.echo(line, err=True), device)
+    report.write(out)
+    typer.echo(formats.dumps(report.json()) if json else report.text())
+    typer.echo(f"written to {out}", err=True)
+
+
+@app.command()
 def descriptions(
     speaker: Annotated[Path, typer.Option(help="A folder with a speaker that can be described: runs/parler.")],
     sentences: Annotated[int, typer.Option(min=3, help="How many are said, each as another description asks.")] = 100,

@@ -37,8 +37,8 @@ _MEASURED = 60
 class CtcRun:
     """Numbers of a run: ``minutes`` of speech with texts (0: all), batches of ``rows`` recordings.
 
-    The layers begin to learn after ``frozen`` steps. ``control`` gives the encoder random weights: what the learning
-    before was worth.
+    The layers begin to learn after ``frozen`` steps. ``control`` gives the encoder random weights, all of which learn
+    from the first step on: what the learning before was worth.
     """
 
     minutes: float = 10.0
@@ -90,8 +90,9 @@ def train(
     """Writes the part ``ctc`` into ``out``; resumes there. ``start`` is a folder with an encoder's part."""
     torch.manual_seed(run.seed)
     known = _encoder(start)
-    config = CtcModelConfig(encoder=replace(known.config, front_gradient=0.0), symbols=PHONES[1:])
-    task = CtcTask(config, frozen=0 if run.control else run.frozen)
+    front = 1.0 if run.control else 0.0
+    config = CtcModelConfig(encoder=replace(known.config, front_gradient=front), symbols=PHONES[1:])
+    task = CtcTask(config, frozen=run.frozen, fresh=run.control)
     if not run.control:
         task.model.encoder.load_state_dict(known.state_dict())
     data = heard(speech, cache or out, say)

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from vivavoce.audio.mfcc import MfccConfig
 from vivavoce.core.errors import SpecError, TrainingError
@@ -31,7 +33,9 @@ from vivavoce.recipes.pretraining_data import (
     WaveCropConfig,
     cepstra,
     clusters,
+    each,
     labelled,
+    of_layer,
     used,
 )
 from vivavoce.systems import hubert
@@ -50,6 +54,13 @@ SMALL = EncoderConfig(
     dropout=0.05,
 )  # fmt: skip
 """1.4 M weights for a CPU: a log-mel front instead of convolutions over samples, which cost most of the time."""
+MEDIUM = replace(
+    SMALL,
+    front=StridedMelFrontConfig(channels=16, dim=192, strides=(2, 1)),
+    trunk=replace(SMALL.trunk, dim=192, layers=6, hidden=768, dropout=0.1, layerdrop=0.05),
+    dropout=0.1,
+)
+"""2.9 M weights for some minutes of a graphics card."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +71,7 @@ class HubertRun(PretrainingRun):
     that these are clusters of.
     """
 
-    size: Literal["small", "base", "large"] = "small"
+    size: Literal["small", "medium", "base", "large"] = "small"
     model: HubertConfig | None = None
     fitting: FitConfig = FitConfig(starts=20)
     clusters: int = 100
@@ -71,8 +82,12 @@ class HubertRun(PretrainingRun):
     @property
     def chosen(self) -> HubertConfig:
         """The model."""
-        small = HubertConfig(encoder=SMALL, head=ClusterConfig(context=SMALL.trunk.dim, dim=128))
-        return self.model or {"small": small, "base": HubertConfig(), "large": hubert.LARGE_CONFIG}[self.size]
+        own = {"small": SMALL, "medium": MEDIUM}
+        known = {
+            name: HubertConfig(encoder=one, head=ClusterConfig(context=one.trunk.dim, dim=128))
+            for name, one in own.items()
+        }
+        return self.model or (known | {"base": HubertConfig(), "large": hubert.LARGE_CONFIG})[self.size]
 
 
 def train(
@@ -92,7 +107,7 @@ def train(
     ``start`` is a folder with a HuBERT to go on from, ``teacher`` one with that of the iteration before, ``cache``
     where decoded sound is kept.
     """
-    features, size, named = _targets(run, teacher, listener)
+    features, size, named = _targets(run, teacher, listener, device)
     config = run.chosen
     config = replace(config, head=replace(config.head, sizes=(size,)))
     torch.manual_seed(run.seed)
@@ -118,7 +133,9 @@ def train(
     )  # fmt: skip
 
 
-def _targets(run: HubertRun, teacher: Path | None, listener: Path | None) -> tuple[FrameFeatures, int, str]:
+def _targets(
+    run: HubertRun, teacher: Path | None, listener: Path | None, device: str
+) -> tuple[FrameFeatures, int, str]:
     """What clusters are of, how many there are, and their name."""
     front = run.chosen.encoder.front
     if teacher is not None and listener is not None:
@@ -126,7 +143,7 @@ def _targets(run: HubertRun, teacher: Path | None, listener: Path | None) -> tup
     if listener is not None:
         part: Listener = load_part(listener, "listener")
         return (
-            _repeated(lambda wave: part.listen(wave).features[0], part.config.trunk.rate, front.rate),
+            each(_repeated(lambda wave: part.listen(wave).features[0], part.config.trunk.rate, front.rate)),
             run.later,
             "listener",
         )
@@ -137,11 +154,13 @@ def _targets(run: HubertRun, teacher: Path | None, listener: Path | None) -> tup
                 f"the teacher has {float(encoder.config.front.rate)} frames a second and the model "
                 f"{float(front.rate)}; choose models alike"
             )
-        return lambda wave: encoder(wave).layers[run.layer][0], run.later, f"hubert layer {run.layer}"
+        return of_layer(encoder, run.layer, device), run.later, f"hubert layer {run.layer}"
     return cepstra(MfccConfig(), front.hop), run.clusters, "cepstra with slopes"
 
 
-def _repeated(features: FrameFeatures, rate: Fraction, wanted: Fraction) -> FrameFeatures:
+def _repeated(
+    features: Callable[[Float[Tensor, "1 N"]], Float[Tensor, "T D"]], rate: Fraction, wanted: Fraction
+) -> Callable[[Float[Tensor, "1 N"]], Float[Tensor, "T D"]]:
     """Frames as often as the model has them."""
     times = wanted / rate
     if times.denominator != 1:

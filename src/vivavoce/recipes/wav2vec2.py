@@ -8,12 +8,13 @@ from typing import Literal
 
 import torch
 
+from vivavoce.models.encoder import EncoderConfig
 from vivavoce.models.encoder_heads import ContrastiveConfig
 from vivavoce.models.strided_mel_front import StridedMelFrontConfig
 from vivavoce.nn.gumbel import GumbelConfig
 from vivavoce.nn.positions import ConvPositionsConfig
 from vivavoce.recipes import miniature
-from vivavoce.recipes.hubert import SMALL
+from vivavoce.recipes.hubert import MEDIUM, SMALL
 from vivavoce.recipes.pretraining import PretrainingRun, heard, learn
 from vivavoce.recipes.pretraining_data import WaveCropConfig
 from vivavoce.systems import wav2vec2
@@ -22,27 +23,26 @@ from vivavoce.train import Run
 from vivavoce.train.recipe import LOSSES, Given, Recipe
 from vivavoce.train.tasks.pretraining import ContrastiveWeights, Wav2Vec2Task
 
-_SMALL = Wav2Vec2Config(
-    encoder=replace(SMALL, front_gradient=0.1),
-    head=ContrastiveConfig(
-        quantizer=GumbelConfig(dim=SMALL.front.dim, size=160, code_dim=128, anneal=0.9995), context=SMALL.trunk.dim,
-        dim=128, others=50,
-    ),
-)  # fmt: skip
+
+def _own(encoder: EncoderConfig) -> Wav2Vec2Config:
+    quantizer = GumbelConfig(dim=encoder.front.dim, size=160, code_dim=128, anneal=0.9995)
+    head = ContrastiveConfig(quantizer=quantizer, context=encoder.trunk.dim, dim=128, others=50)
+    return Wav2Vec2Config(encoder=replace(encoder, front_gradient=0.1), head=head)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wav2Vec2Run(PretrainingRun):
     """Numbers of a run. ``size`` chooses the model (base and large are the paper's), unless one is given."""
 
-    size: Literal["small", "base", "large"] = "small"
+    size: Literal["small", "medium", "base", "large"] = "small"
     model: Wav2Vec2Config | None = None
     weights: ContrastiveWeights = ContrastiveWeights()
 
     @property
     def chosen(self) -> Wav2Vec2Config:
         """The model."""
-        return self.model or {"small": _SMALL, "base": Wav2Vec2Config(), "large": wav2vec2.LARGE_CONFIG}[self.size]
+        own = {"small": _own(SMALL), "medium": _own(MEDIUM)}
+        return self.model or (own | {"base": Wav2Vec2Config(), "large": wav2vec2.LARGE_CONFIG})[self.size]
 
 
 def train(

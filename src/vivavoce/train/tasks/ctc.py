@@ -37,7 +37,8 @@ class Written:
 
 @final
 class CtcTask(Task[WrittenBatch, Written]):
-    """CTC with spans of time and of channels hidden. The front never learns, the layers after ``frozen`` updates."""
+    """CTC with spans of time and of channels hidden. A front that learnt before does not learn, the layers do after
+    ``frozen`` updates; with ``fresh`` weights all of it learns from the first."""
 
     updates: Tensor
 
@@ -46,14 +47,16 @@ class CtcTask(Task[WrittenBatch, Written]):
         config: CtcModelConfig,
         *,
         frozen: int = 10000,
+        fresh: bool = False,
         time: MaskConfig = _TIME,
         channels: MaskConfig = _CHANNELS,
     ) -> None:
-        """Fresh weights; the encoder is given those that it learnt before."""
+        """Fresh weights; the encoder is given those that it learnt before, unless it stays ``fresh``."""
         super().__init__()
+        frozen = 0 if fresh else frozen
         self.frozen, self.time, self.channels = frozen, time, channels
         self.model: CtcModel = config.build()
-        self.model.encoder.front.requires_grad_(False)
+        self.model.encoder.front.requires_grad_(fresh)
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
 
     def outputs(self, batch: WrittenBatch) -> Written:
