@@ -20,7 +20,7 @@ from vivavoce.nn.gumbel import GumbelConfig
 from vivavoce.nn.masking import MaskConfig, span_mask
 from vivavoce.nn.positions import ConvPositionsConfig
 from vivavoce.nn.transformer import TransformerConfig
-from vivavoce.recipes.pretraining_data import WaveCropConfig, WaveCrops, cepstra
+from vivavoce.recipes.pretraining_data import WaveCropConfig, WaveCrops, cepstra, of_layer
 from vivavoce.systems.hubert import HubertConfig
 from vivavoce.systems.w2vbert import W2vBertConfig
 from vivavoce.systems.wav2vec2 import CtcModelConfig, Wav2Vec2Config, spelled
@@ -231,8 +231,19 @@ def test_cepstra() -> None:
     torch.testing.assert_close(made[0, :13].double(), wanted, atol=1e-4, rtol=1e-4)
     line = torch.arange(20.0).view(1, 1, 20)
     torch.testing.assert_close(slope(line, 2)[0, 0, 2:-2], torch.ones(16))
-    halved = cepstra(config, 320)(wave)  # a hundred a second to fifty: of two frames the later
+    (halved,) = cepstra(config, 320)([wave[0]])  # a hundred a second to fifty: of two frames the later
     assert torch.equal(halved, made[0, :, 1::2].T)
+
+
+def test_recordings_that_are_looked_at_together_have_the_features_of_each_alone() -> None:
+    torch.manual_seed(0)
+    front = StridedMelFrontConfig(channels=4, dim=16, strides=(2, 1))
+    encoder = replace(ENCODER, front=front).build().eval()
+    waves = [0.1 * torch.randn(size) for size in (16000, 9999, 12345)]
+    with torch.no_grad():
+        together = of_layer(encoder, 1, "cpu")(waves)
+        for wave, found in zip(waves, together, strict=True):
+            torch.testing.assert_close(found, encoder(wave[None]).layers[1][0], atol=2e-5, rtol=1e-4)
 
 
 def test_hubert_learns_by_heart() -> None:
@@ -332,3 +343,12 @@ def test_fine_tuning_freezes_the_front_always_and_the_layers_at_first() -> None:
     assert not any(name.startswith("encoder.front") for name in moved[3])
     assert run.losses["ctc"] > 0 and int(task.updates) == 4
     assert spelled(torch.tensor([0, 1, 1, 0, 1, 3, 3]), config.symbols) == ("a", "a", "c")
+
+
+def test_a_control_that_learnt_nothing_before_learns_all_of_it_from_the_first_step() -> None:
+    config = CtcModelConfig(encoder=replace(ENCODER, front_gradient=1.0), symbols=("a", "b"))
+    task = CtcTask(config, frozen=100, fresh=True)
+    one = WrittenBatch(batch().wave, torch.tensor([16000, 12000]), torch.tensor([[1, 2], [2, 1]]), torch.tensor([2, 2]))
+    task.losses("model", one, task.outputs(one))["ctc"].value.backward()
+    still = [name for name, weight in task.model.named_parameters() if weight.grad is None or not weight.grad.any()]
+    assert still in ([], ["encoder.blank"])  # a batch may hide nothing
