@@ -415,6 +415,40 @@ def phones(
     typer.echo(f"written to {out}", err=True)
 
 
+@app.command("unit-speech")
+def unit_speech(
+    speech: Annotated[Path, typer.Option(envvar="VIVAVOCE_SPEECH", help="Recordings of people with a manifest.jsonl.")],
+    model: Annotated[Path, typer.Option(help="A run of `vivavoce train unit-vocoder`.")],
+    units: Annotated[str, typer.Option(help="A folder with the units that it speaks, or a bundled model.")] = "speech",
+    speaker: Annotated[str, typer.Option(help="One of the vocoder's speakers; everybody's voice if left out.")] = "",
+    clips: Annotated[int, typer.Option(min=1, help="Recordings of each group.")] = 24,
+    only: Annotated[str, typer.Option(help="Groups, comma-separated: dev, test.")] = "dev,test",
+    ears: Annotated[str, typer.Option(help="A Whisper that hears what was spoken, fetched before.")] = "whisper-base",
+    temperature: Annotated[float, typer.Option(min=0, help="Of the tokens that are drawn; 0: the likeliest.")] = 0.0,
+    top_p: Annotated[float, typer.Option(min=0, max=1, help="Tokens are drawn of the likeliest with this mass.")] = 1.0,
+    history: Annotated[bool, typer.Option(help="Whether frames know those before them.")] = True,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
+    out: Annotated[Path, typer.Option(help="Where the JSON is written.")] = Path("runs/eval/unit-speech.json"),
+) -> None:
+    """What others hear in speech that was made from units alone, beside what the codec makes of true tokens."""
+    import json as formats
+
+    from vivavoce.core.errors import ConfigError
+    from vivavoce.core.places import bundled_or_path
+    from vivavoce.evals import unit_speech as suites
+
+    groups = tuple(part.strip() for part in only.split(",") if part.strip())
+    if not groups or (unknown := sorted(set(groups) - set(suites.GROUPS))):
+        raise ConfigError(f"there is no group {', '.join(unknown) if groups else only!r}; there are dev and test")
+    suite = suites.UnitSpeechSuite(
+        clips=clips, ears=ears, speaker=speaker, temperature=temperature, top_p=top_p, history=history, groups=groups
+    )
+    report = suites.run(model, bundled_or_path(units), suite, speech, lambda line: typer.echo(line, err=True))
+    report.write(out)
+    typer.echo(formats.dumps(report.json()) if json else report.text())
+    typer.echo(f"written to {out}", err=True)
+
+
 @app.command()
 def descriptions(
     speaker: Annotated[Path, typer.Option(help="A folder with a speaker that can be described: runs/parler.")],

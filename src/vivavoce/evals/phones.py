@@ -23,11 +23,13 @@ from vivavoce.evals import intervals
 from vivavoce.evals.report import Report, Row, Table
 from vivavoce.text.edit_distance import distance
 from vivavoce.text.normalise import normalise
+from vivavoce.text.phones import ids
 from vivavoce.text.pronounce import pronounce
 
 RATE, _LEVEL_DB = 16_000, -23.0
 """As encoders that learn from sound alone get their recordings."""
-Transcribe = Callable[[Float[Tensor, " N"]], Sequence[str]]
+Transcribe = Callable[[Float[Tensor, " N"]], list[int]]
+"""Sound at 16 kHz to phones, by number."""
 
 
 def run(
@@ -46,7 +48,7 @@ def run(
     about = {"models": list(todo), "recordings": len(chosen), "seconds": round(sum(clip.seconds for clip, _ in chosen))}
     heard = [at_level(read_audio(clip.file, RATE)[0], RATE, _LEVEL_DB) for clip, _ in chosen]
     wrong = {
-        name: np.array([distance(list(said(wave)), phones) for wave, (_, phones) in zip(heard, chosen, strict=True)])
+        name: np.array([distance(said(wave), phones) for wave, (_, phones) in zip(heard, chosen, strict=True)])
         for name, said in todo.items()
     }
     report = Report("phones", about)
@@ -73,11 +75,11 @@ def _name(folder: Path, models: Sequence[Path]) -> str:
     return folder.name if len(alike) == 1 else f"{folder.parent.name}/{folder.name}"
 
 
-def _sources(chosen: Sequence[tuple[Record, list[str]]]) -> list[str]:
+def _sources(chosen: Sequence[tuple[Record, list[int]]]) -> list[str]:
     return sorted({clip.source for clip, _ in chosen})
 
 
-def _chosen(speech: Path, most: int) -> list[tuple[Record, list[str]]]:
+def _chosen(speech: Path, most: int) -> list[tuple[Record, list[int]]]:
     """Recordings and the phones of their texts."""
     found = []
     for clip in in_turns(ranked(recordings(speech, "dev", lang="en", least_rate=RATE, seconds=(0.5, 15.0), text=True))):
@@ -86,10 +88,10 @@ def _chosen(speech: Path, most: int) -> list[tuple[Record, list[str]]]:
         except TextError:  # figures in another script, say
             continue
         if said:
-            found.append((clip, said))
+            found.append((clip, ids(said)))
     return found[:most]
 
 
 def _transcriber(folder: Path, device: str) -> Transcribe:
     model = load_part(folder, "ctc").to(device)
-    return lambda wave: model.transcribe(sound(wave.to(device), RATE))[0]
+    return lambda wave: ids(model.transcribe(sound(wave.to(device), RATE))[0])

@@ -13,7 +13,8 @@ from vivavoce.systems.wav2vec2 import CtcModel, CtcModelConfig
 from vivavoce.train.task import Losses, Task, Term
 
 _TIME = MaskConfig(starts=0.05, span=10)
-_CHANNELS = MaskConfig(starts=0.008, span=64)
+_SPANS = 6
+"""Of channels, each a twelfth of them wide: 64 of 768 in the paper."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +50,14 @@ class CtcTask(Task[WrittenBatch, Written]):
         frozen: int = 10000,
         fresh: bool = False,
         time: MaskConfig = _TIME,
-        channels: MaskConfig = _CHANNELS,
+        channels: MaskConfig | None = None,
     ) -> None:
         """Fresh weights; the encoder is given those that it learnt before, unless it stays ``fresh``."""
         super().__init__()
         frozen = 0 if fresh else frozen
-        self.frozen, self.time, self.channels = frozen, time, channels
+        width = config.encoder.trunk.dim
+        self.frozen, self.time = frozen, time
+        self.channels = channels or MaskConfig(starts=_SPANS / width, span=max(1, width // 12))
         self.model: CtcModel = config.build()
         self.model.encoder.front.requires_grad_(fresh)
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
