@@ -188,7 +188,7 @@ SMALL = UnitVocoderRun(
 
 def debug(folder: Path) -> dict[str, float]:
     """Some seconds on a CPU: two recordings are learnt by heart; the loss of tokens before and after."""
-    corpus, _ = unit_corpus(folder, LINES[2:4])
+    corpus, _ = unit_corpus(folder, LINES[2:4], size=32)
     make_corpus(folder / "speech", [str(BUNDLED)], corpus)
     before = train(replace(SMALL, steps=1), corpus, BUNDLED, folder / "once")
     found = train(SMALL, corpus, BUNDLED, folder / "run")
