@@ -21,7 +21,8 @@ from vivavoce.data.tokens import TokenCorpus
 from vivavoce.hub.chat_text import ChatText
 from vivavoce.recipes import unit_vocoder
 from vivavoce.recipes.miniature import chat_model, unit_corpus
-from vivavoce.recipes.speechgpt import SMALL, _makers, debug, train
+from vivavoce.recipes.speechgpt import SMALL, debug, train
+from vivavoce.recipes.speechgpt_data import makers_of
 from vivavoce.systems.speechgpt import CHAINS, FORMS, SpeechGPT
 
 pytestmark = pytest.mark.slow
@@ -53,7 +54,7 @@ def test_the_chain_is_read_back_in_its_order_in_all_four_formats(folder: Path) -
     model, text = load_part(folder / "3", "speechgpt"), ChatText.load(folder / "3")
     tokens = TokenCorpus(folder / "corpus")
     run = replace(SMALL, stage=3)
-    makers = _makers(run, tokens, model.config, text, folder / "pairs.jsonl", print)
+    makers = makers_of(run, tokens, model.config, text, folder / "pairs.jsonl", None, print)
     for form in CHAINS:
         grid, layout = makers.grid(form, (0, 1), None), model.config.layout(form)
         found = read(layout, grid.ids)

@@ -28,20 +28,25 @@ def is_speech_mind(choice: str | Path) -> bool:
     return bool(str(choice)) and (Path(choice) / "speechgpt.json").exists()
 
 
-def load_speech_mind(folder: Path) -> "SpeechMind":
-    """From the parts of a run; PartError when one is missing, ConfigError for a model that holds no conversations."""
+def load_speechgpt(folder: Path) -> SpeechGPT:
+    """From the parts of a run, of whatever stage; PartError when one is missing."""
     from vivavoce.hub.chat_text import ChatText
 
-    model = load_part(folder, "speechgpt")
-    if model.config.stage != 3:
-        raise ConfigError(
-            f"the model in {folder} is of stage {model.config.stage} and holds no conversations; train the next one: "
-            f"vivavoce train speechgpt --set stage={model.config.stage + 1} --from {folder}"
-        )
     sounding: dict[str, Any] = {}
     if (folder / "vocoder.json").exists():
         sounding = {"vocoder": load_part(folder, "vocoder"), "codec": load_part(folder, "codec")}
-    return SpeechMind(SpeechGPT(model, ChatText.load(folder), load_part(folder, "units"), **sounding), folder.name)
+    return SpeechGPT(load_part(folder, "speechgpt"), ChatText.load(folder), load_part(folder, "units"), **sounding)
+
+
+def load_speech_mind(folder: Path) -> "SpeechMind":
+    """As `load_speechgpt`; ConfigError for a model that holds no conversations."""
+    system = load_speechgpt(folder)
+    if (stage := system.model.config.stage) != 3:
+        raise ConfigError(
+            f"the model in {folder} is of stage {stage} and holds no conversations; train the next one: "
+            f"vivavoce train speechgpt --set stage={stage + 1} --from {folder}"
+        )
+    return SpeechMind(system, folder.name)
 
 
 class SpeechMind:

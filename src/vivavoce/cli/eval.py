@@ -326,11 +326,17 @@ def speech_lm(
     scales: Annotated[
         str, typer.Option(help="How much the small maps count, as shares of their scale, comma-separated.")
     ] = "1,0.5,0",
-    ears: Annotated[str, typer.Option(help="A Whisper to compare with: whisper-base.")] = "",
+    ears: Annotated[
+        str, typer.Option(help="A Whisper to compare with, and to hear what is said in units: whisper-base.")
+    ] = "",
+    text: Annotated[
+        Path | None, typer.Option(help="Lines of text or conversations that a model with units is to read, as before.")
+    ] = None,
+    llm: Annotated[str, typer.Option(help="The chat model that it grew from, beside it on --text.")] = "",
     json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
     out: Annotated[Path, typer.Option(help="Where the JSON is written.")] = Path("runs/eval/speech-lm.json"),
 ) -> None:
-    """What a language model with ears writes down of people, beside its bridge alone and Whisper by itself."""
+    """What a language model with ears writes down of people, and says in units, beside what it is compared with."""
     import json as formats
 
     from vivavoce.core.errors import ConfigError
@@ -340,7 +346,10 @@ def speech_lm(
         shares = tuple(float(part) for part in scales.split(",") if part.strip())
     except ValueError as error:
         raise ConfigError(f"--scales is {scales!r}; write numbers with commas between them: 1,0.5,0") from error
-    suite = suites.SpeechLmSuite(clips=clips, scales=shares, ears=ears)
+    if (text is None) != (not llm):
+        raise ConfigError("--text and --llm belong together: lines to read, and the chat model that was begun with")
+    lines = None if text is None else (text, llm)
+    suite = suites.SpeechLmSuite(clips=clips, scales=shares, ears=ears, text=lines)
     report = suites.run(model, suite, speech, lambda line: typer.echo(line, err=True))
     report.write(out)
     typer.echo(formats.dumps(report.json()) if json else report.text())

@@ -5,6 +5,7 @@ language model write them; SALMONN, arXiv:2310.13289, has a pool per task). ``â€
 """
 
 from collections.abc import Mapping
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -52,6 +53,7 @@ _PARTS: Mapping[str, tuple[tuple[str, ...], ...]] = {
 }
 
 
+@cache
 def phrasings(task: str) -> tuple[str, ...]:
     """All wordings of a task."""
     return tuple("".join(parts) for parts in product(*_PARTS[task]))

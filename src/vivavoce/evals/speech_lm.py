@@ -1,9 +1,13 @@
-"""Language models that hear: word errors on people, beside what their bridge spells alone and Whisper by itself."""
+"""Language models that hear: word errors on people, beside what their bridge spells alone and Whisper by itself.
+
+Those that hear and speak units are measured by `evals.speech_units`.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vivavoce.assistant.speech_mind import is_speech_mind, load_speechgpt
 from vivavoce.audio.resample import resample
 from vivavoce.core.errors import ConfigError
 from vivavoce.core.progress import Log
@@ -14,6 +18,7 @@ from vivavoce.evals.listening import Clip, some_with_text
 from vivavoce.evals.open_ears import by_itself
 from vivavoce.evals.people import measured_on
 from vivavoce.evals.report import Report, Row, Table
+from vivavoce.evals.speech_units import UnitsSuite, units_tables
 from vivavoce.hub.salmonn import is_salmonn, load_salmonn
 from vivavoce.hub.whisper import whisper_of
 from vivavoce.models.bridge import Bridged, Spelling
@@ -27,24 +32,32 @@ _MOST = 120
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeechLmSuite:
-    """So many recordings; ``scales`` are shares of the small maps' own scale; ``ears`` a Whisper to compare with."""
+    """So many recordings; ``scales`` are shares of the small maps' own scale; ``ears`` a Whisper to compare with.
+
+    ``text`` are lines to read before and after, and the chat model that was begun with (`evals.speech_units`).
+    """
 
     clips: int = 300
     scales: tuple[float, ...] = (1.0, 0.5, 0.0)
     ears: str = ""
+    text: tuple[Path, str] | None = None
 
 
 def run(folder: Path, suite: SpeechLmSuite, speech: Path, say: Log) -> Report:
     """Measures a model on the transcribed English dev recordings of a folder. ConfigError where there is none."""
-    if not is_salmonn(folder):
+    spoken = is_speech_mind(folder)
+    if not spoken and not is_salmonn(folder):
         raise ConfigError(f"{folder} has no language model that hears; train one with `vivavoce train salmonn`")
-    system = load_salmonn(folder)
     clips = some_with_text(measured_on(speech), suite.clips)
     if not clips:
         raise ConfigError(f"{speech} has no English dev recordings with texts to measure on")
     seconds = sum(len(clip.wave) / clip.sample_rate for clip in clips)
     about = {"model": str(folder), "recordings": len(clips), "seconds": round(seconds, 1), "scales": suite.scales}
-    return Report("speech-lm", about, [words_table(system, clips, suite, say)])
+    if spoken:
+        tables = units_tables(load_speechgpt(folder), clips, UnitsSuite(ears=suite.ears, text=suite.text), say)
+    else:
+        tables = [words_table(load_salmonn(folder), clips, suite, say)]
+    return Report("speech-lm", about, tables)
 
 
 def words_table(system: Salmonn, clips: Sequence[Clip], suite: SpeechLmSuite, say: Log) -> Table:

@@ -6,6 +6,7 @@ are predicted at once, or one after the other by a small transformer that runs o
 arXiv:2410.00037 §3.4.1).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -99,6 +100,17 @@ class StreamLM(nn.Module):
     def scored(self, x: Float[Tensor, "B S D"]) -> list[Float[Tensor, "B S _"]]:
         """As `forward`, for vectors in place of ids: what is heard stands among the words."""
         return self._scores(self.trunk(x))
+
+    def hidden(self, ids: Int[Tensor, "B R S"]) -> Float[Tensor, "B S D"]:
+        """What the scores of the column after each are made of, for whole grids padded at the end."""
+        return self.trunk(self.embedded(ids))
+
+    def among(self, hidden: Float[Tensor, "N D"], places: Sequence[range]) -> Float[Tensor, "N V"]:
+        """Scores of some ids of a model of one lane, by their places; the others are not computed."""
+        weight = self.embed if self.out is None else self.out
+        if isinstance(weight, Int8Linear):
+            return torch.cat([weight(hidden)[:, ids.start : ids.stop] for ids in places], dim=-1).float()
+        return F.linear(hidden, torch.cat([weight[ids.start : ids.stop] for ids in places])).float()
 
     def init_state(self, rows: int, room: int | None = None) -> TransformerState:
         """Empty windows; ``room`` as in `Transformer.init_state`."""

@@ -21,12 +21,13 @@ from vivavoce.core import rng
 from vivavoce.core.errors import ConfigError, SpecError, TrainingError
 from vivavoce.core.layout import Grid
 from vivavoce.core.parts import copy_part, load_part, save_part
+from vivavoce.data.lines import text_pieces
 from vivavoce.data.tokens import TokenCorpus
 from vivavoce.hub.chat_text import ChatText
 from vivavoce.hub.text_model import load_text_model
 from vivavoce.models.trunk import grow
 from vivavoce.recipes.miniature import chat_model, unit_corpus
-from vivavoce.recipes.token_lm import GridRun, Measured, held_out, learn, loss_of, pairs_of
+from vivavoce.recipes.token_lm import GridRun, Measured, held_out, learn, pairs_of
 from vivavoce.systems.audiopalm import TEXT, AudioPaLMConfig
 from vivavoce.train.recipe import Given, Recipe
 from vivavoce.train.tasks.grid import GridBatch, collate
@@ -120,12 +121,10 @@ def train(
         tasks = draw.choice(list(drawn), run.grids.batch, p=list(drawn.values()))
         return collate([examples.drawn(str(task), sources, kept, draw) for task in tasks])
 
-    def lost() -> dict[str, float]:
-        return {"text": loss_of(model, held_texts, device)["tokens"]} if held_texts else {}
-
     measured = learn(
-        out, "audiopalm", model, batches, held, run.grids, seed=run.seed, identity=config, device=device, also=lost
-    )
+        out, "audiopalm", model, batches, held, run.grids, seed=run.seed, identity=config, device=device,
+        others={"text": held_texts},
+    )  # fmt: skip
     save_part(out, "audiopalm", config, model, measured.card("audiopalm", run, shares=drawn), torch.float16)
     found.text.save(out)
     copy_part(units, "units", out)
@@ -186,24 +185,9 @@ class _Examples:
 
     def texts(self, path: Path) -> list[Grid]:
         """The lines of a file; TrainingError when there are none or one cannot be read."""
-        grids = []
-        try:
-            lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        except (OSError, UnicodeDecodeError) as error:
-            raise TrainingError(f"the text {path} cannot be read ({error}); give UTF-8 text, a line each") from error
-        for line in lines:
-            ids = self.text.plain(line)
-            if line.startswith("[{"):
-                try:
-                    *before, last = json.loads(line)
-                    ids = [*self.text.around(before)[0], *self.text.plain(last["content"])]
-                except (ValueError, TypeError, KeyError) as error:
-                    raise TrainingError(f"a line of {path} is no list of messages ({error}): {line[:80]}") from error
-            piece = torch.tensor([ids[: self.config.trunk.window - 2]])
-            grids.append(self.config.layout(()).pack({TEXT: piece}))
-        if not grids:
-            raise TrainingError(f"the text {path} is empty; give a text or a conversation a line")
-        return grids
+        layout, most = self.config.layout(()), self.config.trunk.window - 2
+        pieces = text_pieces(path, self.text, most)
+        return [layout.pack({TEXT: torch.tensor([[*given, *learnt]])}) for given, learnt in pieces]
 
 
 # ---- the whole recipe, small ----

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -14,24 +14,31 @@ from vivavoce.core.errors import TrainingError
 from vivavoce.core.layout import Grid
 from vivavoce.core.parts import load_part
 from vivavoce.data.tokens import TokenCorpus
-from vivavoce.train import fit, warm_cosine
+from vivavoce.train import Task, fit, warm_cosine
 from vivavoce.train.recipe import hooks
 from vivavoce.train.tasks.grid import GridBatch, GridTask, collate
 
 T = TypeVar("T")
 HELD = 64
-"""Grids that are measured on at most."""
+"""Grids that are measured on at most, of each kind."""
+_AT_ONCE = 16
+Makes = Callable[[Any], Task[GridBatch, Any]]
+"""The task that a model is learnt by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GridRun:
-    """Numbers of a run on grids; ``batch`` grids a step."""
+    """Numbers of a run on grids; ``batch`` grids a step.
+
+    ``best`` keeps the weights that did best on held-out grids and not the last ones (since it was begun or resumed).
+    """
 
     steps: int = 5000
     batch: int = 8
     lr: float = 2e-5
     warmup: int = 150
     ema: float = 0.0
+    best: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +74,19 @@ def stage_before(
 
 
 @torch.no_grad()
-def loss_of(model: nn.Module, grids: Sequence[Grid], device: str = "cpu") -> dict[str, float]:
+def loss_of(task: Task[GridBatch, Any], grids: Sequence[Grid], device: str = "cpu") -> dict[str, float]:
     """The mean loss over all targets of grids, and the share of right guesses."""
-    training, task, sums, count = model.training, GridTask(model.to(device)), {"tokens": 0.0, "right": 0.0}, 0.0
-    model.eval()
-    for grid in grids:
-        batch = collate([grid])
+    training, sums, count = task.training, {"tokens": 0.0, "right": 0.0}, 0.0
+    task.eval()
+    ordered = sorted(grids, key=lambda grid: grid.ids.shape[1])
+    for begin in range(0, len(ordered), _AT_ONCE):
+        batch = collate(ordered[begin : begin + _AT_ONCE])
         batch = GridBatch(batch.ids.to(device), batch.weights.to(device))
         found, weight = task.losses("model", batch, task.outputs(batch)), float(batch.weights[:, :, 1:].sum())
         for name in sums:
             sums[name] += weight * float(found[name].value)
         count += weight
-    model.train(training)
+    task.train(training)
     return {name: value / max(count, 1e-8) for name, value in sums.items()}
 
 
@@ -94,31 +102,46 @@ def learn(
     identity: Any,
     device: str = "cpu",
     measure_seconds: float = 300.0,
-    also: Callable[[], Mapping[str, float]] | None = None,
+    others: Mapping[str, Sequence[Grid]] | None = None,
+    makes: Makes = GridTask,
+    workers: int = 0,
 ) -> Measured:
-    """Trains what can be learnt of a model; at the end it has the trained (or averaged) weights, on the CPU.
+    """Trains what can be learnt of a model; at the end it has the trained, averaged or best weights, on the CPU.
 
-    ``also`` measures something beside the held-out grids, of which some from everywhere in their order are taken.
+    Of held-out grids some from everywhere in their order are taken, of ``others`` too, whose loss is measured by name.
+    ``workers`` as in `train.fit`.
     """
-    held = some(held)
+    held, others = some(held), {name: some(grids) for name, grids in (others or {}).items() if grids}
 
-    def measured(there: str) -> dict[str, float]:
-        return {**loss_of(model, held, there), **(also() if also is not None else {})}
+    def measured(task: Any) -> dict[str, float]:
+        found = loss_of(task, held, device)
+        return found | {name: loss_of(task, grids, device)["tokens"] for name, grids in others.items()}
 
-    before, task = measured(device), GridTask(model.train())
+    task = makes(model.to(device)).to(device)
+    before = measured(task)
+    found, best = dict(before), {}
+
+    def seen(task: nn.Module) -> dict[str, float]:
+        nonlocal found, best
+        now = measured(task)
+        if run.best and now["tokens"] < found["tokens"]:
+            found, best = now, {key: value.detach().clone() for key, value in task.state_dict().items()}
+        return now
+
     optimizer = torch.optim.AdamW(
         [weight for weight in task.parameters() if weight.requires_grad], lr=run.lr, betas=(0.9, 0.95), weight_decay=0.0
     )
     done = fit(
-        task, batches, optimizer, steps=run.steps,
-        hooks=hooks(
-            out, title, identity, measure=lambda task: loss_of(cast(GridTask, task).model, held, device),
-            measure_seconds=measure_seconds,
-        ),
+        task.train(), batches, optimizer, steps=run.steps,
+        hooks=hooks(out, title, identity, measure=seen, measure_seconds=measure_seconds),
         schedule=warm_cosine(run.steps, run.warmup), seed=seed, ema=run.ema, device=device, bf16=device != "cpu",
+        workers=workers,
     )  # fmt: skip
-    model.load_state_dict({key.removeprefix("model."): value for key, value in done.model.state_dict().items()})
-    after = measured(device)
+    state: Mapping[str, torch.Tensor] = done.model.state_dict()
+    after = seen(done.model)
+    if best and found["tokens"] < after["tokens"]:
+        state, after = best, found
+    model.load_state_dict({key.removeprefix("model."): value for key, value in state.items()})
     model.cpu().eval()
     return Measured(before, after)
 

@@ -67,15 +67,14 @@ class SpeechGPTConfig:
     @property
     def whole(self) -> Layout:
         """All blocks; the layouts of the forms are parts of it."""
-        return Layout(blocks=tuple(self._segment(name, False) for name in FORMS["speech to speech"]))
+        return Layout(blocks=tuple(self._segment(name) for name in FORMS["speech to speech"]))
 
-    def layout(self, form: Form, learn_all: bool = False) -> Layout:
-        """What a form looks like; with ``learn_all`` what is given is learnt too, as in the paper's second stage."""
-        blocks = tuple(self._segment(name, learn_all) for name in FORMS[form])
-        return Layout(blocks=blocks, within=self.whole)
+    def layout(self, form: Form) -> Layout:
+        """What a form looks like."""
+        return Layout(blocks=tuple(self._segment(name) for name in FORMS[form]), within=self.whole)
 
-    def _segment(self, name: str, learn_all: bool) -> Segment:
-        role: Role = "given" if name in _GIVEN and not learn_all else "made"
+    def _segment(self, name: str) -> Segment:
+        role: Role = "given" if name in _GIVEN else "made"
         return Segment(stream=replace(self.units if name in _UNITS else self.text, name=name), role=role)
 
     def build(self) -> "SpeechGPTModel":
@@ -169,9 +168,10 @@ class SpeechGPT:
         ``heard`` is the spoken question, else its text is taken. The oldest turns are left out, and the log says so,
         until what is given and ``room`` columns fit into the window. SpecError when the question alone does not.
         """
-        if form not in STAGES[self.model.config.stage]:
-            forms = ", ".join(STAGES[self.model.config.stage])
-            raise SpecError(f"this model is of stage {self.model.config.stage} and knows {forms}; asked was {form}")
+        stage = self.model.config.stage
+        known = (*STAGES[stage], *(STAGES[2] if stage == 3 else ()))
+        if form not in known:
+            raise SpecError(f"this model is of stage {stage} and knows {', '.join(known)}; asked was {form}")
         spoken = "asked" in FORMS[form]
         *past, question = [dict(message) for message in messages]
         question["content"] = phrased(form, self.text.hole if spoken else question["content"])
@@ -205,18 +205,37 @@ class SpeechGPT:
 
         Question and answer in text take a quarter of the room (``most`` columns, or what the window has left) each.
         """
+        row = self._row(form, items, seed, most)
+        writer = Writer(self.model.lm, sampler)
+        state = writer.init_state(1, room=ROOM)
+        writer.begin(state, 0, row)
+        written = Written(row, self.text, self.model.config.units)
+        while not row.done:
+            writer.step(state)
+            yield written
+
+    def replies(
+        self,
+        form: Form,
+        given: Sequence[Mapping[str, Tensor]],
+        *,
+        sampler: Sampler = _SAMPLER,
+        seed: int = 0,
+        most: int = _MOST,
+        at_once: int = 16,
+    ) -> list[Chain]:
+        """As `write`, many at a time."""
+        rows = [self._row(form, items, seed + number, most) for number, items in enumerate(given)]
+        for _ in Writer(self.model.lm, sampler).write(rows, at_once=at_once):
+            pass
+        return [Written(row, self.text, self.model.config.units).chain for row in rows]
+
+    def _row(self, form: Form, items: Mapping[str, Tensor], seed: int, most: int) -> Row:
         config = self.model.config
         used = sum(item.shape[1] + 1 for item in items.values())
         room = min(most, config.trunk.window - used)
         each = {name: max(1, room // 4) for name in ("tq", "ta")}  # so that a chain comes to its end
-        row = Row(Cursor(config.layout(form), items, most=each), Uniforms(seed), most=used + room)
-        writer = Writer(self.model.lm, sampler)
-        state = writer.init_state(1, room=ROOM)
-        writer.begin(state, 0, row)
-        written = Written(row, self.text, config.units)
-        while not row.done:
-            writer.step(state)
-            yield written
+        return Row(Cursor(config.layout(form), items, most=each), Uniforms(seed), most=used + room)
 
     def sound(self, units: Stream[Tokens]) -> Stream[Wave]:
         """Units as they sound. SpecError without a vocoder."""

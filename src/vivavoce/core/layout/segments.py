@@ -15,6 +15,7 @@ and writes one column by column.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -153,16 +154,7 @@ class Layout:
     @property
     def vocabs(self) -> tuple[Vocab, ...]:
         """What ids mean on each lane: marks, then the alphabets that stand there, each once."""
-        if self.within is not None:
-            return self.within.vocabs
-        made = []
-        for lane in range(max(len(block.lanes) for block in self.blocks)):
-            alphabets: dict[str, int] = {}
-            for segment, book, _ in (block.lanes[lane] for block in self.blocks if lane < len(block.lanes)):
-                for one in segment.turns(book):
-                    alphabets[segment.alphabet(one)] = segment.stream.size
-            made.append(Vocab((("mark", 1 if lane else len(self.marks)), *alphabets.items())))
-        return tuple(made)
+        return _vocabs(self if self.within is None else self.within)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -227,3 +219,16 @@ class Layout:
             found = f"{int(data.min())}..{int(data.max())}"
             raise SpecError(f"the stream {spec.name!r} has ids {found}, wanted 0..{spec.size - 1}")
         return data
+
+
+@lru_cache(256)
+def _vocabs(layout: Layout) -> tuple[Vocab, ...]:
+    """Those of a layout that is part of no other, made once: every grid that is packed asks for them."""
+    made = []
+    for lane in range(max(len(block.lanes) for block in layout.blocks)):
+        alphabets: dict[str, int] = {}
+        for segment, book, _ in (block.lanes[lane] for block in layout.blocks if lane < len(block.lanes)):
+            for one in segment.turns(book):
+                alphabets[segment.alphabet(one)] = segment.stream.size
+        made.append(Vocab((("mark", 1 if lane else len(layout.marks)), *alphabets.items())))
+    return tuple(made)
