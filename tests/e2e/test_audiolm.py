@@ -1,5 +1,6 @@
 """AudioLM in miniature: three stages learn two recordings by heart and go on with them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,12 +8,16 @@ import torch
 
 from vivavoce.assistant.demo import RECORDINGS
 from vivavoce.audio.files import read_audio
-from vivavoce.core.errors import SpecError
+from vivavoce.core.errors import ConfigError, SpecError
 from vivavoce.core.layout import read
 from vivavoce.core.parts import load_part, read_card
+from vivavoce.core.places import BUNDLED
 from vivavoce.core.streams import sound
+from vivavoce.data.manifest import read_manifest
 from vivavoce.data.tokens import TokenCorpus
-from vivavoce.recipes.audiolm import SMALL, debug
+from vivavoce.evals import audiolm as suites
+from vivavoce.evals.tts import Task
+from vivavoce.recipes.audiolm import PARTS, SMALL, debug, train
 from vivavoce.recipes.audiolm_data import cropped
 from vivavoce.recipes.miniature import unit_corpus
 from vivavoce.systems.audiolm import AudioLM
@@ -89,6 +94,38 @@ def test_resynthesis_is_as_long_as_what_was_said_with_a_voice_and_without(system
     voice = sound(read_audio(RECORDINGS / "4.ogg", rate)[0][: 8 * hop], rate)
     for made in (system.resynthesised(wave), system.resynthesised(wave, voice)):
         assert abs(int(made.lengths[0]) - 16 * hop) <= 2 * hop
+
+
+def test_stages_that_were_trained_apart_are_put_together(folder: Path, tmp_path: Path) -> None:
+    given = (folder / "corpus", folder / "units", BUNDLED, tmp_path)
+    train(replace(SMALL, seed=2), *given, ready=dict.fromkeys(PARTS, folder / "run"))
+    known, made = load_part(folder / "run", "audiolm").state_dict(), load_part(tmp_path, "audiolm").state_dict()
+    assert all(torch.equal(known[key], made[key]) for key in known)
+    with pytest.raises(ConfigError, match="no stage 'middle'"):
+        train(replace(SMALL, stages=("middle",)), *given)
+
+
+def test_the_report_has_its_ways_and_counts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, _ = read_manifest(folder / "speech" / "manifest.jsonl")
+    todo = [Task(one, one, one)]
+    monkeypatch.setattr(suites, "tasks", lambda *_: todo)
+    monkeypatch.setattr(suites, "recogniser", lambda *_: lambda wave: one.text)
+    monkeypatch.setattr(suites, "voice_judge", lambda _: None)
+    report = suites.run(folder / "run", suites.AudioLMSuite(seconds=0.2), folder / "speech", None, lambda _: None)
+    assert [row.value.value for row in report.tables[0].rows if row.value is not None] == [0.0] * 4
+    with pytest.raises(ConfigError, match="has no AudioLM"):
+        suites.run(folder, suites.AudioLMSuite(), folder / "speech", None)
+
+
+def test_losses_stand_beside_counts(folder: Path, system: AudioLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus = TokenCorpus(folder / "corpus")
+    monkeypatch.setattr(TokenCorpus, "of", lambda self, split: list(range(len(self))))
+    rows = {row.name: row.value.value for row in suites.losses(system, corpus, 2).rows if row.value is not None}
+    for stage in suites.STAGES:  # what was counted is what is measured here, so counts are better than chance
+        assert rows[f"{stage}: from the token before"] < rows[f"{stage}: from nothing"] < 7
+        assert rows[f"{stage}: the model"] == pytest.approx(
+            read_card(folder / "run", "audiolm")["held_out"][stage]["after"]["tokens"], rel=0.02
+        )
 
 
 def test_other_units_are_refused(system: AudioLM, tmp_path: Path) -> None:

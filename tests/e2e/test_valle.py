@@ -3,19 +3,23 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
 
 from vivavoce.assistant.demo import RECORDINGS
 from vivavoce.audio.files import read_audio
+from vivavoce.audio.resample import resample
 from vivavoce.cli.main import app
-from vivavoce.core.errors import SpecError
+from vivavoce.core.errors import ConfigError, SpecError
 from vivavoce.core.parts import load_part
 from vivavoce.core.places import BUNDLED
 from vivavoce.core.streams import Stream, sound
 from vivavoce.data.manifest import Record, read_manifest
+from vivavoce.evals import valle as suites
 from vivavoce.evals.sphinx import Sphinx
+from vivavoce.evals.tts import Task
 from vivavoce.evals.word_errors import distance, plain
 from vivavoce.generate.samplers import GREEDY
 from vivavoce.models.book import BookLM
@@ -32,6 +36,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = debug(made)
     assert found["after"] < found["before"] and found["first right"] > 0.99 and found["rest right"] > 0.98, found
     return made
+
+
+class Spectra:
+    """Tells recordings apart by their mean spectrum."""
+
+    def vector(self, wave: torch.Tensor, rate: int) -> np.ndarray:
+        wave = resample(wave, rate, 16000)
+        made = torch.stft(wave, 512, window=torch.hann_window(512), return_complex=True).abs().mean(1).add(1e-3).log()
+        made = made - made.mean()
+        return (made / made.norm()).numpy()
 
 
 def utterances(folder: Path) -> list[Record]:
@@ -83,6 +97,33 @@ def test_models_that_were_trained_apart_are_put_together(folder: Path, tmp_path:
     train(replace(SMALL, seed=2), folder / "corpus", BUNDLED, tmp_path, ready=both)
     known, made = load_part(folder / "run", "valle").state_dict(), load_part(tmp_path, "valle").state_dict()
     assert all(torch.equal(known[key], made[key]) for key in known)
+
+
+def test_known_first_books_are_refined_as_written_ones_are(folder: Path) -> None:
+    valle = Valle.load(folder / "run")
+    record = utterances(folder)[0]
+    phones, rate = PhoneTokenizer().encode([record.text or ""]), valle.codec.config.sample_rate
+    codes = valle.codec.encode(sound(read_audio(record.file, rate)[0], rate)).part(0, SMALL.books)
+    said, made = valle.speak(phones, sampler=GREEDY), valle.refined(phones, codes.part(0, 1))
+    assert torch.equal(made.lengths, valle.codec.decode(codes).lengths)
+    size = min(int(said.lengths[0]), int(made.lengths[0]))  # learnt by heart: the written book is the true one
+    assert size > rate and (said.data[0, 0, :size] - made.data[0, 0, :size]).abs().mean() < 1e-3
+
+
+def test_the_report_has_its_ways_and_knows_voices(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = utterances(folder)
+    todo = [Task(*(replace(one, speaker=who) for _ in range(3))) for one, who in ((first, "a"), (second, "b"))]
+    monkeypatch.setattr(suites, "tasks", lambda *_: todo)
+    monkeypatch.setattr(suites, "recogniser", lambda *_: lambda wave: first.text)
+    monkeypatch.setattr(suites, "voice_judge", lambda _: Spectra())
+    report = suites.run(folder / "run", suites.ValleSuite(), folder / "speech", lambda _: None)
+    rows = {row.name: row.value.value for row in report.tables[0].rows if row.value is not None}
+    assert len(rows) == 7 * 3 and rows[f"people: {suites.CLOSE}"] == 1
+    words = len(plain(second.text or ""))
+    wrong = distance(plain(second.text or ""), plain(first.text or ""))
+    assert rows["people: word errors, Whisper"] == pytest.approx(wrong / (words + len(plain(first.text or ""))))
+    with pytest.raises(ConfigError, match="has no VALL-E"):
+        suites.run(folder, suites.ValleSuite(), folder / "speech")
 
 
 def test_foreign_alphabets_are_refused_with_both_sides_named(folder: Path) -> None:

@@ -13,7 +13,7 @@ def resample(wave: Float[Tensor, "*C N"], rate: int, to: int, quality: str = "HQ
     """The same sound at another rate; the length is ``N * to / rate`` rounded."""
     if rate == to:
         return wave
-    flat = wave.detach().cpu().to(torch.float32).reshape(-1, wave.shape[-1]).numpy()
+    flat = wave.detach().cpu().to(torch.float32).reshape(wave.shape[:-1].numel(), wave.shape[-1]).numpy()
     made = soxr.resample(np.ascontiguousarray(flat.T), rate, to, quality=quality)
     return torch.from_numpy(np.ascontiguousarray(made.T)).reshape(*wave.shape[:-1], -1)
 

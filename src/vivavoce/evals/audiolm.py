@@ -14,7 +14,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vivavoce.audio.files import read_audio
-from vivavoce.audio.resample import resample
 from vivavoce.core.errors import ConfigError
 from vivavoce.core.progress import Log
 from vivavoce.core.streams import Stream, Wave, sound
@@ -24,6 +23,7 @@ from vivavoce.evals.report import Report, Row, Table
 from vivavoce.evals.token_sound import recogniser, voice_judge
 from vivavoce.evals.token_statistics import grams
 from vivavoce.evals.tts import Task, tasks
+from vivavoce.evals.valle import audible
 from vivavoce.evals.word_errors import distance, plain
 from vivavoce.systems.audiolm import AudioLM
 from vivavoce.train.tasks.grid import collate, lane_losses
@@ -35,11 +35,15 @@ Make = Callable[[Task], Float[Tensor, " N"]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioLMSuite:
-    """How many recordings, the Whisper that writes them down, how many held-out utterances of a corpus are counted."""
+    """How many recordings, the Whisper that writes them down, how many held-out utterances of a corpus are counted.
+
+    What goes on after a clip does so for ``seconds``.
+    """
 
     recordings: int = 20
     whisper: str = "whisper-base"
     held: int = 200
+    seconds: float = 4.0
 
 
 def run(folder: Path, suite: AudioLMSuite, speech: Path, corpus: Path | None, say: Log = print) -> Report:
@@ -63,10 +67,10 @@ def voices(system: AudioLM, todo: Sequence[Task], suite: AudioLMSuite, speech: P
     hear, people = recogniser(suite.whisper, say), voice_judge(speech)
     known = {one.target.speaker: None if people is None else people.vector(*read_audio(one.other.file)) for one in todo}
     table, chance = Table("Who is heard, and what is said"), f"by chance {100 / len(known):.0f} %"
-    for name, (way, worded) in _ways(system).items():
+    for name, (way, worded) in _ways(system, suite.seconds).items():
         wrong, words, nearest = [], [], []
         for task in todo:
-            wave = resample(way(task), system.codec.config.sample_rate, _RATE)
+            wave = audible(way(task), system.codec.config.sample_rate)
             if hear is not None:
                 heard = plain(hear(wave))
                 say(f"{name}: {' '.join(heard)!r} ({task.target.text!r})")
@@ -84,7 +88,7 @@ def voices(system: AudioLM, todo: Sequence[Task], suite: AudioLMSuite, speech: P
     return table
 
 
-def _ways(system: AudioLM) -> dict[str, tuple[Make, bool]]:
+def _ways(system: AudioLM, seconds: float) -> dict[str, tuple[Make, bool]]:
     """From a recording to sound, and whether its words are said then."""
     rate, books = system.codec.config.sample_rate, system.model.config.codes.books
 
@@ -98,7 +102,7 @@ def _ways(system: AudioLM) -> dict[str, tuple[Make, bool]]:
         return system.codec.decode(system.codec.encode(opened(task.target.file)).part(0, books)).data[0, 0]
 
     def gone_on(task: Task) -> Float[Tensor, " N"]:
-        return system.go_on(begun(task), 4.0).data[0, 0, int(_PROMPT_SECONDS * rate) :]
+        return system.go_on(begun(task), seconds).data[0, 0, int(_PROMPT_SECONDS * rate) :]
 
     return {
         "people": (lambda task: opened(task.target.file).data[0, 0], True),
@@ -122,9 +126,7 @@ def losses(system: AudioLM, corpus: TokenCorpus, held: int) -> Table:
 
         def piece(index: int, number: int = number, most: float = most) -> dict[str, Tensor]:
             items = corpus.items(index)
-            return {
-                kind: items[kind][:, : int(most * float(corpus.spec(kind).rate or 1))] for kind in ("units", "codes")
-            }
+            return config.piece(items, 0.0, min(most, config.seconds_of(items)))
 
         model, nats, weights = getattr(system.model, name), [], []
         for index in unheard:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import pad
 
 from vivavoce.audio.files import read_audio
 from vivavoce.audio.resample import resample
@@ -50,7 +51,7 @@ def run(folder: Path, suite: ValleSuite, speech: Path, say: Log = print) -> Repo
     for name, way in ways(speaker, todo).items():
         wrong, words, alike, nearest = [], [], [], []
         for number, task in enumerate(todo):
-            wave = resample(way(number, task), speaker.sample_rate, _RATE)
+            wave = audible(way(number, task), speaker.sample_rate)
             wanted = plain(task.target.text or "")
             heard = plain(hear(wave)) if hear is not None else []
             wrong.append(distance(wanted, heard))
@@ -67,6 +68,11 @@ def run(folder: Path, suite: ValleSuite, speech: Path, say: Log = print) -> Repo
             chance = f"by chance {100 / len(known):.0f} %"
             table.rows.append(Row(name=f"{name}: {CLOSE}", value=intervals.share(nearest), remark=chance))
     return Report("valle", {"model": str(folder), "sentences": len(todo), "people": len(known)}, [table])
+
+
+def audible(wave: Float[Tensor, " N"], rate: int) -> Float[Tensor, " M"]:
+    """A sentence as judges hear it; one that ended at once is a moment of silence."""
+    return pad(resample(wave, rate, _RATE), (0, max(0, _RATE // 10 - len(wave) * _RATE // rate)))
 
 
 def ways(speaker: Valle, todo: Sequence[Task]) -> dict[str, Callable[[int, Task], Float[Tensor, " N"]]]:

@@ -57,15 +57,10 @@ def cropped(
 
     A crop ends like an utterance only where the utterance ends.
     """
-    unit_rate, rate = float(config.units.rate or 1), float(config.codes.rate or 1)
-    seconds = min(items["units"].shape[1] / unit_rate, items["codes"].shape[1] / rate)
+    seconds = config.seconds_of(items)
     size = min(most, seconds)
     begin = 0.0 if draw is None else float(draw.random()) * (seconds - size)
-    units, codes = (
-        items[name][:, round(begin * clock) : round(begin * clock) + max(1, round(size * clock))]
-        for name, clock in (("units", unit_rate), ("codes", rate))
-    )
-    grid = config.grid(stage, {"units": units, "codes": codes})
-    if stage == 0 and begin + size < seconds - 1 / unit_rate:
+    grid = config.grid(stage, config.piece(items, begin, size))
+    if stage == 0 and begin + size < seconds - 1 / float(config.units.rate or 1):
         grid.target[:, -1] = False
     return grid

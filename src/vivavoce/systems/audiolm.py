@@ -67,6 +67,17 @@ class AudioLMConfig:
         assert self.codes.rate is not None
         return max(1, int(self.seconds * self.codes.rate))
 
+    def seconds_of(self, items: Mapping[str, Tensor]) -> float:
+        """How long units and codes of an utterance both last."""
+        clocks = {"units": float(self.units.rate or 1), "codes": float(self.codes.rate or 1)}
+        return min(items[name].shape[1] / clock for name, clock in clocks.items())
+
+    def piece(self, items: Mapping[str, Tensor], begin: float, seconds: float) -> dict[str, Tensor]:
+        """Units and codes from a place on, for so long."""
+        clocks = {"units": float(self.units.rate or 1), "codes": float(self.codes.rate or 1)}
+        places = {name: (round(begin * clock), max(1, round(seconds * clock))) for name, clock in clocks.items()}
+        return {name: items[name][:, first : first + count] for name, (first, count) in places.items()}
+
     def grid(self, stage: int, items: Mapping[str, Tensor]) -> Grid:
         """An utterance, or a piece of one, as a stage reads it; ``items`` are its units and its codes."""
         units, coarse = items["units"], items["codes"][: self.coarse_books]
