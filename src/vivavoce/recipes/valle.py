@@ -102,7 +102,7 @@ def train(
     found: dict[str, float] = {}
 
     def first_measured(task: nn.Module) -> dict[str, float]:
-        return loss_of(cast(GridTask, task).model, [data.grid(index) for index in data.dev], device)
+        return loss_of(cast(GridTask, task), [data.grid(index) for index in data.dev], device)
 
     def rest_measured(task: nn.Module) -> dict[str, float]:
         numbers, task = {}, cast(BookTask, task)
