@@ -16,7 +16,7 @@ from vivavoce.assistant.tokens import corpus as make_corpus
 from vivavoce.core import rng
 from vivavoce.core.config import dump
 from vivavoce.core.errors import ConfigError, SpecError
-from vivavoce.core.parts import copy_part, load_part, save_part
+from vivavoce.core.parts import copy_part, load_part, read_card, save_part
 from vivavoce.core.places import BUNDLED
 from vivavoce.core.streams import whole
 from vivavoce.data.tokens import TokenCorpus
@@ -34,7 +34,7 @@ TRUNK = TransformerConfig(dim=512, layers=8, heads=8, kv_heads=8, hidden=1408, w
 HELD = TransformerConfig(dim=256, layers=3, heads=4, kv_heads=4, hidden=704, window=3000, causal=False)
 STAGES = ("semantic", "coarse", "fine")
 PARTS = (*STAGES, "durations")
-MEASURE_SECONDS = 90.0
+MEASURE_SECONDS = 45.0
 """How often dev is measured."""
 
 
@@ -119,7 +119,10 @@ def train(
     card = {
         "recipe": "vivavoce.recipes.audiolm",
         "settings": dump(run),
-        "held_out": {stage: one.card("", run)["held_out"] for stage, one in measured.items()},
+        "held_out": {
+            **{name: read_card(folder, "audiolm").get("held_out", {}).get(name, {}) for name, folder in ready.items()},
+            **{stage: one.card("", run)["held_out"] for stage, one in measured.items()},
+        },
     }
     save_part(out, "audiolm", config, model.cpu(), card, torch.float16)
     copy_part(units, "units", out)

@@ -6,9 +6,11 @@ the other afterwards: what is handed in (``--with first=FOLDER --with rest=FOLDE
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -19,7 +21,7 @@ from vivavoce.assistant.demo import LINES
 from vivavoce.assistant.tokens import corpus as make_corpus
 from vivavoce.core.config import dump
 from vivavoce.core.errors import SpecError
-from vivavoce.core.parts import copy_part, load_part, save_part
+from vivavoce.core.parts import copy_part, load_part, read_card, save_part
 from vivavoce.core.places import BUNDLED
 from vivavoce.data.tokens import Batches, TokenCorpus
 from vivavoce.models.codec import Codec
@@ -41,7 +43,7 @@ REST = TransformerConfig(
 )
 
 MODELS = ("first", "rest")
-MEASURE_SECONDS = 90.0
+MEASURE_SECONDS = 45.0
 """How often dev is measured."""
 
 
@@ -74,6 +76,8 @@ def train(
 ) -> dict[str, float]:  # fmt: skip
     """Trains both models and writes the parts ``valle`` and ``codec`` into ``out``; gives what they learnt at the end.
 
+    Where the corpus has dev, the weights that did best on it are kept.
+
     ``start`` is a folder with a VALL-E whose weights are gone on from; the models in ``ready`` (``first``, ``rest``)
     are taken from a folder as they are. Raises SpecError when the corpus, or one of those parts, was not made by this
     codec.
@@ -100,6 +104,7 @@ def train(
         begin_from(model.get_submodule(name), earlier.get_submodule(name))
     data = ValleData(tokens, config.layout, run.books, run.prompt_seconds)
     found: dict[str, float] = {}
+    held = {name: read_card(folder, "valle").get("held_out", {}).get(name, {}) for name, folder in ready.items()}
 
     def first_measured(task: nn.Module) -> dict[str, float]:
         return loss_of(cast(GridTask, task), [data.grid(index) for index in data.dev], device)
@@ -115,23 +120,35 @@ def train(
     def learn(name: str, model: nn.Module, task: Task[Any, Any], steps: int, make: Any, measure: Any) -> None:
         if not steps or name in ready:
             return
+        least, best = math.inf, {}
+
+        def watched(task: nn.Module) -> dict[str, float]:
+            nonlocal least, best
+            numbers: dict[str, float] = measure(task)
+            loss = fmean(value for key, value in numbers.items() if key.startswith("tokens"))
+            if loss < least:
+                least, held[name] = loss, numbers
+                best = {key: value.detach().clone() for key, value in task.state_dict().items()}
+            return numbers
+
         batches = Batches(tokens, tokens.of("train"), make, seconds=run.seconds, seed=run.seed)
         optimizer = torch.optim.AdamW(task.parameters(), lr=run.lr, betas=(0.9, 0.95), weight_decay=0.01)
         seen = hooks(
             out / name, f"valle, {name}", config,
-            measure=measure if data.dev else None,
+            measure=watched if data.dev else None,
             measure_seconds=MEASURE_SECONDS,
         )  # fmt: skip
         done = fit(
             task, batches, optimizer, steps=steps, hooks=seen, schedule=warm_cosine(steps, run.warmup), seed=run.seed,
             ema=run.ema, device=device, bf16=device != "cpu",
         )  # fmt: skip
-        model.load_state_dict({k.removeprefix("model."): v for k, v in done.model.state_dict().items()})
+        state = best or done.model.state_dict()
+        model.load_state_dict({key.removeprefix("model."): value for key, value in state.items()})
         found.update({f"{name} {key}": value for key, value in done.losses.items()})
 
     learn("first", model.first, GridTask(model.first), run.steps, data.first, first_measured)
     learn("rest", model.rest, BookTask(model.rest), run.rest_steps, data.rest, rest_measured)
-    card = {"recipe": "vivavoce.recipes.valle", "settings": dump(run), "learnt": found}
+    card = {"recipe": "vivavoce.recipes.valle", "settings": dump(run), "learnt": found, "held_out": held}
     save_part(out, "valle", config, model.cpu(), card, torch.float16)
     copy_part(codec, "codec", out)
     return found
