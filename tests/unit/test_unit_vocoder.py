@@ -43,13 +43,22 @@ def test_what_is_written_is_what_training_would_score_highest() -> None:
         voices = torch.full((2,), model.voice_of(speaker))
         with torch.no_grad():
             if not history:
-                known = model.hidden(model.placed(units.data[:, 0], 9), made.lengths, voices)
+                known = model.hidden(model.placed(units.data[:, 0], 9, units.lengths), made.lengths, voices)
                 known = model.history(known + model.into(model.nothing).expand_as(known))
                 scores = model.depth(known.flatten(0, 1), made.data[:, :-1].transpose(1, 2).flatten(0, 1))
                 scores = [one.unflatten(0, (2, 9)) for one in scores]
             else:
-                scores = model(model.placed(units.data[:, 0], 9), made.lengths, made.data, voices)
+                scores = model(model.placed(units.data[:, 0], 9, units.lengths), made.lengths, made.data, voices)
         assert torch.equal(torch.stack([one.argmax(-1) for one in scores], 1), made.data)
+
+
+def test_the_last_unit_is_held_for_sound_that_comes_late() -> None:
+    model = vocoder()
+    units = Stream(UNITS, torch.randint(12, (2, 1, 9)), torch.tensor([9, 6]))
+    made = model.render(units, more=2)
+    assert made.lengths.tolist() == [11, 8]
+    alone = model.render(Stream(UNITS, units.data[1:, :, [0, 1, 2, 3, 4, 5, 5, 5]], torch.tensor([8])))
+    assert torch.equal(made.data[1, :, :8], alone.data[0]), "what fills up a row is not heard"
 
 
 def test_frames_know_those_before_them_and_units_that_are_still_to_come() -> None:

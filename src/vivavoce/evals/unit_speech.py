@@ -34,7 +34,8 @@ from vivavoce.models.units import Units, merged
 RATE = 16_000
 GROUPS = {"dev": "dev people", "test": "LibriSpeech test-clean"}
 Wave = Float[Tensor, " N"]
-Way = Callable[[Wave], Wave]
+Made = Float[Tensor, " M"]
+Way = Callable[[Wave], Made]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,10 +95,12 @@ PREDICTED = "units, predicted durations"
 def ways_of(vocoder: UnitVocoder, codec: Codec, units: Units, suite: UnitSpeechSuite) -> dict[str, Way]:
     """What is done to each recording at 16 kHz, by name."""
 
+    lag = -(-codec.delay // codec.config.hop)
+
     def coded(wave: Wave) -> Stream[Tokens]:
         return codec.encode(sound(resample(wave, RATE, codec.config.sample_rate), codec.config.sample_rate))
 
-    def decoded(codes: Stream[Tokens]) -> Wave:
+    def decoded(codes: Stream[Tokens]) -> Made:
         return resample(codec.decode(codes).data[0, 0], codec.config.sample_rate, RATE)
 
     def choose(wave: Wave) -> Choose:
@@ -105,11 +108,13 @@ def ways_of(vocoder: UnitVocoder, codec: Codec, units: Units, suite: UnitSpeechS
             return likeliest
         sampler = Sample(temperature=suite.temperature, top_p=suite.top_p)
         draw = rng.torch_stream(suite.seed, "unit speech", len(wave))
-        return lambda scores: sampler(scores, torch.rand(len(scores), generator=draw), scores.new_zeros(1, 0).long())
+        return lambda scores: sampler(
+            scores, torch.rand(len(scores), generator=draw), torch.zeros(len(scores), 0).long()
+        )
 
-    def spoken(wave: Wave, timed: bool, shuffle: bool = False) -> Wave:
+    def spoken(wave: Wave, timed: bool, shuffle: bool = False) -> Made:
         ids = units.encode(sound(wave, RATE))
-        asked = {"speaker": suite.speaker, "choose": choose(wave), "history": suite.history}
+        asked = {"speaker": suite.speaker, "choose": choose(wave), "history": suite.history, "more": lag}
         if timed:
             return decoded(vocoder.render(ids, **asked))
         rows = merged(ids).units

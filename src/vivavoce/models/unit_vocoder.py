@@ -103,12 +103,16 @@ class UnitVocoder(nn.Module):
             raise SpecError(f"this vocoder has no voice {speaker!r}; it has {known}")
         return 1 + self.config.speakers.index(speaker) if speaker else 0
 
-    def placed(self, units: Int[Tensor, "B F"], frames: int) -> Int[Tensor, "B T"]:
-        """Units on their own clock as frames of the codec's."""
+    def placed(
+        self, units: Int[Tensor, "B F"], frames: int, lengths: Int[Tensor, " B"] | None = None
+    ) -> Int[Tensor, "B T"]:
+        """Units on their own clock as frames of the codec's; each row's last one is held."""
+        last = torch.full((len(units),), units.shape[1]) if lengths is None else lengths
         rates = self.config.durations.units.rate, self.config.codes.rate
         assert rates[0] is not None and rates[1] is not None
         middle = (torch.arange(frames, device=units.device) + 0.5) * float(rates[0] / rates[1])
-        return units[:, middle.long().clamp(max=units.shape[1] - 1)]
+        chosen = torch.minimum(middle.long(), last[:, None].to(units.device) - 1).clamp(min=0)
+        return units.gather(1, chosen)
 
     def hidden(
         self, units: Int[Tensor, "B T"], lengths: Int[Tensor, " B"], voices: Int[Tensor, " B"] | None = None
@@ -154,15 +158,25 @@ class UnitVocoder(nn.Module):
         speaker: str = "",
         choose: Choose = likeliest,
         history: bool = True,
+        more: int = 0,
     ) -> Stream[Tokens]:
-        """Units without repeats to codes. SpecError for units of another alphabet, or a speaker that is not known."""
+        """Units without repeats to codes. SpecError for units of another alphabet, or a speaker that is not known.
+
+        ``more`` frames follow the last unit: as many as the codec's sound lags behind, or it would be cut off.
+        """
         held = self.durations.predict(units, self.voice_of(speaker))
         timed = spread(held, self.config.durations.units.rate)
-        return self.render(timed, speaker=speaker, choose=choose, history=history)
+        return self.render(timed, speaker=speaker, choose=choose, history=history, more=more)
 
     @torch.no_grad()
     def render(
-        self, units: Stream[Tokens], *, speaker: str = "", choose: Choose = likeliest, history: bool = True
+        self,
+        units: Stream[Tokens],
+        *,
+        speaker: str = "",
+        choose: Choose = likeliest,
+        history: bool = True,
+        more: int = 0,
     ) -> Stream[Tokens]:
         """Units with their repeats, on their clock, to codes.
 
@@ -171,12 +185,12 @@ class UnitVocoder(nn.Module):
         units = units.expect(self.config.durations.units)
         rates = self.config.durations.units.rate, self.config.codes.rate
         assert rates[0] is not None and rates[1] is not None
-        lengths = torch.tensor([-(-int(length) * rates[1] // rates[0]) for length in units.lengths])
+        lengths = torch.tensor([-(-int(n) * rates[1] // rates[0]) + (more if n else 0) for n in units.lengths])
         frames = int(lengths.max()) if len(lengths) else 0
         codes = torch.zeros(len(lengths), self.config.codes.books, frames, dtype=torch.long)
         if frames:
             voices = torch.full_like(lengths, self.voice_of(speaker))
-            hidden = self.hidden(self.placed(units.data[:, 0], frames), lengths, voices)
+            hidden = self.hidden(self.placed(units.data[:, 0], frames, units.lengths), lengths, voices)
             if self.history is None:
                 codes = self._books(hidden.flatten(0, 1), choose).unflatten(0, (-1, frames)).transpose(1, 2)
             elif not history:
