@@ -15,7 +15,10 @@ from vivavoce.core.errors import AudioError, SpecError, TextError
 from vivavoce.core.parts import load_part, read_card, save_part
 from vivavoce.core.streams import sound
 from vivavoce.data.tokens import TokenCorpus
-from vivavoce.recipes.codec_gan import debug
+from vivavoce.nn.discriminate import DiscriminatorConfig
+from vivavoce.recipes.codec import SMALL
+from vivavoce.recipes.codec_gan import CodecGanRun, debug, train
+from vivavoce.train.tasks.codec_gan import CodecGan
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +55,32 @@ def test_the_second_stage_says_the_same_tokens_in_another_way(made: Path):
     codes = first.encode(wave)
     assert torch.equal(codes.data, second.encode(wave).data)
     assert float((first.decode(codes).data - second.decode(codes).data).abs().max()) > 1e-4
+
+
+def test_the_second_stage_keeps_ids_that_half_precision_would_change(made: Path, tmp_path: Path):
+    codec = load_part(made / "first", "codec")
+    with torch.no_grad():
+        codec.quantizer.acoustic.entries += 1e-6  # half precision does not know it
+    save_part(tmp_path / "whole", "codec", codec.config, codec)
+    run = CodecGanRun(
+        crops=SMALL.crops, steps=1, ema=0.0, judged_samples=4096, judges=DiscriminatorConfig(channels=4)
+    )  # fmt: skip
+    train(run, made / "first/speech", tmp_path / "run", start=tmp_path / "whole", cache=made / "first")
+    assert load_part(tmp_path / "run", "codec").tokens == codec.tokens != load_part(made / "first", "codec").tokens
+
+
+def test_some_rows_are_made_of_their_first_books_only(made: Path):
+    codec = load_part(made / "first", "codec")
+    task = CodecGan(codec.config, DiscriminatorConfig(channels=4), fewer_books=0.5)
+    task.codec.load_state_dict(codec.state_dict())
+    codes = torch.randint(32, (12, 3, 4))
+    torch.manual_seed(0)
+    made_of = [
+        [count for count in (1, 2, 3) if torch.equal(row, codec.quantizer.decode(codes[place, :count][None])[0])]
+        for place, row in enumerate(task.train()._decoded(codes))
+    ]
+    assert all(len(counts) == 1 for counts in made_of) and {counts[0] for counts in made_of} == {1, 2, 3}
+    assert torch.equal(task.eval()._decoded(codes), codec.quantizer.decode(codes))
 
 
 def test_tokens_to_a_file_and_back(made: Path, tmp_path: Path):
