@@ -424,6 +424,30 @@ def phones(
     typer.echo(f"written to {out}", err=True)
 
 
+@app.command()
+def clusters(
+    speech: Annotated[Path, typer.Option(envvar="VIVAVOCE_SPEECH", help="Recordings of people with a manifest.jsonl.")],
+    model: Annotated[
+        list[Path], typer.Option("--model", help="A run of hubert, wav2vec2 or w2vbert; may be repeated.")
+    ],
+    minutes: Annotated[float, typer.Option(min=1, help="Of recordings in which clusters are found.")] = 30,
+    sentences: Annotated[int, typer.Option(min=4, help="That each of flite's voices reads.")] = 16,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
+    out: Annotated[Path, typer.Option(help="Where the JSON is written.")] = Path("runs/eval/clusters.json"),
+) -> None:
+    """How much clusters of each layer of an encoder say about phones, beside log-mel, cepstra and random weights."""
+    import json as formats
+
+    from vivavoce.evals import clusters as suites
+    from vivavoce.evals.report import Report
+
+    table = suites.table(model, speech, minutes, sentences, lambda line: typer.echo(line, err=True))
+    report = Report("clusters", {"models": [str(one) for one in model], "minutes": minutes}, [table])
+    report.write(out)
+    typer.echo(formats.dumps(report.json()) if json else report.text())
+    typer.echo(f"written to {out}", err=True)
+
+
 @app.command("unit-speech")
 def unit_speech(
     speech: Annotated[Path, typer.Option(envvar="VIVAVOCE_SPEECH", help="Recordings of people with a manifest.jsonl.")],
