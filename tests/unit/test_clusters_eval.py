@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vivavoce.assistant.demo import LINES
-from vivavoce.core.errors import ConfigError
+from vivavoce.core.errors import PartError
 from vivavoce.core.parts import save_part
 from vivavoce.evals import clusters
 from vivavoce.models.encoder_heads import ClusterConfig
@@ -31,5 +31,5 @@ def test_layers_and_controls_have_a_row_each(tmp_path: Path, monkeypatch: pytest
     assert list(rows) == ["log-mel", "cepstra with slopes", *layers]
     for value in rows.values():
         assert value is not None and 0.02 < value.low <= value.value <= value.high + 0.05 and value.high < 0.6
-    with pytest.raises(ConfigError, match="has no encoder"):
-        clusters.encoder_of(tmp_path)
+    with pytest.raises(PartError, match="has no encoder"):
+        clusters.table([tmp_path], speech, 1.0, 4, lambda line: None)

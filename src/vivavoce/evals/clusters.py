@@ -15,7 +15,6 @@ from torch import Tensor
 from vivavoce.audio.mfcc import MfccConfig
 from vivavoce.core import rng
 from vivavoce.core.errors import ConfigError
-from vivavoce.core.parts import load_part
 from vivavoce.core.progress import Log
 from vivavoce.data.aligned import levelled
 from vivavoce.data.choosing import lasting, ranked
@@ -25,10 +24,9 @@ from vivavoce.evals.intervals import Estimate
 from vivavoce.evals.report import Row, Table
 from vivavoce.evals.token_statistics import phones_told
 from vivavoce.evals.tokens_speech import LABEL_RATE, RATE, contrasts, machines
-from vivavoce.models.encoder import Encoder
+from vivavoce.models.encoder import Encoder, load_encoder
 from vivavoce.nn.kmeans import FitConfig, fit
 
-PARTS = ("hubert", "wav2vec2", "w2vbert")
 CENTRES = 100
 _DRAWS = 200
 _FIT = FitConfig(starts=2, trial_steps=10, steps=100, batch=4096)
@@ -37,8 +35,8 @@ Frames = Callable[[Float[Tensor, " N"]], list[Float[Tensor, "T D"]]]
 
 
 def table(folders: Sequence[Path], speech: Path, minutes: float, texts: int, say: Log) -> Table:
-    """One row per encoder and layer, one per control. ConfigError for folders without an encoder, or no recordings."""
-    encoders = {folder.name: encoder_of(folder) for folder in folders}
+    """One row per encoder and layer, one per control. PartError for folders without an encoder, ConfigError without recordings."""
+    encoders = {folder.name: load_encoder(folder) for folder in folders}
     clips = lasting(ranked(recordings(speech, "train", lang="en", seconds=(1.0, 16.0))), 60 * minutes)
     if not clips:
         raise ConfigError(f"{speech} has no English training recordings to find clusters in")
@@ -64,14 +62,6 @@ def table(folders: Sequence[Path], speech: Path, minutes: float, texts: int, say
             made.rows.append(Row(name=shown, value=_told(ids, [one.labels for one in said]), unit=""))
             say(f"{shown}: {made.rows[-1].shown()}")
     return made
-
-
-def encoder_of(folder: Path) -> Encoder:
-    """The encoder of a run of one of the recipes; ConfigError where there is none."""
-    for part in PARTS:
-        if (folder / f"{part}.json").is_file():
-            return load_part(folder, part).encoder
-    raise ConfigError(f"{folder} has no encoder; wanted a run of {', '.join(PARTS)}")
 
 
 def _layers(encoder: Encoder) -> Frames:

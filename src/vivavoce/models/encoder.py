@@ -6,7 +6,8 @@ beside them (`models.encoder_heads`). An encoder whose parts are all causal is s
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal, NamedTuple, Protocol, final, runtime_checkable
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple, Protocol, final, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -14,7 +15,8 @@ from torch import Tensor, nn
 
 from vivavoce.core.config import dump
 from vivavoce.core.derived import Derived
-from vivavoce.core.errors import ConfigError, SpecError
+from vivavoce.core.errors import ConfigError, PartError, SpecError
+from vivavoce.core.parts import load_part
 from vivavoce.core.streaming import State, Timing
 from vivavoce.core.streams import Latents, Stream, Wave, alphabet_of
 from vivavoce.nn.conformer import Conformer, ConformerConfig
@@ -273,3 +275,15 @@ class Encoder(nn.Module):
         y = self.trunk.step(frames, state.trunk)  # type: ignore[arg-type]
         state.keep(before, active)
         return y
+
+
+PARTS: Final = ("hubert", "wav2vec2", "w2vbert")
+"""Parts that hold an encoder and what taught it."""
+
+
+def load_encoder(folder: Path) -> Encoder:
+    """The encoder of a run that learnt from sound alone; PartError where there is none."""
+    for part in PARTS:
+        if (folder / f"{part}.json").is_file():
+            return load_part(folder, part).encoder
+    raise PartError(f"{folder} has no encoder; wanted a run of {', '.join(PARTS)}")

@@ -11,12 +11,12 @@ from torch import nn
 
 from vivavoce.audio.pcm import to_float
 from vivavoce.core import rng
-from vivavoce.core.errors import ManifestError, PartError, TextError
-from vivavoce.core.parts import load_part, save_part
+from vivavoce.core.errors import ManifestError, TextError
+from vivavoce.core.parts import save_part
 from vivavoce.core.streams import sound
 from vivavoce.data.manifest import Record
 from vivavoce.evals.word_errors import distance
-from vivavoce.models.encoder import Encoder
+from vivavoce.models.encoder import load_encoder
 from vivavoce.recipes import miniature
 from vivavoce.recipes.hubert import HubertRun
 from vivavoce.recipes.pretraining import SpeechData, heard
@@ -29,7 +29,6 @@ from vivavoce.train import Run, fit, warm_cosine
 from vivavoce.train.recipe import LOSSES, Given, Recipe, hooks
 from vivavoce.train.tasks.ctc import CtcTask, WrittenBatch
 
-_PARTS = ("hubert", "wav2vec2", "w2vbert")
 _MEASURED = 60
 
 
@@ -89,7 +88,7 @@ def train(
 ) -> Run:
     """Writes the part ``ctc`` into ``out``; resumes there. ``start`` is a folder with an encoder's part."""
     torch.manual_seed(run.seed)
-    known = _encoder(start)
+    known = load_encoder(start)
     front = 1.0 if run.control else 0.0
     config = CtcModelConfig(encoder=replace(known.config, front_gradient=front), symbols=PHONES[1:])
     task = CtcTask(config, frozen=run.frozen, fresh=run.control)
@@ -124,13 +123,6 @@ def train(
         clip=5.0,
         device=device,
     )
-
-
-def _encoder(folder: Path) -> Encoder:
-    for part in _PARTS:
-        if (folder / f"{part}.json").is_file():
-            return load_part(folder, part).encoder
-    raise PartError(f"{folder} has no encoder; wanted a run of {', '.join(_PARTS)}")
 
 
 def _batch(run: CtcRun, data: SpeechData, lines: _Lines, step: int) -> WrittenBatch:
