@@ -35,7 +35,7 @@ Frames = Callable[[Float[Tensor, " N"]], list[Float[Tensor, "T D"]]]
 
 
 def table(folders: Sequence[Path], speech: Path, minutes: float, texts: int, say: Log) -> Table:
-    """One row per encoder and layer, one per control. PartError for folders without an encoder, ConfigError without recordings."""
+    """One row per encoder and layer, one per control. PartError without an encoder, ConfigError without recordings."""
     encoders = {folder.name: load_encoder(folder) for folder in folders}
     clips = lasting(ranked(recordings(speech, "train", lang="en", seconds=(1.0, 16.0))), 60 * minutes)
     if not clips:
