@@ -9,19 +9,22 @@ import torch
 from typer.testing import CliRunner
 
 from vivavoce.assistant.demo import RECORDINGS
+from vivavoce.assistant.speech_mind import load_speechgpt
 from vivavoce.assistant.tokens import corpus as make_corpus
 from vivavoce.audio.files import read_audio
 from vivavoce.cli.main import app
-from vivavoce.core.errors import PartError, SpecError, TrainingError
+from vivavoce.core.errors import ConfigError, PartError, SpecError, TrainingError
 from vivavoce.core.layout import read
 from vivavoce.core.parts import copy_part, load_part, read_card
 from vivavoce.core.places import BUNDLED
 from vivavoce.data.phrasings import phrased, phrasings
 from vivavoce.data.tokens import TokenCorpus
+from vivavoce.evals.listening import Clip
+from vivavoce.evals.speech_units import UnitsSuite, units_tables
 from vivavoce.hub.chat_text import ChatText
 from vivavoce.recipes import unit_vocoder
 from vivavoce.recipes.miniature import chat_model, unit_corpus
-from vivavoce.recipes.speechgpt import SMALL, debug, train
+from vivavoce.recipes.speechgpt import SAID, SMALL, debug, train
 from vivavoce.recipes.speechgpt_data import makers_of
 from vivavoce.systems.speechgpt import CHAINS, FORMS, SpeechGPT
 
@@ -120,6 +123,29 @@ def test_a_full_context_loses_its_oldest_turns_and_the_log_says_so(
     assert "3 3" in text and "0 0" not in text and "And?" in text
     with pytest.raises(SpecError, match="ask something shorter"):
         system.given("text to text", [{"role": "user", "content": "long " * 300}])
+
+
+def test_words_are_measured_both_ways_beside_controls(folder: Path, tmp_path: Path) -> None:
+    clips = []
+    for name, text in SAID:
+        wave, rate = read_audio(RECORDINGS / name)
+        clips.append(Clip("vivavoce:synthetic", wave, rate, text, "vivavoce", True))
+    (tmp_path / "lines.txt").write_text("The counter opens at nine.\nIt closes at five.\n")
+    suite = UnitsSuite(text=(tmp_path / "lines.txt", str(folder / "llm")))
+    heard, said, text = units_tables(load_speechgpt(folder / "3"), clips, suite, print)
+    assert [row.name for row in heard.rows] == [
+        "word errors, asked to write it down",
+        "— from the units of another recording",
+        "word errors, before it answers",
+    ]
+    assert all(row.value.n == len(SAID) for row in heard.rows)
+    assert len(said.rows) == 3 and 0 < said.rows[2].value.value < 5.0, said
+    assert [row.value.n for row in text.rows] == [2, 2] and all(0 < row.value.value < 12 for row in text.rows)
+    with pytest.raises(ConfigError, match=r"reads .*, this model .*; give the one it was"):
+        other = chat_model(tmp_path / "other", dim=32, template="{{ messages[0].content }}")
+        tokens = (other / "tokenizer.json").read_text().replace('"<|im_start|>"', '"<|start|>"')
+        (other / "tokenizer.json").write_text(tokens)
+        units_tables(load_speechgpt(folder / "3"), clips[:1], UnitsSuite(text=(suite.text[0], str(other))), print)
 
 
 def test_it_answers_a_recording_from_the_command_line(folder: Path, tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from vivavoce.core.streams import Tokens
 from vivavoce.data.lines import text_pieces
 from vivavoce.data.manifest import Record
 from vivavoce.data.tokens import TokenCorpus, add_stream
+from vivavoce.evals.listening import Clip
+from vivavoce.evals.speech_units import Errors
 from vivavoce.models.lm import StreamLMConfig
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.recipes.speechgpt_data import Makers, SpeechGPTRun
@@ -171,6 +173,16 @@ def test_the_best_weights_are_kept(tmp_path: Path) -> None:
     assert found.after["bad"] > found.after["tokens"]
     seen = [json.loads(line)["tokens"] for line in (tmp_path / "dev.jsonl").read_text().splitlines()]
     assert found.after["tokens"] == min(seen) < seen[-1]
+
+
+def test_what_was_found_for_another_clip_is_the_control() -> None:
+    clips = [Clip("s", torch.zeros(1), 16000, text, "here", True) for text in ("one two", "three four")]
+    errors = Errors("words", clips, lambda _: None)
+    errors.add("own", ["One, two!", "three"])
+    errors.other("another's", ["One, two!", "three"])
+    own, other = (row.value for row in errors.table.rows)
+    assert own is not None and (own.value, own.n) == (0.25, 2)
+    assert other is not None and other.value == 1.0
 
 
 def test_few_are_taken_from_all_over() -> None:

@@ -45,7 +45,8 @@ class UnitsSuite:
 
 def units_tables(system: SpeechGPT, clips: Sequence[Clip], suite: UnitsSuite, say: Log) -> list[Table]:
     """Words heard, words said, and text, of a model of the second or third stage."""
-    heard = [system.heard(sound(clip.wave, clip.sample_rate)) for clip in clips]
+    rate = system.units.config.sample_rate
+    heard = [system.heard(sound(resample(clip.wave, clip.sample_rate, rate), rate)) for clip in clips]
     hear = None if not suite.ears else _hearing(suite.ears)
     tables = [_heard_table(system, clips, heard, hear, say), _said_table(system, clips, heard, hear, say)]
     if suite.text is not None:
@@ -63,7 +64,7 @@ def _hearing(name: str) -> Callable[[Stream], str]:
     return hear
 
 
-class _Errors:
+class Errors:
     """Rows of word errors against the texts of the clips."""
 
     def __init__(self, title: str, clips: Sequence[Clip], say: Log) -> None:
@@ -71,20 +72,16 @@ class _Errors:
         self.wanted = [word_errors.plain(clip.text) for clip in clips]
 
     def add(self, name: str, found: Sequence[str], remark: str = "") -> None:
-        """A row, and below it the control: each text against what was found for another."""
-        totals = [len(words) for words in self.wanted]
-        self._row(name, [word_errors.plain(text) for text in found], totals, remark)
+        """What was found for each clip against its text."""
+        wrong = [word_errors.distance(a, word_errors.plain(b)) for a, b in zip(self.wanted, found, strict=True)]
+        value = intervals.ratio(wrong, [len(words) for words in self.wanted])
+        self.table.rows.append(Row(name=name, value=value, remark=remark))
+        self.say(f"{self.table.title}, {name}: {self.table.rows[-1].shown()}")
 
     def other(self, name: str, found: Sequence[str]) -> None:
-        """The same with what was found for the recording half the list away."""
+        """The same with what was found for the clip half the list away."""
         half = len(found) // 2
-        turned = [word_errors.plain(text) for text in (*found[half:], *found[:half])]
-        self._row(name, turned, [len(words) for words in self.wanted], "control")
-
-    def _row(self, name: str, found: Sequence[Sequence[str]], totals: Sequence[int], remark: str) -> None:
-        wrong = [word_errors.distance(a, b) for a, b in zip(self.wanted, found, strict=True)]
-        self.table.rows.append(Row(name=name, value=intervals.ratio(wrong, totals), remark=remark))
-        self.say(f"{self.table.title}, {name}: {self.table.rows[-1].shown()}")
+        self.add(name, (*found[half:], *found[:half]), "control")
 
 
 def recognised(system: SpeechGPT, heard: Sequence[Tensor]) -> list[Chain]:
@@ -96,7 +93,7 @@ def recognised(system: SpeechGPT, heard: Sequence[Tensor]) -> list[Chain]:
 def _heard_table(
     system: SpeechGPT, clips: Sequence[Clip], heard: Sequence[Tensor], hear: Callable[[Stream], str] | None, say: Log
 ) -> Table:
-    errors = _Errors("Words heard in units (dev speech)", clips, say)
+    errors = Errors("Words heard in units (dev speech)", clips, say)
     found = [chain.question for chain in recognised(system, heard)]
     for clip, text in list(zip(clips, found, strict=True))[:_SHOWN]:
         say(f"  {clip.text}\n  → {text}")
@@ -118,7 +115,7 @@ def _heard_table(
 def _said_table(
     system: SpeechGPT, clips: Sequence[Clip], heard: Sequence[Tensor], hear: Callable[[Stream], str] | None, say: Log
 ) -> Table:
-    errors = _Errors("Words said in units (dev texts)", clips, say)
+    errors = Errors("Words said in units (dev texts)", clips, say)
     given = [system.given("synthesise", [{"role": "user", "content": clip.text}]) for clip in clips]
     chains = system.replies("synthesise", given, most=_UNITS)
     written = [torch.zeros(1, 0, dtype=torch.long) if one.units is None else one.units.data[0] for one in chains]
@@ -152,21 +149,22 @@ def _stream(units: Tokens, ids: Tensor) -> Stream[Tokens]:
 def text_table(system: SpeechGPT, path: Path, llm: str, say: Log) -> Table:
     """The loss of the same pieces of text by the model, in its own form, and by the chat model that it grew from."""
     table = Table("Text (nats a piece of a word)")
+    known = load_text_model(llm)
+    if known.text.tokens != system.text.tokens:
+        raise ConfigError(f"{llm} reads {known.text.tokens}, this model {system.text.tokens}; give the one it was")
     config = system.model.config
-    pieces = [one for one in text_pieces(path, system.text, config.trunk.window - 3) if one[1]]
+    pieces = text_pieces(path, system.text, config.trunk.window - 3)
+    counts = [len(learnt) - (not given) for given, learnt in pieces]  # nothing stands before the first id of a text
     layout = config.layout("text to text")
     rows = text_rows(config.whole, config.text)
     now, before = [], []
     with torch.inference_mode():
         for given, learnt in pieces:
             items = {name: torch.tensor([ids], dtype=torch.long) for name, ids in (("told", given), ("ta", learnt))}
-            now.append(_loss(system.model.lm, layout.pack(items).ids[:, :-1], len(learnt), rows))
-        known = load_text_model(llm)
-        if known.text.tokens != system.text.tokens:
-            raise ConfigError(f"{llm} reads {known.text.tokens}, this model {system.text.tokens}; give the one it was")
+            now.append(_loss(system.model.lm, layout.pack(items).ids[:, :-1], counts[len(now)], rows))
         for given, learnt in pieces:
-            before.append(_loss(known.lm, torch.tensor([[*given, *learnt]]), len(learnt), range(len(rows))))
-    counts = [len(learnt) for _, learnt in pieces]
+            ids = torch.tensor([[*given, *learnt]])
+            before.append(_loss(known.lm, ids, counts[len(before)], range(len(rows))))
     for name, sums in (("this model", now), ("the chat model that it grew from", before)):
         table.rows.append(Row(name=name, value=intervals.ratio(sums, counts), unit="nats"))
         say(f"text, {name}: {table.rows[-1].shown()}")
@@ -175,5 +173,6 @@ def text_table(system: SpeechGPT, path: Path, llm: str, say: Log) -> Table:
 
 def _loss(lm: StreamLM, ids: Tensor, count: int, rows: range) -> float:
     """Of the last so many ids, among those of text."""
-    scores = lm(ids[None])[0][0, -count - 1 : -1, rows.start : rows.stop]
-    return float(F.cross_entropy(scores, ids[0, -count:] - rows.start, reduction="sum"))
+    end = ids.shape[1]
+    scores = lm(ids[None])[0][0, end - count - 1 : end - 1, rows.start : rows.stop]
+    return float(F.cross_entropy(scores, ids[0, end - count :] - rows.start, reduction="sum"))
