@@ -17,7 +17,7 @@ from vivavoce.data.lines import text_pieces
 from vivavoce.data.manifest import Record
 from vivavoce.data.tokens import TokenCorpus, add_stream
 from vivavoce.evals.listening import Clip
-from vivavoce.evals.speech_units import Errors
+from vivavoce.evals.speech_units import ErrorRows
 from vivavoce.models.lm import StreamLMConfig
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.recipes.speechgpt_data import Makers, SpeechGPTRun
@@ -177,7 +177,7 @@ def test_the_best_weights_are_kept(tmp_path: Path) -> None:
 
 def test_what_was_found_for_another_clip_is_the_control() -> None:
     clips = [Clip("s", torch.zeros(1), 16000, text, "here", True) for text in ("one two", "three four")]
-    errors = Errors("words", clips, lambda _: None)
+    errors = ErrorRows("words", clips, lambda _: None)
     errors.add("own", ["One, two!", "three"])
     errors.other("another's", ["One, two!", "three"])
     own, other = (row.value for row in errors.table.rows)

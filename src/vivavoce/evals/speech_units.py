@@ -64,7 +64,7 @@ def _hearing(name: str) -> Callable[[Stream], str]:
     return hear
 
 
-class Errors:
+class ErrorRows:
     """Rows of word errors against the texts of the clips."""
 
     def __init__(self, title: str, clips: Sequence[Clip], say: Log) -> None:
@@ -93,7 +93,7 @@ def recognised(system: SpeechGPT, heard: Sequence[Tensor]) -> list[Chain]:
 def _heard_table(
     system: SpeechGPT, clips: Sequence[Clip], heard: Sequence[Tensor], hear: Callable[[Stream], str] | None, say: Log
 ) -> Table:
-    errors = Errors("Words heard in units (dev speech)", clips, say)
+    errors = ErrorRows("Words heard in units (dev speech)", clips, say)
     found = [chain.question for chain in recognised(system, heard)]
     for clip, text in list(zip(clips, found, strict=True))[:_SHOWN]:
         say(f"  {clip.text}\n  → {text}")
@@ -115,7 +115,7 @@ def _heard_table(
 def _said_table(
     system: SpeechGPT, clips: Sequence[Clip], heard: Sequence[Tensor], hear: Callable[[Stream], str] | None, say: Log
 ) -> Table:
-    errors = Errors("Words said in units (dev texts)", clips, say)
+    errors = ErrorRows("Words said in units (dev texts)", clips, say)
     given = [system.given("synthesise", [{"role": "user", "content": clip.text}]) for clip in clips]
     chains = system.replies("synthesise", given, most=_UNITS)
     written = [torch.zeros(1, 0, dtype=torch.long) if one.units is None else one.units.data[0] for one in chains]
