@@ -127,6 +127,9 @@ def test_what_is_given_and_units_count_as_they_are_told_to(corpus: TokenCorpus) 
     assert (made.weighed(plain).weights[plain.weights > 0] >= 0.5).all()
     lines = (batch.ids[:, 0] == CONFIG.whole.marks.index("ta")).any(1)
     assert lines.sum() >= (~lines).sum() - 1, "as many lines of text as utterances"
+    alone = makers(corpus, recognise=1.0, lines=0.0).batches(1)
+    heard = (alone.ids[:, 0] == CONFIG.whole.marks.index("asked")).any(1)
+    assert heard.all(), "all of it is written down"
     bare = makers(corpus, given=0.0, lines=0.0).batches(0)
     assert torch.equal(bare.weights > 0, bare.weights == 1)
     with pytest.raises(ConfigError, match="corrupt below 1, got"):

@@ -33,6 +33,7 @@ class SpeechGPTRun:
 
     A batch has ``grids.batch`` utterances of mean length, of like length each, and ``lines`` times as many lines of
     text. What is given counts ``given`` in the second stage (1 in the paper), a unit ``unit`` beside a word piece's 1.
+    In the second stage a share of ``recognise`` is written down, the rest is said.
     Of units that are heard up to a share of ``corrupt`` is left out or is another one.
     """
 
@@ -41,6 +42,7 @@ class SpeechGPTRun:
     block: int = 1024
     window: int = 2048
     dropout: float = 0.0
+    recognise: float = 0.5
     given: float = 1.0
     unit: float = 1.0
     corrupt: float = 0.0
@@ -51,10 +53,12 @@ class SpeechGPTRun:
 
     def __post_init__(self) -> None:
         """Refuses weights and shares that are none."""
-        if self.given < 0 or self.unit <= 0 or self.lines < 0 or not 0 <= self.corrupt < 1:
+        shares = 0 <= self.corrupt < 1 and 0 <= self.recognise <= 1
+        if self.given < 0 or self.unit <= 0 or self.lines < 0 or not shares:
             raise ConfigError(
                 "weights and shares are not negative, a unit's is above 0 and corrupt below 1, got "
-                f"given={self.given}, unit={self.unit}, lines={self.lines}, corrupt={self.corrupt}"
+                f"given={self.given}, unit={self.unit}, lines={self.lines}, corrupt={self.corrupt}, "
+                f"recognise={self.recognise}"
             )
 
 
@@ -105,8 +109,7 @@ class Makers:
         def make(places: list[int], draw: np.random.Generator) -> GridBatch:
             grids = []
             for place in places:
-                form = self.forms[int(draw.integers(len(self.forms)))]
-                grids.append(self.grid(form, self.train[place], draw))
+                grids.append(self.grid(self._form(draw), self.train[place], draw))
             more = self.run.lines * len(grids) if lines else 0.0
             for _ in range(int(more + draw.random())):
                 grids.append(lines[int(draw.integers(len(lines)))])
@@ -114,6 +117,12 @@ class Makers:
 
         chosen = range(len(self.train))
         return Batches(examples, chosen, make, seconds=seconds, seed=self.run.seed, buckets=buckets)
+
+    def _form(self, draw: np.random.Generator) -> Form:
+        """One of the forms of the stage."""
+        if self.run.stage == 2:
+            return self.forms[int(draw.random() >= self.run.recognise)]
+        return self.forms[int(draw.integers(len(self.forms)))]
 
     def weighed(self, batch: GridBatch) -> GridBatch:
         """With what each id counts."""
