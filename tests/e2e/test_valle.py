@@ -1,5 +1,6 @@
 """VALL-E in miniature: a handful of utterances are learnt by heart and said again, in batches and under its laws."""
 
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -108,6 +109,10 @@ def test_known_first_books_are_refined_as_written_ones_are(folder: Path) -> None
     assert torch.equal(made.lengths, valle.codec.decode(codes).lengths)
     size = min(int(said.lengths[0]), int(made.lengths[0]))  # learnt by heart: the written book is the true one
     assert size > rate and (said.data[0, 0, :size] - made.data[0, 0, :size]).abs().mean() < 1e-3
+    sure = deepcopy(valle.model)
+    sure.rest.embed.data *= 1e4
+    likeliest, means = (Valle(sure, valle.codec, means=m).refined(phones, codes.part(0, 1)).data for m in (False, True))
+    assert (likeliest - means).abs().max() < 5e-3 < (made.data - valle.codec.decode(codes.part(0, 1)).data).abs().max()
 
 
 def test_the_report_has_its_ways_and_knows_voices(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -362,6 +362,9 @@ def valle(
     speech: Annotated[Path, typer.Option(envvar="VIVAVOCE_SPEECH", help="Recordings of people with a manifest.jsonl.")],
     clips: Annotated[int, typer.Option(min=1, help="Sentences at most.")] = 20,
     whisper: Annotated[str, typer.Option(help="The Whisper that listens, fetched before.")] = "whisper-base",
+    means: Annotated[
+        bool, typer.Option("--means", help="Hear the mean of the other books' vectors, not the likeliest one.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
     out: Annotated[Path, typer.Option(help="Where the JSON is written.")] = Path("runs/eval/valle.json"),
 ) -> None:
@@ -370,7 +373,7 @@ def valle(
 
     from vivavoce.evals import valle as suites
 
-    suite = suites.ValleSuite(sentences=clips, whisper=whisper)
+    suite = suites.ValleSuite(sentences=clips, whisper=whisper, means=means)
     report = suites.run(model, suite, speech, lambda line: typer.echo(line, err=True))
     report.write(out)
     typer.echo(formats.dumps(report.json()) if json else report.text())

@@ -34,17 +34,18 @@ CLOSE = "nearest to the person, of all who are asked for"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValleSuite:
-    """How many sentences, and the Whisper that writes them down."""
+    """How many sentences, and the Whisper that writes them down; ``means`` as for `Valle`."""
 
     sentences: int = 20
     whisper: str = "whisper-base"
+    means: bool = False
 
 
 def run(folder: Path, suite: ValleSuite, speech: Path, say: Log = print) -> Report:
     """Measures the VALL-E in a folder on people of the splits test and dev. ConfigError where there is none."""
     if not (folder / "valle.json").exists():
         raise ConfigError(f"{folder} has no VALL-E; train one with `vivavoce train valle`")
-    speaker, todo = Valle.load(folder), tasks(speech, suite.sentences)
+    speaker, todo = Valle.load(folder, means=suite.means), tasks(speech, suite.sentences)
     hear, people = recogniser(suite.whisper, say), voice_judge(speech)
     known = {one.target.speaker: None if people is None else people.vector(*read_audio(one.other.file)) for one in todo}
     table = Table("VALL-E and what lies between it and a recording")
@@ -67,7 +68,8 @@ def run(folder: Path, suite: ValleSuite, speech: Path, say: Log = print) -> Repo
             table.rows.append(Row(name=f"{name}: likeness (cosine)", value=intervals.mean(alike), unit=""))
             chance = f"by chance {100 / len(known):.0f} %"
             table.rows.append(Row(name=f"{name}: {CLOSE}", value=intervals.share(nearest), remark=chance))
-    return Report("valle", {"model": str(folder), "sentences": len(todo), "people": len(known)}, [table])
+    about = {"model": str(folder), "sentences": len(todo), "people": len(known), "means": suite.means}
+    return Report("valle", about, [table])
 
 
 def audible(wave: Float[Tensor, " N"], rate: int) -> Float[Tensor, " M"]:

@@ -24,6 +24,7 @@ from vivavoce.generate.samplers import RepetitionAware, Sampler
 from vivavoce.generate.writer import Row, Writer
 from vivavoce.models.book import BookLM, BookLMConfig
 from vivavoce.models.codec import Codec
+from vivavoce.models.latents import Books, books_of
 from vivavoce.models.lm import StreamLM, StreamLMConfig
 from vivavoce.nn.transformer import TransformerConfig
 
@@ -70,18 +71,23 @@ class ValleModel(nn.Module):
 class Valle:
     """Speaks; texts of a batch cost one pass per frame together."""
 
-    def __init__(self, model: ValleModel, codec: Codec) -> None:
-        """SpecError when the codec is not the one whose tokens (its first books, or all) were learnt."""
+    def __init__(self, model: ValleModel, codec: Codec, *, means: bool = False) -> None:
+        """SpecError when the codec is not the one whose tokens (its first books, or all) were learnt.
+
+        With ``means`` what is heard of the other books is the mean of their vectors by the scores, not the likeliest
+        one, which is smoother where the model is unsure (a departure). Ids stay the likeliest.
+        """
         if codec.tokens.first(model.config.codes.books) != model.config.codes:
             raise SpecError(f"this model was trained on {model.config.codes}, the codec gives {codec.tokens}")
         self.model, self.codec, self.layout = model.eval(), codec, model.config.layout
+        self.books: Books | None = books_of(codec, model.config.codes.books) if means else None
         self.sample_rate: int = codec.config.sample_rate
         self.takes: frozenset[Taken] = frozenset({"clip"})
 
     @staticmethod
-    def load(folder: Path) -> "Valle":
+    def load(folder: Path, *, means: bool = False) -> "Valle":
         """From the parts ``valle`` and ``codec`` in a folder."""
-        return Valle(load_part(folder, "valle"), load_part(folder, "codec"))
+        return Valle(load_part(folder, "valle"), load_part(folder, "codec"), means=means)
 
     def say(self, sentence: Sentence) -> Stream[Wave]:
         """One sentence, in the voice of the clip if there is one."""
@@ -139,14 +145,6 @@ class Valle:
         self, phones: Stream[Tokens], prompt: Tensor, prompted: Int[Tensor, " B"], firsts: Sequence[Int[Tensor, " _"]]
     ) -> Stream[Wave]:
         """First books with all others, as sound without the prompts."""
-        made = self._others(phones, prompt, prompted, firsts)
-        sound = self.codec.decode(Stream(self.model.config.codes, made, torch.tensor([len(first) for first in firsts])))
-        return _after(sound, prompted * self.codec.config.hop)
-
-    def _others(
-        self, phones: Stream[Tokens], prompt: Tensor, prompted: Int[Tensor, " B"], firsts: Sequence[Int[Tensor, " _"]]
-    ) -> Int[Tensor, "B K T"]:
-        """All books, the likeliest ids of each."""
         lengths = torch.tensor([len(first) for first in firsts])
         codes = torch.zeros(len(firsts), prompt.shape[1], int(lengths.max()), dtype=torch.long)
         for row, (first, known) in enumerate(zip(firsts, prompted.tolist(), strict=True)):
@@ -154,11 +152,19 @@ class Valle:
             codes[row, 0, : len(first)] = first
         asked = (phones.data[:, 0], phones.lengths)
         free = torch.arange(codes.shape[2]) >= prompted[:, None]
+        apart = torch.zeros(())  # what means are beyond the vectors of the likeliest ids
         for book in range(1, codes.shape[1]):
             stage = torch.full((len(codes),), book)
-            best = self.model.rest(*asked, codes, lengths, prompted, stage).argmax(-1)
-            codes[:, book] = torch.where(free, best, codes[:, book])
-        return codes
+            scores = self.model.rest(*asked, codes, lengths, prompted, stage)
+            codes[:, book] = torch.where(free, scores.argmax(-1), codes[:, book])
+            if self.books is not None:
+                table = self.books.tables[book]
+                apart = apart + free[..., None] * (scores.softmax(-1) @ table - table[codes[:, book]])
+        if self.books is None:
+            sound = self.codec.decode(Stream(self.model.config.codes, codes, lengths))
+        else:
+            sound = self.codec.decode_vectors(self.books.vectors(codes) + apart.transpose(1, 2), lengths)
+        return _after(sound, prompted * self.codec.config.hop)
 
 
 def _after(sound: Stream[Wave], samples: Int[Tensor, " B"]) -> Stream[Wave]:
