@@ -3,7 +3,7 @@
 import json
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,3 +72,17 @@ def fetched() -> Callable[[str], Path]:
                 pytest.skip(f"{error} (`make models` fetches what the tests use)")
 
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def undrawn() -> Iterator[None]:
+    """Nobody looks at the curves of miniatures, which cost most of a second each; `tests/unit/test_train.py` draws."""
+    import vivavoce.train.recipe as recipe
+
+    class Undrawn(recipe.Curves):
+        def end(self, run: Any) -> None:
+            """Nothing."""
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recipe, "Curves", Undrawn)
+        yield
