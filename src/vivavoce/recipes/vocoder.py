@@ -72,7 +72,7 @@ class VocoderRun(CodecGame):
 def pass_vocoder(vocoder: Vocoder, batch: SoundBatch, weights: AdversarialWeights) -> Passed:
     """Sound to frames and back."""
     del weights
-    return Passed(batch.wave, vocoder(vocoder.mel(batch.wave)), torch.zeros(()), {})
+    return Passed(batch.wave, vocoder(vocoder.mel(batch.wave)), batch.wave.new_zeros(()), {})
 
 
 def train(
