@@ -164,7 +164,7 @@ class Makers:
         spoken = "asked" in names
         asked = self.tokens.utterances[first].text or ""
         content = phrased(form, self.text.hole if spoken else asked, draw)
-        items = dict(zip(("told", "then"), self._around(content), strict=False))
+        items: dict[str, Tensor] = dict(zip(("told", "then"), self._around(content), strict=False))
         if spoken:
             items["asked"] = self._corrupted(self.units(first), draw) if form in _CORRUPTED else self.units(first)
         items |= {name: self.said(index) for name, index in (("tq", first), ("ta", last)) if name in names}
@@ -223,13 +223,13 @@ def makers_of(
     if run.stage < 3:
         if pairs is not None:
             raise TrainingError("pairs of questions and answers are for stage 3; leave --with pairs out")
-        kept = [
+        learnt, measured = (
             [(index,) for index in chosen if run.stage == 1 or tokens.utterances[index].text]
             for chosen in (train, held)
-        ]
-        if not kept[0]:
+        )
+        if not learnt:
             raise TrainingError(f"no training utterance of {tokens.folder} has a text; stage 2 needs texts")
-        return Makers(run, tokens, config, text, *kept, read)
+        return Makers(run, tokens, config, text, learnt, measured, read)
     if pairs is None:
         raise TrainingError("stage 3 needs questions and answers: --with pairs=FILE")
     chosen = pairs_of(pairs, tokens)
