@@ -35,7 +35,7 @@ from vivavoce.models.text_encoder import TextEncoderConfig, TextEncoding
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.recipes.miniature import recordings
 from vivavoce.recipes.parler_data import measured, read_attributes, write_attributes
-from vivavoce.recipes.token_lm import some
+from vivavoce.recipes.token_lm import Best, some
 from vivavoce.systems.parler import ParlerConfig, ParlerModel
 from vivavoce.text.bpe import learn
 from vivavoce.train import fit, warm_cosine
@@ -81,7 +81,8 @@ def train(
     """Trains and writes the parts ``parler`` and ``codec`` into ``out``; gives what was learnt at the end.
 
     What is measured of the recordings in ``speech`` is written there too (``attributes.jsonl``), and ``attributes`` is
-    such a file of an earlier run, in place of the recordings. ``t5`` is a folder with a T5 that reads the descriptions,
+    such a file of an earlier run, in place of the recordings. Where the corpus has dev, the weights that did best on it
+    are kept. ``t5`` is a folder with a T5 that reads the descriptions,
     ``start`` one with a Parler-TTS to go on from. Raises SpecError when the corpus was not made of these recordings by
     this codec, and TrainingError when there are neither recordings nor attributes.
     """
@@ -123,18 +124,23 @@ def train(
         asked, task = moved(held, torch.device(device)), cast(DescribedTask, task)
         return {name: float(term.value) for name, term in task.losses("model", asked, task.outputs(asked)).items()}
 
-    task = DescribedTask(model)
+    task, best = DescribedTask(model), Best(held_out)
     done = fit(
         task, Batches(tokens, train_on, batch, seconds=run.seconds, seed=run.seed, buckets=run.buckets),
         torch.optim.AdamW(task.parameters_of("model"), lr=run.lr, betas=(0.9, 0.99), weight_decay=0.01),
         steps=run.steps,
-        hooks=hooks(out, "parler", config, measure=held_out if dev else None, measure_seconds=MEASURE_SECONDS),
+        hooks=hooks(out, "parler", config, measure=best if dev else None, measure_seconds=MEASURE_SECONDS),
         schedule=warm_cosine(run.steps, run.warmup),
         seed=run.seed, ema=run.ema, device=device, bf16=device != "cpu",
     )  # fmt: skip
-    state = done.model.state_dict()
-    model.load_state_dict({key.removeprefix("model."): value.cpu() for key, value in state.items()})
-    card = {"recipe": "vivavoce.recipes.parler", "settings": dump(run), "recordings": len(train_on)}
+    model.load_state_dict(best.of(done.model))
+    model.cpu()
+    card = {
+        "recipe": "vivavoce.recipes.parler",
+        "settings": dump(run),
+        "recordings": len(train_on),
+        "held_out": best.found,
+    }
     save_part(out, "parler", config, model, card, torch.float16)
     copy_part(codec, "codec", out)
     return done.losses

@@ -1,10 +1,12 @@
 """What the recipes of token language models share: a run on grids, measured on held-out ones before and after."""
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from statistics import fmean
+from typing import Any, TypeVar, final
 
 import torch
 from torch import nn
@@ -144,6 +146,29 @@ def learn(
     model.load_state_dict({key.removeprefix("model."): value for key, value in state.items()})
     model.cpu().eval()
     return Measured(before, after)
+
+
+@final
+class Best:
+    """Measures as it is told and remembers the weights whose tokens cost least: runs end by learning by heart."""
+
+    def __init__(self, measure: Callable[[nn.Module], dict[str, float]]) -> None:
+        """Numbers whose names begin with ``tokens`` count, all alike."""
+        self.measure, self.found = measure, dict[str, float]()
+        self._least, self._state = math.inf, dict[str, torch.Tensor]()
+
+    def __call__(self, task: nn.Module) -> dict[str, float]:
+        """What is measured of a task."""
+        numbers = self.measure(task)
+        if (loss := fmean(value for name, value in numbers.items() if name.startswith("tokens"))) < self._least:
+            self._least, self.found = loss, numbers
+            self._state = {key: value.detach().clone() for key, value in task.state_dict().items()}
+        return numbers
+
+    def of(self, task: nn.Module) -> Mapping[str, torch.Tensor]:
+        """The best weights of a task's ``model``; those that it has where nothing was measured."""
+        state = self._state or task.state_dict()
+        return {key.removeprefix("model."): value for key, value in state.items()}
 
 
 def some(held: Sequence[T]) -> Sequence[T]:

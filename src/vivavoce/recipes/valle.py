@@ -6,11 +6,9 @@ the other afterwards: what is handed in (``--with first=FOLDER --with rest=FOLDE
 """
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -28,7 +26,7 @@ from vivavoce.models.codec import Codec
 from vivavoce.models.latents import books_of
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.recipes.miniature import recordings
-from vivavoce.recipes.token_lm import loss_of
+from vivavoce.recipes.token_lm import Best, loss_of
 from vivavoce.recipes.valle_data import ValleData
 from vivavoce.systems.valle import ValleConfig, ValleModel
 from vivavoce.train import Task, fit, warm_cosine
@@ -120,30 +118,20 @@ def train(
     def learn(name: str, model: nn.Module, task: Task[Any, Any], steps: int, make: Any, measure: Any) -> None:
         if not steps or name in ready:
             return
-        least, best = math.inf, {}
-
-        def watched(task: nn.Module) -> dict[str, float]:
-            nonlocal least, best
-            numbers: dict[str, float] = measure(task)
-            loss = fmean(value for key, value in numbers.items() if key.startswith("tokens"))
-            if loss < least:
-                least, held[name] = loss, numbers
-                best = {key: value.detach().clone() for key, value in task.state_dict().items()}
-            return numbers
-
+        best = Best(measure)
         batches = Batches(tokens, tokens.of("train"), make, seconds=run.seconds, seed=run.seed)
         optimizer = torch.optim.AdamW(task.parameters(), lr=run.lr, betas=(0.9, 0.95), weight_decay=0.01)
         seen = hooks(
             out / name, f"valle, {name}", config,
-            measure=watched if data.dev else None,
+            measure=best if data.dev else None,
             measure_seconds=MEASURE_SECONDS,
         )  # fmt: skip
         done = fit(
             task, batches, optimizer, steps=steps, hooks=seen, schedule=warm_cosine(steps, run.warmup), seed=run.seed,
             ema=run.ema, device=device, bf16=device != "cpu",
         )  # fmt: skip
-        state = best or done.model.state_dict()
-        model.load_state_dict({key.removeprefix("model."): value for key, value in state.items()})
+        model.load_state_dict(best.of(done.model))
+        held[name] = best.found
         found.update({f"{name} {key}": value for key, value in done.losses.items()})
 
     learn("first", model.first, GridTask(model.first), run.steps, data.first, first_measured)
