@@ -20,7 +20,7 @@ from vivavoce.generate.masked import Unmasking
 from vivavoce.models.factors import FACTORS
 from vivavoce.models.masked import MaskedLMConfig
 from vivavoce.recipes.naturalspeech3 import SAID, SMALL, debug, timed_corpus
-from vivavoce.systems.naturalspeech3 import FactorWriting, Heard, Naturalspeech3
+from vivavoce.systems.naturalspeech3 import FactoredClip, FactorWriting, Naturalspeech3
 from vivavoce.text.tokenizers import PhoneTokenizer
 from vivavoce.train.tasks.naturalspeech3 import Naturalspeech3Task, PrefixedBatch
 
@@ -42,15 +42,15 @@ def system(folder: Path) -> Naturalspeech3:
 
 
 @pytest.fixture(scope="module")
-def clips(system: Naturalspeech3) -> tuple[Heard, Heard]:
-    def heard(name: str, text: str) -> Heard:
+def clips(system: Naturalspeech3) -> tuple[FactoredClip, FactoredClip]:
+    def heard(name: str, text: str) -> FactoredClip:
         wave = read_audio(RECORDINGS / name, system.sample_rate)[0]
         return system.hear(sound(wave, system.sample_rate), PhoneTokenizer().encode([text]))
 
     return heard(*SAID[0]), heard(*SAID[1])
 
 
-def test_a_clip_is_heard_as_phones_with_frames_and_codes(clips: tuple[Heard, Heard]) -> None:
+def test_a_clip_is_heard_as_phones_with_frames_and_codes(clips: tuple[FactoredClip, FactoredClip]) -> None:
     for heard, (_, text) in zip(clips, SAID, strict=True):
         wanted = [phone for phone in PhoneTokenizer().encode([text]).data[0, 0].tolist() if phone]
         assert [phone for phone in heard.phones[0].tolist() if phone] == wanted
@@ -102,7 +102,9 @@ def test_a_book_is_told_of_earlier_books_of_the_prompt_and_of_what_is_not_hidden
             assert not torch.equal(model(codes, *given[:2], torch.tensor([0.9]), *given[3:]), scores)
 
 
-def test_all_is_written_and_a_seed_says_it_again(system: Naturalspeech3, clips: tuple[Heard, Heard]) -> None:
+def test_all_is_written_and_a_seed_says_it_again(
+    system: Naturalspeech3, clips: tuple[FactoredClip, FactoredClip]
+) -> None:
     phones = PhoneTokenizer().encode(["sound"])
     one = system.write(phones, clips[0], writing=QUICK, seed=3)
     assert torch.equal(one, system.write(phones, clips[0], writing=QUICK, seed=3))
@@ -112,7 +114,7 @@ def test_all_is_written_and_a_seed_says_it_again(system: Naturalspeech3, clips: 
 
 
 def test_swapped_prosody_is_that_of_the_other_clip_and_the_rest_is_not(
-    system: Naturalspeech3, clips: tuple[Heard, Heard]
+    system: Naturalspeech3, clips: tuple[FactoredClip, FactoredClip]
 ) -> None:
     phones = PhoneTokenizer().encode(["sound"])
     first, second = clips
@@ -130,7 +132,7 @@ def test_swapped_prosody_is_that_of_the_other_clip_and_the_rest_is_not(
 
 
 def test_guidance_asks_without_the_prompt_too(
-    system: Naturalspeech3, clips: tuple[Heard, Heard], monkeypatch: pytest.MonkeyPatch
+    system: Naturalspeech3, clips: tuple[FactoredClip, FactoredClip], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     phones = PhoneTokenizer().encode(["so"])
     prompts: list[int] = []

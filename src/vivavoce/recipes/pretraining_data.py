@@ -125,7 +125,7 @@ def of_layer(encoder: Encoder, layer: int, device: str) -> FrameFeatures:
     """A layer of an encoder, of some recordings at a time."""
     encoder = encoder.to(device).eval()
 
-    def features(waves: Sequence[Float[Tensor, " N"]]) -> list[Float[Tensor, "T D"]]:
+    def features(waves: Sequence[Float[Tensor, " _"]]) -> list[Float[Tensor, "_ D"]]:
         lengths = torch.tensor([len(wave) for wave in waves])
         heard = encoder(pad_sequence(list(waves), batch_first=True).to(device), lengths.to(device))
         counts = heard.lengths.tolist()
@@ -172,7 +172,7 @@ def labelled(
 
 
 @torch.no_grad()
-def _heard(features: FrameFeatures, sound: Cache, clips: Sequence[int]) -> Sequence[Float[Tensor, "T D"]]:
+def _heard(features: FrameFeatures, sound: Cache, clips: Sequence[int]) -> Sequence[Float[Tensor, "_ D"]]:
     waves = [torch.from_numpy(to_float(sound[clip]["wave"])) for clip in clips]
     return features([pad(wave, (0, max(0, _LEAST - len(wave)))) for wave in waves])
 
