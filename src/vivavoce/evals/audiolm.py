@@ -78,7 +78,8 @@ def voices(system: AudioLM, todo: Sequence[Task], suite: AudioLMSuite, speech: P
                 wrong.append(distance(wanted, heard))
                 words.append(len(wanted))
             if people is not None:
-                near = {who: float(people.vector(wave, _RATE) @ other) for who, other in known.items()}
+                mine = people.vector(wave, _RATE)
+                near = {who: float(mine @ other) for who, other in known.items()}
                 nearest.append(max(near, key=lambda who: near[who]) == task.target.speaker)
         if wrong and worded:
             table.rows.append(Row(name=f"{name}: word errors, Whisper", value=intervals.ratio(wrong, words)))

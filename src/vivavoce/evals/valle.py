@@ -58,7 +58,8 @@ def run(folder: Path, suite: ValleSuite, speech: Path, say: Log = print) -> Repo
             wrong.append(distance(wanted, heard))
             words.append(len(wanted))
             if people is not None:
-                likeness = {who: float(people.vector(wave, _RATE) @ other) for who, other in known.items()}
+                mine = people.vector(wave, _RATE)
+                likeness = {who: float(mine @ other) for who, other in known.items()}
                 alike.append(likeness[task.target.speaker])
                 nearest.append(max(likeness, key=lambda who: likeness[who]) == task.target.speaker)
             say(f"{name}: {' '.join(wanted)!r} was heard as {' '.join(heard)!r}")
