@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vivavoce.core.memory import trim
 from vivavoce.core.talk import Heard
 from vivavoce.runtime.api import Output, SessionConfig
 from vivavoce.runtime.clock import Clock
@@ -123,9 +124,11 @@ class LiveEngine:
     @torch.inference_mode()
     def step(self) -> bool:
         """Everybody one frame further; says whether anything was done."""
-        began = time.perf_counter()
+        began, talked = time.perf_counter(), bool(self._seats.taken)
         did = self._seats.come_and_go(lambda seat: self._lent[seat.index].reset())
         seats = list(self._seats.taken.values())
+        if talked and not seats:
+            trim()  # nobody waits now for what was free to be touched again
         for seat in seats:
             did |= _safely(seat, seat.pull)
         did |= self._notice(seats)

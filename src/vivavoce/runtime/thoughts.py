@@ -6,7 +6,6 @@ from concurrent.futures import Executor
 from threading import Lock
 from typing import Protocol, runtime_checkable
 
-from vivavoce.core.memory import trim
 from vivavoce.core.talk import Say, Thought
 from vivavoce.runtime.model import Context, Thinking
 from vivavoce.runtime.reply import Over
@@ -82,7 +81,6 @@ class ThreadThoughts:
         except Exception as error:  # a broken model must not take the other conversations with it
             over = Over(error)
         self._put(over)
-        trim()  # what is said now is known; what was heard and thought for it took much
 
     def _put(self, piece: Thought | Over) -> None:
         with self._lock:
