@@ -93,6 +93,7 @@ TOOLS = (
         ("Playing some jazz", [1, 0, 0, 0]),
         ("The music, please", [0.5, 0.5, 0, 0]),
         ("Make it eleven", [0, 1, 0, 0]),
+        ("Make it 40%", [0, 2, 0, 0]),  # a sign is read as the word that was said
         ("What is that in German?", [0, 0, 1, 0]),
         ("Stop!", [0, 0, 0, 1]),
         ("What is that?", [0, 0, 0, 0]),

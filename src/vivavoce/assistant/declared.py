@@ -10,6 +10,7 @@ from typing import Any
 
 from vivavoce.core.talk import Tool
 from vivavoce.text.named_numbers import named_numbers
+from vivavoce.text.normalise import normalise
 from vivavoce.text.written import STARTERS
 
 _WORDS = re.compile(r"[^\W\d_]{3,}")
@@ -19,8 +20,12 @@ _NUMBER = "#"
 
 
 def shared(said: str, tools: Sequence[Tool]) -> list[float]:
-    """For each tool how many words of a request it is declared by; a word that several tools have counts less."""
-    words = _content(said) | ({_NUMBER} if named_numbers(said) else set())
+    """For each tool how many words of a request it is declared by; a word that several tools have counts less.
+
+    A request counts as written and as read: who hears "forty percent" may write "40%".
+    """
+    read = " ".join(normalise(said)) if any(sign.isalnum() for sign in said) else ""
+    words = _content(said) | _content(read) | ({_NUMBER} if named_numbers(said) else set())
     declared = [_declared(tool) for tool in tools]
     found = [[any(_akin(word, other) for other in own) for own in declared] for word in words]
     return [sum((hits[place] / sum(hits) for hits in found if any(hits)), 0.0) for place in range(len(tools))]
