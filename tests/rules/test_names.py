@@ -75,3 +75,8 @@ def test_no_two_files_of_tests_have_one_name():
     """Tests are in no packages, so that two modules of one name cannot be collected together."""
     names = [path.name for path in Path(__file__).parents[1].rglob("test_*.py")]
     assert len(names) == len(set(names)), sorted(name for name in names if names.count(name) > 1)
+
+
+def test_a_paper_over_shared_parts_is_short():
+    """VALL-E is the example that newcomers read; what would make it longer belongs to a layer below."""
+    assert len((SOURCE / "systems/valle.py").read_text().splitlines()) <= 150

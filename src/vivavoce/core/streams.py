@@ -7,14 +7,14 @@ alphabet of ids that something learnt decides is a digest of it (`alphabet_of`).
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Generic, TypeVar
 
 import torch
 from jaxtyping import Int, Shaped
-from torch import Tensor
+from torch import Tensor, nn
 
 from vivavoce.core.errors import SpecError
 
@@ -120,6 +120,15 @@ class Stream(Generic[SpecT]):
             raise SpecError(f"got {self.spec}, wanted {wanted}; encode with the part that this one was trained with")
         return self
 
+    @property
+    def rows(self) -> list[Shaped[Tensor, "W _"]]:
+        """The data of each row without its padding."""
+        return [row[:, :length] for row, length in zip(self.data, self.lengths.tolist(), strict=True)]
+
+    def after(self, ticks: Int[Tensor, " B"]) -> "Stream[SpecT]":
+        """Every row without its first so many ticks."""
+        return padded(self.spec, [row[:, begin:] for row, begin in zip(self.rows, ticks.tolist(), strict=True)])
+
     def part(self: "Stream[Tokens]", first: int, books: int) -> "Stream[Tokens]":
         """The codebooks ``first`` to ``first + books`` as a stream of their own."""
         spec = self.spec
@@ -145,6 +154,12 @@ class Stream(Generic[SpecT]):
 def whole(spec: SpecT, data: Shaped[Tensor, "B W T"]) -> Stream[SpecT]:
     """A stream in which every row is valid to its end."""
     return Stream(spec, data, torch.full((len(data),), data.shape[2], dtype=torch.long, device=data.device))
+
+
+def padded(spec: SpecT, rows: Sequence[Shaped[Tensor, "W _"]]) -> Stream[SpecT]:
+    """Rows of any lengths as a stream, with zeros behind those that are shorter."""
+    data = nn.utils.rnn.pad_sequence([row.T for row in rows], batch_first=True).transpose(1, 2)
+    return Stream(spec, data, torch.tensor([row.shape[1] for row in rows]))
 
 
 def sound(wave: Shaped[Tensor, "*B N"], sample_rate: int) -> Stream[Wave]:

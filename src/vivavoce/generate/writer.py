@@ -157,6 +157,12 @@ class Writer:
                     if (following := next(coming, None)) is not None:
                         self.begin(state, n, following)
 
+    def streams(self, rows: Sequence[Row], *, at_once: int | None = None) -> list[dict[str, Int[Tensor, "_ _"]]]:
+        """What each of these has written under its cursor in the end, stream by stream; so many at once, or all."""
+        for _ in self.write(rows, at_once=at_once or max(1, len(rows))):
+            pass
+        return [row.cursor.final() for row in rows if row.cursor is not None]
+
     @torch.inference_mode()
     def read(self, state: WriterState, rows: Sequence[int] | None = None) -> None:
         """Lets the model read what waits on these rows (or all), together as far as they have equally much."""

@@ -5,6 +5,7 @@ books, of a prompt's frames that of all books; the stage sets scale and shift of
 embedding that later stages read it by. Departs: rotary positions over text and frames together.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +14,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from vivavoce.core.errors import ConfigError
+from vivavoce.core.streams import Stream, Tokens
+from vivavoce.models.latents import Books
 from vivavoce.nn.transformer import TransformerConfig
 
 _SPREAD = 0.02
@@ -82,6 +85,34 @@ class BookLM(nn.Module):
         y = self.trunk(_taken(both, source), places < begun + lengths[:, None], self.stage(stage))
         made = _taken(y, begun + frames)
         return torch.einsum("btd,bvd->btv", made, self.embed[stage]).float()
+
+    @torch.no_grad()
+    def fill(
+        self, text: Stream[Tokens], codes: Stream[Tokens], prompt: Int[Tensor, " B"]
+    ) -> tuple[Stream[Tokens], list[Float[Tensor, "B T V"]]]:
+        """The codes with the likeliest ids in the later books of all frames after the prompt, book by book.
+
+        Gives the scores of each of these books too.
+        """
+        made, scores = codes.data.clone(), []
+        free = torch.arange(made.shape[2], device=made.device) >= prompt[:, None]
+        for book in range(1, made.shape[1]):
+            stage = torch.full_like(prompt, book)
+            scores.append(self(text.data[:, 0], text.lengths, made, codes.lengths, prompt, stage))
+            made[:, book] = torch.where(free, scores[-1].argmax(-1), made[:, book])
+        return Stream(codes.spec, made, codes.lengths), scores
+
+
+def mean_vectors(
+    books: Books, codes: Int[Tensor, "B K T"], scores: Sequence[Float[Tensor, "B T V"]], prompt: Int[Tensor, " B"]
+) -> Float[Tensor, "B D T"]:
+    """What codes that `BookLM.fill` gave stand for, with the mean of each later book's entries by its scores in place
+    of the entry that was chosen; the prompt as it is."""
+    free = (torch.arange(codes.shape[2], device=codes.device) >= prompt[:, None])[..., None]
+    moved = torch.zeros((), device=codes.device)
+    for table, ids, likely in zip(books.tables[1:], codes.unbind(1)[1:], scores, strict=True):
+        moved = moved + free * (likely.softmax(-1) @ table - table[ids])
+    return books.vectors(codes) + moved.transpose(1, 2)
 
 
 def _taken(x: Float[Tensor, "B S D"], places: Int[Tensor, "B T"]) -> Float[Tensor, "B T D"]:

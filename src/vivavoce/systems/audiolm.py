@@ -18,7 +18,7 @@ from vivavoce.core.errors import ConfigError, SpecError
 from vivavoce.core.layout import Cursor, Grid, Layout, Segment
 from vivavoce.core.parts import load_part
 from vivavoce.core.rng import Uniforms
-from vivavoce.core.streams import Stream, Tokens, Wave, whole
+from vivavoce.core.streams import Stream, Tokens, Wave, padded, whole
 from vivavoce.generate.samplers import Sample, Sampler
 from vivavoce.generate.writer import Row, Writer
 from vivavoce.models.codec import Codec
@@ -147,7 +147,7 @@ class AudioLM:
         A row ends earlier where the model ends it.
         """
         seeds = seeds or range(len(prompt.data))
-        known = [self._units(wave) for wave in _rows(prompt)]
+        known = [self._units(wave) for wave in _alone(prompt)]
         most = int(seconds * float(self.model.config.units.rate or 1))
         begun = [merged(units) for units in known]
         layout = self.model.config.layouts[0]
@@ -155,12 +155,12 @@ class AudioLM:
             Row(Cursor(layout, {"units": pair.units.data[0]}), Uniforms(seed), most=1 + pair.units.data.shape[2] + most)
             for pair, seed in zip(begun, seeds, strict=True)
         ]
-        self._write(self.model.semantic, sampler, rows)
+        made = Writer(self.model.semantic, sampler).streams(rows, at_once=_AT_ONCE)
         lasting = [
-            self._held(_cursor(row).frames("units"), pair, units.data.shape[2] + most)
-            for row, pair, units in zip(rows, begun, known, strict=True)
+            self._held(one["units"], pair, units.data.shape[2] + most)
+            for one, pair, units in zip(made, begun, known, strict=True)
         ]
-        return self.codec.decode(self.codes(lasting, [self._codes(wave) for wave in _rows(prompt)], seeds))
+        return self.codec.decode(self.codes(lasting, [self._codes(wave) for wave in _alone(prompt)], seeds))
 
     @torch.inference_mode()
     def say(
@@ -173,18 +173,15 @@ class AudioLM:
         seeds = seeds or range(len(units))
         if voice is None:
             return self.codec.decode(self.codes(units, [None] * len(units), seeds))
-        before = [self._units(wave).data[0] for wave in _rows(voice)]
-        prompts = [self._codes(wave) for wave in _rows(voice)]
+        before = [self._units(wave).data[0] for wave in _alone(voice)]
+        prompts = [self._codes(wave) for wave in _alone(voice)]
         joined = [torch.cat(pair, dim=1) for pair in zip(before, units, strict=True)]
         sound = self.codec.decode(self.codes(joined, prompts, seeds))
-        begins = [prompt.shape[1] * self.codec.config.hop for prompt in prompts]
-        rows = [wave.data[0, 0, begin:] for wave, begin in zip(_rows(sound), begins, strict=True)]
-        data = nn.utils.rnn.pad_sequence(rows, batch_first=True)
-        return Stream(sound.spec, data[:, None], torch.tensor([len(row) for row in rows]))
+        return sound.after(torch.tensor([prompt.shape[1] * self.codec.config.hop for prompt in prompts]))
 
     def resynthesised(self, wave: Stream[Wave], voice: Stream[Wave] | None = None) -> Stream[Wave]:
         """What units alone keep of speech, or units with somebody's voice: who speaks shows what the units know."""
-        return self.say([self._units(row).data[0] for row in _rows(wave)], voice)
+        return self.say([self._units(row).data[0] for row in _alone(wave)], voice)
 
     @torch.inference_mode()
     def codes(self, units: Sequence[Tensor], prompts: Sequence[Tensor | None], seeds: Sequence[int]) -> Stream[Tokens]:
@@ -197,9 +194,10 @@ class AudioLM:
         for row, prompt, size, seed in zip(units, prompts, sizes, seeds, strict=True):
             items = {"units": row} | ({} if prompt is None else {"coarse": prompt[: config.coarse_books]})
             rows.append(Row(Cursor(second, items, frames={"coarse": size}), Uniforms(seed)))
-        self._write(self.model.coarse, COARSE, rows)
-        coarse = [_cursor(row).frames("coarse") for row in rows]
-        windows: list[tuple[int, Row]] = []
+        made = Writer(self.model.coarse, COARSE).streams(rows, at_once=_AT_ONCE)
+        coarse = [one["coarse"] for one in made]
+        owners: list[int] = []
+        windows: list[Row] = []
         for number, (books, prompt, size) in enumerate(zip(coarse, prompts, sizes, strict=True)):
             for begin in range(0, size, config.frames):
                 end = min(begin + config.frames, size)
@@ -207,11 +205,12 @@ class AudioLM:
                 if prompt is not None and prompt.shape[1] > begin:
                     items["fine"] = prompt[config.coarse_books :, begin:end]
                 cursor = Cursor(third, items, frames={"fine": end - begin})
-                windows.append((number, Row(cursor, Uniforms(seeds[number] * 1000 + begin))))
-        self._write(self.model.fine, FINE, [row for _, row in windows])
+                owners.append(number)
+                windows.append(Row(cursor, Uniforms(seeds[number] * 1000 + begin)))
+        finest = Writer(self.model.fine, FINE).streams(windows, at_once=_AT_ONCE)
         data = torch.zeros(len(units), config.codes.books, max(sizes, default=0), dtype=torch.long)
         for number, books in enumerate(coarse):
-            fine = [_cursor(row).frames("fine") for owner, row in windows if owner == number]
+            fine = [one["fine"] for owner, one in zip(owners, finest, strict=True) if owner == number]
             if fine:
                 data[number, :, : sizes[number]] = torch.cat((books, torch.cat(fine, dim=1)))
         return Stream(config.codes, data, torch.tensor(sizes))
@@ -239,19 +238,7 @@ class AudioLM:
         frames = int(wave.lengths[0]) // self.codec.config.hop
         return self.codec.encode(wave).data[0, : self.model.config.codes.books, :frames]
 
-    def _write(self, model: StreamLM, sampler: Sampler, rows: Sequence[Row]) -> None:
-        for _ in Writer(model, sampler).write(rows, at_once=min(_AT_ONCE, max(len(rows), 1))):
-            pass
 
-
-def _rows(stream: Stream[Wave]) -> list[Stream[Wave]]:
-    """Each row without its padding."""
-    return [
-        Stream(stream.spec, stream.data[row : row + 1, :, :length], torch.tensor([length]))
-        for row, length in enumerate(stream.lengths.tolist())
-    ]
-
-
-def _cursor(row: Row) -> Cursor:
-    assert row.cursor is not None
-    return row.cursor
+def _alone(stream: Stream[Wave]) -> list[Stream[Wave]]:
+    """Each row as a stream of its own."""
+    return [padded(stream.spec, [row]) for row in stream.rows]

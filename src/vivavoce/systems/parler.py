@@ -21,7 +21,7 @@ from vivavoce.core.layout import Cursor, Layout, Segment
 from vivavoce.core.parts import load_part
 from vivavoce.core.rng import Uniforms
 from vivavoce.core.sentence import Sentence, Taken
-from vivavoce.core.streams import Stream, Tokens, Wave
+from vivavoce.core.streams import Stream, Tokens, Wave, padded
 from vivavoce.data.attributes import Bins
 from vivavoce.data.descriptions import DEFAULT
 from vivavoce.generate.samplers import Sample, Sampler
@@ -134,14 +134,8 @@ class Parler:
             most = {"codes": int(second * (1 + _SECONDS_PER_PHONE * said))}
             draw = Uniforms(seeds[number] if seeds else number)
             rows.append(Row(Cursor(self.layout, items, most=most), draw, memory=memory.row(number)))
-        for _ in Writer(self.model.lm, sampler).write(rows, at_once=max(len(rows), 1)):
-            pass
-        made = [row.cursor.final()["codes"] for row in rows if row.cursor is not None]
-        lengths = torch.tensor([codes.shape[1] for codes in made])
-        codes = torch.zeros(len(made), self.model.config.codes.books, int(lengths.max()), dtype=torch.long)
-        for place, one in zip(codes, made, strict=True):
-            place[:, : one.shape[1]] = one
-        return self.codec.decode(Stream(self.model.config.codes, codes, lengths))
+        made = [written["codes"] for written in Writer(self.model.lm, sampler).streams(rows)]
+        return self.codec.decode(padded(self.model.config.codes, made))
 
 
 speaker = Parler.load

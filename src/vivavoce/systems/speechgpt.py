@@ -226,8 +226,7 @@ class SpeechGPT:
     ) -> list[Chain]:
         """As `write`, many at a time."""
         rows = [self._row(form, items, seed + number, most) for number, items in enumerate(given)]
-        for _ in Writer(self.model.lm, sampler).write(rows, at_once=at_once):
-            pass
+        Writer(self.model.lm, sampler).streams(rows, at_once=at_once)
         return [Written(row, self.text, self.model.config.units).chain for row in rows]
 
     def _row(self, form: Form, items: Mapping[str, Tensor], seed: int, most: int) -> Row:

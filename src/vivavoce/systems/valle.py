@@ -13,16 +13,17 @@ from typing import final
 import torch
 from jaxtyping import Int
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from vivavoce.core.errors import SpecError
 from vivavoce.core.layout import Cursor, Layout, Segment
 from vivavoce.core.parts import load_part
 from vivavoce.core.rng import Uniforms
 from vivavoce.core.sentence import Sentence, Taken
-from vivavoce.core.streams import Stream, Tokens, Wave
+from vivavoce.core.streams import Stream, Tokens, Wave, padded
 from vivavoce.generate.samplers import RepetitionAware, Sampler
 from vivavoce.generate.writer import Row, Writer
-from vivavoce.models.book import BookLM, BookLMConfig
+from vivavoce.models.book import BookLM, BookLMConfig, mean_vectors
 from vivavoce.models.codec import Codec
 from vivavoce.models.latents import Books, books_of
 from vivavoce.models.lm import StreamLM, StreamLMConfig
@@ -62,9 +63,8 @@ class ValleModel(nn.Module):
         # heads tied to the embeddings make the first book's model less exact (Li's reimplementation)
         self.first: StreamLM = StreamLMConfig(trunk=config.first, lanes=config.layout.sizes, tied=False).build()
         codes = config.codes
-        self.rest: BookLM = BookLMConfig(
-            trunk=config.rest, text=config.phones.size, books=codes.books, size=codes.size
-        ).build()
+        rest = BookLMConfig(trunk=config.rest, text=config.phones.size, books=codes.books, size=codes.size)
+        self.rest: BookLM = rest.build()
 
 
 @final
@@ -106,74 +106,42 @@ class Valle:
 
         Raises SpecError for streams of alphabets that were not learnt.
         """
-        given: dict[str, Stream[Tokens]] = {"phones": phones}
-        codes, prompted = self._heard(prompt, len(phones.data))
-        if prompt is not None:
-            given["codes"] = Stream(self.model.config.codes.first(1), codes[:, :1], prompted)
-        rows = []
-        for number, items in enumerate(self.layout.rows(given)):
-            seed = seeds[number] if seeds else number
-            most = 2 + (1 + _FRAMES_PER_PHONE) * items["phones"].shape[1] + int(prompted[number])
-            rows.append(Row(Cursor(self.layout, items), Uniforms(seed), most=most))
-        for _ in Writer(self.model.first, sampler).write(rows, at_once=len(rows)):
-            pass
-        firsts = [row.cursor.final()["codes"][0] for row in rows if row.cursor is not None]
-        return self._sounding(phones, codes, prompted, firsts)
+        heard, rows = self._heard(prompt, len(phones.data)), []
+        for number, items in enumerate(self.layout.rows({"phones": phones, "codes": heard.part(0, 1)})):
+            most = 2 + (1 + _FRAMES_PER_PHONE) * items["phones"].shape[1] + int(heard.lengths[number])
+            draw = Uniforms(seeds[number] if seeds else number)
+            rows.append(Row(Cursor(self.layout, items), draw, most=most))
+        firsts = [written["codes"] for written in Writer(self.model.first, sampler).streams(rows)]
+        return self._sounding(phones, firsts, heard)
 
     @torch.inference_mode()
     def refined(
         self, phones: Stream[Tokens], first: Stream[Tokens], prompt: Stream[Wave] | None = None
     ) -> Stream[Wave]:
         """What the second model makes of first books that are known (those of the sentences, without the prompts')."""
-        codes, prompted = self._heard(prompt, len(phones.data))
-        lengths = first.expect(self.model.config.codes.first(1)).lengths
-        firsts = [
-            torch.cat((known[0, :before], row[0, :length]))
-            for known, before, row, length in zip(codes, prompted, first.data, lengths, strict=True)
-        ]
-        return self._sounding(phones, codes, prompted, firsts)
+        heard = self._heard(prompt, len(phones.data))
+        known = first.expect(self.model.config.codes.first(1)).rows
+        firsts = [torch.cat(pair, dim=1) for pair in zip(heard.part(0, 1).rows, known, strict=True)]
+        return self._sounding(phones, firsts, heard)
 
-    def _heard(self, prompt: Stream[Wave] | None, rows: int) -> tuple[Int[Tensor, "B K T"], Int[Tensor, " B"]]:
-        """All books of the prompts, and how many frames each has."""
+    def _heard(self, prompt: Stream[Wave] | None, rows: int) -> Stream[Tokens]:
+        """The frames of the prompts, without the silence that pushes their ends out of the codec."""
+        codes = self.model.config.codes
         if prompt is None:
-            books = self.model.config.codes.books
-            return torch.zeros(rows, books, 0, dtype=torch.long), torch.zeros(rows, dtype=torch.long)
-        heard = self.codec.encode(prompt).part(0, self.model.config.codes.books)
-        return heard.data, prompt.lengths // self.codec.config.hop  # without the silence that pushes its end out
+            return padded(codes, [torch.zeros(codes.books, 0, dtype=torch.long)] * rows)
+        heard = self.codec.encode(prompt).part(0, codes.books)
+        return Stream(codes, heard.data, prompt.lengths // self.codec.config.hop)
 
     def _sounding(
-        self, phones: Stream[Tokens], prompt: Tensor, prompted: Int[Tensor, " B"], firsts: Sequence[Int[Tensor, " _"]]
+        self, phones: Stream[Tokens], firsts: Sequence[Int[Tensor, "1 _"]], prompt: Stream[Tokens]
     ) -> Stream[Wave]:
-        """First books with all others, as sound without the prompts."""
-        lengths = torch.tensor([len(first) for first in firsts])
-        codes = torch.zeros(len(firsts), prompt.shape[1], int(lengths.max()), dtype=torch.long)
-        for row, (first, known) in enumerate(zip(firsts, prompted.tolist(), strict=True)):
-            codes[row, :, :known] = prompt[row, :, :known]
-            codes[row, 0, : len(first)] = first
-        asked = (phones.data[:, 0], phones.lengths)
-        free = torch.arange(codes.shape[2]) >= prompted[:, None]
-        apart = torch.zeros(())  # what means are beyond the vectors of the likeliest ids
-        for book in range(1, codes.shape[1]):
-            stage = torch.full((len(codes),), book)
-            scores = self.model.rest(*asked, codes, lengths, prompted, stage)
-            codes[:, book] = torch.where(free, scores.argmax(-1), codes[:, book])
-            if self.books is not None:
-                table = self.books.tables[book]
-                apart = apart + free[..., None] * (scores.softmax(-1) @ table - table[codes[:, book]])
-        if self.books is None:
-            sound = self.codec.decode(Stream(self.model.config.codes, codes, lengths))
-        else:
-            sound = self.codec.decode_vectors(self.books.vectors(codes) + apart.transpose(1, 2), lengths)
-        return _after(sound, prompted * self.codec.config.hop)
-
-
-def _after(sound: Stream[Wave], samples: Int[Tensor, " B"]) -> Stream[Wave]:
-    """Every row without its first samples."""
-    lengths = (sound.lengths - samples).clamp(min=0)
-    data = torch.zeros(len(lengths), 1, int(lengths.max()))
-    for row, (begin, length) in enumerate(zip(samples.tolist(), lengths.tolist(), strict=True)):
-        data[row, :, :length] = sound.data[row, :, begin : begin + length]
-    return Stream(sound.spec, data, lengths)
+        """First books, the prompts' among them, with all others, as sound without the prompts."""
+        pairs = zip(firsts, prompt.rows, strict=True)
+        begun = [torch.cat((first, pad(one[1:], (0, first.shape[1] - one.shape[1])))) for first, one in pairs]
+        codes, scores = self.model.rest.fill(phones, padded(prompt.spec, begun), prompt.lengths)
+        vectors = None if self.books is None else mean_vectors(self.books, codes.data, scores, prompt.lengths)
+        sound = self.codec.decode(codes) if vectors is None else self.codec.decode_vectors(vectors, codes.lengths)
+        return sound.after(prompt.lengths * self.codec.config.hop)
 
 
 speaker = Valle.load
