@@ -64,6 +64,7 @@ def test_listed_values_that_were_said_go_before_others(said: str, favour: list[f
         ("Set the thermostat 223", (["223"], ["23"])),
         ("Table 412 people", (["412"], ["12"])),
         ("Forty people, 2 rooms", (["40", "2"], [])),
+        ("A table 4.6, or 4.06", (["4.6", "4.06"], ["6"])),  # the first where a whole number is wanted
         ("from 10-12", (["10", "12"], [])),
     ],
 )

@@ -17,7 +17,7 @@ _PLAIN = re.compile(r"[a-z']*[a-z]|\d+")
 _LONGEST_COPY, _MOST_WORDS = 3, 40
 _PREPOSITIONS = "42"
 _JOINED = re.compile(rf"\b[{_PREPOSITIONS}]-(?=\d)")
-"""A recogniser may write "a table 4-6" for "a table for six", and "set it 223" for "to twenty-three"."""
+"""A recogniser may write "a table 4-6" or "4.6" for "a table for six", and "set it 223" for "to twenty-three"."""
 _ALIKE = 1 / 3
 """Of its phones so many may be others in a value that was misheard."""
 _SOUNDS = 6.0
@@ -46,7 +46,8 @@ class Quoted:
     def numbers(self) -> tuple[list[str], list[str]]:
         """The numbers that were said, in digits; and what is left of them where their beginning was a "for" or "to"."""
         said = named_numbers(_JOINED.sub("", self.said))
-        return said, [number[1:] for number in said if number[0] in _PREPOSITIONS and number[1:2] not in ("", "0", ".")]
+        rest = [number[1:].removeprefix(".") for number in said if number[0] in _PREPOSITIONS]
+        return said, [number for number in rest if number and number[0] != "0"]
 
     @cached_property
     def _words(self) -> list[str]:
