@@ -1,12 +1,15 @@
 """VALL-E in miniature: a handful of utterances are learnt by heart and said again, in batches and under its laws."""
 
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from vivavoce.assistant.demo import RECORDINGS
@@ -24,9 +27,11 @@ from vivavoce.evals.tts import Task
 from vivavoce.evals.word_errors import distance, plain
 from vivavoce.generate.samplers import GREEDY
 from vivavoce.models.book import BookLM
-from vivavoce.recipes.valle import COPIES, SAID, SMALL, debug, train
+from vivavoce.recipes.valle import COPIES, MODELS, SAID, SMALL, debug, train
+from vivavoce.recipes.valle_data import ValleData
 from vivavoce.systems.valle import Valle
 from vivavoce.text.tokenizers import PhoneTokenizer
+from vivavoce.train.tasks.book import BookBatch
 
 pytestmark = pytest.mark.slow
 
@@ -98,6 +103,28 @@ def test_models_that_were_trained_apart_are_put_together(folder: Path, tmp_path:
     train(replace(SMALL, seed=2), folder / "corpus", BUNDLED, tmp_path, ready=both)
     known, made = load_part(folder / "run", "valle").state_dict(), load_part(tmp_path, "valle").state_dict()
     assert all(torch.equal(known[key], made[key]) for key in known)
+
+
+def test_a_training_that_was_killed_goes_on_bit_exact(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, corpus, came = replace(SMALL, steps=5, rest_steps=5), folder / "corpus", count()
+    train(run, corpus, BUNDLED, tmp_path / "whole")
+    made = ValleData.rest
+
+    def killed(self: ValleData, indices: Sequence[int], draw: np.random.Generator) -> BookBatch:
+        if next(came) == 3:
+            raise RuntimeError("no power")
+        return made(self, indices, draw)
+
+    with monkeypatch.context() as broken, pytest.raises(RuntimeError, match="no power"):
+        broken.setattr(ValleData, "rest", killed)
+        train(run, corpus, BUNDLED, tmp_path / "killed")
+    assert not (tmp_path / "killed" / "valle.json").exists()
+    train(run, corpus, BUNDLED, tmp_path / "killed")
+    for name in MODELS:
+        whole, killed_ = (load_file(tmp_path / way / name / "checkpoint.safetensors") for way in ("whole", "killed"))
+        assert whole.keys() == killed_.keys() and all(torch.equal(whole[key], killed_[key]) for key in whole)
 
 
 def test_known_first_books_are_refined_as_written_ones_are(folder: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from vivavoce.audio.pcm import to_float, to_int16
 from vivavoce.core.errors import ProtocolError
 from vivavoce.runtime.model import FRAME, RATE, Pcm
 
@@ -92,7 +93,7 @@ class Caller:
         """At the speed of time."""
         for begin in range(0, len(pcm), FRAME):
             piece = pcm[begin : begin + FRAME]
-            data = (np.clip(piece, -1, 1) * 32767).astype("<i2").tobytes()
+            data = to_int16(piece).astype("<i2").tobytes()
             await self._tell("input_audio_buffer.append", audio=base64.b64encode(data).decode())
             self._clock = max(self._clock + len(piece) / RATE, time.perf_counter() - 0.2)
             await asyncio.sleep(max(0.0, self._clock - time.perf_counter()))
@@ -112,7 +113,7 @@ class Caller:
             match event["type"]:
                 case "response.output_audio.delta":
                     self._item = event["item_id"]
-                    self._play(np.frombuffer(base64.b64decode(event["delta"]), "<i2") / np.float32(32768), now)
+                    self._play(to_float(np.frombuffer(base64.b64decode(event["delta"]), "<i2")), now)
                 case "input_audio_buffer.speech_started" if self._onset is not None:
                     self.noted.silenced.append(1000 * (now - self._onset))
                     self._onset = None

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from vivavoce.audio.files import read_audio
 from vivavoce.audio.mel import LogMelConfig
+from vivavoce.audio.pcm import to_float, to_int16
 from vivavoce.audio.resample import resample
 from vivavoce.core.errors import PartError
 from vivavoce.data.choosing import in_turns, named, of_each, ranked
@@ -118,7 +119,7 @@ def opus_at(kbits: int) -> Callable[[Wave, int], Wave] | None:
 
     def way(wave: Wave, rate: int) -> Wave:
         high = resample(wave, rate, 48_000).clamp(-1, 1)
-        pcm = np.pad((high * 32767).round().short().numpy(), (0, -len(high) % 960))[None]
+        pcm = np.pad(to_int16(high.numpy()), (0, -len(high) % 960))[None]
         file = io.BytesIO()
         with av.open(file, "w", format="ogg") as made:
             stream = made.add_stream("libopus", rate=48_000, layout="mono")
@@ -135,9 +136,9 @@ def opus_at(kbits: int) -> Callable[[Wave, int], Wave] | None:
         file.seek(0)
         with av.open(file, "r") as read:
             parts = [frame.to_ndarray() for frame in read.decode(audio=0)]
-        sound = torch.from_numpy(np.concatenate(parts, axis=1)[0].astype(np.float32))
-        sound = sound / 32768 if parts[0].dtype == np.int16 else sound
-        return resample(sound, 48_000, rate)[: len(wave)]
+        sound = np.concatenate(parts, axis=1)[0]
+        sound = to_float(sound) if sound.dtype == np.int16 else sound
+        return resample(torch.from_numpy(sound), 48_000, rate)[: len(wave)]
 
     return way
 

@@ -11,12 +11,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from vivavoce.audio.pcm import FULL_SCALE
 from vivavoce.audio.stft import frames
 from vivavoce.core.errors import SpecError
 
 _WINDOW, _HOP, _TRANSFORM, _STACKED = 400, 160, 512, 2
 _FLOOR: Final = 2.0**-23
-_FULL_SCALE: Final = 1 << 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +74,7 @@ class FbankFront(nn.Module):
         """Whole recordings. SpecError for fewer samples than two frames need."""
         if wave.shape[1] < _WINDOW + _HOP:
             raise SpecError(f"got {wave.shape[1]} samples, which is less than one frame; give {_WINDOW + _HOP} or more")
-        pieces = frames(wave.float() * _FULL_SCALE, _WINDOW, _HOP)
+        pieces = frames(wave.float() * float(FULL_SCALE), _WINDOW, _HOP)
         pieces = pieces - pieces.mean(2, keepdim=True)
         before = torch.cat((pieces[..., :1], pieces[..., :-1]), dim=2)  # the first sample stands before itself
         spectrum = torch.fft.rfft((pieces - 0.97 * before) * self.window, n=_TRANSFORM).abs().square()

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 import soxr
 
-from vivavoce.audio.pcm import to_float, to_int16
+from vivavoce.audio.pcm import FULL_SCALE, to_float, to_int16
 from vivavoce.core.errors import ProtocolError
 from vivavoce.runtime.model import RATE, Pcm
 
@@ -33,7 +33,7 @@ def _coder(table: np.ndarray) -> np.ndarray:
     """The nearest code for each of the 65,536 samples."""
     order = np.argsort(table, kind="stable")
     values = table[order].astype(np.int32)
-    samples = np.arange(-32768, 32768)
+    samples = np.arange(-FULL_SCALE, FULL_SCALE)
     nearest = np.searchsorted((values[1:] + values[:-1]) / 2, samples)
     return order[nearest].astype(np.uint8)
 
@@ -88,4 +88,4 @@ class Encoder:
         whole = to_int16(pcm)
         if self.name == "audio/pcm":
             return whole.astype("<i2").tobytes()
-        return CODERS[self.name][whole.astype(np.int32) + 32768].tobytes()
+        return CODERS[self.name][whole.astype(np.int32) + int(FULL_SCALE)].tobytes()
