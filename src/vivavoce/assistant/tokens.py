@@ -65,19 +65,22 @@ class Coded:
     chunks: ChunkedTokens | None = None
     voice: Float[Tensor, "1 D"] | None = None
 
-    def save(self, path: Path, coder: EntropyCoder | None = None) -> None:
-        """Writes an ``.npz``, whole or not at all; with ``coder`` entropy-coded (SpecError for those of others)."""
+    def save(self, path: Path, coder: EntropyCoder | None = None, recording: str = "") -> None:
+        """Writes an ``.npz``, whole or not at all; with ``coder`` entropy-coded (SpecError for those of others).
+
+        ``recording`` is the digest of the sound file that it was made of, if there was one.
+        """
         data = self.codes.data[0]
         held: dict[str, Any] = {"codes": data.numpy().astype(np.uint16), "version": _VERSION}
         if coder is not None:
-            packed = np.frombuffer(_fitting(coder, self.codes.spec).encode(data), np.uint8)
+            packed = np.frombuffer(fitting(coder, self.codes.spec).encode(data), np.uint8)
             held = {"packed": packed, "length": data.shape[1], "coder": coder.alphabet, "version": _PACKED}
             held["check"] = _check(data)
         with atomic_write(path) as temporary, open(temporary, "wb") as file:
             spec = json.dumps(configs.dump(self.codes.spec))
-            beside: dict[str, Any] = {}
+            beside: dict[str, Any] = {"recording": recording} if recording else {}
             if self.chunks is not None:
-                beside = {"frames": np.array(self.chunks.frames), "loudness": self.chunks.loudness[0].numpy()}
+                beside |= {"frames": np.array(self.chunks.frames), "loudness": self.chunks.loudness[0].numpy()}
             if self.voice is not None:
                 beside["voice"] = self.voice[0].numpy()
             about = {"spec": spec, "made_by": f"vivavoce {vivavoce.__version__}"}
@@ -128,12 +131,28 @@ def plain(tokenizer: Tokenizer) -> Codec | Units | Facodec:
     return tokenizer.codec if isinstance(tokenizer, ChunkedCodec) else tokenizer
 
 
+def checked(tokenizer: Tokenizer, books: int | None) -> Tokens:
+    """The tokens that it makes with so many books, or all; SpecError for more than there are."""
+    spec = tokenizer.tokens
+    if books is None:
+        return spec
+    if isinstance(tokenizer, Units) and books != 1:
+        raise SpecError(f"{books} books were asked for and units have one; leave --books out")
+    if isinstance(tokenizer, Facodec) and books != spec.books:
+        raise SpecError(f"{books} books were asked for and this codec has {spec.books}; leave --books out")
+    if not 1 <= books <= spec.books:
+        raise SpecError(f"{books} books were asked for and the codec has {spec.books}; use 1 to that many")
+    return spec.first(books)
+
+
+@torch.no_grad()
 def encode(codec: Tokenizer, path: Path, books: int | None = None) -> Coded:
     """A sound file of any length as tokens; AudioError when it is not usable sound.
 
     Its channels are averaged. SpecError for more books than there are.
     """
     config = plain(codec).config
+    checked(codec, books)
     wave = read_audio(path, config.sample_rate, allow_silent=True)[0]
     if isinstance(codec, ChunkedCodec):
         chunks = codec.encode(whole(config.wave, wave.expand(1, config.wave.channels, -1)), books)
@@ -142,12 +161,11 @@ def encode(codec: Tokenizer, path: Path, books: int | None = None) -> Coded:
         voiced = codec.encode(sound(wave, config.sample_rate), books)
         return Coded(voiced.codes, len(wave), voice=voiced.voice)
     if isinstance(codec, Units):
-        if books not in (None, 1):
-            raise SpecError(f"{books} books were asked for and units have one; leave --books out")
         return Coded(codec.encode(sound(wave, config.sample_rate)), len(wave))
     return Coded(codec.encode(sound(wave, config.sample_rate), books), len(wave))
 
 
+@torch.no_grad()
 def decode(codec: AnyCodec, coded: Coded, books: int | None = None) -> Float[Tensor, "..."]:
     """The sound of tokens, aligned with what was encoded; fewer books give a rougher one (SpecError for more).
 
@@ -175,8 +193,8 @@ def open_coder(folder: Path) -> EntropyCoder:
     return load_part(folder, "token-lm" if (folder / "token-lm.json").exists() else "token-counts")
 
 
-def _fitting(coder: EntropyCoder, spec: Tokens) -> EntropyCoder:
-    """A coder of just these tokens."""
+def fitting(coder: EntropyCoder, spec: Tokens) -> EntropyCoder:
+    """Itself, if it is a coder of just these tokens; SpecError for one of others."""
     known = coder.config
     if (known.alphabet, known.size, known.books) != (spec.alphabet, spec.size, spec.books):
         raise SpecError(
@@ -198,7 +216,7 @@ def _unpacked(file: np.lib.npyio.NpzFile, path: Path, coder: EntropyCoder | None
         raise SpecError(f"{path} was packed by {wanted}{other}; name its folder with --pack")
     if not 0 < length <= samples // hop + _SLACK:
         raise SpecError(f"{path} tells of {samples} samples, which {length} frames cannot be; encode it again")
-    data = _fitting(coder, spec).decode(file["packed"].astype(np.uint8).tobytes(), length)
+    data = fitting(coder, spec).decode(file["packed"].astype(np.uint8).tobytes(), length)
     if _check(data) != int(file["check"]):
         raise SpecError(
             f"{path} is damaged, or was packed by a language model on a machine whose arithmetic differs: what is "

@@ -1,16 +1,19 @@
 """``vivavoce tokens``: sound to tokens, tokens to sound, and a picture of both."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from vivavoce.assistant.token_files import FileOutcome
     from vivavoce.assistant.tokens import Tokenizer
 
 app = typer.Typer(no_args_is_help=True, help="Turn sound into tokens and back, and look at them.")
 
 _Out = Annotated[Path, typer.Option("--out", "-o", help="The file to write.")]
+_OutOrFolder = Annotated[Path, typer.Option("--out", "-o", help="The file to write; of many, their folder.")]
 _Model = Annotated[
     str,
     typer.Option(
@@ -29,21 +32,33 @@ _Books = Annotated[int | None, typer.Option("--books", min=1, help="Use only the
 
 @app.command()
 def encode(
-    recording: Annotated[Path, typer.Argument(help="A sound file.")],
-    out: _Out,
+    recording: Annotated[Path, typer.Argument(help="A sound file, a folder of them, or a manifest.jsonl.")],
+    out: _OutOrFolder,
     books: _Books = None,
     model: _Model = "",
     pack: _Pack = None,
 ) -> None:
-    """Writes the tokens of a recording as an .npz file, entropy-coded if it is said by what."""
-    from vivavoce.assistant import tokens
+    """Writes the tokens of a recording as an .npz file, entropy-coded if it is said by what.
+
+    Of a folder or a manifest each recording becomes a file under the folder -o. What is there and fits is kept, so that
+    work which was ended goes on; exit status 2 if any recording could not be read.
+    """
+    from vivavoce.assistant import token_files, tokens
     from vivavoce.core.errors import SpecError
 
+    coder = None if pack is None else tokens.open_coder(pack)
+    if token_files.is_many(recording):
+        _to_folder(out)
+        listed = token_files.recordings_in(recording, out)
+        _tell(listed.told())
+        outcomes = token_files.encode_all(_tokenizer(model), listed, books, coder)
+        _work(outcomes, len(listed.pairs), out, "token files")
+        return
     if out.suffix != ".npz":
         raise SpecError(f"tokens are written as .npz, got {out.name}; give -o {out.with_suffix('.npz').name}")
     codec = _tokenizer(model)
     coded = tokens.encode(codec, recording, books)
-    coded.save(out, None if pack is None else tokens.open_coder(pack))
+    coded.save(out, coder, token_files.recording_digest(recording))
     _, made, frames = coded.codes.data.shape
     seconds = coded.samples / tokens.plain(codec).config.sample_rate
     typer.echo(f"{out}: {made} books x {frames} frames, {seconds:.2f} s")
@@ -51,19 +66,34 @@ def encode(
 
 @app.command()
 def decode(
-    file: Annotated[Path, typer.Argument(help="Tokens that `encode` wrote.")],
-    out: _Out,
+    file: Annotated[Path, typer.Argument(help="What `encode` wrote, a file or a folder; or a token corpus.")],
+    out: _OutOrFolder,
     books: _Books = None,
     model: _Model = "",
     pack: _Pack = None,
 ) -> None:
-    """Writes the sound of tokens; packed ones need what packed them."""
-    from vivavoce.assistant import tokens
-    from vivavoce.audio.files import SYNTHETIC, write_audio
+    """Writes the sound of tokens; packed ones need what packed them.
 
-    codec = _tokenizer(model)
-    codec = tokens.sounding(codec)
+    Of a folder or a token corpus each becomes a .wav file under the folder -o; exit status 2 if any could not be read.
+    """
+    from vivavoce.assistant import token_files, tokens
+    from vivavoce.audio.files import SYNTHETIC, write_audio
+    from vivavoce.core.errors import SpecError
+
+    codec = tokens.sounding(_tokenizer(model))
     coder = None if pack is None else tokens.open_coder(pack)
+    if file.is_dir():
+        _to_folder(out)
+        if out.resolve() == file.resolve():
+            raise SpecError(f"the sound of {file} may not be written over what is there; give -o another folder")
+        if token_files.is_corpus(file):
+            number, outcomes = token_files.decode_corpus(codec, file, out, books)
+        else:
+            listed = token_files.tokens_in(file, out)
+            _tell(listed.told())
+            number, outcomes = len(listed.pairs), token_files.decode_all(codec, listed, books, coder)
+        _work(outcomes, number, out, "sound files")
+        return
     wave = tokens.decode(codec, tokens.load(codec, file, coder), books)
     rate = tokens.plain(codec).config.sample_rate
     write_audio(out, wave, rate, comment=SYNTHETIC)
@@ -106,6 +136,43 @@ def show(
         wave = read_audio(file, tokens.plain(codec).config.sample_rate, allow_silent=True)[0]
     tokens.draw(codec, wave, coded, out)
     typer.echo(str(out))
+
+
+def _to_folder(out: Path) -> None:
+    """SpecError where many results are to go to a file."""
+    from vivavoce.core.errors import SpecError
+
+    if out.is_file() or out.suffix in (".npz", ".wav"):
+        raise SpecError(f"many files are written to a folder, got {out}; give -o FOLDER")
+
+
+def _tell(line: str) -> None:
+    """Says something beside the results."""
+    if line:
+        typer.echo(f"vivavoce: {line}", err=True)
+
+
+def _work(outcomes: "Iterator[FileOutcome]", number: int, out: Path, what: str) -> None:
+    """Takes the outcomes as they come, with a bar where somebody looks, and says what is wrong with which file."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from vivavoce.assistant.token_files import Tally
+
+    console, tally = Console(stderr=True), Tally()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=number)
+        for done, one in enumerate(outcomes, 1):
+            tally.add(one)
+            _tell(one.error)
+            bar.update(task, completed=done)
+            if not console.is_terminal and done % 500 == 0:
+                _tell(f"{done} of {number}")
+    first, *rest = tally.lines(what)
+    typer.echo("\n".join([f"{out}: {first}", *rest]))
+    if tally.failed:
+        raise typer.Exit(2)
 
 
 def _tokenizer(model: str) -> "Tokenizer":

@@ -6,9 +6,7 @@ it, or the manifest, has changed; streams can be added one by one. `Batches` dra
 
 import hashlib
 import json
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -26,8 +24,9 @@ from vivavoce.core.errors import ConfigError, ManifestError
 from vivavoce.core.streams import Tokens
 from vivavoce.data.cache import Cache
 from vivavoce.data.manifest import Record
+from vivavoce.data.side_by_side import side_by_side
 
-_LIST = "utterances.jsonl"
+LIST = "utterances.jsonl"
 BatchT = TypeVar("BatchT")
 Encode = Callable[[Record], Int[Tensor, "K T"]]
 """Makes the tokens of an utterance."""
@@ -52,29 +51,17 @@ def add_stream(folder: Path, records: Sequence[Record], spec: Tokens, encode: En
     """
     lines = [json.dumps(_facts(record), ensure_ascii=False) for record in records]
     listed = "".join(f"{line}\n" for line in lines)
-    if not (folder / _LIST).exists() or (folder / _LIST).read_text() != listed:
-        with atomic_write(folder / _LIST) as path:
+    if not (folder / LIST).exists() or (folder / LIST).read_text() != listed:
+        with atomic_write(folder / LIST) as path:
             path.write_text(listed)
 
     def make() -> Iterator[dict[str, np.ndarray]]:
         kind = np.uint16 if spec.size <= 1 << 16 else np.int32
-        for ids in _side_by_side(encode, records, workers):
+        for ids in side_by_side(encode, records, workers):
             yield {"ids": ids.T.numpy().astype(kind)}
 
     about = {"spec": configs.dump(spec), "utterances": hashlib.sha256(listed.encode()).hexdigest()}
     return Cache.of(folder / spec.name, about, [record.file for record in records], make)
-
-
-def _side_by_side(encode: Encode, records: Sequence[Record], workers: int) -> Iterator[Int[Tensor, "K T"]]:
-    """The tokens of each, in order; few wait to be taken, so that an error ends the work soon."""
-    with ThreadPoolExecutor(workers) as pool:
-        coming: deque[Future[Int[Tensor, "K T"]]] = deque()
-        for record in records:
-            coming.append(pool.submit(encode, record))
-            if len(coming) > 2 * workers:
-                yield coming.popleft().result()
-        while coming:
-            yield coming.popleft().result()
 
 
 def _facts(record: Record) -> dict[str, Any]:
@@ -92,7 +79,7 @@ class TokenCorpus:
         """Reads the lists; tokens stay on disk."""
         self.folder = folder
         try:
-            listed = (folder / _LIST).read_text()
+            listed = (folder / LIST).read_text()
         except OSError as error:
             raise ManifestError(
                 f"{folder} is no token corpus; make one with: vivavoce tokens corpus SPEECH --part PART --out {folder}"
@@ -175,7 +162,7 @@ class Batches(Generic[BatchT]):
         """ConfigError when nothing is chosen."""
         lengths: Mapping[int, float] = {index: corpus.utterances[index].seconds for index in chosen}
         if not lengths:
-            raise ConfigError(f"no utterance of {corpus.folder} is chosen; look at the splits in its {_LIST}")
+            raise ConfigError(f"no utterance of {corpus.folder} is chosen; look at the splits in its {LIST}")
         self._make, self._seed = make, seed
         ordered = sorted(lengths, key=lambda index: lengths[index])
         parts = np.array_split(np.array(ordered), min(buckets, len(ordered)))
