@@ -5,6 +5,7 @@ import json
 import shutil
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -114,6 +115,49 @@ def test_files_that_were_tampered_with_are_no_model_any_more(tmp_path: Path) -> 
     (fetch.get(model) / "weights").write_bytes(b"short")
     assert not fetch.is_here(model)
     assert (fetch.get(model) / "weights").read_bytes() == WEIGHTS
+
+
+def test_damage_that_leaves_the_size_is_found_when_the_model_is_asked_for_again(tmp_path: Path) -> None:
+    (tmp_path / "right").write_bytes(WEIGHTS)
+    model = model_of(InFolder(tmp_path / "right"))
+    (fetch.get(model) / "weights").write_bytes(WEIGHTS[::-1])
+    assert (fetch.get(model) / "weights").read_bytes() == WEIGHTS
+
+
+def test_what_a_wrong_mirror_began_is_not_continued_for_ever(
+    publisher: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "login.html").write_bytes(b"<html>please log in</html>")
+    model = model_of(Address(f"{publisher}/weights"))
+    listed = tmp_path / "mirrors.json"
+    listed.write_text(json.dumps({model.files[0].sha256: {"folder": str(tmp_path / "login.html")}}))
+    monkeypatch.setenv("VIVAVOCE_MIRRORS", str(listed))
+    assert (fetch.get(model) / "weights").read_bytes() == WEIGHTS
+    assert Publisher.asked == ["bytes=26-", None]
+
+
+@pytest.mark.parametrize("name", ["../weights", "/weights", "a/../../weights"])
+def test_a_file_stays_in_its_model_s_folder(publisher: str, home: Path, name: str) -> None:
+    model = model_of(Address(f"{publisher}/weights"))
+    with pytest.raises(PartError, match="outside of the model's folder"):
+        fetch.get(replace(model, files=(replace(model.files[0], name=name),)))
+    assert Publisher.asked == [] and not home.exists()
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "hf:", "hf:.."])
+def test_what_names_no_model_removes_nothing(home: Path, name: str) -> None:
+    (home / "models/somebody").mkdir(parents=True)
+    (home / "voices").mkdir()
+    refused = CliRunner().invoke(app, ["models", "remove", name])
+    assert refused.exit_code == 2 and "is no name of a model" in refused.stderr
+    assert (home / "models/somebody").is_dir() and (home / "voices").is_dir()
+
+
+def test_a_token_of_the_hub_is_in_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret\nsecond line")
+    with pytest.raises(PartError, match="HF_TOKEN") as refused:
+        list(Address("https://huggingface.co/api/models/some/body").read(0))
+    assert "secret" not in str(refused.value)
 
 
 def test_mirrors_come_first_and_the_publisher_after_them(

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from vivavoce.cli.main import app
 from vivavoce.core.errors import PartError
+from vivavoce.hub.chat_model import file_of
 from vivavoce.hub.encoders import open_encoder
 from vivavoce.hub.fetch import folder_of
 from vivavoce.hub.repository import repository_of
@@ -98,6 +99,27 @@ def test_one_gguf_file_is_named_where_there_are_several(hub: type[Hub]) -> None:
         repository_of("hf:some/body/c.gguf")
     found = repository_of("hf:some/body/b.Q8.gguf")
     assert found.family == "gguf" and [file.name for file in found.files] == ["b.Q8.gguf"]
+
+
+def test_a_gguf_file_in_a_folder_of_the_repository_lies_in_the_model_s_own(hub: type[Hub], tmp_path: Path) -> None:
+    hub.files = {"../../Q4/c.gguf": WEIGHTS}
+    assert CliRunner().invoke(app, ["models", "get", "hf:some/body"]).exit_code == 0
+    assert file_of("hf:some/body") == folder_of("hf:some/body") / "c.gguf"
+    assert len(list(tmp_path.rglob("*.gguf"))) == 1
+
+
+def test_an_architecture_that_is_not_known_is_refused_before_its_weights_are_fetched(hub: type[Hub]) -> None:
+    hub.files["config.json"] = b'{"model_type": "bert"}'
+    done = CliRunner().invoke(app, ["models", "get", "hf:some/body"])
+    assert done.exit_code == 2 and "its architecture is bert, known are llama" in done.stderr
+    assert "model.safetensors" not in hub.asked and not folder_of("hf:some/body").exists()
+
+
+def test_a_model_of_which_a_part_is_here_is_none(hub: type[Hub]) -> None:
+    hub.sent["model.safetensors"] = WEIGHTS[:100]
+    assert CliRunner().invoke(app, ["models", "get", "hf:some/body"]).exit_code == 2
+    with pytest.raises(PartError, match="fetch it: vivavoce models get hf:some/body"):
+        file_of("hf:some/body")
 
 
 def test_a_whisper_for_ctranslate2_is_ears(hub: type[Hub]) -> None:

@@ -9,16 +9,15 @@ from torch import Tensor
 
 from vivavoce.core.errors import PartError
 from vivavoce.hub.published import Published, cannot, json_of
-
-_ARCHITECTURES = ("llama", "mistral", "qwen2")
+from vivavoce.hub.repository import CHAT
 
 
 def read_folder(folder: Path) -> Published:
     """A chat model of a folder; PartError when something is missing, damaged or of a kind that is not known here."""
     config = json_of(folder / "config.json")
     kind = config.get("model_type")
-    if kind not in _ARCHITECTURES:
-        raise cannot(folder, f"its architecture is {kind}, known are {', '.join(_ARCHITECTURES)}")
+    if kind not in CHAT:
+        raise cannot(folder, f"its architecture is {kind}, known are {', '.join(CHAT)}")
     if config.get("quantization_config"):
         raise cannot(folder, "its weights are quantised in a way that is not known")
     places: dict[str, Path] = {}

@@ -14,7 +14,7 @@ from vivavoce.hub.adapter import renamed
 from vivavoce.hub.catalogue import catalogue, find
 from vivavoce.hub.chat_folder import read_folder
 from vivavoce.hub.chat_text import TOLD, ChatText
-from vivavoce.hub.fetch import folder_of, place
+from vivavoce.hub.fetch import DESCRIPTION, folder_of, place
 from vivavoce.hub.gguf import read_gguf
 from vivavoce.hub.llama import config_of, rules
 from vivavoce.hub.published import Published
@@ -51,7 +51,7 @@ def source_of(choice: str) -> Path:
         return place(find(choice))
     if choice.startswith("hf:"):
         folder = folder_of(choice)
-        if not folder.is_dir():
+        if not (folder / DESCRIPTION).is_file():  # a part of it may be
             raise PartError(f"{choice} is not on this machine; fetch it: vivavoce models get {choice}")
         return folder
     path = Path(choice)

@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from vivavoce.core.atomic import atomic_write, storage_error
 from vivavoce.core.errors import PartError, StorageError
@@ -32,8 +32,11 @@ def models_folder() -> Path:
 
 
 def folder_of(name: str) -> Path:
-    """Where a model lies or would lie; ``hf:OWNER/NAME`` too."""
-    return models_folder() / name.removeprefix("hf:").replace("/", "--")
+    """Where a model lies or would lie; ``hf:OWNER/NAME`` too. PartError for what names no folder of its own."""
+    plain = name.removeprefix("hf:").replace("/", "--")
+    if plain in ("", ".", "..") or "\0" in plain:
+        raise PartError(f"{name!r} is no name of a model; `vivavoce models list` shows those that there are")
+    return models_folder() / plain
 
 
 def is_here(model: KnownModel) -> bool:
@@ -44,8 +47,12 @@ def is_here(model: KnownModel) -> bool:
     except (OSError, ValueError):
         return False
     wanted = {file.name: file.sha256 for file in model.files}
-    return described.get("files") == wanted and all(
-        (folder / file.name).is_file() and (folder / file.name).stat().st_size == file.bytes for file in model.files
+    return (
+        isinstance(described, dict)
+        and described.get("files") == wanted
+        and all(
+            (folder / file.name).is_file() and (folder / file.name).stat().st_size == file.bytes for file in model.files
+        )
     )
 
 
@@ -71,13 +78,15 @@ def check_here(choices: Collection[str]) -> None:
 
 
 def get(model: KnownModel, report: Report = lambda name, done, total: None) -> Path:
-    """Fetches what is missing of a model and gives its folder.
+    """Fetches what is missing or damaged of a model and gives its folder.
 
     Raises PartError when a file cannot be had or is not what was published, StorageError when it does not fit.
     """
-    if is_here(model):
-        return folder_of(model.name)
     folder = folder_of(model.name)
+    for file in model.files:
+        _check_name(file.name)
+    if is_here(model) and all(_digest(folder / file.name) == file.sha256 for file in model.files):
+        return folder
     elsewhere = mirrors()
     with _alone(folder):
         there = sum(_have(folder, file) for file in model.files)
@@ -116,6 +125,12 @@ def remove(name: str) -> int:
         (folder / DESCRIPTION).unlink(missing_ok=True)  # first, so that a half-deleted folder is no model
         shutil.rmtree(folder)
     return freed
+
+
+def _check_name(name: str) -> None:
+    """PartError for a file's name that leads out of the model's folder."""
+    if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\0" in name:
+        raise PartError(f"the file {name!r} would lie outside of the model's folder; nothing was fetched")
 
 
 def _have(folder: Path, file: KnownFile) -> int:
@@ -165,22 +180,22 @@ def _fetch(folder: Path, file: KnownFile, sources: tuple[Source, ...], report: C
         report(file.bytes)
         return
     for source in sources:
-        try:
-            _download(part, file, source, report)
-        except PartError as error:
-            problems.append(str(error))
-            continue
-        if part.stat().st_size == file.bytes and _digest(part) == file.sha256:
-            os.replace(part, path)
-            return
-        if part.stat().st_size < file.bytes:
-            problems.append(f"{file.name} broke off after {part.stat().st_size} of {file.bytes} bytes")
-        else:
+        continued = part.is_file() and part.stat().st_size > 0
+        for _ in range(2 if continued else 1):  # what was here may be of another file; then all is fetched anew
+            try:
+                _download(part, file, source, report)
+            except PartError as error:
+                problems.append(str(error))
+                break
+            if part.stat().st_size == file.bytes and _digest(part) == file.sha256:
+                os.replace(part, path)
+                return
+            if part.stat().st_size < file.bytes:
+                problems.append(f"{file.name} broke off after {part.stat().st_size} of {file.bytes} bytes")
+                break
             part.unlink()
             problems.append(f"{file.name} is not the file that was published (its digest differs); it was thrown away")
-    raise PartError(
-        f"{problems[-1]}; try again: what is here already is kept" if problems else f"{file.name}: no source"
-    )
+    raise PartError(f"{problems[-1]}; try again: what is here already is kept")
 
 
 def _download(part: Path, file: KnownFile, source: Source, report: Callable[[int], None]) -> None:

@@ -10,6 +10,7 @@ import os
 import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from vivavoce.core.errors import PartError
@@ -20,8 +21,12 @@ PREFIX = "hf:"
 ENDPOINT = "HF_ENDPOINT"
 CODECS = ("encodec", "mimi", "dac")
 """Kinds of models that are codecs, as they call themselves."""
+CHAT = ("llama", "mistral", "qwen2")
+"""Kinds that are chat models."""
 ENCODERS = ("wav2vec2", "hubert", "wavlm", "wav2vec2-bert", "whisper")
 """Kinds that are speech encoders, or begin with one."""
+_OTHERS = ("t5",)
+"""Kinds that are read for something else: T5 reads descriptions of voices."""
 _HUB = "https://huggingface.co"
 _TEXTS = frozenset(
     "config.json generation_config.json preprocessor_config.json tokenizer.json tokenizer_config.json "
@@ -45,7 +50,8 @@ class _Held:
 def repository_of(choice: str) -> KnownModel:
     """What ``hf:OWNER/NAME`` or ``hf:OWNER/NAME/FILE.gguf`` is, as the hub says it now.
 
-    Raises PartError when there is no such repository, it cannot be reached, or it holds nothing that can be loaded.
+    Raises PartError when there is no such repository, it cannot be reached, or it holds nothing that can be loaded, or
+    a model of an architecture that is not known.
     """
     owner, _, rest = choice.removeprefix(PREFIX).partition("/")
     name, _, wanted = rest.partition("/")
@@ -61,8 +67,16 @@ def repository_of(choice: str) -> KnownModel:
     kind, family, weights = _weights(f"{owner}/{name}", files, wanted)
     base = f"{hub}/{place}/resolve/{urllib.parse.quote(revision)}"
     texts = [] if family == "gguf" else sorted(_TEXTS & files.keys())
-    known = {file: _known(f"{base}/{urllib.parse.quote(file)}", file, files[file]) for file in [*texts, *weights]}
-    if family == "safetensors" and (said := _said(known["config.json"])) in (*CODECS, *ENCODERS):
+    paths = {PurePosixPath(file).name: file for file in [*texts, *weights]}  # a GGUF file may lie in a folder there
+    known = {name: _known(f"{base}/{urllib.parse.quote(file)}", name, files[file]) for name, file in paths.items()}
+    said = _said(known["config.json"]) if family == "safetensors" else ""
+    if said and said not in (*CHAT, *CODECS, *ENCODERS, *_OTHERS):
+        raise PartError(
+            f"{choice} cannot be taken here: its architecture is {said}, known are "
+            f"{', '.join((*CHAT, *CODECS, *ENCODERS))}; a chat model can be served with llama.cpp or Ollama: "
+            "--mind http://127.0.0.1:8080/v1#MODEL. Nothing was fetched"
+        )
+    if said in (*CODECS, *ENCODERS):
         kind, family = "codec" if said in CODECS else "encoder", said
         needed = ("config.json", "model.safetensors", *(("preprocessor_config.json",) if kind == "encoder" else ()))
         known = {name: file for name, file in known.items() if name in needed}
@@ -82,7 +96,7 @@ def repository_of(choice: str) -> KnownModel:
 def _said(config: KnownFile) -> str:
     """The kind of model that a ``config.json`` names, if it does."""
     try:
-        return str(json.loads(b"".join(config.source.read(0))).get("model_type"))
+        return str(json.loads(b"".join(config.source.read(0))).get("model_type") or "")
     except (ValueError, AttributeError):
         return ""
 

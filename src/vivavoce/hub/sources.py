@@ -44,8 +44,10 @@ class Address:
     def read(self, begin: int) -> Iterator[bytes]:
         """Asks for the rest only; a server that sends everything all the same is skipped through."""
         request = urllib.request.Request(self.url, headers={"User-Agent": "vivavoce"})
-        token = os.environ.get("HF_TOKEN")
+        token = os.environ.get("HF_TOKEN", "").strip()
         if token and self.url.startswith("https://huggingface.co/"):
+            if not token.isascii() or not token.isprintable():  # an error of the header would print it
+                raise PartError("HF_TOKEN holds what no token can: more than one line, or other letters than ASCII")
             request.add_unredirected_header("Authorization", f"Bearer {token}")
         if begin:
             request.add_header("Range", f"bytes={begin}-")
@@ -64,7 +66,7 @@ class Address:
             raise PartError(f"{self.url} cannot be fetched: {why}") from error
         except (urllib.error.URLError, OSError, http.client.HTTPException, ValueError) as error:
             why = getattr(error, "reason", None) or str(error) or type(error).__name__
-            raise PartError(f"{self.url} cannot be reached ({why}); is this machine offline?") from error
+            raise PartError(f"{self.url} cannot be reached ({why}); perhaps this machine is offline") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,8 @@ class Member:
             done = subprocess.run([*command, "--dest", folder], capture_output=True, text=True)
             wheels = list(Path(folder).glob("*.whl"))
             if done.returncode or len(wheels) != 1:
-                said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["pip gave nothing"]
+                lines = [line for line in done.stderr.splitlines() if line.strip()]
+                said = [line for line in lines if line.startswith("ERROR")] or lines[-1:] or ["pip gave nothing"]
                 raise PartError(f"the package {self.package} cannot be fetched ({said[0]})")
             try:
                 with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(self.member) as file:
