@@ -25,6 +25,18 @@ def test_chunked_is_whole_whatever_the_chunks() -> None:
             assert torch.allclose(chunked, getattr(whole, name), atol=1e-4), name
 
 
+def test_many_chunks_at_once_are_as_one_by_one() -> None:
+    listener = tiny()
+    wave = 0.1 * torch.randn(2, 2560 * 61 + 640)
+    state, other = listener.init_state(2), listener.init_state(2)
+    listener.step(wave[:, :5120], other, torch.tensor([False, True]))  # rows that have heard unlike much
+    listener.step(wave[:, :5120], state, torch.tensor([False, True]))
+    one_by_one = torch.cat([listener.step(piece, state).features for piece in wave.split(2560, dim=1)], dim=1)
+    at_once = listener.step(wave, other).features
+    assert torch.allclose(at_once, one_by_one, atol=1e-5)
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(other.tensors(), state.tensors(), strict=True))
+
+
 def test_rows_and_pauses() -> None:
     listener = tiny()
     wave = 0.1 * torch.randn(3, 2560 * 4)

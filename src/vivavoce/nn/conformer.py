@@ -16,9 +16,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vivavoce.core.errors import ConfigError, SpecError
+from vivavoce.core.errors import ConfigError
 from vivavoce.core.streaming import State, Timing, zeros
 from vivavoce.nn.few import Linear
+
+_AT_ONCE = 25
+"""Chunks that are stepped as one piece: more would be attended to by frames that do not see them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +176,7 @@ class Block(nn.Module):
     def step(
         self, x: Float[Tensor, "B T D"], turns: Float[Tensor, "B T F"], bias: Tensor, state: BlockState
     ) -> Float[Tensor, "B T D"]:
-        """The next frames, at most a chunk."""
+        """The next frames, whole chunks."""
         x = x + 0.5 * self.first(x)
         q, k, v = self.project(x, turns)
         k, v = torch.cat((state.keys, k), dim=2), torch.cat((state.values, v), dim=2)
@@ -265,23 +268,27 @@ class Conformer(nn.Module):
     def step(
         self, x: Float[Tensor, "B T D"], state: ConformerState, active: Bool[Tensor, " B"] | None = None
     ) -> Float[Tensor, "B T D"]:
-        """Whole chunks; T must be a multiple of the chunk (SpecError), but the last may be shorter at the very end."""
+        """Whole chunks, but the last may be shorter at the very end; many at once cost far less than one by one."""
         config = self.config
         before = state.clone() if active is not None else state
-        outputs = [self._chunk(piece, state) for piece in x.split(config.chunk, dim=1)] if x.shape[1] else [x]
+        pieces = x.split(_AT_ONCE * config.chunk, dim=1) if x.shape[1] else ()
+        outputs = [self._chunks(piece, state) for piece in pieces] or [x]
         state.keep(before, active)
         return torch.cat(outputs, dim=1)
 
-    def _chunk(self, x: Float[Tensor, "B T D"], state: ConformerState) -> Float[Tensor, "B T D"]:
+    def _chunks(self, x: Float[Tensor, "B T D"], state: ConformerState) -> Float[Tensor, "B T D"]:
         config, length = self.config, x.shape[1]
         if config.centred:
             raise ConfigError("convolutions that look both ways cannot be stepped; build the conformer uncentred")
-        if length > config.chunk:
-            raise SpecError(f"got {length} frames in one chunk, wanted at most {config.chunk}")
         turns = (state.seen[:, None] + torch.arange(length, device=x.device))[..., None] * self.turns
         empty = torch.arange(config.window, device=x.device)[None] < config.window - state.seen[:, None]
-        bias = torch.zeros(len(x), 1, 1, config.window + length, dtype=x.dtype, device=x.device)
-        bias[:, 0, 0, : config.window].masked_fill_(empty, -1e4)
+        queries = length if length > config.chunk else 1  # what stands in one chunk sees the same
+        bias = torch.zeros(len(x), 1, queries, config.window + length, dtype=x.dtype, device=x.device)
+        bias[:, 0, :, : config.window].masked_fill_(empty[:, None], -1e4)
+        if queries > 1:
+            begins = torch.arange(length, device=x.device)[:, None] // config.chunk * config.chunk
+            keys = torch.arange(config.window + length, device=x.device)
+            bias.masked_fill_((keys < begins) | (keys >= begins + config.window + config.chunk), -1e4)
         for block, own in zip(self.blocks, state.blocks, strict=True):
             x = block.step(x, turns, bias, own)
         state.seen += length
