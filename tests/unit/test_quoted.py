@@ -96,6 +96,7 @@ TOOLS = (
         ("Make it eleven", [0, 1, 0, 0]),
         ("Make it 40%", [0, 2, 0, 0]),  # a sign is read as the word that was said
         ("What is that in German?", [0, 0, 1, 0]),
+        ("What is that in trench?", [0, 0, 1, 0]),  # sounds like a value that is listed
         ("Stop!", [0, 0, 0, 1]),
         ("What is that?", [0, 0, 0, 0]),
         ("", [0, 0, 0, 0]),

@@ -11,9 +11,11 @@ from typing import Any
 from vivavoce.core.talk import Tool
 from vivavoce.text.named_numbers import named_numbers
 from vivavoce.text.normalise import normalise
+from vivavoce.text.pronounce import sounds_like
 from vivavoce.text.written import STARTERS
 
 _WORDS = re.compile(r"[^\W\d_]{3,}")
+_PLAIN = re.compile(r"[a-z]{3,}")
 _ENDINGS = frozenset(("", "s", "es", "d", "ed", "r", "er", "ing", "ping", "ting", "ning"))
 _NUMBER = "#"
 """Stands for any number, and in a tool for an argument that is one."""
@@ -22,12 +24,19 @@ _NUMBER = "#"
 def shared(said: str, tools: Sequence[Tool]) -> list[float]:
     """For each tool how many words of a request it is declared by; a word that several tools have counts less.
 
-    A request counts as written and as read: who hears "forty percent" may write "40%".
+    A request counts as written and as read: who hears "forty percent" may write "40%". A word that no tool is declared
+    by counts where it sounds like one of the values that a tool lists.
     """
     read = " ".join(normalise(said)) if any(sign.isalnum() for sign in said) else ""
     words = _content(said) | _content(read) | ({_NUMBER} if named_numbers(said) else set())
     declared = [_declared(tool) for tool in tools]
     found = [[any(_akin(word, other) for other in own) for own in declared] for word in words]
+    values = [{word for value in _values(tool.parameters) for word in _PLAIN.findall(value.lower())} for tool in tools]
+    found += [
+        [any(sounds_like([value], [word]) for value in own) for own in values]
+        for word, hits in zip(words, found, strict=True)
+        if not any(hits) and _PLAIN.fullmatch(word)
+    ]
     return [sum((hits[place] / sum(hits) for hits in found if any(hits)), 0.0) for place in range(len(tools))]
 
 
@@ -37,6 +46,14 @@ def _content(text: str) -> set[str]:
 
 def _declared(tool: Tool) -> set[str]:
     return _content(" ".join((tool.name, tool.description, *_texts(tool.parameters)))) | _numbers(tool.parameters)
+
+
+def _values(schema: Any) -> Iterator[str]:
+    """The strings that properties list."""
+    for inner in _properties(schema).values() if isinstance(schema, Mapping) else ():
+        yield from _values(inner)
+        if isinstance(inner, Mapping):
+            yield from (value for value in _listed(inner, "enum") if isinstance(value, str))
 
 
 def _texts(schema: Any) -> Iterator[str]:

@@ -6,11 +6,9 @@ import math
 import re
 from collections.abc import Sequence
 from functools import cached_property
-from itertools import chain
 
-from vivavoce.text.edit_distance import distance
 from vivavoce.text.named_numbers import named_numbers
-from vivavoce.text.pronounce import pronunciations
+from vivavoce.text.pronounce import sounds_like
 
 _WORDS = re.compile(r"[\w'’.-]*\w")
 _PLAIN = re.compile(r"[a-z']*[a-z]|\d+")
@@ -18,8 +16,6 @@ _LONGEST_COPY, _MOST_WORDS = 3, 40
 _PREPOSITIONS = "42"
 _JOINED = re.compile(rf"\b[{_PREPOSITIONS}]-(?=\d)")
 """A recogniser may write "a table 4-6" or "4.6" for "a table for six", and "set it 223" for "to twenty-three"."""
-_ALIKE = 1 / 3
-"""Of its phones so many may be others in a value that was misheard."""
 _SOUNDS = 6.0
 """What is added to the log-probability of such a value: more than what a model thinks of the others, as a rule."""
 
@@ -71,11 +67,10 @@ class Quoted:
         return value in self._runs(len(value))
 
     def _sounds(self, value: list[str]) -> bool:
-        phones = _phones(value)
         return any(
-            distance(phones, _phones(words)) <= _ALIKE * len(phones)
+            sounds_like(value, words)
             for words in self._runs(len(value))
-            if not any(word.isdigit() for word in words)
+            if not any(word.isdigit() for word in (*value, *words))
         )
 
 
@@ -83,8 +78,3 @@ def _value(piece: bytes) -> list[str]:
     """The words of a string in JSON; none where it is something else."""
     text = piece.decode(errors="replace")
     return _PLAIN.findall(text[1:-1].lower()) if len(text) > 2 and text[0] == text[-1] == '"' else []
-
-
-def _phones(words: Sequence[str]) -> list[str]:
-    said = chain.from_iterable(pronunciations(word)[0] for word in words if not word.isdigit())
-    return [phone.symbol for phone in said]

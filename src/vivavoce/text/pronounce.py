@@ -1,14 +1,17 @@
 """How words are said: the CMU dictionary, spoken variants that it lacks, and rules for words that nobody has listed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 from vivavoce.core.errors import MissingExtra
+from vivavoce.text.edit_distance import distance
 from vivavoce.text.phones import VOWELS, Phone, parse
 
 Pronunciation = tuple[Phone, ...]
+_ALIKE = 1 / 3
+"""Of its phones so many may be others in a word that was misheard."""
 
 
 def _table(kind: str) -> dict[str, str]:
@@ -76,6 +79,12 @@ def pronunciations(word: str) -> tuple[Pronunciation, ...]:
 def pronounce(words: Iterable[str]) -> list[list[Phone]]:
     """The usual pronunciation of each normalised word."""
     return [list(pronunciations(word)[0]) for word in words]
+
+
+def sounds_like(wanted: Sequence[str], heard: Sequence[str]) -> bool:
+    """Whether normalised words may have been misheard as others: at most a third of their phones differ."""
+    phones, others = ([phone.symbol for form in pronounce(words) for phone in form] for words in (wanted, heard))
+    return distance(phones, others) <= _ALIKE * len(phones)
 
 
 def _unlisted(word: str) -> Pronunciation:
