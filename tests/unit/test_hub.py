@@ -198,6 +198,15 @@ def test_offline_and_missing_are_sentences() -> None:
         fetch.get(model_of(Address("http://127.0.0.1:9/weights")))
 
 
+def test_what_every_mirror_lacked_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = model_of(Address("http://127.0.0.1:9/weights"))
+    listed = tmp_path / "mirrors.json"
+    listed.write_text(json.dumps({model.files[0].sha256: {"folder": str(tmp_path / "moved")}}))
+    monkeypatch.setenv("VIVAVOCE_MIRRORS", str(listed))
+    with pytest.raises(PartError, match=r"moved cannot be read \(No such file.*; http.*offline; try again"):
+        fetch.get(model)
+
+
 def test_an_address_that_has_nothing_says_what_it_answered(publisher: str) -> None:
     with pytest.raises(PartError, match="the answer is 404"):
         fetch.get(model_of(Address(f"{publisher}/nothing")))

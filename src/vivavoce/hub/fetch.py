@@ -195,7 +195,7 @@ def _fetch(folder: Path, file: KnownFile, sources: tuple[Source, ...], report: C
                 break
             part.unlink()
             problems.append(f"{file.name} is not the file that was published (its digest differs); it was thrown away")
-    raise PartError(f"{problems[-1]}; try again: what is here already is kept")
+    raise PartError(f"{'; '.join(dict.fromkeys(problems))}; try again: what is here already is kept")
 
 
 def _download(part: Path, file: KnownFile, source: Source, report: Callable[[int], None]) -> None:
