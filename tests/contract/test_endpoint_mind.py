@@ -31,7 +31,7 @@ def asked(text: str, **more: Any) -> Context:
 
 
 class Endpoint(BaseHTTPRequestHandler):
-    """Answers each request by the next of ``script``: lines of an event stream, a status, or a function."""
+    """Answers each request by the next of ``script``: an event stream's lines, a status, JSON, or both."""
 
     script: list[Any]
     bodies: list[dict[str, Any]]
@@ -48,6 +48,8 @@ class Endpoint(BaseHTTPRequestHandler):
         step = kind.script.pop(0)
         if isinstance(step, int):
             return self._json(step, {"error": {"message": "not now"}})
+        if isinstance(step, dict | tuple):
+            return self._json(*step) if isinstance(step, tuple) else self._json(200, step)
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
@@ -206,6 +208,35 @@ def test_what_goes_wrong_is_apologised_for_and_told(endpoint: Callable[..., Endp
         raise MindError(trouble.reason)
 
 
+def test_an_answer_that_says_that_it_ends_or_comes_in_one_piece_is_whole(endpoint: Callable[..., EndpointMind]) -> None:
+    last = json.dumps({"choices": [{"delta": {}, "finish_reason": "stop"}]})
+    assert said(list(endpoint([*text("It is Paris.")[:1], last]).respond(asked("hello")))) == "It is Paris."
+    whole = {"choices": [{"message": {"role": "assistant", "content": "It is Paris."}}]}
+    assert said(list(endpoint(whole).respond(asked("hello")))) == "It is Paris."
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["refused", "broke off"])
+def test_a_key_that_an_endpoint_repeats_is_not_told(
+    endpoint: Callable[..., EndpointMind], monkeypatch: pytest.MonkeyPatch, inside: bool
+) -> None:
+    monkeypatch.setenv("VIVAVOCE_MIND_KEY", "sk-geheim")
+    error = {"error": {"message": "Incorrect API key provided: sk-geheim."}}
+    *_, trouble = endpoint([json.dumps(error)] if inside else (401, error)).respond(asked("hello"))
+    assert isinstance(trouble, Trouble) and "Incorrect API key provided: …." in trouble.reason
+
+
+def test_what_cannot_be_sent_as_a_key_is_refused_without_showing_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIVAVOCE_MIND_KEY", "sk-geheim\nnext")
+    with pytest.raises(ConfigError, match="VIVAVOCE_MIND_KEY holds no key") as refused:
+        endpoint_of("http://127.0.0.1:9/v1#m")
+    assert "geheim" not in str(refused.value)
+    monkeypatch.setenv("VIVAVOCE_MIND_KEY", "sk-right\n")  # as a file that was read into it ends
+    assert endpoint_of("http://127.0.0.1:9/v1#m").key == "sk-right"
+    with pytest.raises(ConfigError, match="a key goes into VIVAVOCE_MIND_KEY") as refused:
+        endpoint_of("http://user:geheim@127.0.0.1:9/v1#m")
+    assert "geheim" not in str(refused.value)
+
+
 def test_a_busy_endpoint_is_asked_once_more(endpoint: Callable[..., EndpointMind]) -> None:
     assert said(list(endpoint(503, text("Here.")).respond(asked("hello")))) == "Here."
 
@@ -250,7 +281,7 @@ def test_the_key_is_sent_and_never_shown(
 
 
 def test_places_that_are_none_are_refused(endpoint: Callable[..., EndpointMind]) -> None:
-    for wrong in ("localhost:11434", "ftp://x/v1#m", "http://#m"):
+    for wrong in ("localhost:11434", "ftp://x/v1#m", "http://#m", "http://x:port/v1#m", "http://x /v1#m"):
         with pytest.raises(ConfigError, match="no address of a mind"):
             endpoint_of(wrong)
     with pytest.raises(ConfigError, match="does not say which models"):

@@ -15,7 +15,7 @@ from threading import Thread
 from typing import Any
 
 from vivavoce.assistant.plain import Thoughtless
-from vivavoce.assistant.remote import PASSING, EndpointConfig, refused, request_of, why
+from vivavoce.assistant.remote import PASSING, EndpointConfig, refused, request_of, told, why
 from vivavoce.core.errors import MindError
 from vivavoce.core.talk import Call, Entry, Say, Thought, Trouble, as_known
 from vivavoce.runtime.model import Context
@@ -24,6 +24,8 @@ SPOKEN = "You are heard, not read: answer in one to three short sentences, witho
 _APOLOGY = "Sorry, I cannot think of an answer just now."
 _POLL_SECONDS = 0.1
 _ATTEMPTS = 2
+_MOST_WHOLE = 1 << 20
+"""Bytes of an answer that does not stream."""
 
 
 def messages_of(context: Context, spoken: str = SPOKEN) -> list[dict[str, Any]]:
@@ -114,20 +116,24 @@ class EndpointMind:
             yield Trouble(str(error))
 
     def _answer(self, context: Context) -> Iterator[Say | Call]:
-        lines = self._lines(self._body(context))
         calls: list[dict[str, str]] = []
         text = Thoughtless()
-        for line in lines:
+        finished = False
+        for line in self._lines(self._body(context)):
             if line is None:
                 yield Say("")
                 continue
-            data = self._delta(line)
-            if data is None:
+            if line == "[DONE]":
                 break
+            data, ends = self._delta(line)
+            finished = finished or ends
             if fresh := text.more(str(data.get("content") or "")):
                 yield Say(fresh)
             for called in data.get("tool_calls") or ():
                 _more_of(calls, called)
+        else:  # some end without saying that they do
+            if not finished:
+                raise MindError(f"{self.config.url} broke off in the middle of an answer")
         if rest := text.rest():
             yield Say(rest)
         for call in calls:
@@ -162,21 +168,22 @@ class EndpointMind:
             body["tool_choice"] = choice
         return body
 
-    def _delta(self, line: str) -> dict[str, Any] | None:
-        """What a line of the stream adds; None when it was the last."""
-        if line == "[DONE]":
-            return None
+    def _delta(self, line: str) -> tuple[dict[str, Any], bool]:
+        """What a line of the stream adds, and whether the answer ends with it; an answer in one piece is one, too."""
         try:
             data = json.loads(line)
             if "error" in data:
-                raise MindError(f"{self.config.url} broke off: {str(data['error'])[:200]}")
-            choices = data["choices"]
-            return (choices[0].get("delta") or {}) if choices else {}
+                raise MindError(f"{self.config.url} broke off: {told(self.config, data['error'])}")
+            if not data["choices"]:
+                return {}, False
+            choice = data["choices"][0]
+            whole = choice.get("message")
+            return choice.get("delta") or whole or {}, bool(whole or choice.get("finish_reason"))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise MindError(f"{self.config.url} sent something that is no chat completion: {line[:80]!r}") from error
 
     def _lines(self, body: dict[str, Any]) -> Iterator[str | None]:
-        """The data of the stream's events; None every tenth of a second in which nothing comes.
+        """The data of the stream's events to its end; None every tenth of a second in which nothing comes.
 
         The connection is read on a thread of its own, as only so its silence can be interrupted.
         """
@@ -197,7 +204,7 @@ class EndpointMind:
                     continue
                 waited = time.monotonic()
                 if came is None:
-                    raise MindError(f"{self.config.url} broke off in the middle of an answer")
+                    return
                 if isinstance(came, BaseException):
                     raise came
                 yield came
@@ -229,9 +236,15 @@ class _Reader:
                 with urllib.request.urlopen(request, timeout=self._config.patience_seconds) as self._answer:
                     if self._stopped:
                         return
+                    events, other = False, b""
                     for line in self._answer:
                         if line.startswith(b"data:"):
+                            events = True
                             self._box.put(line[5:].decode(errors="replace").strip())
+                        elif not events and len(other) < _MOST_WHOLE and not line.startswith((b":", b"event:")):
+                            other += line
+                if not events and other.strip():  # it does not stream: one answer, or none
+                    self._box.put(other.decode(errors="replace").strip())
                 self._box.put(None)
                 return
             except urllib.error.HTTPError as error:

@@ -49,10 +49,13 @@ def endpoint_of(place: str, patience_seconds: float = 30.0, *, what: str = "mind
     Raises ConfigError for what is no such place.
     """
     url, _, model = place.partition("#")
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"{place} is no address of a {what}; wanted http://HOST:PORT/v1#MODEL")
     key_name = f"VIVAVOCE_{what.upper()}_KEY"
+    if not _is_place(url):
+        raise ConfigError(f"{place} is no address of a {what}; wanted http://HOST:PORT/v1#MODEL")
+    if "@" in urllib.parse.urlsplit(url).netloc:
+        raise ConfigError(
+            f"a {what}'s address holds no names and passwords, as it is shown; a key goes into {key_name}"
+        )
     config = EndpointConfig(
         url=url.rstrip("/"), model=model, key=_key(key_name), key_name=key_name, patience_seconds=patience_seconds
     )
@@ -61,6 +64,10 @@ def endpoint_of(place: str, patience_seconds: float = 30.0, *, what: str = "mind
     try:
         with urllib.request.urlopen(request_of(config, "models"), timeout=patience_seconds) as answer:
             known = [str(entry["id"]) for entry in json.loads(answer.read())["data"]]
+    except urllib.error.HTTPError as error:
+        raise ConfigError(
+            f"{refused(config, error)}; it does not say which models it has, give one: {url}#MODEL"
+        ) from error
     except (OSError, HTTPException, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{url} does not say which models it has ({why(error)}); give one: {url}#MODEL") from error
     if len(known) != 1:
@@ -68,11 +75,26 @@ def endpoint_of(place: str, patience_seconds: float = 30.0, *, what: str = "mind
     return replace(config, model=known[0])
 
 
+def _is_place(url: str) -> bool:
+    """Whether something can be asked for there."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and " " not in url
+    except ValueError:  # a port that is none
+        return False
+
+
 def _key(name: str) -> str:
-    """The key from the environment, or from the file that it names."""
+    """The key from the environment, or from the file that it names; ConfigError for what cannot be sent as one."""
     path = os.environ.get(f"{name}_FILE")
-    if not path:
-        return os.environ.get(name, "")
+    key = _text_of(path, name) if path else os.environ.get(name, "").strip()
+    if not key.isascii() or not key.isprintable():  # the error of the header would print it
+        where = f"the file {path} ({name}_FILE)" if path else name
+        raise ConfigError(f"{where} holds no key: one is a single line of ASCII characters")
+    return key
+
+
+def _text_of(path: str, name: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -98,8 +120,14 @@ def refused(config: EndpointConfig, error: urllib.error.HTTPError) -> str:
     """What the endpoint says where it answers with an error, and what can be done."""
     try:
         said = json.loads(error.read(10_000))
-        reason = said["error"]["message"] if isinstance(said["error"], dict) else said["error"]
+        reason = said["error"] if "error" in said else said["detail"]
     except (OSError, ValueError, KeyError, TypeError):
         reason = error.reason
     advice = f"; set {config.key_name}" if error.code in (401, 403) and config.key_name else ""
-    return f"{config.url} refused ({error.code}: {str(reason)[:200]}){advice}"
+    return f"{config.url} refused ({error.code}: {told(config, reason)}){advice}"
+
+
+def told(config: EndpointConfig, reason: Any) -> str:
+    """What an endpoint says of an error, in short and without the key, which some repeat."""
+    text = str(reason["message"] if isinstance(reason, dict) and "message" in reason else reason)
+    return (text.replace(config.key, "…") if config.key else text)[:200]
