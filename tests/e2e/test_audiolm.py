@@ -130,5 +130,5 @@ def test_losses_stand_beside_counts(folder: Path, system: AudioLM, monkeypatch: 
 
 def test_other_units_are_refused(system: AudioLM, tmp_path: Path) -> None:
     _, units = unit_corpus(tmp_path, (("4.ogg", "How do I sound?"),), size=12)
-    with pytest.raises(SpecError, match=r"was trained on .*, got .*; use its own units"):
+    with pytest.raises(SpecError, match=r"was trained on .*, got .*; use the parts"):
         AudioLM(system.model, load_part(units, "units"), system.codec)

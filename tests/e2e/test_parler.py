@@ -95,7 +95,7 @@ def test_the_command_line_takes_words_and_nothing_else(parler: Parler, tmp_path:
     phones = PhoneTokenizer().encode(["hello"])
     with pytest.raises(SpecError, match="give one each"):
         parler.speak(phones, [])
-    with pytest.raises(SpecError, match="the codec gives"):
+    with pytest.raises(SpecError, match=r"was trained on .*, got .*; use the parts"):
         other = Parler.load(Path(folder)).codec
         other.quantizer.semantic.entries[0, 0] += 1
         Parler(parler.model, other)

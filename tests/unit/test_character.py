@@ -206,6 +206,10 @@ def test_templates():
         (lambda data: data["prices"]["base"].pop("latte"), "no price for 'latte'"),
         (lambda data: data["vague"].append("(a|b"), "vague.*bracket"),
         (lambda data: data["roles"].append(False), "entry 21 of roles is False"),
+        (
+            lambda d: d["tool"]["slots"]["size"]["values"].append(False),  # what YAML makes of a bare ``off``
+            r"of tool\.slots\.size\.values is False and no text; put it in quotes",
+        ),
     ],
 )
 def test_a_bad_sheet_says_where(tmp_path: Path, change, says: str):  # type: ignore[no-untyped-def]

@@ -151,13 +151,22 @@ class Stream(Generic[SpecT]):
         return Stream(replace(a, books=a.books + b.books), data, self.lengths)
 
 
+def check_learnt(learnt: Tokens, given: Tokens) -> None:
+    """SpecError that names both, unless a part gives the tokens that a model has learnt; the role's name does not
+    matter."""
+    if replace(given, name=learnt.name) != learnt:
+        raise SpecError(f"this model was trained on {learnt}, got {given}; use the parts that it was trained with")
+
+
 def whole(spec: SpecT, data: Shaped[Tensor, "B W T"]) -> Stream[SpecT]:
     """A stream in which every row is valid to its end."""
     return Stream(spec, data, torch.full((len(data),), data.shape[2], dtype=torch.long, device=data.device))
 
 
 def padded(spec: SpecT, rows: Sequence[Shaped[Tensor, "W _"]]) -> Stream[SpecT]:
-    """Rows of any lengths as a stream, with zeros behind those that are shorter."""
+    """Rows of any lengths as a stream, with zeros behind those that are shorter. SpecError for no rows at all."""
+    if not rows:
+        raise SpecError(f"a stream {spec.name!r} of no rows was asked for; give one or more")
     data = nn.utils.rnn.pad_sequence([row.T for row in rows], batch_first=True).transpose(1, 2)
     return Stream(spec, data, torch.tensor([row.shape[1] for row in rows]))
 

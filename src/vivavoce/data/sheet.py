@@ -175,8 +175,8 @@ def load_sheet(path: Path = DEFAULT) -> Sheet:
     missing = [name for name in ("name", "persona", "voice", *_SECTIONS) if name not in data]
     if missing:
         raise ManifestError(f"the character sheet {path} lacks {', '.join(missing)}; see {DEFAULT} for each")
-    tool = _tool(data["tool"], path)
     _check_strings(data, path, "")
+    tool = _tool(data["tool"], path)
     _check_sections(data, path)
     for item in tool.slot(tool.item).values if "prices" in data else ():
         if not isinstance(data["prices"].get("base", {}).get(item), int):

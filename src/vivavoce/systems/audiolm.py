@@ -14,11 +14,11 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from vivavoce.core.errors import ConfigError, SpecError
+from vivavoce.core.errors import ConfigError
 from vivavoce.core.layout import Cursor, Grid, Layout, Segment
 from vivavoce.core.parts import load_part
 from vivavoce.core.rng import Uniforms
-from vivavoce.core.streams import Stream, Tokens, Wave, padded, whole
+from vivavoce.core.streams import Stream, Tokens, Wave, check_learnt, padded, whole
 from vivavoce.generate.samplers import Sample, Sampler
 from vivavoce.generate.writer import Row, Writer
 from vivavoce.models.codec import Codec
@@ -125,12 +125,8 @@ class AudioLM:
     def __init__(self, model: AudioLMModel, units: Units, codec: Codec) -> None:
         """SpecError when units or codec are not those whose tokens were learnt."""
         config = model.config
-        if units.tokens != config.units:
-            raise SpecError(f"this model was trained on {config.units}, got {units.tokens}; use its own units")
-        if codec.tokens.first(config.codes.books) != config.codes:
-            raise SpecError(
-                f"this model was trained on {config.codes}, the codec gives {codec.tokens}; use its own codec"
-            )
+        check_learnt(config.units, units.tokens)
+        check_learnt(config.codes, codec.tokens.first(config.codes.books))
         self.model, self.units, self.codec = model.eval(), units, codec
 
     @staticmethod

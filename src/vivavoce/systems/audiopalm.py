@@ -17,7 +17,7 @@ from vivavoce.core.errors import SpecError
 from vivavoce.core.layout import Cursor, Layout, Segment
 from vivavoce.core.layout.segments import Role
 from vivavoce.core.rng import Uniforms
-from vivavoce.core.streams import Stream, Tokens, Wave
+from vivavoce.core.streams import Stream, Tokens, Wave, check_learnt
 from vivavoce.generate.samplers import GREEDY, Sampler
 from vivavoce.generate.writer import ROOM, Row, Writer
 from vivavoce.models.lm import StreamLM, StreamLMConfig
@@ -120,8 +120,7 @@ class AudioPaLM:
     def __init__(self, model: AudioPaLMModel, text: ChatText, units: Units, acoustic: AudioLM | None = None) -> None:
         """SpecError when text, units or acoustic model are not those that belong to the model."""
         for wanted, found in ((model.config.text, text.tokens), (model.config.units, units.tokens)):
-            if replace(found, name=wanted.name) != wanted:
-                raise SpecError(f"this model was trained on {wanted}, got {found}; use the parts it was trained with")
+            check_learnt(wanted, found)
         if acoustic is not None and acoustic.model.config.units != units.tokens:
             raise SpecError(f"the acoustic model says {acoustic.model.config.units}, this one writes {units.tokens}")
         self.model, self.text, self.units, self.acoustic = model.eval(), text, units, acoustic
@@ -171,7 +170,7 @@ class AudioPaLM:
         """Units as sound, in the voice of a clip. SpecError without an acoustic model."""
         if self.acoustic is None:
             raise SpecError("this model has no acoustic model; train one: vivavoce train audiolm")
-        rows = [units.data[row, :, :length] for row, length in enumerate(units.lengths.tolist())]
+        rows = units.rows
         return self.acoustic.say(rows, voice, seeds=[seed + row for row in range(len(rows))])
 
     def _ids(self, text: str) -> Tensor:

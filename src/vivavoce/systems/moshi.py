@@ -18,7 +18,7 @@ from vivavoce.core.errors import SpecError
 from vivavoce.core.layout import Beside, Cursor, Layout, Segment
 from vivavoce.core.rng import Uniforms
 from vivavoce.core.streaming import State, Timing
-from vivavoce.core.streams import Tokens
+from vivavoce.core.streams import Tokens, check_learnt
 from vivavoce.core.talk import Frame
 from vivavoce.generate.samplers import Sample, Sampler
 from vivavoce.generate.writer import Row, Writer, WriterState
@@ -107,8 +107,7 @@ class Moshi:
 
     def __init__(self, model: MoshiModel, codec: Codec, *, text: Sampler = _TEXT, sound: Sampler = _SOUND) -> None:
         """SpecError when the codec is not the one whose tokens were learnt."""
-        if codec.tokens != model.config.codes:
-            raise SpecError(f"this model was trained on {model.config.codes}, the codec gives {codec.tokens}")
+        check_learnt(model.config.codes, codec.tokens)
         self.model, self.codec, self.layout = model.eval(), codec, model.config.layout
         self.writer = Writer(model.lm, (text, *(sound,) * codec.config.books))
         self.tokenizer = BpeTokenizer(model.config.bpe)

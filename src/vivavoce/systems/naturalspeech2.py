@@ -15,10 +15,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from vivavoce.core.errors import ConfigError, SpecError, VoiceError
+from vivavoce.core.errors import ConfigError, VoiceError
 from vivavoce.core.parts import load_part
 from vivavoce.core.sentence import Sentence, Taken
-from vivavoce.core.streams import Stream, Tokens, Wave
+from vivavoce.core.streams import Stream, Tokens, Wave, check_learnt
 from vivavoce.generate.diffusion import RowNoise, Solver, sample
 from vivavoce.models.codec import Codec
 from vivavoce.models.latents import Books, books_of
@@ -147,8 +147,7 @@ class Naturalspeech2:
     def __init__(self, model: Naturalspeech2Model, codec: Codec) -> None:
         """SpecError when the codec is not the one whose vectors (of its first books, or all) were learnt."""
         codes = model.config.codes
-        if codec.tokens.first(codes.books) != codes:
-            raise SpecError(f"this model was trained on {codes}, the codec gives {codec.tokens}")
+        check_learnt(codes, codec.tokens.first(codes.books))
         self.model, self.codec = model.eval(), codec
         self.books: Books = books_of(codec, codes.books)
         self.sample_rate: int = codec.config.sample_rate

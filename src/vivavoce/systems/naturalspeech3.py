@@ -18,11 +18,11 @@ from torch import Tensor
 
 from vivavoce.audio.resample import resample
 from vivavoce.core import rng
-from vivavoce.core.errors import SpecError, VoiceError
+from vivavoce.core.errors import VoiceError
 from vivavoce.core.parts import load_part
 from vivavoce.core.places import BUNDLED
 from vivavoce.core.sentence import Sentence, Taken
-from vivavoce.core.streams import Stream, Tokens, Wave
+from vivavoce.core.streams import Stream, Tokens, Wave, check_learnt
 from vivavoce.data.timed import timed_as
 from vivavoce.generate.diffusion import guided, rescaled
 from vivavoce.generate.masked import Unmasking, unmask
@@ -66,8 +66,7 @@ class Naturalspeech3:
 
     def __init__(self, model: FactorModels, codec: Facodec, listener: Listener) -> None:
         """``listener`` finds the phones of clips. SpecError when the codec is not the one whose codes were learnt."""
-        if codec.tokens != model.config.codes or codec.config.books != model.config.books:
-            raise SpecError(f"this model was trained on {model.config.codes}, the codec gives {codec.tokens}")
+        check_learnt(model.config.codes, codec.tokens)
         self.model, self.codec, self.listener = model.eval(), codec, listener
         self.sample_rate: int = codec.config.sample_rate
 

@@ -21,7 +21,7 @@ from vivavoce.core.layout import Cursor, Layout, Segment
 from vivavoce.core.parts import load_part
 from vivavoce.core.rng import Uniforms
 from vivavoce.core.sentence import Sentence, Taken
-from vivavoce.core.streams import Stream, Tokens, Wave, padded
+from vivavoce.core.streams import Stream, Tokens, Wave, check_learnt, padded
 from vivavoce.data.attributes import Bins
 from vivavoce.data.descriptions import DEFAULT
 from vivavoce.generate.samplers import Sample, Sampler
@@ -91,8 +91,7 @@ class Parler:
 
     def __init__(self, model: ParlerModel, codec: Codec) -> None:
         """SpecError when the codec is not the one whose tokens (its first books, or all) were learnt."""
-        if codec.tokens.first(model.config.codes.books) != model.config.codes:
-            raise SpecError(f"this model was trained on {model.config.codes}, the codec gives {codec.tokens}")
+        check_learnt(model.config.codes, codec.tokens.first(model.config.codes.books))
         self.model, self.codec, self.layout = model.eval(), codec, model.config.layout
 
     @staticmethod

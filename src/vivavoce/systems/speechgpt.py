@@ -18,7 +18,7 @@ from vivavoce.core.errors import ConfigError, SpecError
 from vivavoce.core.layout import Cursor, Layout, Segment
 from vivavoce.core.layout.segments import Role
 from vivavoce.core.rng import Uniforms
-from vivavoce.core.streams import Stream, Tokens, Wave
+from vivavoce.core.streams import Stream, Tokens, Wave, check_learnt
 from vivavoce.data.phrasings import phrased
 from vivavoce.generate.samplers import Sample, Sampler
 from vivavoce.generate.writer import ROOM, Row, Writer
@@ -147,8 +147,7 @@ class SpeechGPT:
         """SpecError when the text, the units, the vocoder or the codec are not those that belong to the model."""
         config = model.config
         for wanted, found in ((config.text, text.tokens), (config.units, replace(units.tokens, rate=None))):
-            if replace(found, name=wanted.name) != wanted:
-                raise SpecError(f"this model was trained on {wanted}, got {found}; use the parts it was trained with")
+            check_learnt(wanted, found)
         if (vocoder is None) != (codec is None):
             raise SpecError("a vocoder of units and a codec belong together; give both or neither")
         if vocoder is not None and codec is not None:

@@ -15,12 +15,11 @@ from jaxtyping import Int
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from vivavoce.core.errors import SpecError
 from vivavoce.core.layout import Cursor, Layout, Segment
 from vivavoce.core.parts import load_part
 from vivavoce.core.rng import Uniforms
 from vivavoce.core.sentence import Sentence, Taken
-from vivavoce.core.streams import Stream, Tokens, Wave, padded
+from vivavoce.core.streams import Stream, Tokens, Wave, check_learnt, padded
 from vivavoce.generate.samplers import RepetitionAware, Sampler
 from vivavoce.generate.writer import Row, Writer
 from vivavoce.models.book import BookLM, BookLMConfig, mean_vectors
@@ -77,8 +76,7 @@ class Valle:
         With ``means`` what is heard of the other books is the mean of their vectors by the scores, not the likeliest
         one, which is smoother where the model is unsure (a departure). Ids stay the likeliest.
         """
-        if codec.tokens.first(model.config.codes.books) != model.config.codes:
-            raise SpecError(f"this model was trained on {model.config.codes}, the codec gives {codec.tokens}")
+        check_learnt(model.config.codes, codec.tokens.first(model.config.codes.books))
         self.model, self.codec, self.layout = model.eval(), codec, model.config.layout
         self.books: Books | None = books_of(codec, model.config.codes.books) if means else None
         self.sample_rate: int = codec.config.sample_rate

@@ -6,7 +6,7 @@ from typing import final
 import torch
 
 from vivavoce.core.config import dump
-from vivavoce.core.streams import Stream, Tokens, alphabet_of
+from vivavoce.core.streams import Stream, Tokens, alphabet_of, padded
 from vivavoce.text.bpe import Bpe, BpeConfig
 from vivavoce.text.normalise import phrases
 from vivavoce.text.phones import PHONES, SIL, ids
@@ -14,11 +14,7 @@ from vivavoce.text.pronounce import pronounce
 
 
 def _rows(spec: Tokens, rows: Sequence[Sequence[int]]) -> Stream[Tokens]:
-    lengths = torch.tensor([len(row) for row in rows])
-    data = torch.zeros(len(rows), 1, max(map(len, rows), default=0), dtype=torch.long)
-    for row, found in zip(data, rows, strict=True):
-        row[0, : len(found)] = torch.tensor(found)
-    return Stream(spec, data, lengths)
+    return padded(spec, [torch.tensor([row], dtype=torch.long) for row in rows])
 
 
 @final
@@ -57,7 +53,4 @@ class BpeTokenizer:
 
     def decode(self, stream: Stream[Tokens]) -> list[str]:
         """The texts; SpecError for pieces of another vocabulary."""
-        rows = stream.expect(self.tokens).data[:, 0]
-        return [
-            self.bpe.decode(row[:length].tolist()) for row, length in zip(rows, stream.lengths.tolist(), strict=True)
-        ]
+        return [self.bpe.decode(row[0].tolist()) for row in stream.expect(self.tokens).rows]
