@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from vivavoce.assistant.demo import RECORDINGS
 from vivavoce.assistant.speech_mind import load_speechgpt
-from vivavoce.assistant.tokens import corpus as make_corpus
+from vivavoce.assistant.token_corpora import corpus as make_corpus
 from vivavoce.audio.files import read_audio
 from vivavoce.cli.main import app
 from vivavoce.core.errors import ConfigError, PartError, SpecError, TrainingError

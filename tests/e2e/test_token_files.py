@@ -15,9 +15,10 @@ import soundfile
 import torch
 from typer.testing import CliRunner, Result
 
-from vivavoce.assistant import token_files, tokens
+from vivavoce.assistant import token_corpora, token_files, tokens
 from vivavoce.cli.main import app
 from vivavoce.core.parts import load_part, save_part
+from vivavoce.data.tokens import TokenCorpus
 from vivavoce.models.codec import mel_codec
 from vivavoce.nn.convnext import ConvNeXtConfig
 
@@ -134,6 +135,66 @@ def test_a_manifest_and_a_corpus_of_it(codec: Path, tmp_path: Path) -> None:
     assert np.array_equal(soundfile.read(said / "b%2F1.wav")[0], soundfile.read(alone)[0])
     done = run("decode", corpus, "-o", said)
     assert done.exit_code == 2 and "name with --model the folder of what made it" in done.stderr
+
+
+def listed(source: Path, *, text: str = "so it is") -> None:
+    """A manifest of all that has a sound's name."""
+    about = {"split": "train", "speaker": "x", "sample_rate": 24_000, "licence": "CC0", "seconds": 0.3, "text": text}
+    paths = sorted(path.relative_to(source) for path in source.rglob("*") if path.suffix in (".wav", ".flac"))
+    rows = [{"id": str(path), "path": str(path), **about} for path in paths if not path.name.startswith(".")]
+    (source / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_a_corpus_leaves_out_what_cannot_be_read_and_says_so(codec: Path, tmp_path: Path) -> None:
+    source, out = speech(tmp_path / "in"), tmp_path / "corpus"
+    listed(source)
+    command = ("corpus", source, "--part", "phones", "--part", codec, "-o", out)
+    for again in (False, True):
+        done = run(*command)
+        assert done.exit_code == 2, done.output
+        assert "1 recordings are left out" in done.stdout
+        assert ("hours of sound an hour" in done.stdout) is not again
+        assert ("broken.wav" in done.stderr) is not again  # it has not changed, so it is not read again
+        corpus = TokenCorpus(out)
+        assert [one.id for one in corpus.utterances] == ["b.wav", "deep/a.flac", "deep/a.wav"]
+        assert set(corpus.specs) == {"phones", "codes"}
+    (why,) = (out / "left-out.jsonl").read_text().splitlines()
+    assert json.loads(why)["id"] == "deep/broken.wav" and "broken.wav" in json.loads(why)["why"]
+    assert not [path for path in out.iterdir() if path.name.startswith(".")]
+    soundfile.write(source / "deep" / "broken.wav", NOISE[:9_000], 24_000)
+    done = run(*command)
+    assert done.exit_code == 0, done.output
+    assert len(TokenCorpus(out)) == 4 and not (out / "left-out.jsonl").exists()
+    for path in source.rglob("*.wav"):
+        path.write_text("no sound\n" * 9)
+    (source / "deep" / "a.flac").unlink()
+    done = run("corpus", source, "--part", codec, "-o", tmp_path / "none")
+    assert done.exit_code == 2 and "could be made tokens" in done.stderr and "a.flac" in done.stderr
+
+
+def test_a_corpus_that_was_ended_goes_on(codec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, out = speech(tmp_path / "in"), tmp_path / "corpus"
+    (source / "deep" / "broken.wav").unlink()
+    listed(source)
+    seen: list[str] = []
+
+    def ended(codec: Any, path: Path, *rest: Any) -> Any:
+        if path.name == "a.wav" and "a.wav" not in seen:
+            seen.append(path.name)
+            raise KeyboardInterrupt
+        seen.append(path.name)
+        return tokens.encode(codec, path, *rest)
+
+    monkeypatch.setattr(token_corpora, "encode", ended)
+    with pytest.raises(KeyboardInterrupt):
+        token_corpora.corpus(source, [str(codec)], out)
+    assert sorted(seen) == ["a.flac", "a.wav", "b.wav"]
+    seen[:] = ["a.wav"]
+    assert token_corpora.corpus(source, [str(codec)], out) == 0
+    assert seen == ["a.wav", "a.wav"]
+    opened = load_part(codec, "codec")
+    wanted = tokens.encode(opened, source / "deep" / "a.flac").codes.data[0]
+    assert torch.equal(TokenCorpus(out).items(1)["codes"], wanted)
 
 
 def test_what_cannot_be_asked_of_a_folder_is_one_sentence(codec: Path, tmp_path: Path) -> None:

@@ -233,22 +233,23 @@ def _sounded(codec: AnyCodec, coded: Coded, source: Path, target: Path, books: i
 def _each(
     work: Callable[[tuple[Path, Path]], FileOutcome], pairs: Iterable[tuple[Path, Path]]
 ) -> Iterator[FileOutcome]:
-    """The outcomes in order; what one file lacks does not stop the others, a full disk does."""
-
-    def safely(pair: tuple[Path, Path]) -> FileOutcome:
-        try:
-            return work(pair)
-        except StorageError:
-            raise
-        except VivavoceError as error:
-            said = str(error)
-            return FileOutcome(pair[0], error=said if str(pair[0]) in said else f"{pair[0]}: {said}")
-        except OSError as error:
-            why = error.strerror or str(error)
-            return FileOutcome(pair[0], error=f"{pair[0]} cannot be read ({why}); check the disk and the permissions")
-
+    """The outcomes in order, each the work of a core."""
     with one_thread_each():
-        yield from side_by_side(safely, pairs, cores())
+        yield from side_by_side(lambda pair: tried(lambda: work(pair), pair[0]), pairs, cores())
+
+
+def tried(work: Callable[[], FileOutcome], source: Path) -> FileOutcome:
+    """The outcome, also where there is none: what one file lacks does not stop the others, a full disk does."""
+    try:
+        return work()
+    except StorageError:
+        raise
+    except VivavoceError as error:
+        said = str(error)
+        return FileOutcome(source, error=said if str(source) in said else f"{source}: {said}")
+    except OSError as error:
+        why = error.strerror or str(error)
+        return FileOutcome(source, error=f"{source} cannot be read ({why}); check the disk and the permissions")
 
 
 @contextmanager

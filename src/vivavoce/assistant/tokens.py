@@ -6,13 +6,9 @@ may be entropy-coded by counts or a language model of such tokens, without which
 
 import hashlib
 import json
-import os
-import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +26,6 @@ from vivavoce.core.atomic import atomic_write
 from vivavoce.core.errors import ConfigError, PartError, SpecError
 from vivavoce.core.parts import load_part
 from vivavoce.core.streams import Stream, Tokens, sound, whole
-from vivavoce.data.manifest import Record, read_manifest
-from vivavoce.data.tokens import Encode, add_stream
 from vivavoce.generate.entropy_coding import Counts
 from vivavoce.generate.entropy_lm import FrameLm
 from vivavoce.hub import codecs
@@ -42,7 +36,6 @@ from vivavoce.models.codec import Codec
 from vivavoce.models.units import Units
 from vivavoce.systems.encodec import ChunkedCodec, ChunkedTokens
 from vivavoce.systems.facodec import Facodec, Voiced
-from vivavoce.text.tokenizers import PhoneTokenizer
 
 _SHOWN_WINDOW = 1024
 _SLACK = 1024
@@ -276,51 +269,6 @@ def _earlier(codec: Codec | Units | Facodec, file: np.lib.npyio.NpzFile) -> Toke
     digest = hashlib.sha256(entries.half().numpy().tobytes()).hexdigest()[:8]
     spec = codec.tokens
     return spec if str(file["digest"]) == digest else replace(spec, alphabet=f"{file['alphabet']}-{file['digest']}")
-
-
-def corpus(speech: Path, parts: Sequence[str], out: Path, say: Callable[[str], None] = print) -> None:
-    """The recordings of a manifest as a token corpus (`data.tokens`), a stream per part.
-
-    A part is a folder with a codec or units, or ``phones`` for those of the texts. What is made already and fits is
-    kept. Every core encodes a recording of its own; how fast it went is told in hours of sound an hour.
-    """
-    records = read_manifest(speech / "manifest.jsonl")
-    cores, threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, torch.get_num_threads()
-    for part in parts:
-        spec, encoded = _encoder(part)
-        begun, counted = time.monotonic(), count()
-        torch.set_num_threads(1)
-        try:
-            made = add_stream(out, records, spec, _told(encoded, counted, len(records), spec.name, say), cores)
-        finally:
-            torch.set_num_threads(threads)
-        say(f"{out / spec.name}: {len(made)} utterances of {spec.alphabet}")
-        if next(counted):
-            speed = sum(record.seconds for record in records) / max(time.monotonic() - begun, 1e-3)
-            say(f"{speed:.0f} hours of sound an hour on {cores} cores")
-
-
-def _encoder(part: str) -> tuple[Tokens, Encode]:
-    """What a part makes of a recording."""
-    if part == "phones":
-        phones = PhoneTokenizer()
-        return phones.tokens, lambda record: phones.encode([record.text or ""]).data[0]
-    codec = open_tokenizer(part)
-    if isinstance(codec, ChunkedCodec):
-        raise SpecError(f"{part} takes recordings in chunks, of which no corpus is made; take one with frames in a row")
-    return codec.tokens, lambda record: encode(codec, record.file).codes.data[0]
-
-
-def _told(make: Encode, counted: Iterator[int], number: int, name: str, say: Callable[[str], None]) -> Encode:
-    """The same, counted; several threads may count."""
-
-    def encoded(record: Record) -> Tensor:
-        done = next(counted)
-        if done and done % 500 == 0:
-            say(f"{name}: {done} of {number}")
-        return make(record)
-
-    return encoded
 
 
 def draw(codec: Tokenizer, wave: Float[Tensor, " N"], coded: Coded, path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from vivavoce.assistant.token_files import FileOutcome
+    from vivavoce.assistant.token_files import FileOutcome, Tally
     from vivavoce.assistant.tokens import Tokenizer
 
 app = typer.Typer(no_args_is_help=True, help="Turn sound into tokens and back, and look at them.")
@@ -106,10 +106,14 @@ def corpus(
     parts: Annotated[list[str], typer.Option("--part", help="A folder with a codec, or phones; may be repeated.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The corpus' folder.")],
 ) -> None:
-    """Writes the tokens of many recordings for language models to learn from; what is there and fits is kept."""
-    from vivavoce.assistant.tokens import corpus as make
+    """Writes the tokens of many recordings for language models to learn from; what is there and fits is kept.
 
-    make(speech, parts, out, typer.echo)
+    Work that was ended goes on. Recordings that cannot be read are left out; exit status 2 if there are any.
+    """
+    from vivavoce.assistant.token_corpora import corpus as make
+
+    if make(speech, parts, out, typer.echo, _watch):
+        raise typer.Exit(2)
 
 
 @app.command()
@@ -153,6 +157,15 @@ def _tell(line: str) -> None:
 
 
 def _work(outcomes: "Iterator[FileOutcome]", number: int, out: Path, what: str) -> None:
+    """Watches work to its end and says what came of it; exit status 2 if anything could not be done."""
+    tally = _watch(outcomes, number, what)
+    first, *rest = tally.lines(what)
+    typer.echo("\n".join([f"{out}: {first}", *rest]))
+    if tally.failed:
+        raise typer.Exit(2)
+
+
+def _watch(outcomes: "Iterator[FileOutcome]", number: int, what: str) -> "Tally":
     """Takes the outcomes as they come, with a bar where somebody looks, and says what is wrong with which file."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -168,11 +181,8 @@ def _work(outcomes: "Iterator[FileOutcome]", number: int, out: Path, what: str) 
             _tell(one.error)
             bar.update(task, completed=done)
             if not console.is_terminal and done % 500 == 0:
-                _tell(f"{done} of {number}")
-    first, *rest = tally.lines(what)
-    typer.echo("\n".join([f"{out}: {first}", *rest]))
-    if tally.failed:
-        raise typer.Exit(2)
+                _tell(f"{what}: {done} of {number}")
+    return tally
 
 
 def _tokenizer(model: str) -> "Tokenizer":

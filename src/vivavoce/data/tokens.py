@@ -20,9 +20,9 @@ from torch import Tensor
 from vivavoce.core import config as configs
 from vivavoce.core import rng
 from vivavoce.core.atomic import atomic_write
-from vivavoce.core.errors import ConfigError, ManifestError
+from vivavoce.core.errors import ConfigError, ManifestError, StorageError
 from vivavoce.core.streams import Tokens
-from vivavoce.data.cache import Cache
+from vivavoce.data.cache import Cache, digest, stale
 from vivavoce.data.manifest import Record
 from vivavoce.data.side_by_side import side_by_side
 
@@ -49,19 +49,38 @@ def add_stream(folder: Path, records: Sequence[Record], spec: Tokens, encode: En
     ``workers`` threads encode side by side; the stream does not depend on their number.
     Streams that were made of other records stay, and are refused when the corpus is opened.
     """
-    lines = [json.dumps(_facts(record), ensure_ascii=False) for record in records]
-    listed = "".join(f"{line}\n" for line in lines)
+    listed = _list(records)
     if not (folder / LIST).exists() or (folder / LIST).read_text() != listed:
         with atomic_write(folder / LIST) as path:
             path.write_text(listed)
 
     def make() -> Iterator[dict[str, np.ndarray]]:
-        kind = np.uint16 if spec.size <= 1 << 16 else np.int32
         for ids in side_by_side(encode, records, workers):
-            yield {"ids": ids.T.numpy().astype(kind)}
+            yield {"ids": ids.T.numpy().astype(kind_of(spec))}
 
-    about = {"spec": configs.dump(spec), "utterances": hashlib.sha256(listed.encode()).hexdigest()}
-    return Cache.of(folder / spec.name, about, [record.file for record in records], make)
+    return Cache.of(folder / spec.name, _about(spec, listed), [record.file for record in records], make)
+
+
+def has_stream(folder: Path, records: Sequence[Record], spec: Tokens) -> bool:
+    """Whether `add_stream` would find it made."""
+    try:
+        wanted = digest(_about(spec, _list(records)), [record.file for record in records])
+    except StorageError:  # a recording that is not there
+        return False
+    return not stale(folder / spec.name, wanted)
+
+
+def kind_of(spec: Tokens) -> type[np.uint16] | type[np.int32]:
+    """The numbers that hold its ids on disk."""
+    return np.uint16 if spec.size <= 1 << 16 else np.int32
+
+
+def _list(records: Sequence[Record]) -> str:
+    return "".join(f"{json.dumps(_facts(record), ensure_ascii=False)}\n" for record in records)
+
+
+def _about(spec: Tokens, listed: str) -> dict[str, Any]:
+    return {"spec": configs.dump(spec), "utterances": hashlib.sha256(listed.encode()).hexdigest()}
 
 
 def _facts(record: Record) -> dict[str, Any]:

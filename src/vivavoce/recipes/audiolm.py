@@ -12,7 +12,7 @@ from types import MappingProxyType
 import torch
 
 from vivavoce.assistant.demo import LINES
-from vivavoce.assistant.tokens import corpus as make_corpus
+from vivavoce.assistant.token_corpora import corpus as make_corpus
 from vivavoce.core import rng
 from vivavoce.core.config import dump
 from vivavoce.core.errors import ConfigError, SpecError

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from vivavoce.assistant.demo import LINES
-from vivavoce.assistant.tokens import corpus as make_corpus
+from vivavoce.assistant.token_corpora import corpus as make_corpus
 from vivavoce.audio.files import read_audio, write_audio
 from vivavoce.audio.resample import resample
 from vivavoce.core import rng

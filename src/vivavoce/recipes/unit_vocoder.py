@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from vivavoce.assistant.demo import LINES
-from vivavoce.assistant.tokens import corpus as make_corpus
+from vivavoce.assistant.token_corpora import corpus as make_corpus
 from vivavoce.core.config import dump
 from vivavoce.core.errors import SpecError
 from vivavoce.core.parts import copy_part, load_part, save_part

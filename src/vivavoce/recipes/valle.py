@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from vivavoce.assistant.demo import LINES
-from vivavoce.assistant.tokens import corpus as make_corpus
+from vivavoce.assistant.token_corpora import corpus as make_corpus
 from vivavoce.core.config import dump
 from vivavoce.core.errors import SpecError
 from vivavoce.core.parts import copy_part, load_part, read_card, save_part
