@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from vivavoce.assistant.thinking import Clerk
+from vivavoce.assistant.thinking import CharacterMind
 from vivavoce.core.parts import load_part
 from vivavoce.core.places import BUNDLED
 from vivavoce.core.talk import Call, Entry, Say, Tool
@@ -40,14 +40,14 @@ CANCEL = tool("cancel_order", "Cancel an order", ("order_id",), order_id=TEXT)
 
 
 @pytest.fixture(scope="module")
-def clerk() -> Clerk:
-    return Clerk(load_part(BUNDLED, "mind"))
+def clerk() -> CharacterMind:
+    return CharacterMind(load_part(BUNDLED, "mind"))
 
 
 class Talk:
     """A typed conversation in which the client's tools are declared."""
 
-    def __init__(self, clerk: Clerk, *tools: Tool, choice: str = "auto") -> None:
+    def __init__(self, clerk: CharacterMind, *tools: Tool, choice: str = "auto") -> None:
         self.clerk, self.tools, self.choice = clerk, tools, choice
         self.entries: list[Entry] = []
 
@@ -73,7 +73,7 @@ class Talk:
 
 
 @pytest.mark.parametrize("schema", SCHEMAS, ids=lambda schema: schema.name)
-def test_an_order_reaches_schemas_that_nobody_taught(clerk: Clerk, schema: Any) -> None:
+def test_an_order_reaches_schemas_that_nobody_taught(clerk: CharacterMind, schema: Any) -> None:
     from vivavoce.evals.orders import SpokenOrder
 
     text = "can i get a large dark roast latte with a bit of almond milk"
@@ -82,7 +82,7 @@ def test_an_order_reaches_schemas_that_nobody_taught(clerk: Clerk, schema: Any) 
     assert calls == [(schema.tool, schema.wanted(SpokenOrder(text, slots)))]
 
 
-def test_what_is_required_and_was_not_said_is_asked_for_and_then_complete(clerk: Clerk) -> None:
+def test_what_is_required_and_was_not_said_is_asked_for_and_then_complete(clerk: CharacterMind) -> None:
     talk = Talk(clerk, PLACE)
     calls, reply = talk.say("a latte please")
     assert not calls and "size" in reply and reply.endswith("?")
@@ -96,7 +96,7 @@ def test_what_is_required_and_was_not_said_is_asked_for_and_then_complete(clerk:
     ]
 
 
-def test_a_question_in_between_is_answered_and_the_order_stays_open(clerk: Clerk) -> None:
+def test_a_question_in_between_is_answered_and_the_order_stays_open(clerk: CharacterMind) -> None:
     talk = Talk(clerk, PLACE)
     talk.say("can I get a latte")
     calls, reply = talk.say("what sizes do you have")
@@ -105,7 +105,7 @@ def test_a_question_in_between_is_answered_and_the_order_stays_open(clerk: Clerk
     assert talk.say("nothing")[0] == [("place_order", {"drink": "latte", "size": "large", "extras": "none"})]
 
 
-def test_changes_go_through_the_clients_own_schema(clerk: Clerk) -> None:
+def test_changes_go_through_the_clients_own_schema(clerk: CharacterMind) -> None:
     talk = Talk(clerk, SHORT)
     order = {"drink": "latte"}
     assert talk.say("a latte")[0] == [("place_order", order)]
@@ -118,7 +118,7 @@ def test_changes_go_through_the_clients_own_schema(clerk: Clerk) -> None:
         assert talk.say(said)[0] == [("place_order", order)]
 
 
-def test_a_name_is_asked_for_as_it_was_typed_and_kept(clerk: Clerk) -> None:
+def test_a_name_is_asked_for_as_it_was_typed_and_kept(clerk: CharacterMind) -> None:
     talk = Talk(clerk, NAMED)
     calls, reply = talk.say("can I get a small mocha")
     assert not calls and "name" in reply
@@ -130,7 +130,7 @@ def test_a_name_is_asked_for_as_it_was_typed_and_kept(clerk: Clerk) -> None:
     ]
 
 
-def test_values_that_only_the_client_lists(clerk: Clerk) -> None:
+def test_values_that_only_the_client_lists(clerk: CharacterMind) -> None:
     assert Talk(clerk, LISTED).say("can i get a large tea")[0] == [("order_drink", {"drink": "tea", "size": "L"})]
     assert Talk(clerk, LISTED).say("two lattes please")[0] == [("order_drink", {"drink": "latte", "quantity": 2})]
     calls, reply = Talk(clerk, LISTED).say("an iced latte")
@@ -152,26 +152,26 @@ def test_values_that_only_the_client_lists(clerk: Clerk) -> None:
     ],
 )  # fmt: skip
 def test_other_tools_are_called_where_the_words_are_clear(
-    clerk: Clerk, declared: Tool, said: str, name: str, arguments: dict[str, Any]
+    clerk: CharacterMind, declared: Tool, said: str, name: str, arguments: dict[str, Any]
 ) -> None:
     assert Talk(clerk, declared).say(said)[0] == [(name, arguments)]
     assert Talk(clerk, SHORT, declared).say(said)[0] == [(name, arguments)]
 
 
 @pytest.mark.parametrize("said", ["hello", "a latte", "how are you", "blue window seven", "wait five minutes please"])
-def test_other_tools_are_left_alone_where_they_are_not(clerk: Clerk, said: str) -> None:
+def test_other_tools_are_left_alone_where_they_are_not(clerk: CharacterMind, said: str) -> None:
     calls, reply = Talk(clerk, WEATHER, TIMER, TIME, SEARCH, MESSAGE).say(said)
     assert not calls and reply
 
 
-def test_another_tool_asks_for_what_it_lacks(clerk: Clerk) -> None:
+def test_another_tool_asks_for_what_it_lacks(clerk: CharacterMind) -> None:
     talk = Talk(clerk, WEATHER)
     calls, reply = talk.say("what is the weather like")
     assert not calls and "city" in reply and reply.endswith("?")
     assert talk.say("Oslo")[0] == [("get_weather", {"city": "Oslo"})]
 
 
-def test_several_orders_are_several_items_or_several_calls(clerk: Clerk) -> None:
+def test_several_orders_are_several_items_or_several_calls(clerk: CharacterMind) -> None:
     said = "i want a latte and a mocha with sugar"
     calls, _ = Talk(clerk, SHORT).say(said)
     assert calls == [("place_order", {"drink": "latte"}), ("place_order", {"drink": "mocha", "extras": "sugar"})]
@@ -186,7 +186,7 @@ def test_several_orders_are_several_items_or_several_calls(clerk: Clerk) -> None
     ]
 
 
-def test_a_call_that_has_to_be_made_holds_nothing_that_was_not_said(clerk: Clerk) -> None:
+def test_a_call_that_has_to_be_made_holds_nothing_that_was_not_said(clerk: CharacterMind) -> None:
     for choice in ("required", "place_order"):
         empty = {"drink": "", "size": "", "extras": ""}
         assert Talk(clerk, PLACE, choice=choice).say("a latte")[0] == [("place_order", empty | {"drink": "latte"})]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vivavoce.assistant.thinking import Clerk
+from vivavoce.assistant.thinking import CharacterMind
 from vivavoce.core.parts import load_part
 from vivavoce.core.places import BUNDLED
 from vivavoce.core.talk import Call, Entry, Say
@@ -18,8 +18,8 @@ NUMBERS = count()
 
 
 @pytest.fixture(scope="module")
-def clerk() -> Clerk:
-    return Clerk(load_part(BUNDLED, "mind"))
+def clerk() -> CharacterMind:
+    return CharacterMind(load_part(BUNDLED, "mind"))
 
 
 def user(text: str) -> Entry:
@@ -41,7 +41,7 @@ def result(output: str) -> Entry:
     return Entry(id=f"result_{next(NUMBERS)}", kind="result", call="c", output=output)
 
 
-def answer(clerk: Clerk, *entries: Entry, **more: Any) -> tuple[list[object], str]:
+def answer(clerk: CharacterMind, *entries: Entry, **more: Any) -> tuple[list[object], str]:
     events = list(clerk.respond(Context(entries=entries, tools=clerk.tools, **more)))
     calls = [json.loads(event.arguments) for event in events if isinstance(event, Call)]
     return calls, "".join(event.text for event in events if isinstance(event, Say))
@@ -66,13 +66,15 @@ READY = result("ready at nine")
     ],
 )
 @pytest.mark.parametrize("instructions", ["", ASSISTANT])
-def test_a_change_after_a_result_is_a_second_call(clerk: Clerk, between: tuple[Entry, ...], instructions: str) -> None:
+def test_a_change_after_a_result_is_a_second_call(
+    clerk: CharacterMind, between: tuple[Entry, ...], instructions: str
+) -> None:
     calls, reply = answer(clerk, ORDERED, *between, user("actually make that small"), instructions=instructions)
     assert calls == [ORDER | {"size": "small"}]
     assert "small latte" in reply.lower() and "nine" not in reply
 
 
-def test_a_result_that_comes_after_the_next_words_does_not_take_their_answer(clerk: Clerk) -> None:
+def test_a_result_that_comes_after_the_next_words_does_not_take_their_answer(clerk: CharacterMind) -> None:
     calls, _ = answer(
         clerk, ORDERED, called(), said("A large latte, coming up."), user("actually make that small"), READY
     )
@@ -90,7 +92,7 @@ def test_a_result_that_comes_after_the_next_words_does_not_take_their_answer(cle
         ("", ""),
     ],
 )
-def test_a_result_is_one_short_sentence(clerk: Clerk, output: str, told: str) -> None:
+def test_a_result_is_one_short_sentence(clerk: CharacterMind, output: str, told: str) -> None:
     calls, reply = answer(
         clerk, ORDERED, called(), said("A large latte, coming up."), result(output), instructions=ASSISTANT
     )
@@ -100,7 +102,7 @@ def test_a_result_is_one_short_sentence(clerk: Clerk, output: str, told: str) ->
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_reply_that_nobody_asked_for_is_a_greeting(clerk: Clerk, seed: int) -> None:
+def test_a_reply_that_nobody_asked_for_is_a_greeting(clerk: CharacterMind, seed: int) -> None:
     greeting = ("welcome", "good day", "well met", "greetings", "hello", "come in", "guest")
     for more in ({"request": "Greet the user."}, {"instructions": ASSISTANT}, {}):
         calls, reply = answer(clerk, seed=seed, **more)
@@ -108,20 +110,20 @@ def test_a_reply_that_nobody_asked_for_is_a_greeting(clerk: Clerk, seed: int) ->
         assert "helpful" not in reply
 
 
-def test_quoted_words_are_said_as_told(clerk: Clerk) -> None:
+def test_quoted_words_are_said_as_told(clerk: CharacterMind) -> None:
     for request in ('Say exactly: "Welcome to the shop"', "Say 'Welcome to the shop'."):
         assert answer(clerk, request=request, instructions=f"{ASSISTANT}\n{request}")[1] == "Welcome to the shop"
         assert answer(clerk, user("a latte"), request=request) == ([], "Welcome to the shop")
     assert answer(clerk, instructions='Open with "Hi, I am Bob."')[1] == "Hi, I am Bob."
 
 
-def test_a_message_of_the_client_asks_too(clerk: Clerk) -> None:
+def test_a_message_of_the_client_asks_too(clerk: CharacterMind) -> None:
     asked = Entry(id="system", role="system", text="Please ask the user for their name.")
     assert answer(clerk, asked)[1] == "May I have your name?"
     assert answer(clerk, asked, user("can i get a large latte"))[0] == [ORDER]
 
 
-def test_other_instructions_change_nothing_and_are_never_read_out(clerk: Clerk) -> None:
+def test_other_instructions_change_nothing_and_are_never_read_out(clerk: CharacterMind) -> None:
     plain = answer(clerk, ORDERED)
     for text in (ASSISTANT, "Speak French. Repeat every word twice.", "Ask the user for their name.", "x" * 5000):
         assert answer(clerk, ORDERED, instructions=text) == plain
@@ -129,13 +131,13 @@ def test_other_instructions_change_nothing_and_are_never_read_out(clerk: Clerk) 
 
 
 @pytest.mark.parametrize("asked", ["what did you just say", "sorry what was that", "can you say that again please"])
-def test_of_a_reply_that_nobody_heard_nothing_is_quoted(clerk: Clerk, asked: str) -> None:
+def test_of_a_reply_that_nobody_heard_nothing_is_quoted(clerk: CharacterMind, asked: str) -> None:
     calls, reply = answer(clerk, ORDERED, called(), said("", cut=True), user(asked))
     assert not calls
     assert "nothing" in reply.lower() and "latte" not in reply.lower(), reply
 
 
-def test_a_turn_without_words_is_no_greeting(clerk: Clerk) -> None:
+def test_a_turn_without_words_is_no_greeting(clerk: CharacterMind) -> None:
     calls, reply = answer(clerk, user(""))
     assert not calls
     assert "drink" in reply or "pour" in reply or "menu" in reply

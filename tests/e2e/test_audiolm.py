@@ -16,7 +16,7 @@ from vivavoce.core.streams import sound
 from vivavoce.data.manifest import read_manifest
 from vivavoce.data.tokens import TokenCorpus
 from vivavoce.evals import audiolm as suites
-from vivavoce.evals.tts import Task
+from vivavoce.evals.tts import Trial
 from vivavoce.recipes.audiolm import PARTS, SMALL, debug, train
 from vivavoce.recipes.audiolm_data import cropped
 from vivavoce.recipes.miniature import unit_corpus
@@ -107,7 +107,7 @@ def test_stages_that_were_trained_apart_are_put_together(folder: Path, tmp_path:
 
 def test_the_report_has_its_ways_and_counts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one, _ = read_manifest(folder / "speech" / "manifest.jsonl")
-    todo = [Task(one, one, one)]
+    todo = [Trial(one, one, one)]
     monkeypatch.setattr(suites, "tasks", lambda *_: todo)
     monkeypatch.setattr(suites, "recogniser", lambda *_: lambda wave: one.text)
     monkeypatch.setattr(suites, "voice_judge", lambda _: None)

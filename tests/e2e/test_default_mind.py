@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from vivavoce.assistant.thinking import Clerk
+from vivavoce.assistant.thinking import CharacterMind
 from vivavoce.core.parts import load_part
 from vivavoce.core.places import BUNDLED
 from vivavoce.core.talk import Call, Entry, Say, Tool
@@ -42,14 +42,14 @@ TRIP = Tool(
 
 
 @pytest.fixture(scope="module")
-def clerk() -> Clerk:
-    return Clerk(load_part(BUNDLED, "mind"))
+def clerk() -> CharacterMind:
+    return CharacterMind(load_part(BUNDLED, "mind"))
 
 
 class Talk:
     """A typed conversation with the clerk."""
 
-    def __init__(self, clerk: Clerk) -> None:
+    def __init__(self, clerk: CharacterMind) -> None:
         self.clerk = clerk
         self.entries: list[Entry] = []
 
@@ -98,13 +98,13 @@ class Talk:
         ),
     ],
 )
-def test_an_order_is_understood_and_read_back(clerk: Clerk, said: str, wanted: dict[str, str]) -> None:
+def test_an_order_is_understood_and_read_back(clerk: CharacterMind, said: str, wanted: dict[str, str]) -> None:
     calls, reply = Talk(clerk).say(said)
     assert calls == [wanted]
     assert all(value in reply.lower() for value in wanted.values())
 
 
-def test_changes_one_after_the_other_keep_the_rest_of_the_order(clerk: Clerk) -> None:
+def test_changes_one_after_the_other_keep_the_rest_of_the_order(clerk: CharacterMind) -> None:
     talk = Talk(clerk)
     order = {"coffeeDrink": "latte", "size": "large", "sugarAmount": "some sugar"}
     assert talk.say("can I get a large latte with some sugar")[0] == [order]
@@ -122,7 +122,7 @@ def test_changes_one_after_the_other_keep_the_rest_of_the_order(clerk: Clerk) ->
 @pytest.mark.parametrize(
     "said", ["hello there", "what do you have", "my wife loves a latte", "blue window seven", "no"]
 )
-def test_what_is_no_order_calls_nothing_and_is_answered(clerk: Clerk, said: str) -> None:
+def test_what_is_no_order_calls_nothing_and_is_answered(clerk: CharacterMind, said: str) -> None:
     calls, reply = Talk(clerk).say(said)
     assert not calls
     assert reply
@@ -138,7 +138,7 @@ def test_what_is_no_order_calls_nothing_and_is_answered(clerk: Clerk, said: str)
     ],
 )
 def test_a_tool_that_nobody_taught_is_called_when_the_words_are_clear(
-    clerk: Clerk, tool: Tool, said: str, wanted: object
+    clerk: CharacterMind, tool: Tool, said: str, wanted: object
 ):
     for choice in ("auto", tool.name):
         events = clerk.respond(Context(entries=(Entry(id="u", text=said),), tools=(tool,), tool_choice=choice))
@@ -147,7 +147,7 @@ def test_a_tool_that_nobody_taught_is_called_when_the_words_are_clear(
     assert not any(isinstance(event, Call) for event in unclear)
 
 
-def test_orders_are_still_right_after_they_were_changed(clerk: Clerk):
+def test_orders_are_still_right_after_they_were_changed(clerk: CharacterMind):
     report = measure(clerk.mind, chains=4)
     assert sum(report.asked.values()) == 20
     assert sum(report.right.values()) >= 16, report.wrong

@@ -23,7 +23,7 @@ from vivavoce.core.streams import Stream, sound
 from vivavoce.data.manifest import Record, read_manifest
 from vivavoce.evals import valle as suites
 from vivavoce.evals.sphinx import Sphinx
-from vivavoce.evals.tts import Task
+from vivavoce.evals.tts import Trial
 from vivavoce.evals.word_errors import distance, plain
 from vivavoce.generate.samplers import GREEDY
 from vivavoce.models.book import BookLM
@@ -144,7 +144,7 @@ def test_known_first_books_are_refined_as_written_ones_are(folder: Path) -> None
 
 def test_the_report_has_its_ways_and_knows_voices(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = utterances(folder)
-    todo = [Task(*(replace(one, speaker=who) for _ in range(3))) for one, who in ((first, "a"), (second, "b"))]
+    todo = [Trial(*(replace(one, speaker=who) for _ in range(3))) for one, who in ((first, "a"), (second, "b"))]
     monkeypatch.setattr(suites, "tasks", lambda *_: todo)
     monkeypatch.setattr(suites, "recogniser", lambda *_: lambda wave: first.text)
     monkeypatch.setattr(suites, "voice_judge", lambda _: Spectra())

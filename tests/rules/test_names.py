@@ -66,6 +66,30 @@ def test_a_layer_has_one_class_of_a_name():
     assert not {name: files for (_, name), files in places.items() if len(files) > 1}
 
 
+def test_what_flows_and_what_is_said_have_names_that_mean_nothing_else():
+    """The words of conversations and streams, and of the user's interface, are defined once in the whole package.
+
+    The command line may call an option by the name of what it chooses.
+    """
+    owners = ("core/talk.py", "core/streams.py", "runtime/model.py", "assistant/turn.py", "assistant/model.py")
+
+    def defined(path: Path) -> set[str]:
+        body = ast.parse(path.read_text()).body
+        aliases = {
+            t.id for node in body if isinstance(node, ast.Assign) for t in node.targets if isinstance(t, ast.Name)
+        }
+        return {node.name for node in body if isinstance(node, ast.ClassDef)} | aliases
+
+    known = {
+        owner: {n for n in defined(SOURCE / owner) if n[0].isupper() and not n.isupper() and not n.endswith("T")}
+        for owner in owners
+    }
+    for path in sorted(SOURCE.rglob("*.py")):
+        place = str(path.relative_to(SOURCE))
+        foreign = set().union(*(names for owner, names in known.items() if owner != place))
+        assert place.startswith("cli/") or not defined(path) & foreign, f"{place}: {defined(path) & foreign}"
+
+
 def test_general_layers_know_no_character():
     """What a character sells, is called or says stands in its folder; code and page take it from there."""
     layers = "audio core generate hub losses models nn runtime server systems text train".split()

@@ -16,7 +16,7 @@ from vivavoce.nn.mel_judges import MelJudgesConfig
 from vivavoce.nn.multi_reference import References
 from vivavoce.nn.regulate import pieces, pooled, spread
 from vivavoce.recipes import megatts, megatts2
-from vivavoce.systems.megatts import MegaModel, Spoken
+from vivavoce.systems.megatts import MegaModel, TimedSpeech
 from vivavoce.train.tasks.megatts import MegaBatch, MegaTask, MegaWeights, PlanTask
 
 FIRST, SECOND = megatts.SMALL, megatts2.SMALL
@@ -37,7 +37,7 @@ def batch(references: int = 2, frames: int = 6) -> MegaBatch:
     counts[1, 5:] = 0
     size = int(counts.sum(1).max())
     mel = torch.randn(2, 40, size) - 5
-    spoken = Spoken(mel, torch.randint(40, (2, 8)), counts, counts > 0)
+    spoken = TimedSpeech(mel, torch.randint(40, (2, 8)), counts, counts > 0)
     return MegaBatch(spoken, References(torch.randn(2, references, 40, 40) - 5, torch.tensor([[40, 25]] * 2)))
 
 
@@ -152,7 +152,7 @@ def test_between_two_manners_the_ends_are_the_manners() -> None:
 
 def test_judges_reach_what_draws_and_the_second_stage_only_what_plans() -> None:
     given = batch()
-    given = MegaBatch(Spoken(*(torch.cat([part] * 4) for part in given.spoken)), References(
+    given = MegaBatch(TimedSpeech(*(torch.cat([part] * 4) for part in given.spoken)), References(
         *(torch.cat([part] * 4) for part in given.references)
     ))  # fmt: skip
     task = MegaTask(model(FIRST), MelJudgesConfig(windows=(8, 16), channels=4, layers=2), MegaWeights(judged_from=0))

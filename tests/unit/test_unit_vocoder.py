@@ -88,10 +88,10 @@ def test_some_rows_of_training_know_nothing_of_what_was_written() -> None:
 def test_who_speaks_is_chosen_by_name() -> None:
     model = vocoder()
     units = Stream(replace(UNITS, rate=None), torch.randint(12, (1, 1, 20)), torch.tensor([20]))
-    ann, bob = (model.speak(units, speaker=name) for name in ("ann", "bob"))
+    ann, bob = (model.render(model.timed(units, name), speaker=name) for name in ("ann", "bob"))
     assert ann.data.shape != bob.data.shape or not torch.equal(ann.data, bob.data)
     with pytest.raises(SpecError, match="no voice 'eve'; it has ann, bob"):
-        model.speak(units, speaker="eve")
+        model.timed(units, "eve")
     with pytest.raises(ConfigError, match="durations of 2 voices do not fit 0 speakers"):
         replace(CONFIG, speakers=()).build()
     with pytest.raises(ConfigError, match="a history is causal"):

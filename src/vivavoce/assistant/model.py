@@ -25,7 +25,7 @@ from vivavoce.assistant.speakers import MINI, speaker_of
 from vivavoce.assistant.speaking import Mouth
 from vivavoce.assistant.speech_mind import is_speech_mind, load_speech_mind
 from vivavoce.assistant.synthesis import PhraseMouth
-from vivavoce.assistant.thinking import Clerk
+from vivavoce.assistant.thinking import CharacterMind
 from vivavoce.assistant.turn import Finished, Transcript, Turn
 from vivavoce.assistant.used import used_by
 from vivavoce.assistant.whisper import WhisperEars, recognisers_of
@@ -194,7 +194,9 @@ class Model:
     @cached_property
     def minds(self) -> dict[str, Thinking]:
         """Who can think, by name; the first thinks where a conversation names nobody."""
-        found = {choice: mind or Clerk(self.part("mind"), self.character) for choice, mind in self._minds.items()}
+        found = {
+            choice: mind or CharacterMind(self.part("mind"), self.character) for choice, mind in self._minds.items()
+        }
         return {name_of(choice, mind): mind for choice, mind in found.items()}
 
     @property

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from vivavoce.assistant.saying import Say
+from vivavoce.assistant.saying import Sayer
 from vivavoce.core.errors import TextError, VivavoceError, VoiceError
 from vivavoce.core.talk import Word
 from vivavoce.core.voice import Consent, Voice
@@ -42,7 +42,7 @@ def word_times(words: Sequence[Word], start: int = 0) -> list[dict[str, Any]]:
     ]
 
 
-def perform(script: Playscript, find: Callable[[str], Voice | None], say: Say, seed: int = 0) -> Iterator[Performed]:
+def perform(script: Playscript, find: Callable[[str], Voice | None], say: Sayer, seed: int = 0) -> Iterator[Performed]:
     """The lines in their order. ``find`` gives the voice that is known by a name.
 
     Raises TextError for a name without a voice and for a line that cannot be said, VoiceError for a voice that cannot

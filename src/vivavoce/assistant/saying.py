@@ -16,7 +16,7 @@ from vivavoce.core.voice import Voice
 from vivavoce.runtime.model import RATE, Pcm
 from vivavoce.text.normalise import phrases
 
-Say = Callable[[str, Voice, int], tuple[Pcm, Sequence[Word]]]
+Sayer = Callable[[str, Voice, int], tuple[Pcm, Sequence[Word]]]
 """A text in a voice, with a seed: its sound at 24 kHz and its words."""
 
 
@@ -27,7 +27,7 @@ def sayer(
     prosody: Voice | None = None,
     scene: str = "",
     told: Callable[[str], None] = lambda _: None,
-) -> Say:
+) -> Sayer:
     """What says texts; ``told`` hears what a clip was heard to say. Errors are those of what is asked for.
 
     ``prosody`` is somebody whose pace and melody are taken. Raises VoiceError for that, or a scene, where the speaker

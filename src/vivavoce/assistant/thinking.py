@@ -31,7 +31,7 @@ _SOUND = frozenset("sound sounds voice hear heard".split())
 """The mind was taught what a voice sounds like only where somebody asks; it is measured when one of these is said."""
 
 
-class Clerk:
+class CharacterMind:
     """The mind of a character."""
 
     def __init__(self, model: MindModel, sheet: Sheet | None = None, sampler: Sampler = GREEDY) -> None:

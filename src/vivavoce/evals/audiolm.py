@@ -22,7 +22,7 @@ from vivavoce.evals import intervals
 from vivavoce.evals.report import Report, Row, Table
 from vivavoce.evals.token_sound import recogniser, voice_judge
 from vivavoce.evals.token_statistics import grams
-from vivavoce.evals.tts import Task, tasks
+from vivavoce.evals.tts import Trial, tasks
 from vivavoce.evals.valle import audible
 from vivavoce.evals.word_errors import distance, plain
 from vivavoce.systems.audiolm import AudioLM
@@ -30,7 +30,7 @@ from vivavoce.train.tasks.grid import collate, lane_losses
 
 STAGES = ("semantic", "coarse", "fine")
 _RATE, _PROMPT_SECONDS = 16_000, 3.0
-Make = Callable[[Task], Float[Tensor, " N"]]
+Make = Callable[[Trial], Float[Tensor, " N"]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ def run(folder: Path, suite: AudioLMSuite, speech: Path, corpus: Path | None, sa
     return report
 
 
-def voices(system: AudioLM, todo: Sequence[Task], suite: AudioLMSuite, speech: Path, say: Log) -> Table:
+def voices(system: AudioLM, todo: Sequence[Trial], suite: AudioLMSuite, speech: Path, say: Log) -> Table:
     """Words and voices of recordings that went through units, with and without a clip, and of what goes on."""
     hear, people = recogniser(suite.whisper, say), voice_judge(speech)
     known = {one.target.speaker: None if people is None else people.vector(*read_audio(one.other.file)) for one in todo}
@@ -96,13 +96,13 @@ def _ways(system: AudioLM, seconds: float) -> dict[str, tuple[Make, bool]]:
     def opened(file: Path) -> Stream[Wave]:
         return sound(read_audio(file, rate)[0], rate)
 
-    def begun(task: Task) -> Stream[Wave]:
+    def begun(task: Trial) -> Stream[Wave]:
         return sound(read_audio(task.prompt.file, rate)[0][: int(_PROMPT_SECONDS * rate)], rate)
 
-    def coded(task: Task) -> Float[Tensor, " N"]:
+    def coded(task: Trial) -> Float[Tensor, " N"]:
         return system.codec.decode(system.codec.encode(opened(task.target.file)).part(0, books)).data[0, 0]
 
-    def gone_on(task: Task) -> Float[Tensor, " N"]:
+    def gone_on(task: Trial) -> Float[Tensor, " N"]:
         return system.go_on(begun(task), seconds).data[0, 0, int(_PROMPT_SECONDS * rate) :]
 
     return {

@@ -39,7 +39,7 @@ class DescriptionSuite:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class HeardVoice:
     """What was asked for and what came: octaves of pitch (NaN where nothing is voiced), octaves of phones a second."""
 
     description: str
@@ -58,7 +58,7 @@ def run(folder: Path, suite: DescriptionSuite, say: Log = print) -> Report:
     return Report("descriptions", about, [table(listen(speaker, suite, say), suite.seed)])
 
 
-def listen(speaker: SentenceSpeaker, suite: DescriptionSuite, say: Log = print) -> list[Heard]:
+def listen(speaker: SentenceSpeaker, suite: DescriptionSuite, say: Log = print) -> list[HeardVoice]:
     """Says the texts as ever other descriptions ask, each level of each attribute equally often."""
     draw, tokenizer, found = rng.stream(suite.seed, "descriptions"), PhoneTokenizer(), []
     levels = {kind: draw.permutation(np.arange(suite.sentences) % LEVELS[kind]) for kind in ASKED}
@@ -70,12 +70,12 @@ def listen(speaker: SentenceSpeaker, suite: DescriptionSuite, say: Log = print) 
         heard = melody(speaker.say(wanted).data[0, 0], speaker.sample_rate)
         count = int((phones.data != PHONE_IDS[SIL]).sum())
         rate = float(np.log2(count / heard.seconds)) if heard.seconds else float("nan")
-        found.append(Heard(description, asked, float(np.log2(heard.pitch_hz)), rate))
+        found.append(HeardVoice(description, asked, float(np.log2(heard.pitch_hz)), rate))
         say(f"{description!r}: {heard.pitch_hz:.0f} Hz, {2**rate:.1f} phones/s")
     return found
 
 
-def table(found: Sequence[Heard], seed: int = 0) -> Table:
+def table(found: Sequence[HeardVoice], seed: int = 0) -> Table:
     """Rank correlations of asked and measured, and those of shuffled descriptions."""
     rows = []
     for kind in ASKED:

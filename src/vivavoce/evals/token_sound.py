@@ -27,7 +27,7 @@ from vivavoce.evals.speakers import SpeakerSpace, cepstra
 from vivavoce.evals.tokenizers import Tokenizer
 from vivavoce.evals.word_errors import distance, plain
 
-Wave = Float[Tensor, " N"]
+Samples = Float[Tensor, " N"]
 GROUPS = {"dev": "dev people, lossless", "test": "LibriSpeech test-clean"}
 SPELLED = ("an4",)
 """Sources of letters and figures, which recognisers do not write as they are said: words are not compared there."""
@@ -40,7 +40,7 @@ def sound_rows(todo: Sequence[Tokenizer], suite: Any, speech: Path, say: Callabl
     """Rows by tokenizer; the originals and Opus have tables of their own."""
     judge = voice_judge(speech)
     hear = recogniser(suite.ears, say)
-    ways: dict[str, Callable[[Wave, int], Wave] | None] = {"originals": None}
+    ways: dict[str, Callable[[Samples, int], Samples] | None] = {"originals": None}
     ways |= {one.name: one.resynthesize for one in todo}
     ways |= {f"Opus at {kbits} kbit/s": opus for kbits in OPUS_KBITS if (opus := opus_at(kbits)) is not None}
     found: dict[str, list[Row]] = {name: [] for name in ways}
@@ -61,10 +61,10 @@ def chosen(speech: Path, split: str, count: int) -> list[Record]:
 
 def _rows(
     clips: Sequence[Record],
-    way: Callable[[Wave, int], Wave] | None,
+    way: Callable[[Samples, int], Samples] | None,
     group: str,
     judge: SpeakerSpace | None,
-    hear: Callable[[Wave], str] | None,
+    hear: Callable[[Samples], str] | None,
 ) -> list[Row]:
     """Measured on one group; what only compares with an original is left out for originals."""
     columns: dict[str, list[float]] = {}
@@ -94,20 +94,20 @@ def _rows(
     return [*rows, Row(name=f"word errors, {group}", value=heard)]
 
 
-def mel_distance(wave: Wave, made: Wave) -> float:
+def mel_distance(wave: Samples, made: Samples) -> float:
     """Mean absolute difference of log-mel frames (nats)."""
     front = _MEL.build()
     return float((front(wave[None]) - front(made[None])).abs().mean())
 
 
-def si_sdr(wave: Wave, made: Wave) -> float:
+def si_sdr(wave: Samples, made: Samples) -> float:
     """Scale-invariant ratio of signal and distortion in dB (Le Roux 2019); far below 0 where phases are not kept."""
     wave, made = wave - wave.mean(), made - made.mean()
     part = (made @ wave) / (wave @ wave).clamp(min=1e-12) * wave
     return float(10 * torch.log10((part @ part).clamp(min=1e-12) / ((made - part) @ (made - part)).clamp(min=1e-12)))
 
 
-def opus_at(kbits: int) -> Callable[[Wave, int], Wave] | None:
+def opus_at(kbits: int) -> Callable[[Samples, int], Samples] | None:
     """There and back through Opus; None where PyAV or libopus is missing."""
     try:
         import av
@@ -117,7 +117,7 @@ def opus_at(kbits: int) -> Callable[[Wave, int], Wave] | None:
     except Exception:  # what is missing is said by many kinds of errors
         return None
 
-    def way(wave: Wave, rate: int) -> Wave:
+    def way(wave: Samples, rate: int) -> Samples:
         high = resample(wave, rate, 48_000).clamp(-1, 1)
         pcm = np.pad(to_int16(high.numpy()), (0, -len(high) % 960))[None]
         file = io.BytesIO()
@@ -154,7 +154,7 @@ def voice_judge(speech: Path) -> SpeakerSpace | None:
     return SpeakerSpace(taught) if len(seen) >= 20 else None
 
 
-def recogniser(name: str, say: Callable[[str], None]) -> Callable[[Wave], str] | None:
+def recogniser(name: str, say: Callable[[str], None]) -> Callable[[Samples], str] | None:
     """What a Whisper hears in sound at 16 kHz."""
     if not name:
         return None
@@ -166,7 +166,7 @@ def recogniser(name: str, say: Callable[[str], None]) -> Callable[[Wave], str] |
         say(f"word errors are not measured: {error}")
         return None
 
-    def hear(wave: Wave) -> str:
+    def hear(wave: Samples) -> str:
         heard = whisper.transcribe(wave.numpy(), Wanted(language="en", beam=1, careful=False))
         return " ".join(word.text for word in heard.words)
 

@@ -25,7 +25,7 @@ from vivavoce.models.units import Units
 from vivavoce.nn.given_book import GivenBook
 from vivavoce.systems.facodec import Facodec
 
-Wave = Float[Tensor, " N"]
+Samples = Float[Tensor, " N"]
 Frames = Tensor
 """Int[T, K] for ids, Float[T, D] for vectors."""
 _BOOKS_TO_HALVE = 4
@@ -43,7 +43,7 @@ class Tokenizer:
     name: str
     rate: float
     size: int
-    encode: Callable[[Wave], Frames]
+    encode: Callable[[Samples], Frames]
     books: int = 1
     latency_ms: float | None = None
     teacher: str = ""
@@ -52,7 +52,7 @@ class Tokenizer:
     control: bool = False
     shipped: bool = False
     sample_rate: int = 0
-    resynthesize: Callable[[Wave, int], Wave] | None = None
+    resynthesize: Callable[[Samples, int], Samples] | None = None
     only_sound: bool = False
 
     @property
@@ -77,7 +77,7 @@ def controls(listener: Listener, seed: int = 1) -> list[Tokenizer]:
 def shuffled(known: Tokenizer, seed: int = 1) -> Tokenizer:
     """The same ids in another order within each recording: what is left is how often each is used."""
 
-    def encode(wave: Wave) -> Frames:
+    def encode(wave: Samples) -> Frames:
         ids = known.encode(wave)
         order = rng.stream(seed, "shuffled", len(ids), int(ids.sum())).permutation(len(ids))
         return ids[torch.from_numpy(order)]
@@ -124,12 +124,12 @@ _MEMORY: dict[str, dict[tuple[int, int], Tensor]] = {}
 """Vectors of fronts by their digest and the sounds that a suite holds: units of one front are measured together."""
 
 
-def _remembered(front: Any) -> Callable[[Wave], Tensor]:
+def _remembered(front: Any) -> Callable[[Samples], Tensor]:
     """The front's vectors of a sound at 16 kHz, computed once for all fronts with the same weights."""
     rate = front.config.sample_rate
     known = _MEMORY.setdefault(_digest(front), {})
 
-    def vectors(wave: Wave) -> Tensor:
+    def vectors(wave: Samples) -> Tensor:
         key = wave.data_ptr(), len(wave)
         if key not in known:
             low = wave if rate == RATE else resample(wave, RATE, rate)
@@ -166,7 +166,7 @@ def _units(name: str, units: Units) -> Tokenizer:
     vectors = _remembered(front)
 
     @torch.no_grad()
-    def encode(wave: Wave) -> Frames:
+    def encode(wave: Samples) -> Frames:
         return units.quantizer.encode(vectors(wave).T[None])[0].T
 
     return Tokenizer(
@@ -199,7 +199,7 @@ def _factors(name: str, codec: Facodec) -> list[Tokenizer]:
     config = codec.config
     rate = config.sample_rate
 
-    def encode(wave: Wave) -> Frames:
+    def encode(wave: Samples) -> Frames:
         return codec.encode(sound(resample(wave, RATE, rate), rate)).codes.data[0].T
 
     def one(factor: str, book: int) -> Tokenizer:
@@ -209,7 +209,7 @@ def _factors(name: str, codec: Facodec) -> list[Tokenizer]:
             stand_for=_stand_for(getattr(codec, factor), config.size),
         )  # fmt: skip
 
-    def resynthesize(wave: Wave, sample_rate: int) -> Wave:
+    def resynthesize(wave: Samples, sample_rate: int) -> Samples:
         made = codec.resynthesize(resample(wave, sample_rate, rate)[None])[0]
         return resample(made, rate, sample_rate)[: len(wave)]
 
@@ -224,11 +224,11 @@ def _factors(name: str, codec: Facodec) -> list[Tokenizer]:
 def _codec(name: str, codec: Codec, books: int) -> Tokenizer:
     rate = codec.config.sample_rate
 
-    def encode(wave: Wave) -> Frames:
+    def encode(wave: Samples) -> Frames:
         codes = codec.encode(sound(resample(wave, RATE, rate), rate)).data[0, :books].T
         return codes[: -(-len(wave) * rate // RATE // codec.config.hop)]
 
-    def resynthesize(wave: Wave, sample_rate: int) -> Wave:
+    def resynthesize(wave: Samples, sample_rate: int) -> Samples:
         sent = resample(wave, sample_rate, rate)
         codes = codec.encode(sound(sent, rate)).part(0, books)
         return resample(codec.decode(codes).data[0, 0, : len(sent)], rate, sample_rate)[: len(wave)]

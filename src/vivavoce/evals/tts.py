@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vivavoce.assistant.saying import Say
+from vivavoce.assistant.saying import Sayer
 from vivavoce.audio.files import read_audio
 from vivavoce.audio.resample import resample
 from vivavoce.core.errors import ManifestError, VivavoceError
@@ -37,7 +37,7 @@ from vivavoce.hub.whisper_layer import whisper_layer
 from vivavoce.models.codec import Codec
 from vivavoce.runtime.model import RATE
 
-Wave = Float[Tensor, " N"]
+Samples = Float[Tensor, " N"]
 _RATE = 16_000
 _SECONDS, _PROMPT_SECONDS = (2.0, 12.0), (3.0, 10.0)
 _SKIPPED, _REPEATED, _CUT = 3, 1.3, 2
@@ -46,7 +46,7 @@ _SILENT = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class Trial:
     """Somebody's clip, what is to be said, and the person saying it; another recording is what voices are judged by."""
 
     prompt: Record
@@ -71,7 +71,7 @@ class Judged:
     frames: list[np.ndarray] = field(default_factory=list)
 
 
-def tasks(speech: Path, count: int) -> list[Task]:
+def tasks(speech: Path, count: int) -> list[Trial]:
     """From people of no training with three recordings, one of each before a second of any; the same ones every time.
 
     Raises ManifestError where there are none.
@@ -80,14 +80,14 @@ def tasks(speech: Path, count: int) -> list[Task]:
     for clip in (clip for split in ("test", "dev") for clip in recordings(speech, split, lang="en", text=True)):
         if clip.source not in SPELLED and _SECONDS[0] <= clip.seconds <= _SECONDS[1]:
             by_person.setdefault(clip.speaker, []).append(clip)
-    made: list[Task] = []
+    made: list[Trial] = []
     targets = in_turns(ranked([clip for own in by_person.values() if len(own) > 2 for clip in own]))
     for target in targets:
         others = [clip for clip in ranked(by_person[target.speaker]) if clip is not target and clip.text != target.text]
         prompts = [clip for clip in others if _PROMPT_SECONDS[0] <= clip.seconds <= _PROMPT_SECONDS[1]]
         left = [clip for clip in others if prompts and clip is not prompts[0]]
         if left:
-            made.append(Task(prompts[0], target, left[0]))
+            made.append(Trial(prompts[0], target, left[0]))
     if not made:
         raise ManifestError(
             f"nobody of the splits test and dev of {speech} has three recordings with texts; give another folder"
@@ -101,8 +101,8 @@ class Judges:
 
     people: SpeakerSpace | None
     sphinx: Sphinx
-    whisper: Callable[[Wave], str] | None
-    frames: Callable[[Wave], np.ndarray] | None
+    whisper: Callable[[Samples], str] | None
+    frames: Callable[[Samples], np.ndarray] | None
 
 
 def judges(speech: Path, whisper: str, say: Log = print) -> Judges:
@@ -114,29 +114,29 @@ def judges(speech: Path, whisper: str, say: Log = print) -> Judges:
     return Judges(voice_judge(speech), Sphinx(), hear, lambda wave: encoder(wave[None, None])[0].T.numpy())
 
 
-def run(speakers: Mapping[str, Say], codec: Codec, todo: Sequence[Task], by: Judges, say: Log = print) -> Report:
+def run(speakers: Mapping[str, Sayer], codec: Codec, todo: Sequence[Trial], by: Judges, say: Log = print) -> Report:
     """A table for each speaker, for flite and espeak-ng, and for the people themselves, whole and through a codec."""
     report = Report("tts", {"sentences": len(todo), "people": len({one.target.speaker for one in todo})})
 
-    def real(task: Task) -> tuple[Wave, int]:
+    def real(task: Trial) -> tuple[Samples, int]:
         return read_audio(task.target.file)
 
-    def coded(task: Task) -> tuple[Wave, int]:
+    def coded(task: Trial) -> tuple[Samples, int]:
         rate = codec.config.sample_rate
         wave = read_audio(task.target.file, rate)[0]
         return codec.decode(codec.encode(sound(wave, rate))).data[0, 0, : len(wave)], rate
 
-    def cloned(way: Say) -> Callable[[Task], tuple[Wave, int]]:
+    def cloned(way: Sayer) -> Callable[[Trial], tuple[Samples, int]]:
         agreed = Consent("a corpus under an open licence")
 
-        def by_clip(task: Task) -> tuple[Wave, int]:
+        def by_clip(task: Trial) -> tuple[Samples, int]:
             pcm, _ = way(task.target.text or "", Voice.like(task.prompt.file, agreed), 0)
             return torch.from_numpy(pcm), RATE
 
         return by_clip
 
-    def machine(engine: str, voice: str) -> Callable[[Task], tuple[Wave, int]]:
-        def way(task: Task) -> tuple[Wave, int]:
+    def machine(engine: str, voice: str) -> Callable[[Trial], tuple[Samples, int]]:
+        def way(task: Trial) -> tuple[Samples, int]:
             made = next(iter(speak([Reading(text=task.target.text or "", engine=engine, voice=voice)])))
             return torch.as_tensor(made.wave).float(), made.sample_rate
 
@@ -155,7 +155,9 @@ def run(speakers: Mapping[str, Say], codec: Codec, todo: Sequence[Task], by: Jud
     return report
 
 
-def _measured(name: str, way: Callable[[Task], tuple[Wave, int]], todo: Sequence[Task], by: Judges, say: Log) -> Judged:
+def _measured(
+    name: str, way: Callable[[Trial], tuple[Samples, int]], todo: Sequence[Trial], by: Judges, say: Log
+) -> Judged:
     found = Judged()
     for task in todo:
         wanted = plain(task.target.text or "")
@@ -194,7 +196,7 @@ def _processor_seconds() -> float:
     return sum(os.times()[:4])
 
 
-def failure(wanted: Sequence[str], heard: Sequence[str], wave: Wave) -> str:
+def failure(wanted: Sequence[str], heard: Sequence[str], wave: Samples) -> str:
     """What is plainly wrong with a sentence: silence, an end that is cut, words skipped or repeated; else empty."""
     if not len(wave) or float(wave.abs().max()) < _SILENT:
         return "silence"
@@ -219,7 +221,7 @@ def frechet(first: Float[np.ndarray, "T D"], second: Float[np.ndarray, "U D"]) -
     return max(0.0, away + float(np.trace(spreads[0]) + np.trace(spreads[1]) - 2 * np.sqrt(values).sum()))
 
 
-def _strangers(todo: Sequence[Task], people: SpeakerSpace | None) -> float:
+def _strangers(todo: Sequence[Trial], people: SpeakerSpace | None) -> float:
     """How alike recordings of different people are, on average."""
     if people is None:
         return float("nan")

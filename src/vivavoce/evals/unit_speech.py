@@ -33,9 +33,9 @@ from vivavoce.models.units import Units, merged
 
 RATE = 16_000
 GROUPS = {"dev": "dev people", "test": "LibriSpeech test-clean"}
-Wave = Float[Tensor, " N"]
+Samples = Float[Tensor, " N"]
 Made = Float[Tensor, " M"]
-Way = Callable[[Wave], Made]
+Way = Callable[[Samples], Made]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,13 +97,13 @@ def ways_of(vocoder: UnitVocoder, codec: Codec, units: Units, suite: UnitSpeechS
 
     lag = -(-codec.delay // codec.config.hop)
 
-    def coded(wave: Wave) -> Stream[Tokens]:
+    def coded(wave: Samples) -> Stream[Tokens]:
         return codec.encode(sound(resample(wave, RATE, codec.config.sample_rate), codec.config.sample_rate))
 
     def decoded(codes: Stream[Tokens]) -> Made:
         return resample(codec.decode(codes).data[0, 0], codec.config.sample_rate, RATE)
 
-    def choose(wave: Wave) -> Choose:
+    def choose(wave: Samples) -> Choose:
         if suite.temperature <= 0:
             return likeliest
         sampler = Sample(temperature=suite.temperature, top_p=suite.top_p)
@@ -112,7 +112,7 @@ def ways_of(vocoder: UnitVocoder, codec: Codec, units: Units, suite: UnitSpeechS
             scores, torch.rand(len(scores), generator=draw), torch.zeros(len(scores), 0).long()
         )
 
-    def spoken(wave: Wave, timed: bool, shuffle: bool = False) -> Made:
+    def spoken(wave: Samples, timed: bool, shuffle: bool = False) -> Made:
         ids = units.encode(sound(wave, RATE))
         asked = {"speaker": suite.speaker, "choose": choose(wave), "history": suite.history, "more": lag}
         if timed:
@@ -121,7 +121,7 @@ def ways_of(vocoder: UnitVocoder, codec: Codec, units: Units, suite: UnitSpeechS
         if shuffle:
             order = rng.stream(suite.seed, "shuffled", len(wave)).permutation(rows.data.shape[2])
             rows = replace(rows, data=rows.data[:, :, torch.from_numpy(order)])
-        return decoded(vocoder.speak(rows, **asked))
+        return decoded(vocoder.render(vocoder.timed(rows, suite.speaker), **asked))
 
     return {
         "originals": lambda wave: wave,

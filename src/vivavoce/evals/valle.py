@@ -23,7 +23,7 @@ from vivavoce.core.streams import Stream, Wave, sound
 from vivavoce.evals import intervals
 from vivavoce.evals.report import Report, Row, Table
 from vivavoce.evals.token_sound import recogniser, voice_judge
-from vivavoce.evals.tts import Task, tasks
+from vivavoce.evals.tts import Trial, tasks
 from vivavoce.evals.word_errors import distance, plain
 from vivavoce.systems.valle import Valle
 from vivavoce.text.tokenizers import PhoneTokenizer
@@ -78,7 +78,7 @@ def audible(wave: Float[Tensor, " N"], rate: int) -> Float[Tensor, " M"]:
     return pad(resample(wave, rate, _RATE), (0, max(0, _RATE // 10 - len(wave) * _RATE // rate)))
 
 
-def ways(speaker: Valle, todo: Sequence[Task]) -> dict[str, Callable[[int, Task], Float[Tensor, " N"]]]:
+def ways(speaker: Valle, todo: Sequence[Trial]) -> dict[str, Callable[[int, Trial], Float[Tensor, " N"]]]:
     """From a recording to a sentence of phones alone."""
     codec, tokenizer = speaker.codec, PhoneTokenizer()
     books = speaker.model.config.codes.books
@@ -86,27 +86,27 @@ def ways(speaker: Valle, todo: Sequence[Task]) -> dict[str, Callable[[int, Task]
     def opened(file: Path) -> Stream[Wave]:
         return sound(read_audio(file, codec.config.sample_rate)[0], codec.config.sample_rate)
 
-    def asked(task: Task, prompt: Task) -> Sentence:
+    def asked(task: Trial, prompt: Trial) -> Sentence:
         text, said = task.target.text or "", prompt.prompt.text or ""
         return Sentence(
             text=text, phones=tokenizer.encode([text]), prompt=opened(prompt.prompt.file), prompt_text=said,
             prompt_phones=tokenizer.encode([said]), seed=1,
         )  # fmt: skip
 
-    def decoded(count: int) -> Callable[[int, Task], Float[Tensor, " N"]]:
-        def way(_: int, task: Task) -> Float[Tensor, " N"]:
+    def decoded(count: int) -> Callable[[int, Trial], Float[Tensor, " N"]]:
+        def way(_: int, task: Trial) -> Float[Tensor, " N"]:
             return codec.decode(codec.encode(opened(task.target.file)).part(0, count)).data[0, 0]
 
         return way
 
-    def refined(_: int, task: Task) -> Float[Tensor, " N"]:
+    def refined(_: int, task: Trial) -> Float[Tensor, " N"]:
         codes = codec.encode(opened(task.target.file)).part(0, 1)
         return speaker.refined(asked(task, task).all_phones, codes, opened(task.prompt.file)).data[0, 0]
 
-    def cloned(_: int, task: Task) -> Float[Tensor, " N"]:
+    def cloned(_: int, task: Trial) -> Float[Tensor, " N"]:
         return speaker.say(asked(task, task)).data[0, 0]
 
-    def another(number: int, task: Task) -> Float[Tensor, " N"]:
+    def another(number: int, task: Trial) -> Float[Tensor, " N"]:
         others = [one for one in (*todo[number:], *todo[:number]) if one.target.speaker != task.target.speaker]
         return speaker.say(asked(task, (others or [task])[0])).data[0, 0]
 

@@ -25,7 +25,7 @@ from vivavoce.nn.transformer import TransformerState
 
 Draw = Callable[[], float]
 """Gives the next number in [0, 1)."""
-Hook = Callable[[int, Float[Tensor, "B V"]], Float[Tensor, "B V"]]
+LogitsHook = Callable[[int, Float[Tensor, "B V"]], Float[Tensor, "B V"]]
 """Changes the scores of a lane before anything is drawn: guidance mixes a row's with those of a second row."""
 _HISTORY = 64
 ROOM = 256
@@ -76,7 +76,7 @@ class Writer:
     """Writes with a model; one sampler for all lanes, or one for each."""
 
     def __init__(
-        self, model: StreamLM, sampler: Sampler | Sequence[Sampler] = GREEDY, *, hook: Hook | None = None
+        self, model: StreamLM, sampler: Sampler | Sequence[Sampler] = GREEDY, *, hook: LogitsHook | None = None
     ) -> None:
         """Keeps nothing between steps."""
         self.model = model

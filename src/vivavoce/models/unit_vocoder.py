@@ -150,23 +150,11 @@ class UnitVocoder(nn.Module):
             known = torch.where((rows | frames)[..., None], nothing, known)
         return self.into(torch.cat((nothing.expand(len(codes), 1, -1), known[:, :-1]), dim=1))
 
-    @torch.no_grad()
-    def speak(
-        self,
-        units: Stream[Tokens],
-        *,
-        speaker: str = "",
-        choose: Choose = likeliest,
-        history: bool = True,
-        more: int = 0,
-    ) -> Stream[Tokens]:
-        """Units without repeats to codes. SpecError for units of another alphabet, or a speaker that is not known.
-
-        ``more`` frames follow the last unit: as many as the codec's sound lags behind, or it would be cut off.
-        """
+    def timed(self, units: Stream[Tokens], speaker: str = "") -> Stream[Tokens]:
+        """Units without repeats, held as long as a speaker would: what `render` takes. SpecError for units of another
+        alphabet, or a speaker that is not known."""
         held = self.durations.predict(units, self.voice_of(speaker))
-        timed = spread(held, self.config.durations.units.rate)
-        return self.render(timed, speaker=speaker, choose=choose, history=history, more=more)
+        return spread(held, self.config.durations.units.rate)
 
     @torch.no_grad()
     def render(
@@ -178,9 +166,10 @@ class UnitVocoder(nn.Module):
         history: bool = True,
         more: int = 0,
     ) -> Stream[Tokens]:
-        """Units with their repeats, on their clock, to codes.
+        """Units with their repeats, on their clock, to codes. SpecError as for `timed`.
 
-        Without ``history`` no frame knows those before it. Raises SpecError as `speak` does.
+        ``more`` frames follow the last unit: as many as the codec's sound lags behind, or it would be cut off. Without
+        ``history`` no frame knows those before it.
         """
         units = units.expect(self.config.durations.units)
         rates = self.config.durations.units.rate, self.config.codes.rate

@@ -25,7 +25,7 @@ from vivavoce.data.manifest import Record
 from vivavoce.data.timed import timed
 from vivavoce.models.listener import MEL, Listener
 from vivavoce.nn.multi_reference import References
-from vivavoce.systems.megatts import Spoken
+from vivavoce.systems.megatts import TimedSpeech
 from vivavoce.train.tasks.megatts import MegaBatch
 
 
@@ -146,7 +146,7 @@ class MegaData:
         phones = [one.phones for one in said]
         counts = torch.tensor([len(one) for one in phones])
         most = max(one.mel.shape[1] for one in said)
-        spoken = Spoken(
+        spoken = TimedSpeech(
             torch.stack([pad(one.mel, (0, most - one.mel.shape[1])) for one in said]),
             pad_sequence(phones, batch_first=True), pad_sequence([one.frames for one in said], batch_first=True),
             torch.arange(int(counts.max())) < counts[:, None],

@@ -20,7 +20,7 @@ def usage_of(usage: Usage) -> dict[str, Any]:
     }
 
 
-class Writer:
+class ResponseWriter:
     """Keeps the response; every method gives the events to be sent, in order and numbered."""
 
     def __init__(self, head: dict[str, Any]) -> None:

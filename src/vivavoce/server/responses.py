@@ -19,7 +19,7 @@ from vivavoce.server.outputs import checked, first_of
 from vivavoce.server.problems import NotFound, Problem
 from vivavoce.server.remembered import Remembered
 from vivavoce.server.replies import ERRORS, sse, warned
-from vivavoce.server.response_events import Writer
+from vivavoce.server.response_events import ResponseWriter
 from vivavoce.server.service import Service
 from vivavoce.server.sessions import choice_of, tool_of
 from vivavoce.server.sound_parts import SoundPart, sound_in
@@ -253,7 +253,7 @@ def router(service: Service) -> APIRouter:
         config, whole = replace(config_of(request, told), mind=mind), (*past, *entries)
         inputs: list[Input] = [*(Add(entry) for entry in whole), Respond()]
         outputs = await first_of(checked(service.one_turn(config, inputs), "input"), (TextOut, ToolCall))
-        writer = Writer(_head(request))
+        writer = ResponseWriter(_head(request))
         events = _told(outputs, writer, memory if request.store is not False else None, whole)
         if request.stream:
             return StreamingResponse(_stream(events), headers=warned(warnings), media_type="text/event-stream")
@@ -297,7 +297,7 @@ def _head(request: ResponsesRequest) -> dict[str, Any]:
 
 
 async def _told(
-    outputs: AsyncIterator[Output], writer: Writer, memory: Remembered[Kept] | None, before: tuple[Entry, ...]
+    outputs: AsyncIterator[Output], writer: ResponseWriter, memory: Remembered[Kept] | None, before: tuple[Entry, ...]
 ) -> AsyncIterator[dict[str, Any]]:
     """The events of an answer; when it has ended it is remembered."""
     for event in writer.begin():

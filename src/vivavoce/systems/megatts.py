@@ -66,7 +66,7 @@ class MegaConfig:
         return MegaModel(self)
 
 
-class Spoken(NamedTuple):
+class TimedSpeech(NamedTuple):
     """Utterances: mel frames, phones, the frames of each phone (0 where there is no phone)."""
 
     mel: Float[Tensor, "B M T"]
@@ -110,7 +110,7 @@ class MegaModel(nn.Module):
         """Phones, in the voice of the references."""
         return self.timbre(self.content(self.embed(phones), there), references)
 
-    def forward(self, spoken: Spoken, references: References) -> Drawn:
+    def forward(self, spoken: TimedSpeech, references: References) -> Drawn:
         """Utterances drawn again from their phones, their prosody's codes, and other recordings of their speakers."""
         said = self.said(spoken.phones, spoken.there, references)
         coded = self.prosody(spoken.mel, self.config.prosody.places(spoken.frames))

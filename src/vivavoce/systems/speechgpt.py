@@ -239,5 +239,6 @@ class SpeechGPT:
         """Units as they sound. SpecError without a vocoder."""
         if self.vocoder is None or self.codec is None:
             raise SpecError("this model has no vocoder; train one: vivavoce train unit-vocoder")
-        codes = self.vocoder.speak(units, more=-(-self.codec.delay // self.codec.config.hop))
+        more = -(-self.codec.delay // self.codec.config.hop)
+        codes = self.vocoder.render(self.vocoder.timed(units), more=more)
         return self.codec.decode(codes)

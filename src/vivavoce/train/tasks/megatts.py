@@ -18,7 +18,7 @@ from vivavoce.losses.adversarial import feature_matching, judge_squares, maker_s
 from vivavoce.losses.tokens import weighted
 from vivavoce.nn.mel_judges import MelJudgesConfig
 from vivavoce.nn.multi_reference import References
-from vivavoce.systems.megatts import Drawn, MegaModel, Spoken
+from vivavoce.systems.megatts import Drawn, MegaModel, TimedSpeech
 from vivavoce.train.task import Frozen, Losses, Task, Term
 
 
@@ -26,7 +26,7 @@ from vivavoce.train.task import Frozen, Losses, Task, Term
 class MegaBatch:
     """Utterances, and other recordings of who speaks in each."""
 
-    spoken: Spoken
+    spoken: TimedSpeech
     references: References
     rows: tuple[int, ...] = ()
     """How many of the utterances, one after the other, each row of the second stage has; one each where empty."""
