@@ -71,7 +71,7 @@ def test_what_flows_and_what_is_said_have_names_that_mean_nothing_else():
 
     The command line may call an option by the name of what it chooses.
     """
-    owners = ("core/talk.py", "core/streams.py", "runtime/model.py", "assistant/turn.py", "assistant/model.py")
+    owners = ("core/talk.py", "core/streams.py", "runtime/model.py")
 
     def defined(path: Path) -> set[str]:
         body = ast.parse(path.read_text()).body
@@ -84,6 +84,7 @@ def test_what_flows_and_what_is_said_have_names_that_mean_nothing_else():
         owner: {n for n in defined(SOURCE / owner) if n[0].isupper() and not n.isupper() and not n.endswith("T")}
         for owner in owners
     }
+    known |= {"assistant/turn.py": {"Turn"}, "assistant/model.py": {"Model"}}
     for path in sorted(SOURCE.rglob("*.py")):
         place = str(path.relative_to(SOURCE))
         foreign = set().union(*(names for owner, names in known.items() if owner != place))
