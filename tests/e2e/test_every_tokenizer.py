@@ -159,7 +159,14 @@ def test_tokens_of_another_tokenizer_form_or_size_are_refused(
         "update vivavoce": held | {"version": np.array(9)},
         "ids below": held | {"codes": held["codes"] + 20_000},
         "no token file": held | {"spec": np.array("{}")},
+        "no token file that": held | {"codes": held["codes"].astype(np.float32)},
+        "make one with": held | {"codes": np.full(held["codes"].shape, np.nan)},
+        "tells of -1 samples": held | {"samples": np.array(-1)},
+        "tells of 9000000 samples": held | {"samples": np.array(9_000_000)},
+        "there is no file": tmp_path / "none.npz",
     }
+    if "voice" in held:
+        spoiled["no token file that can be read"] = held | {"voice": held["voice"] * np.nan}
     for hint, given in spoiled.items():
         if isinstance(given, dict):
             np.savez(tmp_path / "bad.npz", **given)

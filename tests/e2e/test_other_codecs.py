@@ -82,9 +82,17 @@ def test_what_is_no_number_or_was_changed_is_refused(folder: Path, tmp_path: Pat
     run("tokens", "encode", sound(recording), "-o", tokens, "--model", folder)
     with np.load(tokens) as file:
         held = dict(file)
-    for name, value in (("codes", held["codes"] + 16), ("codes", held["codes"][:2]), ("samples", np.array(-1))):
-        changed(tokens, held | {name: value})
-        refused(run("tokens", "decode", tokens, "-o", tmp_path / "out.wav", "--model", folder), "wanted 4 books")
+    frames = held["codes"].shape[1]
+    spoiled: list[tuple[dict[str, Any], str]] = [
+        ({"codes": held["codes"] + 16}, "wanted 4 books"),
+        ({"codes": held["codes"][:2]}, "wanted 4 books"),
+        ({"samples": np.array(-1)}, "tells of -1 samples"),
+        ({"frames": np.array([frames + 3, -3]), "loudness": np.ones(2)}, "do not belong together"),
+        ({"frames": np.array([frames]), "loudness": np.array([np.inf])}, "no token file"),
+    ]
+    for fields, hint in spoiled:
+        changed(tokens, held | fields)
+        refused(run("tokens", "decode", tokens, "-o", tmp_path / "out.wav", "--model", folder), hint)
 
 
 def test_a_part_of_ours_is_written_for_others(folder: Path, tmp_path: Path) -> None:

@@ -238,10 +238,12 @@ def load(codec: Tokenizer, path: Path, coder: EntropyCoder | None = None) -> Cod
             if "packed" in file:
                 data = _unpacked(file, path, coder, spec, plain(codec).config.hop)
             else:
-                data = torch.from_numpy(file["codes"].astype(np.int64))
+                data = torch.from_numpy(_whole_numbers(file["codes"]))
             frames = tuple(int(count) for count in file["frames"]) if "frames" in file else None
-            loudness = torch.from_numpy(file["loudness"].astype(np.float32)) if "loudness" in file else None
-            voice = torch.from_numpy(file["voice"].astype(np.float32))[None] if "voice" in file else None
+            loudness = torch.from_numpy(_finite(file["loudness"])) if "loudness" in file else None
+            voice = torch.from_numpy(_finite(file["voice"]))[None] if "voice" in file else None
+    except FileNotFoundError as error:
+        raise SpecError(f"there is no file {path}; check the path") from error
     except (OSError, ValueError, KeyError, TypeError, EOFError, zlib.error, zipfile.BadZipFile, ConfigError) as error:
         raise SpecError(f"{path} is no token file that can be read; make one with: vivavoce tokens encode") from error
     if not 1 <= spec.books <= wanted.books or spec != wanted.first(spec.books):
@@ -250,14 +252,29 @@ def load(codec: Tokenizer, path: Path, coder: EntropyCoder | None = None) -> Cod
             "made it"
         )
     fits = data.dim() == 2 and data.shape[0] == spec.books and data.numel() > 0
-    if not fits or int(data.min()) < 0 or int(data.max()) >= spec.size or samples < 0:
+    if not fits or int(data.min()) < 0 or int(data.max()) >= spec.size:
         raise SpecError(f"{path} has codes {tuple(data.shape)}, wanted {spec.books} books of ids below {spec.size}")
-    if frames is None and samples > data.shape[1] * plain(codec).config.hop:
+    if samples < 0 or (frames is None and samples > data.shape[1] * plain(codec).config.hop):
         raise SpecError(f"{path} tells of {samples} samples, which {data.shape[1]} frames cannot be; encode it again")
     codes = whole(spec, data[None])
     if frames is None or loudness is None:
         return Coded(codes, samples, voice=voice)
     return Coded(codes, samples, ChunkedTokens(codes, frames, loudness[None]))
+
+
+def _whole_numbers(ids: np.ndarray) -> np.ndarray:
+    """Ids; ValueError for what is none."""
+    if not np.issubdtype(ids.dtype, np.integer):
+        raise ValueError(ids.dtype)
+    return ids.astype(np.int64)
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    """Values beside the ids, in a row; ValueError where some are no numbers."""
+    found = values.astype(np.float32)
+    if found.ndim != 1 or not np.isfinite(found).all():
+        raise ValueError(found.shape)
+    return found
 
 
 def _earlier(codec: Codec | Units | Facodec, file: np.lib.npyio.NpzFile) -> Tokens:

@@ -69,7 +69,8 @@ class ChunkedTokens:
 
     def __post_init__(self) -> None:
         """SpecError when the numbers of chunks or frames differ."""
-        if len(self.frames) != self.loudness.shape[1] or sum(self.frames) != self.codes.data.shape[2]:
+        odd = min(self.frames, default=0) < 0 or sum(self.frames) != self.codes.data.shape[2]
+        if odd or len(self.frames) != self.loudness.shape[1]:
             raise SpecError(
                 f"chunks of {self.frames} frames with {self.loudness.shape[1]} levels and {self.codes.data.shape[2]} "
                 "frames of tokens do not belong together"
