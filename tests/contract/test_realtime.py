@@ -118,7 +118,7 @@ async def test_a_call_its_result_and_the_answer_that_uses_it(talk):
         await live.connection.conversation.item.create(item=result)
         await live.connection.response.create()
         done = await live.until("response.done")
-        assert done.response.output[0].content[0].transcript == "the kitchen says ready at nine."
+        assert done.response.output[0].content[0].transcript == "the tool says ready at nine."
         strictly(live.seen)
 
 

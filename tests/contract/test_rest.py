@@ -222,7 +222,7 @@ async def test_chat_streams_and_calls(client):
     called = {"role": "assistant", "tool_calls": [{"id": calls[0].id, "type": "function", "function": function}]}
     result = {"role": "tool", "tool_call_id": calls[0].id, "content": "Done"}
     answer = await client.chat.completions.create(model="gpt-audio", messages=[*ask, called, result], tools=[tool])
-    assert answer.choices[0].message.content == "the kitchen says done."
+    assert answer.choices[0].message.content == "the tool says done."
 
 
 async def test_models_and_health(client, address):

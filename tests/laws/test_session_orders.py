@@ -47,7 +47,7 @@ def heard_of(text: str, samples: int, share: float = 0.5) -> list[str]:
 class Answer:
     """A reply as far as a client was told of it."""
 
-    apart: bool
+    out_of_band: bool
     text: str = ""
     samples: int = 0
     over: bool = False
@@ -190,7 +190,7 @@ class Client:
         match output:
             case api.TurnStarted(turn, options, config):
                 assert turn not in self.answers, "begins twice"
-                assert options.out_of_band or all(a.over or a.apart for a in self.answers.values()), "two at once"
+                assert options.out_of_band or all(a.over or a.out_of_band for a in self.answers.values()), "two at once"
                 self.answers[turn] = Answer(options.out_of_band)
                 if options.tag is not None:
                     self.replied[options.tag] += 1
@@ -218,10 +218,10 @@ class Client:
             case api.EntryDone(entry, previous, turn, _, gone):
                 assert entry.id in self.entries and entry.status != "in_progress"
                 self.entries[entry.id] = entry
-                apart = turn is not None and self.answers[turn].apart
+                out_of_band = turn is not None and self.answers[turn].out_of_band
                 assert turn is None or (not self.answers[turn].over and entry.id in self.answers[turn].items)
-                assert apart or gone == (entry.id not in self.items)
-                assert apart or gone or previous == self._before(entry.id)
+                assert out_of_band or gone == (entry.id not in self.items)
+                assert out_of_band or gone or previous == self._before(entry.id)
             case api.EntryShown(entry):
                 assert entry.id in self.items
             case api.EntryDeleted(entry):
@@ -272,7 +272,7 @@ class Client:
             answer = self.answers[turn]
             assert not answer.over
             answer.items.append(entry.id)
-            if answer.apart:
+            if answer.out_of_band:
                 return
             if entry.kind == "message":
                 self.spoken_by[entry.id] = turn

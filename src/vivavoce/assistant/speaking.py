@@ -30,7 +30,7 @@ from vivavoce.models.script import script_from
 from vivavoce.models.speak import Speaker, SpeakerState
 from vivavoce.models.voices import cast
 from vivavoce.nn.style import VoicePrint
-from vivavoce.runtime.model import RATE, Spoken
+from vivavoce.runtime.model import RATE, Pcm, Spoken
 from vivavoce.text.normalise import Phrase
 from vivavoce.text.phrases import LONGEST
 
@@ -60,8 +60,6 @@ class SpeakerRow(Reading):
     manner: Manner = field(kw_only=True)
     plans: deque[Plan | Quiet] = field(default_factory=deque)
     step: int = 0
-    samples: int = 0
-    """Samples given out so far."""
     planned: int = 0
     """Samples given out before the first plan began."""
     reported: int = 0
@@ -73,6 +71,23 @@ class SpeakerRow(Reading):
     def drawing(self) -> Plan | None:
         """The plan that is drawn now, if one is."""
         return self.plans[0] if self.plans and isinstance(self.plans[0], Plan) else None
+
+    def drawn(self, steps: int, hop: int) -> list[Word]:
+        """So many steps of the first plan were drawn, of mel frames of ``hop`` samples; gives the words that begin in
+        them."""
+        plan, words = self.plans[0], list[Word]()
+        self.step += steps
+        times = plan.word_times() if isinstance(plan, Plan) else ()
+        while self.reported < len(times) and times[self.reported].begin < self.step * STACK:
+            word = times[self.reported]
+            begin, end = self.planned + word.begin * hop, self.planned + word.end * hop
+            words.append(Word(word.word, begin, end, span=word.span))
+            self.reported += 1
+        if self.step >= plan.steps:
+            self.plans.popleft()
+            self.planned += self.step * STACK * hop
+            self.step = self.reported = 0
+        return words
 
     def breath(self) -> list[Phrase]:
         """Takes what is said in one breath: a sentence that is not too long, or its beginning where nothing else is
@@ -209,36 +224,15 @@ class Mouth:
 
     def _give(self, saying: SpeakerRow, sound: Tensor, steps: int) -> Spoken:
         """The sound of a step without the codec's delay, and the words that begin in it."""
-        hop = self.speaker.config.mel.hop
-        flushing = not saying.plans
         pcm = sound.numpy()
         if not saying.begun:
             saying.begun = True
             pcm = pcm[self.codec.delay :]
-        elif flushing:
+        elif not saying.plans:
             pcm = pcm[: self.codec.delay]
-        pcm = (
-            np.tanh(pcm * 10 ** (saying.manner.gain_db / 20))
-            if saying.manner.gain_db > 0
-            else (pcm * np.float32(10 ** (saying.manner.gain_db / 20)))
-        )
-        words: list[Word] = []
-        if saying.plans:
-            plan = saying.plans[0]
-            saying.step += steps
-            times = plan.word_times() if isinstance(plan, Plan) else ()
-            while saying.reported < len(times) and times[saying.reported].begin < saying.step * STACK:
-                word = times[saying.reported]
-                begin, end = saying.planned + word.begin * hop, saying.planned + word.end * hop
-                words.append(Word(word.word, begin, end, span=word.span))
-                saying.reported += 1
-            if saying.step >= plan.steps:
-                saying.plans.popleft()
-                saying.planned += saying.step * STACK * hop
-                saying.step = saying.reported = 0
-        else:
-            saying.ended = True
-        saying.samples += len(pcm)
+        pcm = _at_gain(pcm, saying.manner.gain_db)
+        saying.ended = not saying.plans
+        words = [] if saying.ended else saying.drawn(steps, self.speaker.config.mel.hop)
         return Spoken(np.ascontiguousarray(pcm, dtype=np.float32), tuple(words), saying.ended, saying.refusals())
 
     # ---- who speaks ----
@@ -286,3 +280,9 @@ class Mouth:
         hz = track_pitch(sound, RATE).hz
         frames = min(len(mel), len(hz))
         return self.speaker.listen(mel[:frames], hz[:frames])
+
+
+def _at_gain(pcm: Pcm, gain_db: float) -> Pcm:
+    """Louder or quieter sound; what is raised is bent at full scale, not cut off."""
+    factor = 10 ** (gain_db / 20)
+    return np.tanh(pcm * factor) if gain_db > 0 else pcm * np.float32(factor)

@@ -81,6 +81,17 @@ class _Voicing(NamedTuple):
     whisper: float
 
 
+class _Piece(NamedTuple):
+    """One row of a batch: fields of `PhoneRows` and of `Speakers` by name, the frames, the mel and where it counts."""
+
+    phones: dict[str, Tensor]
+    frames: FrameTable
+    mel: Float[Tensor, "T M"]
+    mask: Float[Tensor, "T M"]
+    speaker: dict[str, Tensor]
+    seconds: float
+
+
 def _score_floors(clips: Sequence[Record], scores: Sequence[float]) -> dict[str, float]:
     """The score below which a clip of a source is taken to be mislabelled: its lowest 3 %."""
     by_source: dict[str, list[float]] = {}
@@ -154,36 +165,26 @@ class SpeakerBatches:
 
     def collate(self, examples: Sequence[Example], random: np.random.Generator, plain: bool = False) -> SpeakerBatch:
         """A batch of these examples; ``plain`` leaves out warping and whispering."""
-        phones, frames, mels, masks, speakers, seconds = zip(
-            *(self._piece(example, random, plain) for example in examples), strict=True
-        )
-        longest = max(len(rows["frames"]) for rows in phones)
+        pieces = [self._piece(example, random, plain) for example in examples]
+        longest = max(len(piece.phones["frames"]) for piece in pieces)
 
         def padded(name: str) -> Tensor:
-            values = [rows[name] for rows in phones]
+            values = [piece.phones[name] for piece in pieces]
             return torch.stack([pad(v, (0, 0) * (v.dim() - 1) + (0, longest - len(v))) for v in values])
 
-        def stacked(rows: Sequence[dict[str, Tensor]], name: str) -> Tensor:
-            return torch.stack([row[name] for row in rows])
-
+        tables = {f.name: torch.stack([getattr(piece.frames, f.name) for piece in pieces]) for f in fields(FrameTable)}
+        speakers = {f.name: torch.stack([piece.speaker[f.name] for piece in pieces]) for f in fields(Speakers)}
         return SpeakerBatch(
             PhoneRows(**{field.name: padded(field.name) for field in fields(PhoneRows)}),
-            FrameTable(
-                **{
-                    field.name: torch.stack([getattr(table, field.name) for table in frames])
-                    for field in fields(FrameTable)
-                }
-            ),
-            torch.stack(mels),
-            torch.stack(masks),
-            Speakers(**{field.name: stacked(speakers, field.name) for field in fields(Speakers)}),
-            float(sum(seconds)),
+            FrameTable(**tables),
+            torch.stack([piece.mel for piece in pieces]),
+            torch.stack([piece.mask for piece in pieces]),
+            Speakers(**speakers),
+            float(sum(piece.seconds for piece in pieces)),
         )
 
-    def _piece(
-        self, example: Example, random: np.random.Generator, plain: bool
-    ) -> tuple[dict[str, Tensor], FrameTable, Tensor, Tensor, dict[str, Tensor], float]:
-        """Phones, frames, mel, its mask, the speaker, and seconds of a piece that is drawn from an example."""
+    def _piece(self, example: Example, random: np.random.Generator, plain: bool) -> _Piece:
+        """A piece that is drawn from an example."""
         source = self._source(example, random)
         how = self._voicing(example, random, plain)
         total, lift = int(example.frames.sum()), float(np.log2(how.factor))
@@ -211,7 +212,7 @@ class SpeakerBatches:
             "number": torch.tensor(example.speaker if known else -1),
         }
         frames = replace(table, phone=table.phone - phones.start, later=table.later - phones.start)
-        return rows, frames, mel, mask, speaker, how.real / 100
+        return _Piece(rows, frames, mel, mask, speaker, how.real / 100)
 
     def _source(self, example: Example, random: np.random.Generator) -> Example:
         """Another example of the same person, where there is one."""

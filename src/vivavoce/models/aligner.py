@@ -122,5 +122,5 @@ def aligner_losses(
     heard = F.ctc_loss(
         found.heard.transpose(0, 1), phones, frames // 2, lengths, blank=found.heard.shape[2] - 1, zero_infinity=True
     )
-    apart = (found.soft - found.hard).abs().sum() / (frames // 2).sum()
-    return {"spelled": spelled, "heard": heard, "monotonic": apart}
+    between = (found.soft - found.hard).abs().sum() / (frames // 2).sum()
+    return {"spelled": spelled, "heard": heard, "monotonic": between}

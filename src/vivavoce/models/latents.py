@@ -22,12 +22,12 @@ _CLOSE = 1e-3
 class Books(NamedTuple):
     """``base`` and an entry of each book add up to a vector.
 
-    ``apart`` says which books' entries are taken away before the codes of a book are scored: those that it refines.
+    ``refines`` says of each book which others it refines: their entries are taken away before its codes are scored.
     """
 
     base: Float[Tensor, " D"]
     tables: Float[Tensor, "K V D"]
-    apart: Bool[Tensor, "K K"]
+    refines: Bool[Tensor, "K K"]
 
     def vectors(self, codes: Int[Tensor, "B K T"]) -> Float[Tensor, "B D T"]:
         """What codes stand for."""
@@ -40,7 +40,7 @@ class Books(NamedTuple):
             [F.embedding(ids, table) for ids, table in zip(codes.unbind(1), self.tables, strict=True)], dim=1
         )
         left = (vectors.transpose(1, 2) - self.base)[:, None] - torch.einsum(
-            "ki,bitd->bktd", self.apart.to(found.dtype), found
+            "ki,bitd->bktd", self.refines.to(found.dtype), found
         )
         distances = [torch.cdist(left[:, book], table) for book, table in enumerate(self.tables)]
         return -torch.stack(distances, dim=1)
@@ -51,7 +51,7 @@ class Books(NamedTuple):
 
     def scaled(self, mean: Float[Tensor, " D"], spread: Float[Tensor, ""]) -> "Books":
         """The same books of vectors that are brought to a mean of 0 and a deviation of 1 over all numbers."""
-        return Books((self.base - mean) / spread, self.tables / spread, self.apart)
+        return Books((self.base - mean) / spread, self.tables / spread, self.refines)
 
 
 @torch.no_grad()
@@ -65,11 +65,11 @@ def books_of(codec: Codec, books: int) -> Books:
         made = decode(codes)[0].T
         tables.append(made - before)
         before = made[0]
-    apart = torch.ones(books, books, dtype=torch.bool).tril(-1)
+    refines = torch.ones(books, books, dtype=torch.bool).tril(-1)
     if isinstance(codec.quantizer, SplitQuantizer):  # its halves see the same vector, neither refines the other
         semantic = codec.quantizer.config.semantic.books
-        apart[:semantic, semantic:] = True
-    found = Books(torch.zeros(tables[0].shape[1]), torch.stack(tables), apart)
+        refines[:semantic, semantic:] = True
+    found = Books(torch.zeros(tables[0].shape[1]), torch.stack(tables), refines)
     some = torch.randint(size, (1, books, 64), generator=torch.Generator().manual_seed(0))
     wanted = decode(some)
     if not (found.vectors(some) - wanted).abs().max() <= _CLOSE * wanted.abs().max():

@@ -4,6 +4,7 @@ arXiv:2205.15439 §3.1. The style sets scale and shift of every norm; it is neve
 Clocks: phones; half the mel's rate (text held over frames); the mel's rate (pitch, loudness, frames).
 """
 
+from dataclasses import dataclass
 from typing import final
 
 import torch
@@ -11,12 +12,29 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import dropout, leaky_relu
 
+from vivavoce.audio.mel import LogMelConfig
+from vivavoce.core.streams import Tokens
+from vivavoce.models.style_encoder import StyleEncoderConfig
 from vivavoce.nn.adain import AdainBlock, wider
 from vivavoce.nn.norm import Norm
 from vivavoce.nn.recurrent import PaddedBilstm
 
 _EPS = 1e-5
 _SLOPE = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StyleSpeechConfig:
+    """What both have: phones and frames, the style, and the widths of text and prosody, of decoder and aligner."""
+
+    phones: Tokens
+    mel: LogMelConfig = LogMelConfig(bins=80, hop=300, window=1200, n_fft=2048)
+    dim: int = 512
+    decoder: int = 1024
+    style: StyleEncoderConfig = StyleEncoderConfig()
+    aligner: int = 256
+    longest: int = 50
+    """Frames of the text's clock that a phone lasts at most."""
 
 
 @final

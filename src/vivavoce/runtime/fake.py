@@ -175,8 +175,8 @@ class ScriptedMind:
     """A character of a few rules; `answer` can be any other function from the context to thoughts."""
 
     def __init__(self, answer: Callable[[Context], Iterator[Thought]] | None = None) -> None:
-        """Without an answer, the clerk's."""
-        self._answer = answer or clerk
+        """Without an answer, `scripted`."""
+        self._answer = answer or scripted
 
     def respond(self, context: Context) -> Iterator[Thought]:
         """The reply."""
@@ -193,11 +193,11 @@ def _order(words: str) -> dict[str, str]:
     return found if tool.item in found else {}
 
 
-def clerk(context: Context) -> Iterator[Thought]:
+def scripted(context: Context) -> Iterator[Thought]:
     """Orders become calls, questions about the past are answered from history, the rest is repeated."""
     last = context.entries[-1] if context.entries else None
     if last is not None and last.kind == "result":
-        yield Say(f"the kitchen says {last.output.lower()}.")
+        yield Say(f"the tool says {last.output.lower()}.")
         return
     said = [e.text for e in context.entries if e.role == "assistant" and e.kind == "message" and e.text.strip()]
     users = [e for e in context.entries if e.role == "user" and e.kind == "message"]

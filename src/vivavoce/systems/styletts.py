@@ -14,14 +14,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from vivavoce.audio.mel import LogMelConfig
 from vivavoce.core.errors import SpecError
 from vivavoce.core.parts import load_part
 from vivavoce.core.sentence import Sentence, Taken
-from vivavoce.core.streams import Stream, Tokens, Wave
+from vivavoce.core.streams import Stream, Wave
 from vivavoce.models.aligner import Aligner, AlignerConfig
-from vivavoce.models.style_encoder import StyleEncoder, StyleEncoderConfig
-from vivavoce.models.style_speech import PhoneEncoder, ProsodyOfStyle, StyleDecoder, durations_of
+from vivavoce.models.style_encoder import StyleEncoder
+from vivavoce.models.style_speech import PhoneEncoder, ProsodyOfStyle, StyleDecoder, StyleSpeechConfig, durations_of
 from vivavoce.models.vocoder import Vocoder
 from vivavoce.nn.monotonic import path_of
 
@@ -31,17 +30,8 @@ LEAST_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StylettsConfig:
-    """The phones and the frames, and widths: of text and prosody, of the decoder, of the style."""
-
-    phones: Tokens
-    mel: LogMelConfig = LogMelConfig(bins=80, hop=300, window=1200, n_fft=2048)
-    dim: int = 512
-    decoder: int = 1024
-    style: StyleEncoderConfig = StyleEncoderConfig()
-    aligner: int = 256
-    longest: int = 50
-    """Frames of the text's clock that a phone lasts at most."""
+class StylettsConfig(StyleSpeechConfig):
+    """Nothing beside what all of its kind have."""
 
     def build(self) -> "StylettsModel":
         """The module with fresh weights."""

@@ -13,17 +13,17 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from vivavoce.audio.mel import LogMel, LogMelConfig
+from vivavoce.audio.mel import LogMel
 from vivavoce.core import rng
 from vivavoce.core.errors import ConfigError
 from vivavoce.core.parts import load_part
 from vivavoce.core.sentence import Sentence, Taken
-from vivavoce.core.streams import Stream, Tokens, Wave, whole
+from vivavoce.core.streams import Stream, Wave, whole
 from vivavoce.generate.diffusion import RowNoise, guided, sample
 from vivavoce.models.aligner import Aligner, AlignerConfig
 from vivavoce.models.style_diffusion import PhoneReader, PhoneReaderConfig, StyleDenoiser, StyleDenoiserConfig
-from vivavoce.models.style_encoder import StyleEncoder, StyleEncoderConfig
-from vivavoce.models.style_speech import PhoneEncoder, ProsodyOfStyle, StyleDecoder, durations_of
+from vivavoce.models.style_encoder import StyleEncoder
+from vivavoce.models.style_speech import PhoneEncoder, ProsodyOfStyle, StyleDecoder, StyleSpeechConfig, durations_of
 from vivavoce.models.vocoder import UpsampledWave
 from vivavoce.nn.diffusion import Edm
 from vivavoce.nn.harmonics import HarmonicSource
@@ -38,21 +38,14 @@ HERTZ = 100.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Styletts2Config:
-    """Phones, frames and widths; ``strides`` lead to the inverse transform of ``window`` and ``last_hop``."""
+class Styletts2Config(StyleSpeechConfig):
+    """``strides`` lead to the inverse transform of ``window`` and ``last_hop``; nets that read and that draw styles."""
 
-    phones: Tokens
-    mel: LogMelConfig = LogMelConfig(bins=80, hop=300, window=1200, n_fft=2048)
-    dim: int = 512
-    decoder: int = 1024
     channels: int = 512
     strides: tuple[int, ...] = (10, 6)
     window: int = 20
     last_hop: int = 5
     block_kernels: tuple[int, ...] = (3, 7, 11)
-    style: StyleEncoderConfig = StyleEncoderConfig()
-    aligner: int = 256
-    longest: int = 50
     reader: TransformerConfig = TransformerConfig(
         dim=512, layers=6, heads=8, kv_heads=8, hidden=1408, window=1000, causal=False
     )

@@ -60,7 +60,7 @@ class Naturalspeech2Task(Task[CutBatch, Diffused]):
 
     base: Tensor
     tables: Tensor
-    apart: Tensor
+    refines: Tensor
 
     def __init__(self, model: Naturalspeech2Model, books: Books, weights: Naturalspeech2Weights) -> None:
         """``books`` are the codec's as they are."""
@@ -73,7 +73,7 @@ class Naturalspeech2Task(Task[CutBatch, Diffused]):
     @property
     def books(self) -> Books:
         """The codec's books of normalised vectors."""
-        return Books(self.base, self.tables, self.apart)
+        return Books(self.base, self.tables, self.refines)
 
     def outputs(self, batch: CutBatch) -> Diffused:
         """At one time for each row, drawn evenly."""

@@ -277,10 +277,10 @@ class Styletts2Joint(_Sounding):
         untold = torch.rand(len(own), device=own.device) < _UNTOLD
         noisy = schedule.mix(own, torch.randn_like(own), time)
         clean = model.denoised(noisy, time, read, lengths, speaker, untold)
-        apart = (by_row(schedule.weight(time), own) * (clean - own).square()).mean()
+        missed = (by_row(schedule.weight(time), own) * (clean - own).square()).mean()
         drawn = self._drawn(read, lengths, speaker)
         return {
-            "diffusion": Term(apart, self.weights.diffusion),
+            "diffusion": Term(missed, self.weights.diffusion),
             "styles": Term((drawn - own).abs().mean(), self.weights.styles),
         }
 
