@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from live_server import serving, talking
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, InternalServerError
 
 from vivavoce.assistant.conversation import Conversation
 from vivavoce.assistant.endpoint import SPOKEN, EndpointMind, messages_of
@@ -325,12 +325,26 @@ async def test_a_session_hears_an_apology_and_is_told_why(endpoint: Callable[...
         async with talking(client) as live:
             await live.connection.response.create()
             error = (await live.until("error")).error
-            assert error.code == "mind_failed" and "401" in error.message
+            assert error.code == "mind_failed" and error.type == "server_error" and "401" in error.message
             assert (await live.until("response.done")).response.status == "completed"
             assert live.heard() == "sorry, i cannot think of an answer just now."
             await live.connection.response.create()
             done = await live.until("response.done")
             assert done.response.output[0].content[0].transcript == "Now it works."
+
+
+async def test_what_an_endpoint_lacks_is_no_fault_of_the_request(endpoint: Callable[..., EndpointMind]) -> None:
+    with serving(model=model_with(endpoint(401, 401, 401))) as address:
+        client = AsyncOpenAI(base_url=f"{address}/v1", api_key="any", max_retries=0)
+        for asking in (
+            client.responses.create(model="gpt-audio", input="hello"),
+            client.chat.completions.create(model="gpt-audio", messages=[{"role": "user", "content": "hello"}]),
+        ):
+            with pytest.raises(InternalServerError, match="refused \\(401") as failed:
+                await asking
+            assert failed.value.status_code == 502 and failed.value.code == "mind_failed"
+        events = [e async for e in await client.responses.create(model="gpt-audio", input="hello", stream=True)]
+        assert events[-1].type == "response.failed"
 
 
 def test_a_conversation_by_turns_raises_it(endpoint: Callable[..., EndpointMind]) -> None:

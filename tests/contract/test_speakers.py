@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from live_server import serving, talking
-from openai import AsyncOpenAI, BadRequestError, OpenAI
+from openai import AsyncOpenAI, BadRequestError, InternalServerError, OpenAI
 
 import vivavoce
 from vivavoce.assistant.kokoro import KokoroVoice, written
@@ -198,8 +198,10 @@ async def test_where_the_voice_is_gone_the_answer_is_read_and_the_client_is_told
             assert error.code == "speaking_failed" and "is not reached" in error.message
             done = (await live.until("response.done")).response
             assert done.status == "completed" and done.output[0].content[0].transcript == "how can i help you?"
-        with pytest.raises(BadRequestError, match="is not reached"):
+            assert error.type == "server_error"
+        with pytest.raises(InternalServerError, match="is not reached") as failed:
             await client.audio.speech.create(model="tts-1", voice="alloy", input="Hello.")
+        assert failed.value.status_code == 502 and failed.value.code == "speaking_failed"
 
 
 # ---- Kokoro ----

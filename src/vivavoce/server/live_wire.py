@@ -21,7 +21,7 @@ from vivavoce.server.event_maker import EventMaker
 from vivavoce.server.formats import rate_of
 from vivavoce.server.items import base64_bytes
 from vivavoce.server.live_sound import StreamDecoder, StreamEncoder
-from vivavoce.server.problems import Problem, problem_of
+from vivavoce.server.problems import OF_THE_SERVER, Problem, problem_of
 from vivavoce.server.sessions import Voices, tools_of, voice_of
 from vivavoce.server.wire import live as client
 from vivavoce.server.wire.fields import MOST_EVENT_BYTES
@@ -68,7 +68,7 @@ class LiveWire:
 
     def error(self, message: str, code: str, param: str | None = None, event_id: str | None = None) -> dict[str, Any]:
         """An error; it never ends the session."""
-        kind = "server_error" if code == "server_error" else "invalid_request_error"
+        kind = "server_error" if code in OF_THE_SERVER else "invalid_request_error"
         return self._make.event(
             "error", error={"type": kind, "code": code, "message": message, "param": param, "event_id": event_id}
         )

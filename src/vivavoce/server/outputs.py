@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncIterator
 
-from vivavoce.core.errors import VivavoceError
+from vivavoce.core.errors import MindError, SpeakerError, VivavoceError
 from vivavoce.runtime.api import AudioOut, Output, Refused, TurnEnded
 from vivavoce.server.problems import Problem
+
+_FAILED = {"mind_failed": MindError, "speaking_failed": SpeakerError}
 
 
 async def first_of(outputs: AsyncIterator[Output], enough: tuple[type, ...] = (AudioOut,)) -> AsyncIterator[Output]:
@@ -34,8 +36,11 @@ async def unbroken(outputs: AsyncIterator[Output]) -> AsyncIterator[Output]:
 
 
 async def checked(outputs: AsyncIterator[Output], param: str) -> AsyncIterator[Output]:
-    """The same outputs; Problem where what ``param`` holds was refused."""
+    """The same outputs; Problem where what ``param`` holds was refused, MindError or SpeakerError where who thinks or
+    speaks failed."""
     async for output in outputs:
         if isinstance(output, Refused):
+            if output.code in _FAILED:
+                raise _FAILED[output.code](output.message)
             raise Problem(output.message, output.code, param)
         yield output

@@ -16,6 +16,8 @@ class NotFound(Problem):
     """A request names something that is not there: 404."""
 
 
+OF_THE_SERVER = frozenset({"server_error", "mind_failed", "speaking_failed"})
+"""Codes of what is no fault of the request."""
 UNSUPPORTED_ITEMS = {"mcp_list_tools", "mcp_call", "mcp_approval_request", "mcp_approval_response"}
 
 

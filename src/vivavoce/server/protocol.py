@@ -18,7 +18,7 @@ from vivavoce.server.ears import Ears
 from vivavoce.server.event_maker import EventMaker, Events, set_only
 from vivavoce.server.formats import Decoder
 from vivavoce.server.items import base64_bytes, entry_of, item_of, logprobs_of
-from vivavoce.server.problems import Problem
+from vivavoce.server.problems import OF_THE_SERVER, Problem
 from vivavoce.server.realtime_responses import Asked, Responses
 from vivavoce.server.sessions import Session, Voices, config_of, options_of, updated
 from vivavoce.server.wire import events as client
@@ -80,7 +80,7 @@ class Wire:
 
     def error(self, message: str, code: str, param: str | None = None, event_id: str | None = None) -> dict[str, Any]:
         """An error; it never ends the session."""
-        kind = "server_error" if code == "server_error" else "invalid_request_error"
+        kind = "server_error" if code in OF_THE_SERVER else "invalid_request_error"
         return self._event(
             "error", error={"type": kind, "code": code, "message": message, "param": param, "event_id": event_id}
         )

@@ -34,6 +34,7 @@ _TEXTS = {
     413: "Too large",
     429: "Too many requests",
     500: "The model failed",
+    502: "Another server that thinks or speaks for this one failed",
     503: "All conversations are taken",
     507: "Voices cannot be written: no space, or no permission",
 }

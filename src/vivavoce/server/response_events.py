@@ -29,6 +29,8 @@ class ResponseWriter:
         self.response: dict[str, Any] = {**head, **nothing, "status": "in_progress", "output": []}
         self.entries: list[Entry] = []
         """What was made, for the history."""
+        self.error: Exception | None = None
+        """What broke it."""
         self._number = 0
         self._message: dict[str, Any] | None = None
         self._texts: list[str] = []
@@ -62,9 +64,10 @@ class ResponseWriter:
                 self.response["incomplete_details"] = {"reason": reason}
             yield self._event(self.response["status"], response=self._shown())
 
-    def fail(self, message: str) -> dict[str, Any]:
+    def fail(self, error: Exception) -> dict[str, Any]:
         """The last event of a response that broke."""
-        self.response |= {"status": "failed", "error": {"code": "server_error", "message": message}}
+        self.error = error
+        self.response |= {"status": "failed", "error": {"code": "server_error", "message": str(error)}}
         return self._event("failed", response=self._shown())
 
     @property

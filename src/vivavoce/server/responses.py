@@ -258,8 +258,8 @@ def router(service: Service) -> APIRouter:
         if request.stream:
             return StreamingResponse(_stream(events), headers=warned(warnings), media_type="text/event-stream")
         async for event in events:
-            if event["type"] == "response.failed":
-                raise VivavoceError(event["response"]["error"]["message"])
+            if event["type"] == "response.failed" and writer.error is not None:
+                raise writer.error
         return JSONResponse(writer.response, headers=warned(warnings))
 
     @routes.get("/{response_id}", summary="An earlier answer", response_class=Response, responses=described)
@@ -307,7 +307,7 @@ async def _told(
             for event in writer.take(output):
                 yield event
     except (VivavoceError, Problem) as error:
-        yield writer.fail(str(error))
+        yield writer.fail(error)
         return
     if memory is not None:
         made = (replace(entry, id=f"item_{len(before) + number}") for number, entry in enumerate(writer.entries))
