@@ -30,7 +30,7 @@ from vivavoce.models.units_front import UnitsFrontConfig
 from vivavoce.models.wave_front import WaveFrontConfig
 from vivavoce.nn.chain import OverTime
 from vivavoce.nn.conformer import ConformerConfig
-from vivavoce.nn.conv import ConvConfig
+from vivavoce.nn.conv import ConvConfig, GroupedConv
 from vivavoce.nn.convnext import ConvNeXtConfig
 from vivavoce.nn.edges import EdgeConv
 from vivavoce.nn.positions import ConvPositionsConfig
@@ -232,3 +232,12 @@ def test_a_step_changes_the_callers_state_and_nothing_else(name: str):
         assert all(value is attributes[path][key] for key, value in vars(module).items()), path
     if name != "pointwise":  # a convolution of one sample has nothing to remember
         assert any(leaf.any() for leaf in state.tensors())
+
+
+@pytest.mark.parametrize(("channels", "groups", "kernel"), [(32, 4, 8), (32, 16, 128), (192, 16, 64)])
+def test_grouped_convolutions_are_right_in_half_precision(channels: int, groups: int, kernel: int) -> None:
+    """PyTorch's own is not on every processor."""
+    conv, x = GroupedConv(channels, channels, kernel, groups=groups, padding=kernel // 2), torch.randn(6, channels, 100)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = conv(x)
+    torch.testing.assert_close(found.float(), conv(x), atol=0.05, rtol=0.05)

@@ -311,7 +311,11 @@ def nearest(x: Float[Tensor, "*B C"], entries: Float[Tensor, "V C"]) -> Int[Tens
 
 
 def kmeans(x: Float[Tensor, "N C"], size: int, rounds: int) -> Float[Tensor, "V C"]:
-    """Means of ``size`` clusters, begun at random vectors; empty clusters are begun anew."""
+    """Means of ``size`` clusters, begun at random vectors; empty clusters are begun anew.
+
+    In single precision, whatever ``x`` has: sums of many bfloat16 lose the small ones.
+    """
+    x = x.float()
     means = x[torch.randperm(len(x), device=x.device)[:size]].clone()
     for _ in range(rounds):
         means, count = _means(x, nearest(x, means), size)
