@@ -184,7 +184,7 @@ def _no_tools(model: ChatModel) -> Any:
 def test_what_was_cut_off_is_taken_back(model: ChatModel) -> None:
     mind = ChatMind(model, ChatConfig(tokens=8))
     list(mind.respond(asked("Tell me about the moon.")))
-    cut = asked("Tell me about the moon.", "The", "Who are you?")
+    cut = asked("Tell me about the moon.", "The", "How far away is it?")
     assert said(list(mind.respond(cut))) == said(list(ChatMind(model, mind.config).respond(cut)))
 
 
