@@ -15,7 +15,7 @@ from threading import Thread
 from typing import Any
 
 from vivavoce.assistant.plain import Thoughtless
-from vivavoce.assistant.remote import PASSING, EndpointConfig, refused, request_of, told, why
+from vivavoce.assistant.remote import PASSING, EndpointConfig, refused, request_of, why, without_key
 from vivavoce.core.errors import MindError
 from vivavoce.core.talk import Call, Entry, Say, Thought, Trouble, as_known
 from vivavoce.runtime.model import Context
@@ -35,8 +35,8 @@ def messages_of(context: Context, spoken: str = SPOKEN) -> list[dict[str, Any]]:
     it; a call without a result gets one that says so. ``spoken`` says how to answer somebody who listens.
     """
     results = {entry.call: entry.output for entry in context.entries if entry.kind == "result"}
-    told = {"role": "system", "content": "\n\n".join(text for text in (context.instructions, spoken) if text)}
-    messages = [told]
+    system = {"role": "system", "content": "\n\n".join(text for text in (context.instructions, spoken) if text)}
+    messages = [system]
     owed: list[dict[str, Any]] = []
     for entry in as_known(context.entries):
         if entry.kind == "result":  # what is said after it follows it
@@ -173,7 +173,7 @@ class EndpointMind:
         try:
             data = json.loads(line)
             if "error" in data:
-                raise MindError(f"{self.config.url} broke off: {told(self.config, data['error'])}")
+                raise MindError(f"{self.config.url} broke off: {without_key(self.config, data['error'])}")
             if not data["choices"]:
                 return {}, False
             choice = data["choices"][0]

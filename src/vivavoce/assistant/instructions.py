@@ -198,12 +198,12 @@ def _directive(part: str) -> Directive | None:
             return Directive(kind)
     if asked := _ASK.match(part):
         return Directive("say", question(asked["what"]))
-    if told := _TELL.match(part):
-        what = re.sub(r"^that\s+", "", told["what"], flags=re.IGNORECASE)
+    if tell := _TELL.match(part):
+        what = re.sub(r"^that\s+", "", tell["what"], flags=re.IGNORECASE)
         clause = _SHORT.match(what) or (
             _VERBS & set(what.lower().split()[1:4]) and not re.match("wh|how", what.lower())
         )
-        if what != told["what"] or clause:
+        if what != tell["what"] or clause:
             return Directive("say", _sentence_of(_turned(what)))
         return Directive("topic", _turned(what))
     return None

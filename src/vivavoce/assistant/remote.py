@@ -124,10 +124,10 @@ def refused(config: EndpointConfig, error: urllib.error.HTTPError) -> str:
     except (OSError, ValueError, KeyError, TypeError):
         reason = error.reason
     advice = f"; set {config.key_name}" if error.code in (401, 403) and config.key_name else ""
-    return f"{config.url} refused ({error.code}: {told(config, reason)}){advice}"
+    return f"{config.url} refused ({error.code}: {without_key(config, reason)}){advice}"
 
 
-def told(config: EndpointConfig, reason: Any) -> str:
+def without_key(config: EndpointConfig, reason: Any) -> str:
     """What an endpoint says of an error, in short and without the key, which some repeat."""
     text = str(reason["message"] if isinstance(reason, dict) and "message" in reason else reason)
     return (text.replace(config.key, "…") if config.key else text)[:200]

@@ -23,7 +23,7 @@ def used_by(model: ModelFile) -> tuple[Used, ...]:
 
 
 def used_of(role: Role, choice: str | Path, own: str) -> Used:
-    """Who takes a role by what was chosen for it; ``own`` is the name of the model whose parts do otherwise."""
+    """Who takes a role: what was chosen for it, or else the parts of the model named ``own``."""
     name = str(choice)
     if name in ("", "mini"):
         return Used(role=role, name=f"vivavoce {own}", licence=_OURS, credit="the vivavoce project", own=True)

@@ -41,7 +41,7 @@ class EndpointVoice:
     reads = False
 
     def __init__(self, config: EndpointConfig, timing: WordTiming) -> None:
-        """Asks which voices there are; an endpoint that does not say is believed to have what it is asked for."""
+        """Asks which voices there are; an endpoint without a list is taken to have every voice that is asked for."""
         self.config, self._timing = config, timing
         self.name = f"{config.model} at {config.url}"
         self.voices = _voices_of(config)

@@ -41,7 +41,7 @@ _GAP, _AROUND = 3.0, 0.4
 _SURE, _CONFIDENT = 0.8, 0.2
 """Where the gate is less sure than that, the recogniser must be surer of a word than this."""
 _CERTAIN = 0.98
-"""Where the gate is less sure than that of a whole sound, the recogniser is asked too whether anybody speaks."""
+"""Where the gate is less sure than this that a sound is speech, the recogniser is asked too."""
 _JUDGED_SECONDS = 10
 """The end of a turn that the listener judges by."""
 

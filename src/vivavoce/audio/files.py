@@ -75,14 +75,14 @@ def read_recording(
         wave = sound.finish()
         if not len(wave):
             raise AudioError(
-                f"{source.name} contains no sound (0 samples{_told(trouble)}); record it again or copy it again"
+                f"{source.name} contains no sound (0 samples{_reasons(trouble)}); record it again or copy it again"
             )
         if not allow_silent and sound.peak < _SILENT_PEAK:
             raise AudioError(f"{source.name} is silent; check the microphone or its level and record it again")
         warning = ""
         if trouble.found:
             seconds = len(wave) / sound.to
-            warning = f"the recording is not whole, {seconds:.2f} s of it were read{_told(trouble)}; copy it again"
+            warning = f"the recording is not whole, {seconds:.2f} s of it were read{_reasons(trouble)}; copy it again"
         return Recording(torch.from_numpy(wave), sound.to, warning)
 
 
@@ -195,7 +195,7 @@ class _Sound:
         self.peak = max(self.peak, peak)
 
 
-def _told(trouble: Damage) -> str:
+def _reasons(trouble: Damage) -> str:
     return f": {', '.join(trouble.found)}" if trouble.found else ""
 
 

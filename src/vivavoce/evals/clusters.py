@@ -59,7 +59,7 @@ def table(folders: Sequence[Path], speech: Path, minutes: float, texts: int, say
             book = fit(torch.cat([frames[layer] for frames in seen]), CENTRES, _FIT)
             ids = [book(frames[layer]).numpy() for frames in read]
             shown = name if len(seen[0]) == 1 else f"{name}, layer {layer}"
-            made.rows.append(Row(name=shown, value=_told(ids, [one.labels for one in said]), unit=""))
+            made.rows.append(Row(name=shown, value=_agreement(ids, [one.labels for one in said]), unit=""))
             say(f"{shown}: {made.rows[-1].shown()}")
     return made
 
@@ -68,7 +68,7 @@ def _layers(encoder: Encoder) -> Frames:
     return lambda wave: [layer[0] for layer in encoder(wave[None]).layers]
 
 
-def _told(ids: Sequence[np.ndarray], labels: Sequence[np.ndarray]) -> Estimate:
+def _agreement(ids: Sequence[np.ndarray], labels: Sequence[np.ndarray]) -> Estimate:
     """Mutual information by the entropy of phones; recordings are drawn again."""
 
     def of(places: Sequence[int]) -> float:

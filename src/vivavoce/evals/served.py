@@ -27,16 +27,16 @@ class Served:
 @contextmanager
 def served(*flags: str) -> Iterator[Served]:
     """A server with these flags on a free port. ConfigError with its last words when it does not begin."""
-    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as told:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as written:
         command = [sys.executable, "-m", "vivavoce.cli.main", "serve", "--port", "0", "--data", folder, *flags]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=told, text=True) as process:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=written, text=True) as process:
             try:
                 assert process.stdout is not None
                 line = process.stdout.readline()
                 if " at http" not in line:
                     process.wait(60)
-                    told.seek(0)
-                    raise ConfigError(f"the server did not begin: {told.read().strip()[-500:]}")
+                    written.seek(0)
+                    raise ConfigError(f"the server did not begin: {written.read().strip()[-500:]}")
                 yield Served(line.split(" at ")[1].split()[0], process.pid)
             finally:
                 process.terminate()

@@ -40,10 +40,10 @@ def verdicts(shown: Shown) -> list[Verdict]:
     for group, errors in shown.phone_errors.items():
         teacher = shown.teacher_errors.get(group)
         allowed = MOST_PHONE_ERRORS if teacher is None else min(MOST_PHONE_ERRORS, teacher + MOST_ABOVE_TEACHER)
-        told = "" if teacher is None else f", the teacher's {100 * teacher:.1f} %"
+        beside = "" if teacher is None else f", the teacher's {100 * teacher:.1f} %"
         found.append(
             Verdict(
-                f"phone errors, {group}: {100 * errors:.1f} %, at most {100 * allowed:.1f} %{told}", errors <= allowed
+                f"phone errors, {group}: {100 * errors:.1f} %, at most {100 * allowed:.1f} %{beside}", errors <= allowed
             )
         )
     found.append(

@@ -214,16 +214,16 @@ def _distances(frames: dict[str, list[torch.Tensor]], one: Tokenizer, given: Mat
                     made.append(abx.SaidPhone(phone, around if context else (), clip.speaker, own[first:last]))
         return made
 
-    def told(name: str, error: float | None, contrasts: int) -> Row:
+    def contrast(name: str, error: float | None, contrasts: int) -> Row:
         return _row(name, error if contrasts >= _LEAST_CONTRASTS else None, "%", remark=f"{contrasts} contrasts")
 
     near = abx.abx(stretches("machines", given.machines, True), most=3)
     real = abx.abx([s for name, group in given.groups.items() for s in stretches(name, group, False)], most=3)
     return [
-        told("ABX errors within a voice (flite, triphones)", near.within, near.contrasts[0]),
-        told("ABX errors across voices (flite, triphones)", near.across, near.contrasts[1]),
-        told("ABX errors within a speaker (people, any context)", real.within, real.contrasts[0]),
-        told("ABX errors across speakers (people, any context)", real.across, real.contrasts[1]),
+        contrast("ABX errors within a voice (flite, triphones)", near.within, near.contrasts[0]),
+        contrast("ABX errors across voices (flite, triphones)", near.across, near.contrasts[1]),
+        contrast("ABX errors within a speaker (people, any context)", real.within, real.contrasts[0]),
+        contrast("ABX errors across speakers (people, any context)", real.across, real.contrasts[1]),
     ]
 
 
@@ -238,14 +238,14 @@ def _leaks(frames: dict[str, list[torch.Tensor]], one: Tokenizer, given: Materia
 
     clips = [(x, clip) for name, group in given.groups.items() for x, clip in zip(frames[name], group, strict=True)]
     right, guessed = token_probes.speaker_share([pooled(x) for x, _ in clips], [clip.speaker for _, clip in clips])
-    told = intervals.share(right) if right else None
+    contrast = intervals.share(right) if right else None
     melody = [(x, clip) for x, clip in zip(frames["machines"], given.machines, strict=True)]
     octaves, inputs = [], []
     for x, clip in melody:
         octaves.append(_octaves(clip, one.rate, len(x), given))
         inputs.append(x[:, 0].numpy() if one.size else x.numpy())
     return [
-        Row(name="speakers told by a probe (people)", value=told, remark=f"guessing: {100 * guessed:.0f} %"),
+        Row(name="speakers told by a probe (people)", value=contrast, remark=f"guessing: {100 * guessed:.0f} %"),
         _row("melody told by a probe, R² (flite)", token_probes.pitch_share(inputs, octaves, one.size)),
     ]
 

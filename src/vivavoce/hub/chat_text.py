@@ -43,9 +43,9 @@ class ChatText:
     def load(folder: Path) -> "ChatText":
         """From a folder that `save` wrote; PartError when it is damaged."""
         try:
-            told = json.loads((folder / TOLD).read_text(encoding="utf-8"))
+            stored = json.loads((folder / TOLD).read_text(encoding="utf-8"))
             tokenizer = (folder / TOKENS).read_text(encoding="utf-8")
-            return ChatText(tokenizer, told["template"], told["bos"], told["eos"], frozenset(told["ends"]))
+            return ChatText(tokenizer, stored["template"], stored["bos"], stored["eos"], frozenset(stored["ends"]))
         except (OSError, ValueError, KeyError) as error:
             raise PartError(
                 f"{folder} lacks the text of a chat model, or it is damaged ({error}); make it again"
@@ -55,9 +55,9 @@ class ChatText:
         """Writes both files; ``chat.json`` comes last."""
         with atomic_write(folder / TOKENS) as file:
             file.write_text(self.tokenizer_json, encoding="utf-8")
-        told = {"template": self.source, "bos": self.bos, "eos": self.eos, "ends": sorted(self.ends)}
+        stored = {"template": self.source, "bos": self.bos, "eos": self.eos, "ends": sorted(self.ends)}
         with atomic_write(folder / TOLD) as file:
-            file.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            file.write_text(json.dumps(stored, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
     @cached_property
     def tokenizer(self) -> ChatTokenizer:

@@ -60,8 +60,8 @@ def repository_of(choice: str) -> KnownModel:
     hub = os.environ.get(ENDPOINT, _HUB).rstrip("/")
     place = f"{urllib.parse.quote(owner)}/{urllib.parse.quote(name)}"
     try:
-        told = json.loads(_whole(f"{hub}/api/models/{place}?blobs=true"))
-        revision, files = str(told["sha"]), {str(file["rfilename"]): file for file in told["siblings"]}
+        info = json.loads(_whole(f"{hub}/api/models/{place}?blobs=true"))
+        revision, files = str(info["sha"]), {str(file["rfilename"]): file for file in info["siblings"]}
     except (ValueError, KeyError, TypeError) as error:
         raise PartError(f"{hub} says nothing that can be understood of {owner}/{name}") from error
     kind, family, weights = _weights(f"{owner}/{name}", files, wanted)
@@ -87,7 +87,7 @@ def repository_of(choice: str) -> KnownModel:
         title=name,
         repository=f"{owner}/{name}",
         revision=revision,
-        licence=_licence(told),
+        licence=_licence(info),
         credit=f"{owner}, https://huggingface.co/{owner}/{name}",
         files=tuple(known.values()),
     )
@@ -124,21 +124,21 @@ def _weights(place: str, files: Mapping[str, Any], wanted: str) -> tuple[Any, st
     )
 
 
-def _known(url: str, name: str, told: Mapping[str, Any]) -> KnownFile:
+def _known(url: str, name: str, info: Mapping[str, Any]) -> KnownFile:
     """A file with its digest: of large ones the hub says it; small ones are read and compared with their git id."""
-    large = told.get("lfs")
+    large = info.get("lfs")
     if isinstance(large, Mapping):
         return KnownFile(name=name, bytes=int(large["size"]), sha256=str(large["sha256"]), source=Address(url))
     data = _whole(url)
-    if hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest() != told.get("blobId"):
+    if hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest() != info.get("blobId"):
         raise PartError(f"{url} is not the file that was published (its digest differs); try again")
     return KnownFile(name=name, bytes=len(data), sha256=hashlib.sha256(data).hexdigest(), source=_Held(data))
 
 
-def _licence(told: Mapping[str, Any]) -> str:
-    card = told.get("cardData") or {}
+def _licence(info: Mapping[str, Any]) -> str:
+    card = info.get("cardData") or {}
     named = card.get("license") if isinstance(card, Mapping) else None
-    tags = [tag.removeprefix("license:") for tag in told.get("tags", ()) if str(tag).startswith("license:")]
+    tags = [tag.removeprefix("license:") for tag in info.get("tags", ()) if str(tag).startswith("license:")]
     name = str(named or (tags[0] if tags else "not stated"))
     return {"apache-2.0": "Apache-2.0", "mit": "MIT"}.get(name, name)
 

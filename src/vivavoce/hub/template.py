@@ -68,8 +68,8 @@ class ChatTemplate:
             first, *rest = messages
             if first["role"] != "system" or not rest or rest[0]["role"] != "user":
                 raise
-            told = {"role": "user", "content": f"{first['content']}\n\n{rest[0]['content']}"}
-            return self._rendered([told, *rest[1:]], tools, prompt)
+            merged = {"role": "user", "content": f"{first['content']}\n\n{rest[0]['content']}"}
+            return self._rendered([merged, *rest[1:]], tools, prompt)
 
     @cached_property
     def calls(self) -> CallFormat | None:

@@ -77,8 +77,8 @@ def chat_model(
         "eos_token_id": len(tokens) - 1,
     }  # fmt: skip
     (folder / "config.json").write_text(json.dumps(config))
-    told = {"eos_token": special[1], "chat_template": template}
-    (folder / "tokenizer_config.json").write_text(json.dumps(told))
+    tokenizer = {"eos_token": special[1], "chat_template": template}
+    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer))
     shapes = {
         "input_layernorm": (dim,), "post_attention_layernorm": (dim,), "self_attn.q_proj": (dim, dim),
         "self_attn.k_proj": (dim // 2, dim), "self_attn.v_proj": (dim // 2, dim), "self_attn.o_proj": (dim, dim),

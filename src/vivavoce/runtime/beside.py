@@ -1,4 +1,4 @@
-"""Work beside the clock in processes of their own: of several threads in Python only one runs at a time.
+"""Long work in processes of its own, so that the clock is not held up: of several threads in Python one runs at a time.
 
 The processes are forked from one that has loaded the model, so they share its weights and begin at once. What they are
 sent refers to the parts of the model instead of holding them.
@@ -67,7 +67,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 class ForkedWorkers:
-    """So many processes; what is to be done must be picklable apart from the ``shared`` objects."""
+    """So many processes; the work must be picklable, all but the ``shared`` objects."""
 
     def __init__(self, shared: Sequence[object], count: int) -> None:
         """Forks; the fewer threads run by then, the better."""
@@ -126,7 +126,7 @@ class ForkedWorkers:
     ) -> Generator[Any, None, None]:
         """The pieces of the iterator that ``work`` makes (or the one thing that it makes), as they come.
 
-        What is ``about`` the same goes to the same process where that is free, as it may remember something of it.
+        Work with the same ``about`` goes to the same process if that is free, as it may remember something of it.
 
         Closing this ends the work after the piece that is being made, or where it calls `go_on`; so does ``wanted``,
         which is asked while a piece is waited for, and then NotWanted is raised. Errors of the work are raised here;
@@ -168,7 +168,7 @@ class Lane:
     """One piece of work after the other: in a process of its own where ``forked``, on a thread where not, or at once
     where None.
 
-    For a process, what is to be done must be picklable apart from ``shared``. What was submitted can be cancelled until
+    For a process, the work must be picklable, all but ``shared``. What was submitted can be cancelled until
     it is done: what runs then ends where it calls `go_on`.
     """
 

@@ -32,8 +32,8 @@ PARTS = 16
 LASTING, SMOOTHING = 0.9998, 0.5
 """How much of the filter is believed to be the same a frame later; smoothing of the power that it does not explain."""
 WEIGHTS = (-1.195, 1.378, 15.638, -15.227)
-"""Of the decibels that the filter explains before it has learnt from the frame, after it has, of the likeness of the
-bands, and the constant."""
+"""Weights of the decision: of the decibels that the filter explains before and after it has learnt from a frame, of the
+likeness of the bands; and the constant."""
 
 
 @cache

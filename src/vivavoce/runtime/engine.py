@@ -30,7 +30,7 @@ from vivavoce.runtime.stats import Stats
 
 LIVE_GAP = 0.25
 SPARE_SECONDS = 0.012
-"""What a step may take before only replies that are about to run dry get more sound in it."""
+"""A step that has taken longer makes sound only for replies whose sound is about to run out."""
 RUNNING_DRY = 6 * FRAME
 ResultT = TypeVar("ResultT")
 Seat = AnySeat[LiveConversation]
@@ -167,8 +167,8 @@ class LiveEngine:
         return self._time is not None and time.perf_counter() - began > SPARE_SECONDS
 
     def _hear(self, seats: list[Seat], began: float) -> bool:
-        """What the microphones hold and the model has not heard yet; rows with equally much go together, those that are
-        furthest behind first, and where time is short the others wait for the next step."""
+        """Lets the model hear what has come in: rows with equally many samples in one batch, those furthest behind
+        first; where time is short, the other batches wait for the next step."""
         waiting: dict[int, list[Seat]] = {}
         for seat in seats:
             if length := seat.conversation.user.microphone.next_length:
@@ -187,7 +187,7 @@ class LiveEngine:
         return bool(waiting)
 
     def _speak(self, seats: list[Seat], pressed: bool) -> bool:
-        """A little more sound of every reply, or where time is short of those alone that are about to run dry."""
+        """A little more sound for every reply; where time is short, only for those whose sound is about to run out."""
         wanting = [(seat, live) for seat in seats if not seat.slow for live in seat.conversation.speaking]
         speakers = {
             live.speaker.number: (seat, live)
@@ -220,8 +220,8 @@ class LiveEngine:
     def _guard(
         self, frames: dict[int, Pcm], call: Callable[[dict[int, Pcm], Tensor], list[ResultT]]
     ) -> list[ResultT] | None:
-        """Calls the model; when it breaks, the rows it was called for are told and made fresh, and the others go
-        on."""
+        """Calls the model; when it fails, the conversations it was called for are told, their rows begin afresh, and
+        the others go on."""
         active = torch.zeros(self.rows, dtype=torch.bool)
         active[list(frames)] = True
         try:

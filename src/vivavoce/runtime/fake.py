@@ -141,7 +141,7 @@ class ToneHearing:
             state.found[row] += found
             state.offset[row] += len(state.rest[row])
             state.rest[row], found = np.zeros(0, np.float32), []
-        return self._told(state.found[row] + found)
+        return self._guessed(state.found[row] + found)
 
     def _open(self, state: ToneState, row: int) -> list[tuple[str, int, int]]:
         at = state.offset[row]
@@ -159,12 +159,12 @@ class ToneHearing:
     def later(self, state: ToneState, row: int) -> Callable[[], Heard]:
         """The same, on another thread."""
         found = state.found[row] + self._open(state, row)
-        return partial(self._told, found)
+        return partial(self._guessed, found)
 
     def sooner(self, state: ToneState, row: int) -> None:
         """None: nothing of a turn is known sooner than its words."""
 
-    def _told(self, found: list[tuple[str, int, int]]) -> Heard:
+    def _guessed(self, found: list[tuple[str, int, int]]) -> Heard:
         words = words_of(found)
         last = words[-1].text[-1] if words else ""
         done = 0.95 if last in (".", "?", "!") else 0.1 if last in (",", "-") else 0.6

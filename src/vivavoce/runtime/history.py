@@ -8,7 +8,7 @@ from vivavoce.runtime.api import EntryAdded, EntryDone, Output
 
 KEPT_AUDIO_SECONDS = 300
 NO_ITEM = "item_not_found"
-"""Code of the error that an id is of no entry; whoever knows what was to be done with it says it more exactly."""
+"""Code of the error for an unknown id; `inbox.refusal` replaces it by the code that clients expect of that input."""
 
 
 class History:

@@ -26,8 +26,8 @@ from vivavoce.runtime.history import NO_ITEM
 from vivavoce.runtime.model import FRAME
 
 URGENT = (Stop, Hush, Played)
-"""Inputs that overtake sound which was not heard yet, and what waits behind it: whoever wants silence wants it now, and
-what was played has to be known before somebody's voice is judged."""
+"""Inputs that are followed at once, before sound that waits to be heard: whoever wants silence wants it now, and
+whether a voice is an interruption depends on what was played."""
 NOWHERE: dict[type[Input], tuple[str, str]] = {
     Add: ("item_create_invalid_previous_item_id", "previous_item_id"),
     Retrieve: ("item_retrieve_invalid_item_id", "item_id"),
@@ -90,7 +90,8 @@ class Inbox:
     def arrive(self) -> Input | None:
         """The next input that came, if it is urgent; others are queued. IndexError when nothing came.
 
-        What can be done of the queue is to be done in between: the urgent ones overtake only what has to wait.
+        Between two calls the caller follows what it can of the queue, so that urgent inputs overtake only those that
+        have to wait.
         """
         event = self._came.popleft()
         if isinstance(event, URGENT):
@@ -137,7 +138,8 @@ class Inbox:
 
 
 def weight(event: Input) -> int:
-    """What an input weighs while it waits: its samples; characters and everything else count as samples too."""
+    """The size of an input for the backlog, in samples: those of its sound, one for each character, and a frame for the
+    rest."""
     if isinstance(event, AudioIn):
         return len(event.pcm)
     given = (event.entry,) if isinstance(event, Add) else event.options.input if isinstance(event, Respond) else None

@@ -1,4 +1,5 @@
-"""Is it an interruption? What decides when somebody speaks while we do: how long, how loud, how much our own echo.
+"""Is it an interruption? When the user speaks while we do, it is decided by how long, how loud, and how much our own
+echo.
 
 Pure rules on what `stretch` holds, with the times and probabilities that were chosen by `vivavoce eval turns`.
 """
@@ -9,15 +10,15 @@ from vivavoce.runtime.model import FRAME
 from vivavoce.runtime.stretch import LONG_VOICE, MS, SETTLED, Judgement, MeasuredVoice
 
 FAINT = 0.2
-"""Share of the threshold from which on a frame may be the beginning of speech while we speak; the next one has to reach
-all of it, or be loud."""
+"""While we speak, a frame with this share of the threshold may begin an interruption; the next frame has to reach the
+whole threshold, or be loud."""
 JUDGE = 400 * MS
 """Age of a suspected interruption at which its words are asked for, so that they are there when it is decided."""
 DECIDE = 480 * MS
 """Age at which it is decided; the detector notices speech up to 80 ms after it began."""
 DECIDE_AT_LAST = 520 * MS
-"""Age at which it is decided although somebody has only just fallen silent or begun again. Whoever still speaks wants
-the floor."""
+"""Age at which a suspected interruption is decided at the latest, even if the user has just fallen silent or begun
+again; whoever still speaks then is taken to interrupt."""
 LONGEST_HUM = 1000 * MS
 """Whoever speaks longer than this wants the floor, whatever it sounds like."""
 LONGEST_BURST = 600 * MS
@@ -25,11 +26,11 @@ LONGEST_BURST = 600 * MS
 ANOTHER = 120 * MS
 """So does whoever speaks for so long after a pause that is longer than any in a word."""
 RISEN_DB, RISING = 12.0, 240 * MS
-"""A sound so far above the quietest lately began where it rose, and not where it was first taken for speech, as long as
-that was no longer ago. The detector takes its time over an F or an S."""
+"""A voice is taken to begin where the sound rose this far above the quietest moment lately, if that was at most so long
+before the detector called it speech: the detector is slow to notice an F or an S."""
 BACKCHANNEL, SURELY_BACKCHANNEL = 0.5, 0.75
-"""Somebody who has fallen silent is let be from the first probability on that it was no more than a sign of listening;
-somebody who still speaks only from the second on, as few signs are that long."""
+"""Probabilities of a mere sign of listening ("mhm") from which on we speak on: the first where the user has fallen
+silent again, the second where the user still speaks, as few signs last that long."""
 
 
 @dataclass(slots=True)

@@ -28,7 +28,7 @@ Pcm = Float32[np.ndarray, " _"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HearingOptions:
-    """How somebody is to be heard, for ears that can be told.
+    """How the ears are to hear somebody; ears without a choice ignore it.
 
     ``ears`` chooses among those that are there, by name, the first if empty; ``language`` is a code, empty to find out;
     ``translate``: the words are wanted in English; ``prompt`` shows the style and spelling of what may be said,
@@ -71,9 +71,9 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """Sound that became ready, the words in it (times from the beginning of the reply), and whether that was all.
+    """New sound, the words that begin in it (times from the beginning of the reply), and whether that was all.
 
-    ``unsaid`` says what of the text since then could not be said, and why, a sentence each. ``trouble`` says why there
+    ``unsaid``: a sentence for each piece of text that could not be said, with the reason. ``trouble`` says why there
     is no more sound although there was more to say: the text stands, and whoever runs the conversation is told.
     """
 
@@ -117,7 +117,8 @@ class Hearing(Protocol[StateT]):
         ...
 
     def precede(self, state: StateT, row: int, pcm: Pcm) -> None:
-        """The row's turn began with these samples, before all that was stepped; they count for `finish` and `later`."""
+        """These samples came before all that was stepped: they are the beginning of the row's turn, for `finish` and
+        `later`."""
         ...
 
     def finish(self, state: StateT, row: int) -> Heard:
@@ -129,14 +130,14 @@ class Hearing(Protocol[StateT]):
         ...
 
     def sooner(self, state: StateT, row: int) -> Callable[[], Heard] | None:
-        """As `later`, but at once there and right in all but the words; None where `later` is as quick."""
+        """As `later`, but quick: everything except the words is right. None where `later` is as quick."""
         ...
 
 
 @runtime_checkable
 class HearingBeside(Hearing[StateT], Protocol[StateT]):
-    """Words of whole turns take longer than the silence after them, and are found beside the clock: the ends of turns
-    wait for them, the clock does not."""
+    """Slow ears: recognising a whole turn takes longer than the silence that ends it, so it runs beside the clock, and
+    a turn ends only once its words are there."""
 
     @property
     def alone(self) -> Hearing[Any]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 MOST_PLAYING = 8
-"""So many answers may wait to be played; who has more and tells us nothing of it plays them elsewhere."""
+"""So many answers may wait to be played; a client that lets more pile up is taken to play them without reporting it."""
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ class Player:
     def __init__(self, began: Callable[[int], None], played: Callable[[int, int, bool], None]) -> None:
         """``began`` is told the turn whose first sample is played, ``played`` the turn, how many samples of it were
         played, and whether that was all: now and then, and at its end."""
-        self._began, self._told = began, played
+        self._began, self._report = began, played
         self._queues: dict[int, deque[Pcm]] = {}
         self._played: dict[int, int] = {}
         self._whole: set[int] = set()
@@ -67,7 +67,7 @@ class Player:
                 queue.appendleft(pcm[count:])
         if self.turn is not None:
             if self._pieces % REPORT_EVERY == 0:
-                self._told(self.turn, self._played[self.turn], False)
+                self._report(self.turn, self._played[self.turn], False)
             if not self._queues[self.turn] and self.turn in self._whole:
                 self._finish()
         return sound
@@ -82,7 +82,7 @@ class Player:
 
     def _finish(self) -> None:
         if self.turn is not None:
-            self._told(self.turn, self._played.pop(self.turn), True)
+            self._report(self.turn, self._played.pop(self.turn), True)
             self._queues.pop(self.turn, None)
             self._whole.discard(self.turn)
             self.turn = None

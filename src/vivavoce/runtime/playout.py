@@ -49,14 +49,14 @@ class Playout:
             self.silence(turn, heard, "client_cancelled", plays_here)
 
     def silence(self, turn: int, heard: int, why: Why, plays_here: bool) -> None:
-        """Nothing more of this turn is played, and where we know what was, history ends there too."""
+        """Stops playing this turn; where it is known how much was played, history keeps only that."""
         reply = self.of_turn(turn)
         if reply and not reply.ended:
             self._end(why, heard)
         self._emit(Silenced(turn))
-        # of what follows the answer that the client said it is playing nothing was heard
-        told = turn in self._reported or (not heard and any(earlier < turn for earlier in self._reported))
-        message = reply.message if reply and (plays_here or told) else None
+        # nothing was heard of answers that come after the one that the client reported
+        reported = turn in self._reported or (not heard and any(earlier < turn for earlier in self._reported))
+        message = reply.message if reply and (plays_here or reported) else None
         if message is not None and self._history.knows(message):
             spoken = self._history.find(message)
             if spoken.spoken:

@@ -55,7 +55,7 @@ class SessionConfig:
     only_listen: bool = False
     """A transcription session: turns are heard, never answered."""
     plays_here: bool = False
-    """We own the playback (WebRTC): an interruption cuts history at the played sample without being told."""
+    """The server plays the sound itself (WebRTC), so it knows where an interruption cut it; no client has to say so."""
     reply_to_text: bool = False
     """Text and tool results are answered at once, without ``Respond``."""
     frames: bool = False

@@ -72,7 +72,7 @@ class Judgement:
     content: int = 0
     backchannel: float = 0.5
     noise: bool = False
-    """Whether nobody spoke when it was last heard as a whole, nor, as far as is known, since then."""
+    """Whether it was no speech when it was last heard as a whole, and nothing since then says otherwise."""
     asked: bool = False
     """Whether Judge was said since the voice was last heard."""
     whole: bool = False

@@ -7,9 +7,9 @@ follows), or not at all (`none`: push to talk). Early in the silence the turn is
 is prepared; both are thrown away if speech goes on.
 
 While we speak, plain `server_vad` stops at the first speech, as the OpenAI protocol has it. `semantic_vad` pauses
-within 200 ms, because that is cheap to undo, and decides within 600 ms: whoever goes on speaking stops us for good;
-whoever has fallen silent does unless it was no more than a sign of listening. A cough, "mhm" or our own echo do not.
-Whoever speaks on when we had hardly begun to answer had not finished: the answer is withdrawn.
+within 200 ms, because that is cheap to undo, and decides within 600 ms: whoever still speaks then has interrupted us,
+and so has whoever has fallen silent, unless it was a cough, a sign of listening ("mhm") or our own echo. Whoever speaks
+on when our answer has hardly begun had not finished speaking: the answer is withdrawn.
 
 Silence is what the activity detector calls so, and also what is far quieter than the voice before it: the detector
 needs a tenth of a second to notice that somebody fell silent.

@@ -22,7 +22,7 @@ from vivavoce.runtime.reply import Reply
 LONGEST_INPUT = 300 * 24_000
 SHORTEST_INPUT = 100 * 24
 JITTER = 100 * 24
-"""Reports of what was played are believed to be that inexact."""
+"""A report of what was played may be off by so much; smaller differences to our own count are ignored."""
 
 
 class UserTurn:
@@ -73,7 +73,8 @@ class UserTurn:
         return whole
 
     def measured(self, pcm: Pcm, speech: float, config: TurnConfig, playing: tuple[Reply, int] | None) -> t.MicFrame:
-        """A frame as turn-taking wants to know it; ``playing``: what the loudspeaker gives, and where in it we are."""
+        """A frame with what turn-taking needs to know of it; ``playing``: the reply that sounds now, and the sample it
+        is at."""
         echo = 0.0
         if config.kind == "semantic_vad":
             self._echo.listen(pcm, self._played(playing))

@@ -1,4 +1,4 @@
-"""Sound of a stream without end: any of the rates of a client, a frame for a frame, hardly later than it came.
+"""Resampling for endless streams: any of a client's rates, a frame out for a frame in, with little delay.
 
 What resamples files and replies (`formats`) holds back up to 70 ms to do so well; this holds back 3 ms.
 """

@@ -29,7 +29,7 @@ from vivavoce.server.wire.fields import MOST_EVENT_BYTES
 Messages = list[dict[str, Any] | bytes]
 """Events, and sound."""
 BEHIND, CAUGHT_UP = RATE, RATE // 4
-"""A client is told once we are so many samples behind what it has sent, and once we no longer are."""
+"""A client is told when so many samples that it sent wait to be heard, and told again when they no longer do."""
 _KINDS = ("session.start", "audio", "tool.result", "output.stop", "session.close")
 
 

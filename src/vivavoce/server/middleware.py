@@ -66,9 +66,8 @@ class Guard:
 
 
 class Breakdowns:
-    """Says so when something breaks that nobody foresaw; the traceback goes to the log alone.
-
-    An answer that has begun breaks off all the same, so that half of it never passes for a whole.
+    """Answers unexpected errors with a message; the traceback goes to the log alone. An answer that has begun is broken
+    off, so that half of it never passes for a whole.
     """
 
     def __init__(self, app: ASGIApp, service: Service) -> None:

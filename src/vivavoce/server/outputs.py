@@ -28,7 +28,8 @@ async def first_of(outputs: AsyncIterator[Output], enough: tuple[type, ...] = (A
 
 
 async def unbroken(outputs: AsyncIterator[Output]) -> AsyncIterator[Output]:
-    """The same outputs; VivavoceError where the answer broke, so that half of one never passes for a whole."""
+    """The outputs unchanged; VivavoceError when the answer fails half-way, so that half of one never passes for a
+    whole."""
     async for output in outputs:
         if isinstance(output, TurnEnded) and output.why == "failed":
             raise VivavoceError(output.error or "The answer broke off; ask again.")

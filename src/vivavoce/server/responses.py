@@ -140,7 +140,7 @@ async def entries_of(request: ResponsesRequest, before: int) -> tuple[str, list[
     ``before`` entries stand before them."""
     if isinstance(request.input, str):
         return "", [Entry(id=f"item_{before}", text=request.input)], []
-    told: list[str] = []
+    inline: list[str] = []
     entries: list[Entry] = []
     warnings: list[str] = []
     for index, item in enumerate(request.input):
@@ -157,12 +157,12 @@ async def entries_of(request: ResponsesRequest, before: int) -> tuple[str, list[
         elif isinstance(item, MessageItem):
             text, sounds = await _content(item.content, f"{where}.content", warnings)
             if item.role in ("system", "developer"):
-                told.append(text)
+                inline.append(text)
             elif item.role == "user":
                 entries.append(user_entry(name, text, sounds))
             elif text:
                 entries.append(Entry(id=name, role="assistant", text=text))
-    return "\n".join(told), entries, warnings
+    return "\n".join(inline), entries, warnings
 
 
 async def _content(content: str | list[Any], where: str, warnings: list[str]) -> tuple[str, list[Any]]:
@@ -180,7 +180,7 @@ async def _content(content: str | list[Any], where: str, warnings: list[str]) ->
     return "\n".join(texts), sounds
 
 
-def config_of(request: ResponsesRequest, told: str) -> SessionConfig:
+def config_of(request: ResponsesRequest, inline: str) -> SessionConfig:
     """How the answer is to be made."""
     for name, value in (("background", request.background), ("conversation", request.conversation)):
         if value:
@@ -191,7 +191,7 @@ def config_of(request: ResponsesRequest, told: str) -> SessionConfig:
         raise Problem(message, "not_supported", "text.format")
     tools = tuple(_tool(given, f"tools[{index}]") for index, given in enumerate(request.tools or []))
     return SessionConfig(
-        instructions="\n".join(filter(None, (request.instructions, told))),
+        instructions="\n".join(filter(None, (request.instructions, inline))),
         audio_out=False,
         tools=tools,
         tool_choice=choice_of(request.tool_choice or "auto", tools, "tool_choice"),
@@ -249,12 +249,12 @@ def router(service: Service) -> APIRouter:
                 message = f"The response '{request.previous_response_id}' is not known; send the whole conversation."
                 raise Problem(message, "previous_response_not_found", "previous_response_id")
             past = before.entries
-        told, entries, warnings = await entries_of(request, len(past))
-        config, whole = replace(config_of(request, told), mind=mind), (*past, *entries)
+        inline, entries, warnings = await entries_of(request, len(past))
+        config, whole = replace(config_of(request, inline), mind=mind), (*past, *entries)
         inputs: list[Input] = [*(Add(entry) for entry in whole), Respond()]
         outputs = await first_of(checked(service.one_turn(config, inputs), "input"), (TextOut, ToolCall))
         writer = ResponseWriter(_head(request))
-        events = _told(outputs, writer, memory if request.store is not False else None, whole)
+        events = _streamed(outputs, writer, memory if request.store is not False else None, whole)
         if request.stream:
             return StreamingResponse(_stream(events), headers=warned(warnings), media_type="text/event-stream")
         async for event in events:
@@ -296,7 +296,7 @@ def _head(request: ResponsesRequest) -> dict[str, Any]:
     }
 
 
-async def _told(
+async def _streamed(
     outputs: AsyncIterator[Output], writer: ResponseWriter, memory: Remembered[Kept] | None, before: tuple[Entry, ...]
 ) -> AsyncIterator[dict[str, Any]]:
     """The events of an answer; when it has ended it is remembered."""

@@ -63,7 +63,7 @@ class Transcriber:
         data = await upload_bytes(file, self._service.settings.upload_bytes, "file")
         warnings: list[str] = []
         heard = await _begun(self._pieces(data, file.filename or "", hearing, warnings))
-        head, told = warned(warnings), {"warnings": warnings} if warnings else {}
+        head, remarks = warned(warnings), {"warnings": warnings} if warnings else {}
         if stream:
             return StreamingResponse(_events(heard, certain, warnings), headers=head, media_type="text/event-stream")
         parts = [part async for part in heard]
@@ -76,15 +76,16 @@ class Transcriber:
             return PlainTextResponse(subtitles(words, "srt" if response_format == "srt" else "vtt"), headers=head)
         if response_format == "verbose_json":
             task = "translate" if hearing.translate else "transcribe"
-            return JSONResponse(verbose(parts, granularities or [], task) | told, headers=head)
+            return JSONResponse(verbose(parts, granularities or [], task) | remarks, headers=head)
         answer: dict[str, Any] = {"text": text, "usage": {"type": "duration", "seconds": samples / RATE}}
         answer |= {"logprobs": logprobs_of(tuple(words))} if certain else {}
-        return JSONResponse(answer | told, headers=head)
+        return JSONResponse(answer | remarks, headers=head)
 
     async def _pieces(
         self, data: bytes, name: str, hearing: HearingOptions, warnings: list[str]
     ) -> AsyncIterator[UserText]:
-        """The words of each piece, with times from the beginning; a caller gets a row before anything is decoded.
+        """The words of each piece, with times from the beginning of the recording; a row is taken before anything is
+        decoded.
 
         What is wrong with a recording that is read all the same is added to ``warnings`` before the first piece.
         """
