@@ -134,7 +134,7 @@ def same(name: str, codec: Codec, wave: Tensor, books: int, kbps: float) -> list
     def hear() -> None:
         state = codec.init_encode(1)
         for piece in wave[:, 0].split(frames * hop, dim=1):
-            codec.encode_step(piece, state)
+            codec.encode_step(piece, state, books=books)
 
     def speak() -> None:
         state = codec.init_decode(1)

@@ -62,6 +62,17 @@ def test_the_codec_chunked_is_whole(kind: str, sizes: list[int]):
 
 
 @CODECS
+def test_fewer_books_are_the_first_ones_of_a_step(kind: str):
+    codec = tiny_codec(kind)
+    wave = 0.1 * torch.randn(1, 3 * codec.config.hop)
+    with torch.no_grad():
+        codes = codec.encode_step(wave, codec.init_encode(1))
+        assert torch.equal(codec.encode_step(wave, codec.init_encode(1), books=2), codes[:, :2])
+    with pytest.raises(SpecError, match="4 books were asked for"):
+        codec.encode_step(wave, codec.init_encode(1), books=4)
+
+
+@CODECS
 def test_the_codec_keeps_rows_apart_and_pauses_them(kind: str):
     codec = tiny_codec(kind)
     wave = 0.1 * torch.randn(2, 4 * codec.config.hop)

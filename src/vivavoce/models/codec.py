@@ -247,13 +247,18 @@ class Codec(nn.Module):
         return _stepped(self.front).init_state(rows)
 
     def encode_step(
-        self, wave: Float[Tensor, "B N"], state: State, active: Bool[Tensor, " B"] | None = None
+        self,
+        wave: Float[Tensor, "B N"],
+        state: State,
+        active: Bool[Tensor, " B"] | None = None,
+        books: int | None = None,
     ) -> Int[Tensor, "B K T"]:
         """Codes of the frames that end within these samples; N must be a multiple of ``config.hop`` (SpecError), of
-        `timing`'s hop until the last ones."""
+        `timing`'s hop until the last ones. ``books`` as in `encode`."""
         if wave.shape[1] % self.config.hop:
             raise SpecError(f"got {wave.shape[1]} samples, wanted a multiple of {self.config.hop}; buffer the rest")
-        return self.quantizer.encode(self.front.step(wave[:, None], state, active))
+        latents = self.front.step(wave[:, None], state, active)
+        return self.quantizer.encode(latents) if books is None else self.quantizer.encode(latents, self.counted(books))
 
     def encode_mel_step(
         self, mel: Float[Tensor, "B M S"], state: Any, active: Bool[Tensor, " B"] | None = None

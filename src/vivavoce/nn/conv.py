@@ -20,6 +20,8 @@ from vivavoce.nn.few import Halved
 _FEW = 8
 """Frames; for so few, setting a convolution up takes longer than the multiplications: PyTorch brings its matrix into
 another order first."""
+_FEW_STRIDED = 96
+"""The same of one with a stride, which has a large matrix for what it makes."""
 _FEW_SPREAD = 64
 """The same of a transposed one, where it takes up to a hundred times as long."""
 
@@ -92,7 +94,8 @@ def convolved(
 ) -> Float[Tensor, "B O S"]:
     """The convolution itself, without edges: by products where there are few frames."""
     made = (joined.shape[2] - (config.kernel - 1) * config.dilation - 1) // config.stride + 1
-    if made > _FEW or config.dilation > 1 or config.groups not in (1, config.inputs):
+    few = _FEW_STRIDED if config.stride > 1 and config.groups == 1 else _FEW
+    if made > few or config.dilation > 1 or config.groups not in (1, config.inputs):
         return conv1d(joined, weight, bias, config.stride, 0, config.dilation, config.groups)
     windows = joined.unfold(2, config.kernel, config.stride)
     if config.groups == 1:
