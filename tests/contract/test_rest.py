@@ -5,6 +5,7 @@ import io
 import json
 import threading
 from dataclasses import replace
+from functools import partial
 
 import httpx
 import numpy as np
@@ -173,6 +174,34 @@ async def test_chat_says_what_it_does_not_do(client):
         async with httpx.AsyncClient(base_url=str(client.base_url), timeout=30) as http:
             got = await http.post("chat/completions", content=body, headers={"content-type": "application/json"})
         assert (got.status_code, got.json()["error"]["param"]) == (400, param)
+
+
+class Selective(Beeping):
+    """Leaves letters out that it does not know; ``mute``: it knows none."""
+
+    mute = False
+
+    def step(self, state, active):
+        made = super().step(state, active)
+        gone = {"unsaid": ("the text has '\u4f60' in it",)} | ({"pcm": np.zeros(0, np.float32)} if self.mute else {})
+        return [None if spoken is None else replace(spoken, **gone) for spoken in made]
+
+
+async def test_chat_says_what_can_be_said_of_an_answer():
+    speaking = Selective()
+    with serving(model=replace(fake_model(), speaking=speaking)) as url:
+        client = openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0)
+        audio = {"voice": "alloy", "format": "wav"}
+        asked = [{"role": "user", "content": "hello"}]
+        ask = partial(
+            client.chat.completions.create, model="gpt-audio", messages=asked, modalities=["text", "audio"], audio=audio
+        )
+        said = (await ask()).choices[0].message.audio
+        assert decode(read(base64.b64decode(said.data))) == said.transcript
+        speaking.mute = True
+        with pytest.raises(openai.BadRequestError, match="the text has") as refused:
+            await ask()
+        assert refused.value.code == "unspeakable_text"
 
 
 async def test_chat_writes_while_it_thinks_counts_when_asked_and_says_when_it_breaks():

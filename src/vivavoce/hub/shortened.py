@@ -5,6 +5,7 @@ window with zeros, which in these features is no silence but a murmur; in a shor
 that the sound is over, and begins again. Here what follows the sound is as silent as the features can be.
 """
 
+import logging
 from collections.abc import Callable
 from threading import local
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import numpy as np
 from faster_whisper import WhisperModel
 from jaxtyping import Float32
+
+logging.getLogger("faster_whisper").setLevel(logging.WARNING)  # it tells of every piece that it hears
 
 WHOLE = 3000
 """Frames (100 a second) of the window that the model was taught."""

@@ -133,7 +133,7 @@ def router(service: Service) -> APIRouter:
         config = replace(config_of(service, request, instructions), mind=mind)
         enough = (AudioOut,) if config.audio_out else (TextOut, ToolCall)
         inputs: list[Input] = [*(Add(entry) for entry in entries), Respond()]
-        outputs = await first_of(checked(service.one_turn(config, inputs), "messages"), enough)
+        outputs = await first_of(checked(service.one_turn(config, inputs), "messages", partly=True), enough)
         head = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": request.model}
         if request.stream:
             chunks = answer_stream(outputs, head, request, config, spoken)

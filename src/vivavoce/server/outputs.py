@@ -36,12 +36,20 @@ async def unbroken(outputs: AsyncIterator[Output]) -> AsyncIterator[Output]:
         yield output
 
 
-async def checked(outputs: AsyncIterator[Output], param: str) -> AsyncIterator[Output]:
+async def checked(outputs: AsyncIterator[Output], param: str, *, partly: bool = False) -> AsyncIterator[Output]:
     """The same outputs; Problem where what ``param`` holds was refused, MindError or SpeakerError where who thinks or
-    speaks failed."""
+    speaks failed. ``partly``: letters that cannot be spoken are left out where the rest of the answer sounds."""
+    unsaid: Refused | None = None
+    heard = False
     async for output in outputs:
         if isinstance(output, Refused):
             if output.code in _FAILED:
                 raise _FAILED[output.code](output.message)
-            raise Problem(output.message, output.code, param)
+            if not partly or output.code != "unspeakable_text":
+                raise Problem(output.message, output.code, param)
+            unsaid = output
+            continue
+        heard |= isinstance(output, AudioOut)
+        if isinstance(output, TurnEnded) and unsaid is not None and not heard:
+            raise Problem(unsaid.message, unsaid.code, param)
         yield output
