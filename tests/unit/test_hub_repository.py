@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from vivavoce.assistant.speakers import speaker_of
 from vivavoce.cli.main import app
 from vivavoce.core.errors import PartError
 from vivavoce.hub.chat_model import file_of
 from vivavoce.hub.encoders import open_encoder
 from vivavoce.hub.fetch import folder_of
 from vivavoce.hub.repository import repository_of
+from vivavoce.models.listener import Listener
 
 WEIGHTS = bytes(range(256)) * 400
 FILES = {
@@ -126,6 +128,31 @@ def test_a_whisper_for_ctranslate2_is_ears(hub: type[Hub]) -> None:
     hub.files = {name: b"{}" for name in ("config.json", "tokenizer.json", "vocabulary.json")} | {"model.bin": WEIGHTS}
     found = repository_of("hf:some/body")
     assert found.kind == "ears" and {file.name for file in found.files} == set(hub.files)
+
+
+def test_a_kokoro_is_a_speaker(hub: type[Hub]) -> None:
+    hub.files = {"kokoro.onnx": WEIGHTS, "voices.npz": b"styles", "config.json": b"{}", "phones.py": b"import os"}
+    found = repository_of("hf:some/body")
+    assert (found.kind, found.family) == ("speaker", "kokoro")
+    assert {file.name for file in found.files} == {"kokoro.onnx", "voices.npz", "config.json"}
+    with pytest.raises(PartError, match="fetch it: vivavoce models get hf:some/body"):
+        speaker_of("hf:some/body", never)
+    assert CliRunner().invoke(app, ["models", "get", "hf:some/body"]).exit_code == 0
+    with pytest.raises(PartError, match=r"voices\.npz .*cannot be read"):
+        speaker_of("hf:some/body", never)
+    hub.files["kokoro.int8.onnx"] = WEIGHTS
+    with pytest.raises(PartError, match=r"2 \.onnx files"):
+        repository_of("hf:some/body")
+
+
+def test_a_chat_model_of_the_hub_is_no_speaker(hub: type[Hub]) -> None:
+    assert CliRunner().invoke(app, ["models", "get", "hf:some/body"]).exit_code == 0
+    with pytest.raises(PartError, match="hf:some/body is no speaker"):
+        speaker_of("hf:some/body", never)
+
+
+def never() -> Listener:
+    raise AssertionError("nobody listens here")
 
 
 def test_a_codec_is_what_its_configuration_says(hub: type[Hub]) -> None:

@@ -11,7 +11,7 @@ from vivavoce.assistant.speaking import Mouth
 from vivavoce.assistant.synthesis import PhraseMouth
 from vivavoce.assistant.timing import WordTiming
 from vivavoce.assistant.voice_endpoint import EndpointVoice
-from vivavoce.core.errors import ConfigError
+from vivavoce.core.errors import ConfigError, PartError
 from vivavoce.core.parts import load_part
 from vivavoce.models.listener import Listener
 
@@ -23,9 +23,9 @@ _PATIENCE_SECONDS: Final = 10.0
 def speaker_of(choice: str | Path, listener: Callable[[], Listener]) -> Mouth | PhraseMouth | None:
     """The speaker of a choice; None for the model's own. ``listener`` finds words in sound whose maker does not tell.
 
-    A choice is ``mini``, a speaker of the catalogue that was fetched (``kokoro``), a folder with a Kokoro or with the
-    parts ``speaker`` and ``codec``, or ``http://HOST/v1#MODEL``. Raises ConfigError for anything else, PartError for a
-    model that is not here.
+    A choice is ``mini``, a speaker of the catalogue that was fetched (``kokoro``), a Kokoro of the hub that was
+    (``hf:OWNER/NAME``), a folder with a Kokoro or with the parts ``speaker`` and ``codec``, or
+    ``http://HOST/v1#MODEL``. Raises ConfigError for anything else, PartError for a model that is not here.
     """
     name = str(choice)
     if name in ("", MINI):
@@ -41,14 +41,22 @@ def speaker_of(choice: str | Path, listener: Callable[[], Listener]) -> Mouth | 
 def _folder_of(name: str) -> Path:
     """Where a speaker of the catalogue lies, or the folder of this name."""
     from vivavoce.hub.catalogue import catalogue
-    from vivavoce.hub.fetch import place
+    from vivavoce.hub.fetch import DESCRIPTION, folder_of, place
+    from vivavoce.hub.repository import PREFIX
 
+    if name.startswith(PREFIX):
+        folder = folder_of(name)
+        if not (folder / DESCRIPTION).is_file():
+            raise PartError(f"{name} is not on this machine; fetch it: vivavoce models get {name}")
+        if not list(folder.glob("*.onnx")):
+            raise PartError(f"{name} is no speaker; one of the hub has an .onnx file and voices.npz, as Kokoro has")
+        return folder
     speakers = {model.name: model for model in catalogue() if model.kind == "speaker"}
     if name in speakers:
         return place(speakers[name])
     if not Path(name).is_dir():
         raise ConfigError(
-            f"there is no speaker {name!r}; give mini, {', '.join(speakers)}, a folder, "
+            f"there is no speaker {name!r}; give mini, {', '.join(speakers)}, a folder, hf:OWNER/NAME, "
             "or the address of one: http://HOST:PORT/v1#MODEL"
         )
     return Path(name)

@@ -38,7 +38,8 @@ Mind = Annotated[
 Speaker = Annotated[
     str,
     typer.Option(
-        "--speaker", help="Whose voice: mini, kokoro, a folder, or http://HOST:PORT/v1#MODEL, any server of speech."
+        "--speaker",
+        help="Whose voice: mini, kokoro, a folder, hf:OWNER/NAME, or http://HOST:PORT/v1#MODEL, any server of speech.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per file.")]

@@ -18,7 +18,10 @@ MIND = (
 Mind = Annotated[str, typer.Option(help=f"{MIND}.")]
 Ears = Annotated[str, typer.Option(help="Who finds the words: mini, whisper-base, a folder, or hf:OWNER/NAME.")]
 Speaker = Annotated[
-    str, typer.Option(help="Whose voice: mini, kokoro, a folder, or http://HOST:PORT/v1#MODEL, any server of speech.")
+    str,
+    typer.Option(
+        help="Whose voice: mini, kokoro, a folder, hf:OWNER/NAME, or http://HOST:PORT/v1#MODEL, any server of speech."
+    ),
 ]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")]
 Rows = Annotated[int, typer.Option(min=1, max=64, help="Conversations at once.")]

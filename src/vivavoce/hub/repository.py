@@ -115,12 +115,18 @@ def _weights(place: str, files: Mapping[str, Any], wanted: str) -> tuple[Any, st
         files
     ):
         return "ears", "whisper-ct2", ["model.bin"]
+    graphs = sorted(file for file in files if file.endswith(".onnx") and "/" not in file)
+    if graphs and "voices.npz" in files:
+        if len(graphs) > 1:
+            raise PartError(f"{place} has {len(graphs)} .onnx files; a Kokoro is one of them and voices.npz")
+        return "speaker", "kokoro", [*graphs, "voices.npz"]
     if len(quantised) == 1:
         return "mind", "gguf", quantised
     if quantised:
         raise PartError(f"{place} has {len(quantised)} GGUF files; name one: hf:{place}/{quantised[0]}")
     raise PartError(
-        f"{place} has no weights that can be loaded here: safetensors, one GGUF file, or a CTranslate2 Whisper"
+        f"{place} has no weights that can be loaded here: safetensors, one GGUF file, a CTranslate2 Whisper, "
+        "or a Kokoro (an .onnx file and voices.npz)"
     )
 
 
