@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from vivavoce.assistant import tokens
 from vivavoce.audio.files import read_audio, write_audio
 from vivavoce.cli.tokens import app
-from vivavoce.core.errors import AudioError, SpecError, ManifestError
+from vivavoce.core.errors import AudioError, ManifestError, SpecError
 from vivavoce.core.parts import load_part, read_card, save_part
 from vivavoce.core.streams import sound
 from vivavoce.data.tokens import TokenCorpus
