@@ -38,8 +38,6 @@ log = logging.getLogger(__name__)
 
 _TOKENS = 2
 """Token frames of one step."""
-_PACE = 0.9
-"""The usual pace, as a share of that of the voices that were learnt from: a third fewer words are misheard at it."""
 _SHORTEST_CLIP_SECONDS = 1.5
 _LONGEST_CLIP_SECONDS = 30
 _KEPT_VOICES = 32
@@ -240,7 +238,7 @@ class Mouth:
     def cast(self, voice: Voice) -> tuple[VoicePrint, Manner]:
         """Who speaks and how: the print that the speaker draws with, and rate, pitch and loudness."""
         traits = understood(voice.description.replace("|", ","))
-        manner = manner_of(traits, _PACE * voice.speed)
+        manner = manner_of(traits, voice.speed)
         if voice.clip:
             return self._print_of(voice.clip), manner
         if voice.name in self.speaker.config.voices:
