@@ -78,7 +78,7 @@ def remembering(fn: Any, check: Callable[[Any], Any]) -> Any:
             made = fn(*args, **kwargs)
             kind = _result(made, seen.by_value)
             if kind is None or kind not in results:
-                _told(fn, made, check)(*args, **kwargs)
+                _known_result(fn, made, check)(*args, **kwargs)
         else:
             if checked is None:
                 checked = check(fn)
@@ -93,7 +93,7 @@ def remembering(fn: Any, check: Callable[[Any], Any]) -> Any:
     return called
 
 
-def _told(fn: Any, made: Any, check: Callable[[Any], Any]) -> Any:
+def _known_result(fn: Any, made: Any, check: Callable[[Any], Any]) -> Any:
     """A function with the same annotations that gives what is already known."""
 
     def known(*args: Any, **kwargs: Any) -> Any:

@@ -118,8 +118,8 @@ def test_a_full_context_loses_its_oldest_turns_and_the_log_says_so(
     turns = [{"role": role, "content": f"{n} " * 60} for n in range(4) for role in ("user", "assistant")]
     with caplog.at_level(logging.WARNING):
         items = system.given("text to text", [*turns, {"role": "user", "content": "And?"}], room=200)
-    assert "the oldest" in caplog.text and items["told"].shape[1] <= 800
-    text = system.text.read(items["told"][0].tolist())
+    assert "the oldest" in caplog.text and items["instruction"].shape[1] <= 800
+    text = system.text.read(items["instruction"][0].tolist())
     assert "3 3" in text and "0 0" not in text and "And?" in text
     with pytest.raises(SpecError, match="ask something shorter"):
         system.given("text to text", [{"role": "user", "content": "long " * 300}])

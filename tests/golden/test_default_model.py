@@ -53,7 +53,7 @@ def compared(part: str, value: Tensor, rewrite: bool, what: str = "", folder: Pa
     return kept[name].float()
 
 
-def told(what: str, value: Any, rewrite: bool) -> Any:
+def recorded(what: str, value: Any, rewrite: bool) -> Any:
     """What was kept of words and dialogues; ``value`` itself when it is being written."""
     kept = json.loads(TALK.read_text()) if TALK.exists() else {}
     if rewrite:
@@ -147,20 +147,20 @@ def test_the_same_words_are_found(rewrite: bool):
     ears = Ears(load_part(WEIGHTS, "listener"), load_part(WEIGHTS, "words"))
     found = ears.found(recording(16_000)[None])
     heard = [{"text": w.text, "start": w.start, "end": w.end, "confidence": round(w.confidence, 2)} for w in found]
-    assert told("heard", heard, rewrite) == heard
+    assert recorded("heard", heard, rewrite) == heard
 
 
 def test_the_mind_answers_and_calls_the_same(rewrite: bool):
     model = load()
-    told_of = []
+    told_turns = []
     for dialogue in DIALOGUES:
         talk = Conversation(model.abilities, tools=model.tools)
         turns = []
         for line in dialogue:
             *_, finished = talk.ask(line, speak=False)
             turns.append({"user": line, "reply": finished.turn.reply, "calls": finished.turn.calls})
-        told_of.append(json.loads(json.dumps(turns)))
-    assert told("dialogues", told_of, rewrite) == told_of
+        told_turns.append(json.loads(json.dumps(turns)))
+    assert recorded("dialogues", told_turns, rewrite) == told_turns
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,8 @@ def items(**streams: list[int]) -> dict[str, torch.Tensor]:
 
 
 def written() -> GridBatch:
-    heard = CONFIG.layout("recognise").pack(items(told=[3, 4], asked=[1, 5, 8], then=[], tq=[7, 7, 19]))
-    said = CONFIG.layout("synthesise").pack(items(told=[2, 9, 9, 1], ua=[0, 4, 2, 0]))
+    heard = CONFIG.layout("recognise").pack(items(instruction=[3, 4], asked=[1, 5, 8], then=[], tq=[7, 7, 19]))
+    said = CONFIG.layout("synthesise").pack(items(instruction=[2, 9, 9, 1], ua=[0, 4, 2, 0]))
     return collate([heard, said])
 
 

@@ -3,14 +3,16 @@
 import importlib
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pytest
 
+from vivavoce.core import config
 from vivavoce.core.edits import edit
 from vivavoce.core.errors import ConfigError
 from vivavoce.nn.convnext import ConvNeXtConfig
 from vivavoce.nn.transformer import TransformerConfig
+from vivavoce.recipes.salmonn import SalmonnRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,3 +111,25 @@ def test_what_fits_together_only_is_set_together() -> None:
 def test_tuples_of_recipes_are_set() -> None:
     run = importlib.import_module("vivavoce.recipes.fsq_units").RECIPE.settings
     assert edit(run, "levels=5,5,4").levels == (5, 5, 4)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renaming:
+    level_db: float = 0.0
+    earlier_names: ClassVar[tuple[tuple[str, str], ...]] = (("loudness", "level_db"),)
+
+
+def test_a_field_is_still_known_by_its_earlier_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert edit(Renaming(), "loudness=-3") == edit(Renaming(), "level_db=-3") == Renaming(level_db=-3.0)
+    with pytest.raises(ConfigError, match="level_db"):
+        edit(Renaming(), "volume=-3")
+    monkeypatch.setattr(config, "_ROOT", "")
+    dumped = config.dump(Renaming(level_db=-3.0))
+    assert set(dumped) == {"class", "level_db"}
+    assert config.load({"class": dumped["class"], "loudness": -3.0}) == Renaming(level_db=-3.0)
+
+
+def test_a_parts_earlier_name_of_a_field_is_read() -> None:
+    dumped = config.dump(SalmonnRun(system_message="Listen."))
+    dumped["told"] = dumped.pop("system_message")
+    assert config.load(dumped) == SalmonnRun(system_message="Listen.")

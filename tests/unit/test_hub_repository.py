@@ -42,7 +42,7 @@ class Hub(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         name = self.path.removeprefix("/some/body/resolve/abc/")
         if self.path == "/api/models/some/body?blobs=true":
-            body = json.dumps(self.told()).encode()
+            body = json.dumps(self.description()).encode()
         elif name in self.files:
             type(self).asked.append(name)
             body = self.sent.get(name, self.files[name])
@@ -53,7 +53,7 @@ class Hub(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def told(self) -> dict[str, Any]:
+    def description(self) -> dict[str, Any]:
         entries = []
         for name, data in self.files.items():
             blob = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()

@@ -12,6 +12,7 @@ from vivavoce.core import parts
 from vivavoce.core.errors import PartError
 from vivavoce.core.parts import check_part, load_part, load_weights, read_card, save_part, write_card
 from vivavoce.nn.convnext import ConvNeXtConfig
+from vivavoce.nn.renamed import takes_earlier_names
 
 CONFIG = ConvNeXtConfig(dim=64, depth=1)
 
@@ -116,3 +117,22 @@ def test_weights_of_a_bundled_part_are_borrowed_not_stored_again(tmp_path: Path,
     saved(tmp_path / "bundled" / "known")
     with pytest.raises(PartError, match="another version of known/trunk"):
         check_part(tmp_path / "made", "both")
+
+
+class _Pair(nn.Module):
+    def __init__(self, first: str, names: dict[str, str]) -> None:
+        super().__init__()
+        self.add_module(first, nn.Linear(2, 3))
+        self.other = nn.Linear(3, 2)
+        takes_earlier_names(self, names)
+
+
+def test_weights_saved_under_earlier_names_are_taken_at_any_depth_and_by_copies():
+    before = nn.Sequential(_Pair("told", {}))
+    after = nn.Sequential(_Pair("features", {"told": "features"}))
+    for module in (after, copy.deepcopy(after)):
+        module.load_state_dict(before.state_dict())
+        assert set(module.state_dict()) == {f"0.{n}.{k}" for n in ("features", "other") for k in ("weight", "bias")}
+        for one, other in zip(before.parameters(), module.parameters(), strict=True):
+            assert torch.equal(one, other)
+        module.load_state_dict(module.state_dict())  # the present names are taken, too

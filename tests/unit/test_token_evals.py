@@ -119,8 +119,8 @@ def test_ngrams_of_a_cycle_and_of_noise():
 def test_what_units_tell_of_phones():
     phones = [np.repeat(np.arange(5), 8)]
     same, nothing = [np.repeat(np.arange(5), 4)], [np.zeros(20, int)]
-    assert token_statistics.phones_told(same, phones, 25.0, 50.0) == pytest.approx((1.0, 1.0))
-    assert token_statistics.phones_told(nothing, phones, 25.0, 50.0) == pytest.approx((0.0, 0.2))
+    assert token_statistics.pnmi_and_purity(same, phones, 25.0, 50.0) == pytest.approx((1.0, 1.0))
+    assert token_statistics.pnmi_and_purity(nothing, phones, 25.0, 50.0) == pytest.approx((0.0, 0.2))
     use = token_statistics.use(np.arange(16), 32)
     assert (use.entries, use.bits, use.perplexity) == (16, 4.0, 16.0)
 

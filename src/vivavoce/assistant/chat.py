@@ -21,7 +21,7 @@ from vivavoce.generate.writer import Line, Writer
 from vivavoce.hub.chat_model import ChatModel
 from vivavoce.runtime.model import Context
 
-TOLD = "You are a helpful AI assistant. Answer in one short sentence."
+SYSTEM_MESSAGE = "You are a helpful AI assistant. Answer in one short sentence."
 """Chosen among seven by fifty questions (docs/log.md)."""
 _PRIORS = 8
 _NOTHING = "Hello."
@@ -34,7 +34,7 @@ _NEXT = ("Hello.", "And why?")
 class ChatConfig:
     """How long answers may be and what the model is told."""
 
-    told: str = TOLD
+    system_message: str = SYSTEM_MESSAGE
     """The system message, beside the session's instructions."""
     sentences: int = 3
     """After so many an answer ends, or after ``characters`` at the end of a sentence."""
@@ -119,7 +119,7 @@ class ChatMind:
 
     def _prompt(self, context: Context, calling: Calling) -> list[int]:
         """All that the model reads; the oldest turns are left out where it would be too long."""
-        messages = calling.readable(messages_of(context, self.config.told))
+        messages = calling.readable(messages_of(context, self.config.system_message))
         most = self.model.lm.config.trunk.window - self.config.tokens - 1
         first = 1
         while True:

@@ -109,13 +109,13 @@ def _of_object(value: dict[str, Any], said: set[str], depth: int) -> Outcome:
     for name in _SENTENCES:
         found = next((inner for key, inner in value.items() if keys[key] == [name]), None)
         if isinstance(found, str) and found.strip():
-            told = _of_text(found, said if worked else set())
-            return Outcome(worked and told.worked, told.facts)
+            sentence = _of_text(found, said if worked else set())
+            return Outcome(worked and sentence.worked, sentence.facts)
     if len(value) == 1 or all(keys[key][-1:] and keys[key][-1] in _WRAPPERS | _FLAGS | {"status"} for key in value):
         inner = next((inner for key, inner in value.items() if keys[key][-1:] and keys[key][-1] in _WRAPPERS), None)
         if inner is not None:
-            told = _outcome(inner, said, depth + 1)
-            return Outcome(worked and told.worked, told.facts)
+            wrapped = _outcome(inner, said, depth + 1)
+            return Outcome(worked and wrapped.worked, wrapped.facts)
     return Outcome(worked, ", ".join(list(_facts(value, keys, said, depth))[:_MOST_FACTS]) if worked else "")
 
 
@@ -128,19 +128,19 @@ def _facts(value: dict[str, Any], keys: dict[str, list[str]], said: set[str], de
         if isinstance(inner, bool):
             yield " ".join(name if inner else ["not", *name])
         elif isinstance(inner, dict):
-            told = _outcome(inner, said, depth + 1)
-            if told.facts:
-                yield told.facts
+            nested = _outcome(inner, said, depth + 1)
+            if nested.facts:
+                yield nested.facts
         elif isinstance(inner, list | tuple):
-            if told := _series(inner, said):
-                yield f"{' '.join(name)} {told}"
+            if listed := _series(inner, said):
+                yield f"{' '.join(name)} {listed}"
         elif name[-1] in ("status", "state"):
-            if not isinstance(inner, int) and (told := _sayable(str(inner).replace("_", " "), said)):
-                yield told
-        elif told := _scalar(inner) if not isinstance(inner, str) else _sayable(inner.replace("_", " "), said):
+            if not isinstance(inner, int) and (text := _sayable(str(inner).replace("_", " "), said)):
+                yield text
+        elif text := _scalar(inner) if not isinstance(inner, str) else _sayable(inner.replace("_", " "), said):
             unit = name[-1] if name[-1] in _UNITS and not isinstance(inner, str) else ""
             name = [part for part in (name[:-1] if unit else name) if not (unit and part in _WAITING)]
-            yield " ".join(filter(None, [*name, told, unit]))
+            yield " ".join(filter(None, [*name, text, unit]))
 
 
 def _series(values: Iterable[Any], said: set[str]) -> str:
@@ -152,9 +152,9 @@ def _series(values: Iterable[Any], said: set[str]) -> str:
             if isinstance(value, dict)
             else value
         )
-        told = _sayable(text, set()) if isinstance(text, str) else _outcome(value, set(), _DEEPEST - 1).facts
-        if told:
-            named.append(told)
+        thing = _sayable(text, set()) if isinstance(text, str) else _outcome(value, set(), _DEEPEST - 1).facts
+        if thing:
+            named.append(thing)
     if set(plain_words(" ".join(named))) <= said:
         return ""
     if len(named) > _LISTED:

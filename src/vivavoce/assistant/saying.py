@@ -26,9 +26,9 @@ def sayer(
     *,
     prosody: Voice | None = None,
     scene: str = "",
-    told: Callable[[str], None] = lambda _: None,
+    notify: Callable[[str], None] = lambda _: None,
 ) -> Sayer:
-    """What says texts; ``told`` hears what a clip was heard to say. Errors are those of what is asked for.
+    """What says texts; ``notify`` is handed what a clip was heard to say. Errors are those of what is asked for.
 
     ``prosody`` is somebody whose pace and melody are taken. Raises VoiceError for that, or a scene, where the speaker
     does not take it.
@@ -43,7 +43,7 @@ def sayer(
             scene=scene, seed=seed,
         )  # fmt: skip
         if made.heard:
-            told(f"the clip was heard to say: {made.heard}")
+            notify(f"the clip was heard to say: {made.heard}")
         pcm = resample(made.wave[None].float(), made.sample_rate, RATE)[0].numpy()
         return pcm, timing.words(pcm, [word for phrase in phrases(text) for word in phrase.words])
 

@@ -45,7 +45,7 @@ class Listed:
     pairs: Sequence[tuple[Path, Path]]
     others: Mapping[str, int] = field(default_factory=dict)
 
-    def told(self) -> str:
+    def left_out(self) -> str:
         """What is not taken, for people; empty where there is nothing of the kind."""
         if not self.others:
             return ""
@@ -82,12 +82,12 @@ class Tally:
 
     def lines(self, what: str) -> list[str]:
         """For people: how many of ``what`` were made, and how fast in hours of sound an hour."""
-        told = [f"{self.made} {what}, {self.seconds / 3600:.2f} hours of sound"]
+        parts = [f"{self.made} {what}, {self.seconds / 3600:.2f} hours of sound"]
         if self.kept:
-            told.append(f"{self.kept} were there and are kept")
+            parts.append(f"{self.kept} were there and are kept")
         if self.failed:
-            told.append(f"{self.failed} could not be made")
-        lines = ["; ".join(told)]
+            parts.append(f"{self.failed} could not be made")
+        lines = ["; ".join(parts)]
         if self.made:
             speed = self.seconds / max(time.monotonic() - self.begun, 1e-3)
             number = cores()

@@ -29,8 +29,8 @@ class Transcript:
     def json(self) -> dict[str, Any]:
         """As plain values; times in seconds."""
         words = [timed(word) for word in self.words]
-        told = {"warning": self.warning} if self.warning else {}
-        return {"transcript": self.transcript, "words": words, "no_speech_prob": round(1 - self.speech, 4), **told}
+        warned = {"warning": self.warning} if self.warning else {}
+        return {"transcript": self.transcript, "words": words, "no_speech_prob": round(1 - self.speech, 4), **warned}
 
 
 @dataclass(slots=True, kw_only=True)

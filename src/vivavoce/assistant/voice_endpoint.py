@@ -61,7 +61,7 @@ class EndpointVoice:
         if asked := manner(voice):
             body["instructions"] = asked
         came: list[Pcm] = []
-        given = told = 0
+        given = given_words = 0
         for pcm in self._stream(body, stop):
             came.append(pcm)
             total = sum(map(len, came))
@@ -70,8 +70,8 @@ class EndpointVoice:
             if total - given >= _TIMED_EVERY:
                 whole = np.concatenate(came)
                 words = self._timing.words(whole, breath.words, whole=False)
-                yield BreathSound(whole[given:], words[told:])
-                given, told = total, max(told, len(words))
+                yield BreathSound(whole[given:], words[given_words:])
+                given, given_words = total, max(given_words, len(words))
         whole = np.concatenate(came) if came else np.zeros(0, np.float32)
         if not len(whole) and not stop:
             raise SpeakerError(f"{self.name} gave no sound for {text.strip()[:60]!r}")
@@ -79,7 +79,7 @@ class EndpointVoice:
             found = self._timing.words(whole, breath.words)
         else:  # nothing that we can read, but perhaps that it can
             found = spread(len(whole), _as_written(text, breath.begin))
-        yield BreathSound(whole[given:], found[told:])
+        yield BreathSound(whole[given:], found[given_words:])
 
     def _stream(self, body: dict[str, Any], stop: StopSignal) -> Iterator[Pcm]:
         for attempt in range(_ATTEMPTS):

@@ -53,7 +53,7 @@ def say(
         raise TextError("--lines writes the lines of a script; give --script FILE")
     prosody = voice_of("", prosody_like, consent) if prosody_like else None
     said = sayer(
-        speaker, model, prosody=prosody, scene=scene, told=lambda line: typer.echo(f"vivavoce: {line}", err=True)
+        speaker, model, prosody=prosody, scene=scene, notify=lambda line: typer.echo(f"vivavoce: {line}", err=True)
     )
     found: dict[str, Any]
     if script is None:

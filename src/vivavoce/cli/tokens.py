@@ -50,7 +50,7 @@ def encode(
     if token_files.is_many(recording):
         _to_folder(out)
         listed = token_files.recordings_in(recording, out)
-        _tell(listed.told())
+        _tell(listed.left_out())
         outcomes = token_files.encode_all(_tokenizer(model), listed, books, coder)
         _work(outcomes, len(listed.pairs), out, "token files")
         return
@@ -90,7 +90,7 @@ def decode(
             number, outcomes = token_files.decode_corpus(codec, file, out, books)
         else:
             listed = token_files.tokens_in(file, out)
-            _tell(listed.told())
+            _tell(listed.left_out())
             number, outcomes = len(listed.pairs), token_files.decode_all(codec, listed, books, coder)
         _work(outcomes, number, out, "sound files")
         return

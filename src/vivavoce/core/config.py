@@ -8,7 +8,7 @@ import dataclasses
 import importlib
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from vivavoce.core.errors import ConfigError
 
@@ -24,6 +24,19 @@ class Migrating(Protocol):
     def of_earlier(fields: Mapping[str, Any]) -> Any:
         """Its present form; ``fields`` are those of a file that have not all the present names."""
         ...
+
+
+@runtime_checkable
+class Renamed(Protocol):
+    """A configuration some of whose fields had other names, by which files and ``--set`` may still call them."""
+
+    earlier_names: ClassVar[tuple[tuple[str, str], ...]]
+    """Pairs of what a field was called and what it is called now."""
+
+
+def present_name(kind: type, name: str) -> str:
+    """What a field that had this name, or has it, is called now."""
+    return dict(kind.earlier_names).get(name, name) if isinstance(kind, Renamed) else name
 
 
 def dump(config: object) -> Any:
@@ -66,7 +79,7 @@ def load(data: Any) -> Any:
     """
     if isinstance(data, dict) and _CLASS in data:
         kind = _class(str(data[_CLASS]))
-        given = {key: load(value) for key, value in data.items() if key != _CLASS}
+        given = {present_name(kind, key): load(value) for key, value in data.items() if key != _CLASS}
         known = {f.name for f in dataclasses.fields(kind)}
         if foreign := sorted(set(given) - known):
             if isinstance(kind, Migrating):

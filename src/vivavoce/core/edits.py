@@ -9,7 +9,7 @@ import json
 import types
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
-from vivavoce.core.config import load
+from vivavoce.core.config import load, present_name
 from vivavoce.core.errors import ConfigError
 
 ConfigT = TypeVar("ConfigT")
@@ -50,6 +50,7 @@ def _edit(config: Any, tree: _Tree, way: str) -> Any:
     made: dict[str, Any] = {}
     for name, typed in tree.items():
         whole = f"{way}{name}"
+        name = present_name(type(config), name)
         if name not in fields:
             raise ConfigError(f"no field {name!r} on the way to {whole!r}; there are {', '.join(fields) or 'none'}")
         old = getattr(config, name)

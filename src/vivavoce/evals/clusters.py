@@ -22,7 +22,7 @@ from vivavoce.data.manifest import recordings
 from vivavoce.data.sentences import sentences
 from vivavoce.evals.intervals import Estimate
 from vivavoce.evals.report import Row, Table
-from vivavoce.evals.token_statistics import phones_told
+from vivavoce.evals.token_statistics import pnmi_and_purity
 from vivavoce.evals.tokens_speech import LABEL_RATE, RATE, contrasts, machines
 from vivavoce.models.encoder import Encoder, load_encoder
 from vivavoce.nn.kmeans import FitConfig, fit
@@ -73,7 +73,7 @@ def _agreement(ids: Sequence[np.ndarray], labels: Sequence[np.ndarray]) -> Estim
 
     def of(places: Sequence[int]) -> float:
         rate = float(LABEL_RATE)  # encoders and their controls have fifty frames a second, as labels have
-        return phones_told([ids[place] for place in places], [labels[place] for place in places], rate, rate)[0]
+        return pnmi_and_purity([ids[place] for place in places], [labels[place] for place in places], rate, rate)[0]
 
     drawn = rng.stream(0, "bootstrap").integers(len(ids), size=(_DRAWS, len(ids)))
     found = np.array([of(row.tolist()) for row in drawn])

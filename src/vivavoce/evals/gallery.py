@@ -40,7 +40,7 @@ def run(model: Assistant, speech: Path | None, say: Log = print) -> Report:
         heard[name] = [features(wave.numpy()) for wave in waves]
         together[name] = np.concatenate([wave.numpy() for wave in waves])
         say(f"{name}: {', '.join(f'{value:.2f}' for value in np.mean(heard[name], axis=0)[:4])}")
-    report.tables.append(told_apart(heard))
+    report.tables.append(recognised_characters(heard))
     report.tables.append(as_described(heard))
     if speech is not None:
         report.tables.append(nobody_s(together, speech))
@@ -57,7 +57,7 @@ def features(wave: Float[np.ndarray, " N"]) -> Features:
     return np.concatenate([[pitch, heard.level_db, np.log(max(heard.seconds, 0.1)), heard.voiced], own])
 
 
-def told_apart(heard: Mapping[str, Sequence[Features]]) -> Table:
+def recognised_characters(heard: Mapping[str, Sequence[Features]]) -> Table:
     """Whose voice a sentence is in: that character's whose other sentences are most alike."""
     names = list(heard)
     shown = np.stack([heard[name][:_SHOWN] for name in names])

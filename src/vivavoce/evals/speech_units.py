@@ -160,7 +160,9 @@ def text_table(system: SpeechGPT, path: Path, llm: str, say: Log) -> Table:
     now, before = [], []
     with torch.inference_mode():
         for given, learnt in pieces:
-            items = {name: torch.tensor([ids], dtype=torch.long) for name, ids in (("told", given), ("ta", learnt))}
+            items = {
+                name: torch.tensor([ids], dtype=torch.long) for name, ids in (("instruction", given), ("ta", learnt))
+            }
             now.append(_loss(system.model.lm, layout.pack(items).ids[:, :-1], counts[len(now)], rows))
         for given, learnt in pieces:
             ids = torch.tensor([[*given, *learnt]])

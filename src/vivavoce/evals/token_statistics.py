@@ -78,7 +78,7 @@ def use(ids: Ids, size: int) -> Use:
     return Use(int((count > 0).sum()), float(-(share * np.log2(share)).sum()))
 
 
-def phones_told(
+def pnmi_and_purity(
     ids: Sequence[Ids], labels: Sequence[np.ndarray], rate: float, label_rate: float
 ) -> tuple[float, float]:
     """PNMI and phone purity (HuBERT, arXiv:2106.07447 §IV.D): mutual information of unit and phone by the entropy of

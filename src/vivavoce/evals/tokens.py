@@ -181,7 +181,7 @@ def _statistics(
     runs, unheard_runs = ([token_statistics.merged(x) for x in part] for part in (ids["heard"], unheard))
     short = token_statistics.grams(runs, unheard_runs, size)
     labels = [clip.labels for clip in given.unheard]
-    pnmi, purity = token_statistics.phones_told(unheard, labels, one.rate, LABEL_RATE)
+    pnmi, purity = token_statistics.pnmi_and_purity(unheard, labels, one.rate, LABEL_RATE)
     tokens = sum(len(token_statistics.merged(x)) for x in unheard)
     phones = sum(len(clip.phones) for clip in given.unheard)
     found.shown = Shown(phone_errors={}, teacher_errors={}, gain_nats=short.gain, repeats=whole.repeats, rate=one.rate)

@@ -13,7 +13,7 @@ from vivavoce.core.places import data_folder
 from vivavoce.hub.adapter import renamed
 from vivavoce.hub.catalogue import catalogue, find
 from vivavoce.hub.chat_folder import read_folder
-from vivavoce.hub.chat_text import TOLD, ChatText
+from vivavoce.hub.chat_text import CHAT_FILE, ChatText
 from vivavoce.hub.fetch import DESCRIPTION, folder_of, place
 from vivavoce.hub.gguf import read_gguf
 from vivavoce.hub.llama import config_of, rules
@@ -83,7 +83,7 @@ def load_chat(choice: str) -> ChatModel:
     """
     path = file_of(choice)
     kept = data_folder() / "converted" / _digest(path)
-    if not (kept / TOLD).exists():
+    if not (kept / CHAT_FILE).exists():
         _convert(read_folder(path) if path.is_dir() else read_gguf(path), path, kept)
     text = ChatText.load(kept)
     name = choice if choice in names() or choice.startswith("hf:") else path.stem

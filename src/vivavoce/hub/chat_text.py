@@ -12,7 +12,7 @@ from vivavoce.hub.published import Published
 from vivavoce.hub.template import ChatTemplate, Message
 from vivavoce.hub.tokens import ChatTokenizer
 
-TOLD, TOKENS = "chat.json", "tokenizer.json"
+CHAT_FILE, TOKENS = "chat.json", "tokenizer.json"
 _ENDS = ("<|im_end|>", "<|eot_id|>")
 _HOLE = "\ufffc"
 """Stands in a message for what is no text."""
@@ -43,7 +43,7 @@ class ChatText:
     def load(folder: Path) -> "ChatText":
         """From a folder that `save` wrote; PartError when it is damaged."""
         try:
-            stored = json.loads((folder / TOLD).read_text(encoding="utf-8"))
+            stored = json.loads((folder / CHAT_FILE).read_text(encoding="utf-8"))
             tokenizer = (folder / TOKENS).read_text(encoding="utf-8")
             return ChatText(tokenizer, stored["template"], stored["bos"], stored["eos"], frozenset(stored["ends"]))
         except (OSError, ValueError, KeyError) as error:
@@ -56,7 +56,7 @@ class ChatText:
         with atomic_write(folder / TOKENS) as file:
             file.write_text(self.tokenizer_json, encoding="utf-8")
         stored = {"template": self.source, "bos": self.bos, "eos": self.eos, "ends": sorted(self.ends)}
-        with atomic_write(folder / TOLD) as file:
+        with atomic_write(folder / CHAT_FILE) as file:
             file.write_text(json.dumps(stored, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
     @cached_property

@@ -21,13 +21,13 @@ _KERNEL = 31
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlignerConfig:
-    """Mel bins, phones, width, residual blocks, and the share of phones that the decoder is not told in training."""
+    """Mel bins, phones, width, residual blocks, and the share of phones that the decoder does not see in training."""
 
     bins: int = 80
     phones: int = 40
     dim: int = 256
     blocks: int = 4
-    untold: float = 0.2
+    masked: float = 0.2
 
     def build(self) -> "Aligner":
         """The module."""
@@ -82,8 +82,8 @@ class Aligner(nn.Module):
         hidden = self.norm(x.transpose(1, 2))
         valid = torch.arange(hidden.shape[1], device=mel.device) < (frames // 2)[:, None]
         soft, spelled = self._spell(hidden, valid, phones)
-        told = torch.arange(phones.shape[1], device=mel.device) < lengths[:, None]
-        soft = soft * told[:, :, None]
+        there = torch.arange(phones.shape[1], device=mel.device) < lengths[:, None]
+        soft = soft * there[:, :, None]
         durations = monotonic_durations(soft, lengths, frames // 2)
         hard = path_of(durations, hidden.shape[1]).float()
         return Aligned(soft, hard, durations, spelled, self.letters(hidden).log_softmax(-1))
@@ -93,9 +93,9 @@ class Aligner(nn.Module):
     ) -> tuple[Float[Tensor, "B P S"], Float[Tensor, "B P V"]]:
         begin = torch.full_like(phones[:, :1], self.config.phones)
         given = torch.cat((begin, phones[:, :-1]), dim=1)
-        if self.training and self.config.untold:
-            untold = torch.rand(given.shape, device=given.device) < self.config.untold
-            given = torch.where(untold, self.config.phones + 1, given)
+        if self.training and self.config.masked:
+            masked = torch.rand(given.shape, device=given.device) < self.config.masked
+            given = torch.where(masked, self.config.phones + 1, given)
         embedded, keys = self.embed(given), self.keys(hidden)
         state = hidden.new_zeros(len(hidden), self.config.dim), hidden.new_zeros(len(hidden), self.config.dim)
         context = state[0]
@@ -117,8 +117,8 @@ def aligner_losses(
     found: Aligned, frames: Int[Tensor, " B"], phones: Int[Tensor, "B P"], lengths: Int[Tensor, " B"]
 ) -> dict[str, Float[Tensor, ""]]:
     """What it learns from: spelling by the decoder and by frames, and how far soft is from hard, per frame."""
-    told = torch.arange(phones.shape[1], device=phones.device) < lengths[:, None]
-    spelled = F.cross_entropy(found.spelled.float()[told], phones[told])
+    there = torch.arange(phones.shape[1], device=phones.device) < lengths[:, None]
+    spelled = F.cross_entropy(found.spelled.float()[there], phones[there])
     heard = F.ctc_loss(
         found.heard.transpose(0, 1), phones, frames // 2, lengths, blank=found.heard.shape[2] - 1, zero_infinity=True
     )

@@ -53,7 +53,7 @@ class PhoneDurations(nn.Module):
         """Guesses where the true lengths before each phone are known."""
         x = self.enter(phones)
         if self.before is not None:
-            x = x + self.before(self._told(frames))
+            x = x + self.before(self._lengths_before(frames))
             return self._guess(self.trunk(x))
         return self._guess(self.trunk(x, there))
 
@@ -75,13 +75,13 @@ class PhoneDurations(nn.Module):
         x, state = self.enter(phones), self.trunk.init_state(1)
         first = 0
         for place in range(begin, count):
-            told = self._told(frames[None])[:, first : place + 1]
-            y = self.trunk.step(x[:, first : place + 1] + self.before(told), state)
+            earlier = self._lengths_before(frames[None])[:, first : place + 1]
+            y = self.trunk.step(x[:, first : place + 1] + self.before(earlier), state)
             frames[place] = self._frames(self._guess(y)[0, -1])
             first = place + 1
         return frames[begin:]
 
-    def _told(self, frames: Int[Tensor, "B P"]) -> Float[Tensor, "B P 2"]:
+    def _lengths_before(self, frames: Int[Tensor, "B P"]) -> Float[Tensor, "B P 2"]:
         """The length before each phone, and whether there is one."""
         before = nn.functional.pad(torch.log1p(frames.float()) - _CENTRE, (1, 0))[:, :-1]
         return torch.stack((before, nn.functional.pad(torch.ones_like(before), (1, 0))[:, :-1]), dim=2)

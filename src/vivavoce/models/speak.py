@@ -26,6 +26,7 @@ from vivavoce.models.script import MARK_IDS, PLACES, STRESSES, Script
 from vivavoce.nn.few import Linear
 from vivavoce.nn.mixer import FrameBlock, TextBlock
 from vivavoce.nn.prosody import FEATURES, PITCH_CENTRE, FrameTable, ProsodyPredictorConfig
+from vivavoce.nn.renamed import takes_earlier_names
 from vivavoce.nn.style import ReferenceEncoderConfig, VoicePrint, spectrum_stats, stack_prints, top_bin_of
 
 COMB_BINS = 48
@@ -91,9 +92,10 @@ class Speaker(Presets):
         ).build()
         self.now = Linear(config.text_width, config.width)
         self.later = Linear(config.text_width, config.width)
-        self.told = nn.Sequential(
+        self.features = nn.Sequential(
             Linear(STACK * (FEATURES + COMB_BINS), config.width), nn.ReLU(), Linear(config.width, config.width)
         )
+        takes_earlier_names(self, {"told": "features"})
         self.blocks = nn.ModuleList(FrameBlock(config.width, config.kernel, config.voice) for _ in range(config.blocks))
         self.out_norm = nn.LayerNorm(config.width)
         self.out = Linear(config.width, STACK * (config.mel.bins + COMB_BINS))
@@ -219,7 +221,7 @@ class Speaker(Presets):
         comb = self.comb(frames.octaves)
         numbers = torch.cat((frames.features, comb), dim=2).view(batch, length // STACK, -1)
         condition = (
-            pairs(frames.phone, self.now(encoded)) + pairs(frames.later, self.later(encoded)) + self.told(numbers)
+            pairs(frames.phone, self.now(encoded)) + pairs(frames.later, self.later(encoded)) + self.features(numbers)
         )
         return condition, comb.reshape(batch, length // STACK, STACK * COMB_BINS)
 

@@ -88,14 +88,14 @@ class StyleDenoiser(nn.Module):
         text: Float[Tensor, "B P D"],
         lengths: Int[Tensor, " B"],
         speaker: Float[Tensor, "B C"],
-        untold: Bool[Tensor, " B"] | None = None,
+        without_text: Bool[Tensor, " B"] | None = None,
     ) -> Float[Tensor, "B C"]:
-        """The net of `nn.diffusion.Edm.denoise`; rows that are ``untold`` do not see the text."""
-        if untold is not None:
-            text = torch.where(untold[:, None, None], self.nothing, text)
+        """The net of `nn.diffusion.Edm.denoise`; rows ``without_text`` do not see it."""
+        if without_text is not None:
+            text = torch.where(without_text[:, None, None], self.nothing, text)
         valid = torch.arange(text.shape[1], device=text.device) < lengths[:, None]
         angles = time[:, None] * self.frequencies
-        told = self.time(torch.cat((angles.sin(), angles.cos(), speaker), dim=1))
+        condition = self.time(torch.cat((angles.sin(), angles.cos(), speaker), dim=1))
         x = self.enter(torch.cat((style[:, None].expand(-1, text.shape[1], -1), text), dim=2))
-        x = self.trunk(x, valid, self.map(told)) * valid[..., None]
+        x = self.trunk(x, valid, self.map(condition)) * valid[..., None]
         return self.out(x.sum(1) / lengths[:, None])

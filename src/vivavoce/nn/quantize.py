@@ -188,13 +188,15 @@ class ResidualQuantizer(nn.Module):
         first = summed
         for book in range(config.books):
             used = (book < books)[:, None, None]
-            told = given if book == 0 else None
+            fixed = given if book == 0 else None
             with torch.no_grad():
-                chosen = nearest(residual, self.entries[book]) if told is None else told
+                chosen = nearest(residual, self.entries[book]) if fixed is None else fixed
                 picked = self.entries[book][chosen] * used
                 if self.training:
                     seen = used[:, 0, 0]
-                    self._follow(book, residual.detach()[seen].flatten(0, 1), chosen[seen].flatten(), free=told is None)
+                    self._follow(
+                        book, residual.detach()[seen].flatten(0, 1), chosen[seen].flatten(), free=fixed is None
+                    )
             commitment = commitment + ((residual - picked).square() * used).sum(2).mean() / config.books
             residual = residual - picked
             summed = summed + picked

@@ -167,8 +167,10 @@ class Crops:
         taught = (None, None) if self.teacher is None else (features, known)
         seconds = config.batch * size / rate
         beside = (None, None) if self.drawn is None else self._drawn(self.drawn, draw)
-        told = None if self.labels is None else self.labels(places)
-        return SoundBatch(wave.clamp(-1, 1), torch.tensor(bins), torch.tensor(highest), seconds, *taught, *beside, told)
+        labels = None if self.labels is None else self.labels(places)
+        return SoundBatch(
+            wave.clamp(-1, 1), torch.tensor(bins), torch.tensor(highest), seconds, *taught, *beside, labels
+        )
 
     def _drawn(
         self, drawn: DrawnSpectra, draw: np.random.Generator

@@ -126,9 +126,9 @@ def train(
         for split, clips in data.clips.items()
     }
     say(f"{named}: {used(labels['train'], size):.0f} of {size} in use")
-    measured, told = ("masked", "right"), {"targets": named}
+    measured, noted = ("masked", "right"), {"targets": named}
     return learn(
-        task, "hubert", run, data, out, labels=labels, measured=measured, told=told, start=start, fresh=("head.",),
+        task, "hubert", run, data, out, labels=labels, measured=measured, noted=noted, start=start, fresh=("head.",),
         device=device,
     )  # fmt: skip
 

@@ -109,7 +109,7 @@ class Lines:
             ids += [*asked, *made]
             weights += [*([_READING] * (len(asked) - 1)), 0.0, *([0.0] * len(made) if heard_only else counts)]
             if turn.calls and tools and draw.random() < 0.08:
-                asked, made = self._told(draw)
+                asked, made = self._tool_answered(draw)
                 ids += [*asked, *made]
                 weights += [*([0.0] * len(asked)), *([1.0] * len(made))]
                 break  # what was said last is now the tool's answer; the rest of the dialogue does not know it
@@ -209,7 +209,7 @@ class Lines:
         changed = ScriptedTurn(kind=turn.kind, user=turn.user, reply=turn.reply.replace(role, new), style=f"like {new}")
         return text.replace(role, new).split(), changed
 
-    def _told(self, draw: np.random.Generator) -> tuple[list[int], list[int]]:
+    def _tool_answered(self, draw: np.random.Generator) -> tuple[list[int], list[int]]:
         """A tool answered: with nothing to tell, or with words that are passed on."""
         model = self.model
         if draw.random() < 0.5:

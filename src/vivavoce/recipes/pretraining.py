@@ -57,7 +57,7 @@ def learn(
     *,
     labels: Mapping[str, Cache] | None = None,
     measured: Sequence[str] = ("contrastive", "right", "used"),
-    told: Mapping[str, Any] | None = None,
+    noted: Mapping[str, Any] | None = None,
     start: Path | None = None,
     fresh: tuple[str, ...] = (),
     device: str = "cpu",
@@ -65,7 +65,7 @@ def learn(
     """Fits a task whose ``model`` is the part, and writes it into ``out``; resumes there.
 
     ``labels`` are each frame's clusters by split, ``measured`` the terms that are measured on what is not learnt
-    from, ``told`` is added to the card. ``start`` is a folder with the part to go on from, but for what begins like
+    from, ``noted`` is added to the card. ``start`` is a folder with the part to go on from, but for what begins like
     ``fresh``.
     """
     model: Any = task.model
@@ -80,7 +80,7 @@ def learn(
 
     def export(now: Run) -> None:
         own: Any = now.model
-        about = card(now, speech.clips["train"]) | dict(told or {})
+        about = card(now, speech.clips["train"]) | dict(noted or {})
         save_part(out, part, model.config, own.model, about, torch.float16)
 
     return fit(

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -57,8 +58,9 @@ class SalmonnRun:
 
     ``recordings`` (0: all) of at most ``longest`` seconds are learnt from, after ``skip`` others: a bridge knows those
     that it learnt to spell with better than any that it will hear. ``question`` is asked always where there is
-    one, instead of one out of a pool of wordings; ``told`` as in `SalmonnConfig`. ``turned_down`` is the scale of the
-    small maps in stage 3, where they would only repeat the tasks that they know. ``held`` are measured on at most.
+    one, instead of one out of a pool of wordings; ``system_message`` as in `SalmonnConfig`.
+    ``turned_down`` is the scale of the small maps in stage 3, where they would only repeat the tasks that they know.
+    ``held`` are measured on at most.
 
     With a bridge that spells, it and the language model write down jointly what is said (``joint``): the model as it
     hears, or, as it was published, after so many ``shown`` lines of training texts. No ``steps``: nothing is learnt.
@@ -82,12 +84,13 @@ class SalmonnRun:
     heads: int = 12
     lora: LoraConfig = LORA
     question: str = ""
-    told: str = ""
+    system_message: str = ""
     turned_down: float = 2.0
     held: int = 64
     joint: JointConfig = JointConfig()
     shown: int = 0
     seed: int = 1
+    earlier_names: ClassVar[tuple[tuple[str, str], ...]] = (("told", "system_message"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +158,7 @@ def train(
         for item in chosen:
             question = item.question or (run.stage == 1 and config.question) or phrased(item.task, "…", draw)
             answer = [*text.plain(item.answer), *sorted(text.ends)[-1:]]
-            rows.append(words(pieces_of(text, question, told=config.told), answer))
+            rows.append(words(pieces_of(text, question, system_message=config.system_message), answer))
         ids, at, weights = zip(*rows, strict=True)
         pieces, counts = None, None
         if spelling is not None and run.stage == 1:
@@ -187,7 +190,7 @@ def train(
             sums = {name: value + float(found[name].value) * len(some) / len(held) for name, value in sums.items()}
             if run.stage == 1:
                 question = config.question or phrased("recognise", "…", None)
-                pieces = pieces_of(text, question, told=config.told)
+                pieces = pieces_of(text, question, system_message=config.system_message)
                 for item, ids in zip(some, task.model.write(out.heard, pieces, text.ends, _MOST), strict=True):
                     wanted = plain(item.answer)
                     wrong.append(distance(wanted, plain(text.read(ids))))
@@ -271,7 +274,7 @@ def _begun(
         config = SalmonnConfig(
             bridge=_windowed(run, specs, found.lm.config.trunk.dim) if known is None else known.config,
             text=found.text.tokens, trunk=found.lm.config.trunk, tied=found.lm.config.tied, lora=run.lora,
-            seconds=run.seconds, filled=known is None, told=run.told or None, question=run.question,
+            seconds=run.seconds, filled=known is None, system_message=run.system_message or None, question=run.question,
             llm=grown_from(llm), joint=run.joint if known is not None and known.spelling is not None else None,
             shown=shown if known is not None and known.spelling is not None else (),
         )  # fmt: skip

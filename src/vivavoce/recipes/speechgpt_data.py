@@ -149,7 +149,7 @@ class Makers:
 
     def line(self, given: list[int], learnt: list[int]) -> Grid:
         """A text, or the last message of a conversation after the ones before it."""
-        items = {"told": torch.tensor([given], dtype=torch.long), "ta": torch.tensor([learnt], dtype=torch.long)}
+        items = {"instruction": torch.tensor([given], dtype=torch.long), "ta": torch.tensor([learnt], dtype=torch.long)}
         return self._layout("text to text").pack(items)
 
     def grid(self, form: Form, chosen: tuple[int, ...], draw: np.random.Generator | None) -> Grid:
@@ -164,7 +164,7 @@ class Makers:
         spoken = "asked" in names
         asked = self.tokens.utterances[first].text or ""
         content = phrased(form, self.text.hole if spoken else asked, draw)
-        items: dict[str, Tensor] = dict(zip(("told", "then"), self._around(content), strict=False))
+        items: dict[str, Tensor] = dict(zip(("instruction", "then"), self._around(content), strict=False))
         if spoken:
             items["asked"] = self._corrupted(self.units(first), draw) if form in _CORRUPTED else self.units(first)
         items |= {name: self.said(index) for name, index in (("tq", first), ("ta", last)) if name in names}

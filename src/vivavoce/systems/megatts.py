@@ -36,6 +36,7 @@ from vivavoce.models.vocoder import Vocoder
 from vivavoce.nn.conv_stack import ConvStackConfig
 from vivavoce.nn.multi_reference import MultiReference, MultiReferenceConfig, References
 from vivavoce.nn.regulate import pooled, spread
+from vivavoce.nn.renamed import takes_earlier_names
 from vivavoce.nn.transformer import TransformerConfig
 
 _SAMPLER: Final = Sample(top_k=10)
@@ -97,12 +98,13 @@ class MegaModel(nn.Module):
         self.timbre: MultiReference = config.timbre.build()
         self.prosody: ProsodyCodes = config.prosody.build()
         self.into = nn.Linear(width, config.decoder.width)
-        self.told = nn.Linear(config.prosody.stack.width, config.decoder.width)
+        self.prosody_in = nn.Linear(config.prosody.stack.width, config.decoder.width)
         self.decoder = config.decoder.build()
         self.out = nn.Linear(config.decoder.width, config.mel.bins)
         nn.init.constant_(self.out.bias, config.prosody.mean)
         self.durations: PhoneDurations = config.durations.build()
         self.lm: ProsodyLm = config.lm.build()
+        takes_earlier_names(self, {"told": "prosody_in"})
 
     def said(
         self, phones: Int[Tensor, "B P"], there: Bool[Tensor, "B P"], references: References
@@ -124,7 +126,7 @@ class MegaModel(nn.Module):
         size = int(frames.sum(1).max()) if length is None else length
         places = self.config.prosody.places(frames)
         there = torch.arange(size, device=frames.device) < frames.sum(1)[:, None]
-        x = spread(self.into(said), frames, size) + spread(self.told(prosody), places, size)
+        x = spread(self.into(said), frames, size) + spread(self.prosody_in(prosody), places, size)
         return self.out(self.decoder(x, there)).transpose(1, 2)
 
     def conditions(self, said: Float[Tensor, "B P D"], frames: Int[Tensor, "B P"]) -> Float[Tensor, "B Q D"]:

@@ -14,7 +14,7 @@ With a bridge that spells, what is said can be written down by it and the langua
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, NamedTuple, Protocol, final, runtime_checkable
+from typing import ClassVar, Final, NamedTuple, Protocol, final, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -68,10 +68,10 @@ class GrownFrom:
 class SalmonnConfig:
     """The bridge, the text and the trunk, and how much sound is taken at once.
 
-    ``filled``: recordings are filled up to ``seconds`` with silence, so that each takes as many vectors. ``told`` is
-    the system message that it was taught under; None: the chat model's own. ``question`` asks it to write down what is
-    said; empty: any wording does. ``llm`` is the language model that it grew from where that one's weights are not in
-    the part.
+    ``filled``: recordings are filled up to ``seconds`` with silence, so that each takes as many vectors.
+    ``system_message`` is the one that it was taught under; None: the chat model's own. ``question`` asks it to write
+    down what is said; empty: any wording does. ``llm`` is the language model that it grew from where that one's weights
+    are not in the part.
 
     With ``joint`` what is said is written down by bridge and language model jointly. The model then goes on after the
     lines of ``shown``, as it was published; where there are none it is asked ``question`` about what it hears.
@@ -85,11 +85,12 @@ class SalmonnConfig:
     stage: int = 1
     seconds: float = 30.0
     filled: bool = True
-    told: str | None = None
+    system_message: str | None = None
     question: str = ""
     llm: GrownFrom | None = None
     joint: JointConfig | None = None
     shown: tuple[str, ...] = ()
+    earlier_names: ClassVar[tuple[tuple[str, str], ...]] = (("told", "system_message"),)
 
     @property
     def frames(self) -> int:
@@ -227,15 +228,15 @@ def words(pieces: Sequence[Sequence[int]], answer: Sequence[int]) -> tuple[Tenso
 
 
 def pieces_of(
-    text: ChatText, question: str, past: Sequence[dict[str, str]] = (), *, told: str | None = None
+    text: ChatText, question: str, past: Sequence[dict[str, str]] = (), *, system_message: str | None = None
 ) -> list[list[int]]:
     """A conversation with a question about a recording as ids, before and after what is heard.
 
-    It stands where ``…`` is in the question, before it if there is none; ``told`` is the system message of one without.
+    It stands where ``…`` is in the question, before it if there is none; ``system_message`` is that of one without.
     """
     asked = question if "…" in question else f"…\n{question}"
-    if told is not None and not any(message["role"] == "system" for message in past):
-        past = [{"role": "system", "content": told}, *past]
+    if system_message is not None and not any(message["role"] == "system" for message in past):
+        past = [{"role": "system", "content": system_message}, *past]
     return text.around([*past, {"role": "user", "content": asked.replace("…", text.hole)}])
 
 
@@ -299,7 +300,9 @@ class Salmonn:
         By bridge and language model jointly, or else by the language model alone; None: as the configuration says.
         """
         config = self.model.config
-        pieces = pieces_of(self.text, config.question or phrased("recognise", "…"), told=config.told)
+        pieces = pieces_of(
+            self.text, config.question or phrased("recognise", "…"), system_message=config.system_message
+        )
         vectors = pad_sequence([one.vectors[0] for one in heard], batch_first=True)
         together = Bridged(vectors, torch.cat([one.counts for one in heard]))
         if not (config.joint is not None if joint is None else joint):
@@ -339,7 +342,7 @@ class Salmonn:
     def _asked(self, sound: Stream[Wave], question: str, past: Sequence[dict[str, str]]) -> Line:
         """A line that has read everything up to where the answer begins."""
         heard = self.heard(sound)
-        pieces = pieces_of(self.text, question, past, told=self.model.config.told)
+        pieces = pieces_of(self.text, question, past, system_message=self.model.config.system_message)
         vectors = [self.model.lm.embedded(torch.tensor([[piece]])) for piece in pieces]
         x = torch.cat((vectors[0], heard.vectors.to(vectors[0].dtype), *vectors[1:]), dim=1)
         state = self.model.lm.init_state(1, room=x.shape[1] + ROOM)

@@ -36,17 +36,17 @@ Form = Literal[
 ]
 FORMS: Final[Mapping[Form, tuple[str, ...]]] = {
     "units": ("ua",),
-    "recognise": ("told", "asked", "then", "tq"),
-    "synthesise": ("told", "ua"),
-    "speech to speech": ("told", "asked", "then", "tq", "ta", "ua"),
-    "speech to text": ("told", "asked", "then", "tq", "ta"),
-    "text to speech": ("told", "ta", "ua"),
-    "text to text": ("told", "ta"),
+    "recognise": ("instruction", "asked", "then", "tq"),
+    "synthesise": ("instruction", "ua"),
+    "speech to speech": ("instruction", "asked", "then", "tq", "ta", "ua"),
+    "speech to text": ("instruction", "asked", "then", "tq", "ta"),
+    "text to speech": ("instruction", "ta", "ua"),
+    "text to text": ("instruction", "ta"),
 }
 """What follows what: instruction, spoken question, rest of the instruction; question in text, answer, spoken answer."""
 CHAINS: Final[tuple[Form, ...]] = ("speech to speech", "speech to text", "text to speech", "text to text")
 STAGES: Final[Mapping[int, tuple[Form, ...]]] = {1: ("units",), 2: ("recognise", "synthesise"), 3: CHAINS}
-_GIVEN = ("told", "asked", "then")
+_GIVEN = ("instruction", "asked", "then")
 _UNITS = ("asked", "ua")
 _SAMPLER = Sample(temperature=0.7, top_k=50, top_p=0.8)
 _MOST = 2048
@@ -178,7 +178,7 @@ class SpeechGPT:
         while True:
             pieces = self.text.around([*past, question])
             streams = [torch.tensor([piece], dtype=torch.long) for piece in pieces]
-            items = {"told": streams[0]}
+            items = {"instruction": streams[0]}
             if spoken:
                 assert heard is not None
                 items |= {"asked": heard, "then": streams[1]}

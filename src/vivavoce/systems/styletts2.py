@@ -116,10 +116,10 @@ class Styletts2Model(nn.Module):
         read: Float[Tensor, "B P D"],
         lengths: Int[Tensor, " B"],
         speaker: Float[Tensor, "B C"],
-        untold: Bool[Tensor, " B"] | None = None,
+        without_text: Bool[Tensor, " B"] | None = None,
     ) -> Float[Tensor, "B C"]:
         """The styles at a place of that path."""
-        return self.schedule.denoise(lambda y, t: self.denoiser(y, t, read, lengths, speaker, untold), x, time)
+        return self.schedule.denoise(lambda y, t: self.denoiser(y, t, read, lengths, speaker, without_text), x, time)
 
     def drawn_styles(
         self,

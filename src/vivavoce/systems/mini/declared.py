@@ -202,13 +202,13 @@ class Declared:
             return None
         if not question.orders and form.understood(words):
             return None
-        told = form.understood(words) if question.orders else {}
+        heard = form.understood(words) if question.orders else {}
         item = self.sheet.tool.item
-        if item in told and any(order.get(item) != told[item] for order in question.orders):
+        if item in heard and any(order.get(item) != heard[item] for order in question.orders):
             return None
-        orders = tuple({**order, **told} for order in question.orders)
+        orders = tuple({**order, **heard} for order in question.orders)
         before = form.fill(question.orders, question.turns, earlier)
-        after = form.fill(orders, (*question.turns, words), earlier, answering=None if told else spot)
+        after = form.fill(orders, (*question.turns, words), earlier, answering=None if heard else spot)
         if after.arguments == before.arguments:
             return None
         return orders, after
@@ -309,8 +309,8 @@ class Declared:
         forced: str, asked: MindContext,
     ) -> list[MindEvent]:  # fmt: skip
         """A call of a tool that is not the mind's, or a question for what it lacks, where the words are clear."""
-        told = {form.name: form.understood(words) if form.owners else {} for form in forms}
-        tried = [(form, form.fill([told[form.name]] if told[form.name] else (), (words,))) for form in forms]
+        heard = {form.name: form.understood(words) if form.owners else {} for form in forms}
+        tried = [(form, form.fill([heard[form.name]] if heard[form.name] else (), (words,))) for form in forms]
         rated = [(self._clear(form, filled, words, form is server), form, filled) for form, filled in tried]
         for clear, form, filled in sorted(rated, key=lambda entry: -entry[0]):
             if clear < (_CLEAR if not forced else 0.5):

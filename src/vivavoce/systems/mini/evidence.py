@@ -17,7 +17,7 @@ class Evidence:
     def __init__(self, words: Sequence[str], spots: Sequence[Spot], owners: Mapping[SpotPath, str]) -> None:
         self.words, self.spots, self.owners = words, spots, owners
 
-    def told(self, spot: Spot, left: UnusedWords, ordering: bool) -> tuple[Any, bool]:
+    def spoken_value(self, spot: Spot, left: UnusedWords, ordering: bool) -> tuple[Any, bool]:
         """What the user's words say for a place that no slot fills, and whether that is beyond doubt."""
         content = [word for word in spot.words if word not in HEADLESS]
         if spot.options and spot.kind in ("string", "list"):
@@ -88,9 +88,9 @@ class Evidence:
             if spot.options:
                 return next((o for o in spot.options if str(o).lower() in NONE_LISTED), NOTHING)
             return "none" if spot.kind == "string" else NOTHING
-        told, _ = self.told(spot, left, False)
-        if told is not NOTHING:
-            return told
+        value, _ = self.spoken_value(spot, left, False)
+        if value is not NOTHING:
+            return value
         if spot.kind == "boolean" and words and words[0] in ("yes", "yeah", "yep", "sure", "aye"):
             return True
         if spot.kind in ("integer", "number"):

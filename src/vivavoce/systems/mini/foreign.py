@@ -97,14 +97,14 @@ class Form:
             for spot in self.spots:
                 if self.owners.get(spot.path) and not (spot.options and spot.path not in values[0]):
                     continue
-                told, sure = self.evidence.told(spot, left, bool(orders))
-                if told is not NOTHING:
-                    values[0][spot.path] = told
+                found, sure = self.evidence.spoken_value(spot, left, bool(orders))
+                if found is not NOTHING:
+                    values[0][spot.path] = found
                     strong += sure
         if answering is not None and turns and (answering.path not in values[0] or not self.owners.get(answering.path)):
-            told = self.evidence.answer(answering, turns[-1])
-            if told is not NOTHING:
-                values[0][answering.path] = told
+            found = self.evidence.answer(answering, turns[-1])
+            if found is not NOTHING:
+                values[0][answering.path] = found
         for spot in self.spots:
             for entry in values if orders and spot.required and self.evidence.counts(spot) else ():
                 entry.setdefault(spot.path, 1)
@@ -142,9 +142,9 @@ class Form:
         if not self.spots:
             return 2.0 if content and len(named) == len(content) else 0.0
         about = {w for w in name_words(self.description) if w not in _VERBS | STOPS and len(w) > 3} - set(content)
-        told = sum(said.find([word]) is not None for word in about)
+        described = sum(said.find([word]) is not None for word in about)
         whole = 2.0 * (len(named) == len(content)) if content else 0.0
-        return max(whole, 1.0 * bool(named)) + min(filled.strong, 2) + 0.5 * min(told, 2)
+        return max(whole, 1.0 * bool(named)) + min(filled.strong, 2) + 0.5 * min(described, 2)
 
     def only_names(self, words: Sequence[str]) -> bool:
         """Whether these words say no more than which tool is wanted."""

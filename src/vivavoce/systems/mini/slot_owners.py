@@ -65,8 +65,8 @@ def _score(spot: Spot, slot: Slot) -> tuple[float, bool]:
             score -= 2.0
     if not own and spot.kind == "boolean":
         content = [word for word in spot.words if word not in HEADLESS]
-        told = [v for v in slot.values if content and set(content) <= set(words_of(v))]
-        score += 4.0 * bool(told)
+        matching = [v for v in slot.values if content and set(content) <= set(words_of(v))]
+        score += 4.0 * bool(matching)
     if spot.options and spot.kind != "boolean":
         fitting = sum(any(matches(o, v, slot, spot) for v in _facets(slot)) for o in spot.options)
         score += 6.0 * fitting / len(spot.options) if fitting > 1 or len(spot.options) < 3 else 0.0

@@ -27,8 +27,8 @@ class SlotValues:
         kept: set[str] = set()
         owned = [(spot, self.owners[spot.path]) for spot in self.spots if self.owners.get(spot.path)]
         for spot, name in owned:
-            if name in order and (told := self.rendered(spot, tool.slot(name), order[name], owned)) is not NOTHING:
-                found[spot.path] = told
+            if name in order and (value := self.rendered(spot, tool.slot(name), order[name], owned)) is not NOTHING:
+                found[spot.path] = value
                 kept.add(name)
         said = " ".join(word for words in turns for word in words)
         left = sorted((name for name in order if name not in kept), key=lambda name: said.find(order[name]))
@@ -60,7 +60,7 @@ class SlotValues:
         return [phrase.replace("{value}", order[name]) for phrase, name in zip(phrases, names, strict=True)]
 
     def rendered(self, spot: Spot, slot: Slot, value: str, owned: Sequence[tuple[Spot, str]]) -> Any:
-        """A slot's value as a place wants it; `NOTHING` where it cannot be told there."""
+        """A slot's value as a place wants it; `NOTHING` where it cannot be said there."""
         amount = next((a for a in sorted(slot.amounts, key=len, reverse=True) if value.startswith(f"{a} ")), "")
         thing = value.removeprefix(amount).strip()
         if spot.kind == "boolean":
@@ -85,10 +85,10 @@ class SlotValues:
             if slot.name == self.sheet.tool.item:
                 return self._part(spot, thing)
             return NOTHING
-        told = amount.removesuffix(" of") if about_amount else thing if beside else value
-        if not told:
+        text = amount.removesuffix(" of") if about_amount else thing if beside else value
+        if not text:
             return NOTHING
-        return [told] if spot.kind == "list" else told
+        return [text] if spot.kind == "list" else text
 
     def _part(self, spot: Spot, value: str) -> Any:
         """A listed value that is all of what was said but for words that another place tells: "bus", and "night"."""
@@ -123,8 +123,8 @@ class SlotValues:
                 slot = self.sheet.tool.slot(name) if name else None
                 every = sorted(slot.every(), key=len) if slot else []
                 owned = [(s, self.owners[s.path]) for s in self.spots if self.owners.get(s.path)]
-                told = [text] if spot.kind == "list" else text
-                fitting = [v for v in every if slot and spot.options and self.rendered(spot, slot, v, owned) == told]
+                wanted = [text] if spot.kind == "list" else text
+                fitting = [v for v in every if slot and spot.options and self.rendered(spot, slot, v, owned) == wanted]
                 if slot and spot.kind in ("integer", "number"):
                     fitting = [v for v, number in slot.numbers.items() if number == text]
                 if fitting and slot and slot.name not in order:

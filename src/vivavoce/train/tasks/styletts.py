@@ -137,13 +137,13 @@ class StylettsDraw(Task[StyleBatch, Drawn]):
 
 
 def duration_loss(
-    presence: Float[Tensor, "B P K"], durations: Int[Tensor, "B P"], told: Bool[Tensor, "B P"]
+    presence: Float[Tensor, "B P K"], durations: Int[Tensor, "B P"], valid: Bool[Tensor, "B P"]
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Mean distance of durations in frames, and the cross-entropy of every frame's presence."""
     far = (presence.sigmoid().sum(2) - durations).abs()
     there = (torch.arange(presence.shape[2], device=presence.device) < durations[..., None]).float()
     entropy = F.binary_cross_entropy_with_logits(presence, there, reduction="none").mean(2)
-    return far[told].mean(), entropy[told].mean()
+    return far[valid].mean(), entropy[valid].mean()
 
 
 def stretched(
@@ -215,8 +215,8 @@ class StylettsPredict(Task[StyleBatch, Predicted]):
 
     def losses(self, phase: str, batch: StyleBatch, out: Predicted) -> Losses:
         """Distances of durations, pitch, loudness, and of what is drawn with them."""
-        told = torch.arange(batch.phones.shape[1], device=batch.phones.device) < batch.lengths[:, None]
-        far, entropy = duration_loss(out.presence, out.durations, told)
+        valid = torch.arange(batch.phones.shape[1], device=batch.phones.device) < batch.lengths[:, None]
+        far, entropy = duration_loss(out.presence, out.durations, valid)
         weights = self.weights
         return {
             "durations": Term(far, weights.durations),

@@ -28,7 +28,7 @@ from vivavoce.systems.styletts2 import Styletts2Model
 from vivavoce.train.task import Frozen, Losses, Task, Term
 from vivavoce.train.tasks.styletts import StyleBatch, chosen, cut, duration_loss, pieces
 
-_UNTOLD = 0.1
+_WITHOUT_TEXT = 0.1
 """Share of rows whose text the denoiser does not see."""
 _HIDDEN = 0.15
 """Share of phones that the reader fills in."""
@@ -92,8 +92,8 @@ class PhonesRead(Task[StyleBatch, tuple[Tensor, Tensor]]):
     def outputs(self, batch: StyleBatch) -> tuple[Tensor, Tensor]:
         """Scores of the hidden phones, and which they are."""
         phones, lengths = (batch.phones, batch.lengths) if batch.unseen is None else batch.unseen
-        told = torch.arange(phones.shape[1], device=phones.device) < lengths[:, None]
-        hidden = told & (torch.rand(phones.shape, device=phones.device) < _HIDDEN)
+        valid = torch.arange(phones.shape[1], device=phones.device) < lengths[:, None]
+        hidden = valid & (torch.rand(phones.shape, device=phones.device) < _HIDDEN)
         hidden[:, 0] = True  # one at least
         return self.reader.out(self.reader(phones, lengths, hidden))[hidden], phones[hidden]
 
@@ -250,8 +250,8 @@ class Styletts2Joint(_Sounding):
         curves = prosody.curves(encoded, path, manner)
         pitch, loudness = (cut(x, 2 * begins, 2 * size) for x in (batch.pitch, loudness_of(batch.mel)))
         made = self.voiced(model.text(batch.phones, batch.lengths), path, *curves, voice)
-        told = torch.arange(batch.phones.shape[1], device=made.device) < batch.lengths[:, None]
-        far, entropy = duration_loss(presence, found.durations, told)
+        valid = torch.arange(batch.phones.shape[1], device=made.device) < batch.lengths[:, None]
+        far, entropy = duration_loss(presence, found.durations, valid)
         terms = {
             "pitch": Term(F.smooth_l1_loss(curves[0], pitch), weights.pitch),
             "loudness": Term(F.smooth_l1_loss(curves[1], loudness), weights.loudness),
@@ -274,9 +274,9 @@ class Styletts2Joint(_Sounding):
             model.spread.lerp_(now, 1.0 if not int(self.turn) else _FOLLOWED)
         schedule = model.schedule
         time = schedule.draw(len(own)).to(own.device)
-        untold = torch.rand(len(own), device=own.device) < _UNTOLD
+        without_text = torch.rand(len(own), device=own.device) < _WITHOUT_TEXT
         noisy = schedule.mix(own, torch.randn_like(own), time)
-        clean = model.denoised(noisy, time, read, lengths, speaker, untold)
+        clean = model.denoised(noisy, time, read, lengths, speaker, without_text)
         missed = (by_row(schedule.weight(time), own) * (clean - own).square()).mean()
         drawn = self._drawn(read, lengths, speaker)
         return {
@@ -303,8 +303,8 @@ class Styletts2Joint(_Sounding):
         read = model.reader(phones, lengths)
         voice, manner = self._drawn(read, lengths, speaker).chunk(2, dim=1)
         encoded = prosody.encode(read, lengths, manner)
-        told = torch.arange(phones.shape[1], device=phones.device) < lengths[:, None]
-        presence = prosody.presence(encoded, lengths).sigmoid() * told[..., None]
+        valid = torch.arange(phones.shape[1], device=phones.device) < lengths[:, None]
+        presence = prosody.presence(encoded, lengths).sigmoid() * valid[..., None]
         total = presence.sum((1, 2)).round().long().clamp(min=2)
         begins, size = pieces(2 * total, self.weights.crop)
         path = cut(soft_path(presence, int(total.max())), begins, size)
