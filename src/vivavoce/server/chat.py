@@ -11,7 +11,16 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from vivavoce.core.talk import Entry
 from vivavoce.runtime.api import Add, AudioOut, Input, Respond, SessionConfig, TextOut, ToolCall, TurnConfig
 from vivavoce.server.chat_answers import answer_stream, whole_answer
-from vivavoce.server.chat_shapes import COMPLETION, ChatRequest, ChoiceBody, Message, OtherChatPart, TextPart
+from vivavoce.server.chat_shapes import (
+    COMPLETION,
+    AllowedChoiceBody,
+    AnyChoice,
+    ChatRequest,
+    ChoiceBody,
+    Message,
+    OtherChatPart,
+    TextPart,
+)
 from vivavoce.server.items import user_entry
 from vivavoce.server.names import check_model
 from vivavoce.server.outputs import checked, first_of
@@ -22,7 +31,7 @@ from vivavoce.server.service import Service
 from vivavoce.server.sessions import choice_of, tool_of
 from vivavoce.server.sound_parts import sound_in
 from vivavoce.server.speech import wanted_voice
-from vivavoce.server.wire.sessions import NamedTool
+from vivavoce.server.wire.sessions import AllowedTools, NamedTool, ToolChoice
 
 
 async def entries_of(request: ChatRequest, spoken: Remembered[str]) -> tuple[str, list[Entry], list[str]]:
@@ -97,25 +106,33 @@ def config_of(service: Service, request: ChatRequest, instructions: str) -> Sess
         raise Problem(message, "not_supported", "response_format")
     if request.logprobs:
         raise Problem("The answer has no log probabilities; leave logprobs out.", "not_supported", "logprobs")
-    tools = tuple(
+    declared = tuple(
         tool_of(each.name, each.description, each.parameters, f"tools[{index}].function.parameters")
         for index, each in enumerate(tool.function for tool in request.tools or [])
     )
-    choice = request.tool_choice or "auto"
-    if isinstance(choice, ChoiceBody):
-        choice = NamedTool(type="function", name=choice.function.name)
+    tools, choice = choice_of(_flat(request.tool_choice), declared, "tool_choice")
     voice = request.audio.voice if request.audio else "default"
     return SessionConfig(
         instructions=instructions,
         voice=wanted_voice(service, voice, None, 1.0),
         audio_out=spoken,
         tools=tools,
-        tool_choice=choice_of(choice, tools, "tool_choice"),
+        tool_choice=choice,
         one_call=request.parallel_tool_calls is False,
         turns=TurnConfig(kind="none"),
         max_output_tokens=request.max_completion_tokens or request.max_tokens,
         seed=(request.seed or 0) % 2**62,
     )
+
+
+def _flat(choice: AnyChoice | None) -> ToolChoice:
+    """A choice as everything but chat writes it."""
+    if isinstance(choice, ChoiceBody):
+        return NamedTool(type="function", name=choice.function.name)
+    if isinstance(choice, AllowedChoiceBody):
+        allowed = [NamedTool(type="function", name=one.function.name) for one in choice.allowed_tools.tools]
+        return AllowedTools(type="allowed_tools", mode=choice.allowed_tools.mode, tools=allowed)
+    return choice or "auto"
 
 
 def router(service: Service) -> APIRouter:

@@ -84,6 +84,23 @@ class ChoiceBody(BaseModel):
     function: NamedFunction
 
 
+class AllowedBody(BaseModel):
+    """Which functions may be called, and whether one of them has to be."""
+
+    mode: Literal["auto", "required"]
+    tools: list[ChoiceBody] = Field(min_length=1, max_length=128)
+
+
+class AllowedChoiceBody(BaseModel):
+    """Let some of the functions be called, and no others."""
+
+    type: Literal["allowed_tools"]
+    allowed_tools: AllowedBody
+
+
+AnyChoice = Literal["auto", "none", "required"] | Annotated[ChoiceBody | AllowedChoiceBody, Field(discriminator="type")]
+
+
 class AudioParams(BaseModel):
     """How the answer sounds."""
 
@@ -113,7 +130,7 @@ class ChatRequest(BaseModel):
     modalities: list[Literal["text", "audio"]] | None = None
     audio: AudioParams | None = None
     tools: list[ToolBody] | None = None
-    tool_choice: Literal["auto", "none", "required"] | ChoiceBody | None = None
+    tool_choice: AnyChoice | None = None
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
     logprobs: bool | None = None

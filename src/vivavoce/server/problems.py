@@ -48,8 +48,11 @@ def refuse_unsupported(data: Any, path: str = "") -> None:
 
 
 def problem_of(errors: Sequence[Mapping[str, Any]], data: Any, prefix: str = "") -> Problem:
-    """The finding of pydantic that went deepest into the data, in the words of the protocol."""
-    found = max(errors, key=lambda error: len(error["loc"]))
+    """The finding of pydantic that went deepest into the data, in the words of the protocol.
+
+    Of an object that is none of a union's, its type says more than that it is no text.
+    """
+    found = max(errors, key=lambda error: (len(error["loc"]), error["type"].startswith("union_tag")))
     kind, path, at = found["type"], prefix, data
     for step in found["loc"]:  # steps that only name a branch of a union are in no data
         last = kind == "missing" and step == found["loc"][-1]

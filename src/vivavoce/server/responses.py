@@ -24,7 +24,7 @@ from vivavoce.server.service import Service
 from vivavoce.server.sessions import choice_of, tool_of
 from vivavoce.server.sound_parts import SoundPart, sound_in
 from vivavoce.server.wire.fields import JsonObject, Name, Text
-from vivavoce.server.wire.sessions import FunctionTool, NamedTool
+from vivavoce.server.wire.sessions import FunctionTool, ToolChoice
 
 
 class WrittenPart(BaseModel):
@@ -100,7 +100,7 @@ class ResponsesRequest(BaseModel):
     instructions: Text | None = None
     previous_response_id: Name | None = None
     tools: list[JsonObject] | None = None
-    tool_choice: Literal["auto", "none", "required"] | NamedTool | None = None
+    tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     max_output_tokens: int | None = Field(default=None, ge=1)
     metadata: dict[str, str] | None = None
@@ -189,12 +189,13 @@ def config_of(request: ResponsesRequest, inline: str) -> SessionConfig:
     if request.text is not None and request.text.format is not None and request.text.format.type != "text":
         message = "Answers in JSON are not supported; declare a function and force it with tool_choice."
         raise Problem(message, "not_supported", "text.format")
-    tools = tuple(_tool(given, f"tools[{index}]") for index, given in enumerate(request.tools or []))
+    declared = tuple(_tool(given, f"tools[{index}]") for index, given in enumerate(request.tools or []))
+    tools, choice = choice_of(request.tool_choice or "auto", declared, "tool_choice")
     return SessionConfig(
         instructions="\n".join(filter(None, (request.instructions, inline))),
         audio_out=False,
         tools=tools,
-        tool_choice=choice_of(request.tool_choice or "auto", tools, "tool_choice"),
+        tool_choice=choice,
         one_call=request.parallel_tool_calls is False,
         turns=TurnConfig(kind="none"),
         max_output_tokens=request.max_output_tokens,

@@ -15,6 +15,7 @@ from vivavoce.server.names import MODELS, UnknownModel
 from vivavoce.server.problems import Problem, problem_of
 from vivavoce.server.wire.events import ResponseParams
 from vivavoce.server.wire.sessions import (
+    AllowedTools,
     FunctionTool,
     InputOnly,
     NamedTool,
@@ -113,15 +114,23 @@ def tools_of(tools: list[FunctionTool], param: str) -> tuple[Tool, ...]:
     )
 
 
-def choice_of(choice: str | NamedTool, tools: tuple[Tool, ...], param: str) -> str:
-    """``auto``, ``none``, ``required`` or the name of one of the tools."""
+def choice_of(
+    choice: str | NamedTool | AllowedTools, tools: tuple[Tool, ...], param: str
+) -> tuple[tuple[Tool, ...], str]:
+    """The tools that may be called, and ``auto``, ``none``, ``required`` or the name of one of them.
+
+    Problem when a call is required of no tool, or a name is not among the tools.
+    """
     if choice == "required" and not tools:
         raise Problem("A call is required, but no tool is declared; declare one or choose 'auto'.", param=param)
     if isinstance(choice, str):
-        return choice
-    if all(tool.name != choice.name for tool in tools):
-        raise Problem(f"The tool choice names '{choice.name}', which is not among the tools.", "invalid_value", param)
-    return choice.name
+        return tools, choice
+    named = [tool.name for tool in choice.tools] if isinstance(choice, AllowedTools) else [choice.name]
+    if unknown := [name for name in named if all(tool.name != name for tool in tools)]:
+        raise Problem(f"The tool choice names '{unknown[0]}', which is not among the tools.", "invalid_value", param)
+    if isinstance(choice, NamedTool):
+        return tools, choice.name
+    return tuple(tool for tool in tools if tool.name in named), choice.mode
 
 
 def _window_of(truncation: str | Retention) -> Window | None:
@@ -159,13 +168,14 @@ def config_of(
     if isinstance(session.audio, InputOnly) or isinstance(session, TranscriptionSession):
         turns = _turns_of(session.audio.input.turn_detection)
         return SessionConfig(turns=turns, hearing=_hearing_of(session, ears), only_listen=True)
-    output, tools = session.audio.output, tools_of(session.tools, "session.tools")
+    output = session.audio.output
+    tools, choice = choice_of(session.tool_choice, tools_of(session.tools, "session.tools"), "session.tool_choice")
     return SessionConfig(
         instructions=session.instructions,
         voice=voice_of(output.voice, voices, "session.audio.output.voice").at(output.speed),
         audio_out=session.output_modalities == ["audio"],
         tools=tools,
-        tool_choice=choice_of(session.tool_choice, tools, "session.tool_choice"),
+        tool_choice=choice,
         one_call=session.parallel_tool_calls is False,
         window=_window_of(session.truncation),
         turns=_turns_of(session.audio.input.turn_detection),
@@ -183,10 +193,12 @@ def options_of(given: ResponseParams, session: RealtimeSession, voices: Voices, 
     voice = None
     if given.audio.output.voice is not None:
         voice = voice_of(given.audio.output.voice, voices, "response.audio.output.voice").at(session.audio.output.speed)
-    choice = None
-    if given.tool_choice is not None:
+    choice, chosen = None, given.tool_choice
+    if chosen is None and tools is not None and isinstance(session.tool_choice, AllowedTools):
+        chosen = session.tool_choice  # what a session allows, it allows of other tools too
+    if chosen is not None:
         known = tools_of(session.tools, "session.tools") if tools is None else tools
-        choice = choice_of(given.tool_choice, known, "response.tool_choice")
+        tools, choice = choice_of(chosen, known, "response.tool_choice")
     return ReplyOptions(
         instructions=given.instructions,
         voice=voice,

@@ -124,7 +124,18 @@ class NamedTool(Strict):
     name: Name
 
 
-ToolChoice = Literal["auto", "none", "required"] | NamedTool
+class AllowedTools(Strict):
+    """Let some of the functions be called, and no others; ``required``: one of them has to be.
+
+    The shape of OpenAI's Responses; their Realtime has none, and here it is the same.
+    """
+
+    type: Literal["allowed_tools"]
+    mode: Literal["auto", "required"]
+    tools: list[NamedTool] = Field(min_length=1, max_length=128)
+
+
+ToolChoice = Literal["auto", "none", "required"] | Annotated[NamedTool | AllowedTools, Field(discriminator="type")]
 MaxTokens = Annotated[int, Field(ge=1, le=4096)] | Literal["inf"]
 Modalities = Annotated[list[Literal["text", "audio"]], Field(min_length=1, max_length=1)]
 
