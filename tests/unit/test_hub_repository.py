@@ -1,22 +1,24 @@
 """Any repository of the hub: what it lists is pinned, verified and fetched; code and pickles never are."""
 
+import errno
 import hashlib
 import json
 import threading
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from vivavoce.assistant.speakers import speaker_of
 from vivavoce.cli.main import app
 from vivavoce.core.errors import PartError
 from vivavoce.hub.chat_model import file_of
 from vivavoce.hub.encoders import open_encoder
-from vivavoce.hub.fetch import folder_of
+from vivavoce.hub.fetch import fetched, folder_of
 from vivavoce.hub.repository import repository_of
 from vivavoce.models.listener import Listener
 
@@ -91,6 +93,38 @@ def test_a_repository_is_fetched_without_its_code_and_pickles(hub: type[Hub]) ->
     described = json.loads((folder / "model.json").read_text())
     assert described["revision"] == "abc" and described["family"] == "safetensors"
     assert (folder / "model.safetensors").read_bytes() == WEIGHTS
+
+
+def test_what_is_here_and_whole_is_not_asked_for_again(hub: type[Hub], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = folder_of("hf:some/body")
+
+    def get(network: bool) -> Result:
+        with monkeypatch.context() as cut:
+            if not network:
+                cut.setattr("socket.socket.connect", unreachable)
+            return CliRunner().invoke(app, ["models", "get", "hf:some/body"])
+
+    assert get(network=True).exit_code == 0
+    done = get(network=False)
+    assert done.exit_code == 0 and f"{folder} is here and whole (0 MB, revision abc)" in done.output
+    weights, described = folder / "model.safetensors", folder / "model.json"
+    for harm in (weights.unlink, partial(weights.write_bytes, WEIGHTS[::-1]), partial(described.write_text, "[]")):
+        harm()
+        done = get(network=False)
+        assert done.exit_code == 2 and "perhaps this machine is offline" in done.stderr
+        assert get(network=True).exit_code == 0 and weights.read_bytes() == WEIGHTS
+        assert get(network=False).exit_code == 0
+
+
+def unreachable(*address: object) -> None:
+    raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+
+def test_a_folder_is_of_one_name_only(hub: type[Hub]) -> None:
+    assert CliRunner().invoke(app, ["models", "get", "hf:some/body"]).exit_code == 0
+    assert fetched("hf:some/body") is not None
+    folder_of("hf:some/body").rename(folder_of("hf:any/body"))
+    assert fetched("hf:any/body") is None
 
 
 def test_one_gguf_file_is_named_where_there_are_several(hub: type[Hub]) -> None:

@@ -107,18 +107,27 @@ def get(
         typer.Argument(help="Names that `vivavoce models` lists, a set of them (open), or hf:OWNER/NAME[/FILE.gguf]."),
     ],
 ) -> None:
-    """Fetches models, verifies every file and keeps them in the data folder (VIVAVOCE_DATA)."""
+    """Fetches models, verifies every file and keeps them in the data folder (VIVAVOCE_DATA).
+
+    What is there and whole is not fetched again; of a repository (hf:), its state then is kept until it is removed.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     from vivavoce.hub.catalogue import find
+    from vivavoce.hub.fetch import fetched, folder_of
     from vivavoce.hub.fetch import get as fetch
     from vivavoce.hub.repository import PREFIX, repository_of
 
     parts = [part for name in names for part in _parts_of(name)]
-    wanted = [repository_of(part) if part.startswith(PREFIX) else find(part) for part in parts]
+    here = {part: model for part in parts if part.startswith(PREFIX) and (model := fetched(part))}
+    wanted = [here.get(part) or (repository_of(part) if part.startswith(PREFIX) else find(part)) for part in parts]
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     for model in wanted:
+        if model.name in here:
+            size = f"{model.bytes / 1e6:.0f} MB, revision {model.revision}"
+            typer.echo(f"{model.name}: {folder_of(model.name)} is here and whole ({size}); nothing was fetched")
+            continue
         with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task(model.name, total=model.bytes)
             folder = fetch(model, lambda name, done, total, task=task: progress.update(task, completed=done))

@@ -17,7 +17,7 @@ from vivavoce.core.atomic import atomic_write, storage_error
 from vivavoce.core.errors import PartError, StorageError
 from vivavoce.core.places import data_folder
 from vivavoce.hub.catalogue import KnownFile, KnownModel, catalogue, licence_text
-from vivavoce.hub.sources import Source, mirrors
+from vivavoce.hub.sources import InFolder, Source, mirrors
 
 Report = Callable[[str, int, int], None]
 """Called with a file's name, the bytes of the model that are there, and the bytes that it has in all."""
@@ -54,6 +54,25 @@ def is_here(model: KnownModel) -> bool:
             (folder / file.name).is_file() and (folder / file.name).stat().st_size == file.bytes for file in model.files
         )
     )
+
+
+def fetched(name: str) -> KnownModel | None:
+    """The model that was fetched under a name, by its folder alone: nobody is asked what it is now.
+
+    None where a file is missing or has not the digest that it was published with.
+    """
+    folder = folder_of(name)
+    try:
+        described = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        files = tuple(
+            KnownFile(name=file, bytes=(folder / file).stat().st_size, sha256=digest, source=InFolder(folder / file))
+            for file, digest in described["files"].items()
+        )
+        if described["name"] != name or any(_digest(folder / file.name) != file.sha256 for file in files):
+            return None
+        return KnownModel(**(described | {"title": name, "files": files}))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # what is there is no description
+        return None
 
 
 def place(model: KnownModel) -> Path:
