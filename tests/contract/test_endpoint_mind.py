@@ -284,7 +284,7 @@ def test_places_that_are_none_are_refused(endpoint: Callable[..., EndpointMind])
     for wrong in ("localhost:11434", "ftp://x/v1#m", "http://#m", "http://x:port/v1#m", "http://x /v1#m"):
         with pytest.raises(ConfigError, match="no address of a mind"):
             endpoint_of(wrong)
-    with pytest.raises(ConfigError, match="does not say which models"):
+    with pytest.raises(ConfigError, match=r"is not reached \(Connection refused\); begin that server, or correct"):
         endpoint_of("http://127.0.0.1:9/v1")
     url = endpoint().config.url
     assert endpoint_of(url).model == "only"  # where there is one it need not be named

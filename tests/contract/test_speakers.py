@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 import torch
 from live_server import serving, talking
-from openai import AsyncOpenAI, BadRequestError, InternalServerError, OpenAI
+from openai import AsyncOpenAI, BadRequestError, InternalServerError, NotFoundError, OpenAI
 
 import vivavoce
 from vivavoce.assistant.kokoro import KokoroVoice, written
 from vivavoce.assistant.remote import endpoint_of
 from vivavoce.assistant.speakers import speaker_of
 from vivavoce.assistant.synthesis import PhraseMouth
+from vivavoce.assistant.thinking import restyled
 from vivavoce.assistant.timing import WordTiming
 from vivavoce.assistant.voice_endpoint import EndpointVoice
 from vivavoce.audio.resample import resample
@@ -28,6 +29,7 @@ from vivavoce.core.errors import ConfigError, PartError, SpeakerError, VoiceErro
 from vivavoce.core.voice import Consent, Voice
 from vivavoce.hub.kokoro import LONGEST, Kokoro
 from vivavoce.runtime.fake import fake_model, utter
+from vivavoce.runtime.model import Used
 from vivavoce.text.ipa import SYMBOLS
 from vivavoce.text.normalise import phrases
 from vivavoce.text.pronounce import dictionary_words
@@ -141,7 +143,7 @@ def test_what_we_cannot_read_the_endpoint_may_be_able_to_say(endpoint: Callable)
 
 
 FAULTS: dict[str, tuple[tuple[Any, ...], str]] = {
-    "refused": ((401,), r"refused \(401: not now\); set VIVAVOCE_SPEAKER_KEY"),
+    "refused": ((401,), r"refused \(401: not now\); correct VIVAVOCE_SPEAKER_KEY"),
     "busy twice": ((503, 503), "refused"),
     "no sound": ((("audio/pcm", b""),), "gave no sound for 'Hello to you.'"),
     "no sound but text": ((("text/html", b"<html>"),), "answers with text/html instead of sound"),
@@ -249,7 +251,8 @@ def test_whisper_understands_kokoro(kokoro: PhraseMouth, fetched: Callable[[str]
 
 
 def test_its_voices_are_listed_and_others_refused(kokoro: PhraseMouth) -> None:
-    with serving(model=replace(fake_model(), speaking=kokoro)) as address:
+    used = (Used(role="speaker", name="kokoro-ja"),)
+    with serving(model=replace(fake_model(), speaking=kokoro, used=used)) as address:
         listed = httpx.get(f"{address}/v1/audio/voices").json()
         assert listed["presets"] == ["jf_alpha", "jf_gongitsune", "jf_nezumi", "jf_tebukuro", "jm_kumo"]
         client = OpenAI(base_url=f"{address}/v1", api_key="any", max_retries=0)
@@ -257,11 +260,26 @@ def test_its_voices_are_listed_and_others_refused(kokoro: PhraseMouth) -> None:
             client.audio.speech.create(model="tts-1", voice="a gruff old innkeeper", input="Hello.")
         answer = httpx.post(f"{address}/v1/audio/voices", json={"type": "prompt", "name": "x", "prompt": "an elf"})
         assert answer.status_code == 400 and "has no voice 'an elf'" in answer.json()["error"]["message"]
-        said = client.audio.speech.create(model="tts-1", voice="onyx", input="Hello.", response_format="pcm").content
-        assert len(said) > 24_000
+        assert "kokoro-ja" in [model.id for model in client.models.list()]
+        for name in ("tts-1", "kokoro-ja"):
+            said = client.audio.speech.create(model=name, voice="onyx", input="Hello.", response_format="pcm").content
+            assert len(said) > 24_000
+        with pytest.raises(NotFoundError, match="'kokoro' does not exist here; there are: vivavoce-mini, kokoro-ja"):
+            client.audio.speech.create(model="kokoro", voice="onyx", input="Hello.")
     for voice in (Voice.like(b"clip", Consent("I")), Voice.preset("nobody")):
         with pytest.raises(VoiceError, match="its voices are jf_alpha"):
             kokoro.check(voice)
+
+
+def test_a_voice_that_is_named_in_words_is_that_voice_and_can_be_asked_to_be_quick(
+    kokoro: PhraseMouth, caplog: pytest.LogCaptureFixture
+) -> None:
+    lengths = []
+    for voice in (Voice.preset("jm_kumo"), Voice.described("jm_kumo"), restyled(Voice.described("jm_kumo"), "fast")):
+        kokoro.check(voice)
+        lengths.append(len(spoken(kokoro, "Good evening.", voice)[0]))
+    assert lengths[0] == lengths[1] > 1.1 * lengths[2]
+    assert not caplog.records  # nobody says that no word of the name is known
 
 
 def test_a_folder_that_is_no_kokoro(tmp_path: Path, kokoro: PhraseMouth) -> None:

@@ -15,7 +15,7 @@ from threading import Thread
 from typing import Any
 
 from vivavoce.assistant.plain import Thoughtless
-from vivavoce.assistant.remote import PASSING, EndpointConfig, refused, request_of, why, without_key
+from vivavoce.assistant.remote import PASSING, EndpointConfig, refused, request_of, unreached, why, without_key
 from vivavoce.core.errors import MindError
 from vivavoce.core.talk import Call, Entry, Say, Thought, Trouble, as_known
 from vivavoce.runtime.model import Context
@@ -196,9 +196,9 @@ class EndpointMind:
                 try:
                     came = box.get(timeout=_POLL_SECONDS)
                 except Empty:
-                    if time.monotonic() - waited > self.config.patience_seconds * _ATTEMPTS:
+                    if (silent := time.monotonic() - waited) > self.config.patience_seconds * _ATTEMPTS:
                         raise MindError(
-                            f"{self.config.url} has said nothing for {self.config.patience_seconds:.0f} s"
+                            f"{self.config.url} has said nothing for {silent:.0f} s; see what it is doing, or ask again"
                         ) from None
                     yield None
                     continue
@@ -259,6 +259,6 @@ class _Reader:
                 if self._answer is None and attempt + 1 < _ATTEMPTS:
                     time.sleep(0.3)
                     continue
-                what = "is not reached" if self._answer is None else "broke off in the middle of an answer"
-                self._box.put(MindError(f"{self._config.url} {what} ({why(error)})"))
+                broke = f"{self._config.url} broke off in the middle of an answer ({why(error)})"
+                self._box.put(MindError(unreached(self._config, error) if self._answer is None else broke))
                 return

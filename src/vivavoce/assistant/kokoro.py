@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vivavoce.assistant.reading import Breath
-from vivavoce.assistant.synthesis import BreathSound, manner, no_voice
+from vivavoce.assistant.synthesis import BreathSound, manner, named, no_voice
 from vivavoce.assistant.timing import WordTiming
 from vivavoce.core.description import understood
 from vivavoce.core.errors import VoiceError
@@ -79,7 +79,7 @@ class KokoroVoice:
 
         Raises VoiceError, which names those that there are, for descriptions and clips.
         """
-        wanted = voice.description if voice.name == "described" else voice.name
+        wanted = named(voice).name
         if not voice.clip:
             if wanted in self.voices:
                 return wanted

@@ -17,6 +17,8 @@ from vivavoce.core.errors import ConfigError
 
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Answers after which a second attempt is worth it."""
+_KEYLESS = frozenset({401, 403})
+"""Answers to whoever has not the right key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +67,11 @@ def endpoint_of(place: str, patience_seconds: float = 30.0, *, what: str = "mind
         with urllib.request.urlopen(request_of(config, "models"), timeout=patience_seconds) as answer:
             known = [str(entry["id"]) for entry in json.loads(answer.read())["data"]]
     except urllib.error.HTTPError as error:
-        raise ConfigError(
-            f"{refused(config, error)}; it does not say which models it has, give one: {url}#MODEL"
-        ) from error
-    except (OSError, HTTPException, ValueError, KeyError, TypeError) as error:
+        advice = "" if error.code in _KEYLESS else f"; it does not say which models it has, give one: {url}#MODEL"
+        raise ConfigError(f"{refused(config, error)}{advice}") from error
+    except OSError as error:
+        raise ConfigError(unreached(config, error)) from error
+    except (HTTPException, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{url} does not say which models it has ({why(error)}); give one: {url}#MODEL") from error
     if len(known) != 1:
         raise ConfigError(f"{url} has {len(known)} models ({', '.join(known[:8])}); give one: {url}#MODEL")
@@ -103,7 +106,13 @@ def _text_of(path: str, name: str) -> str:
 
 def why(error: BaseException) -> str:
     """What an error of the network says."""
-    return str(getattr(error, "reason", None) or error or type(error).__name__)
+    inner = getattr(error, "reason", None) or error
+    return str(getattr(inner, "strerror", None) or inner or type(error).__name__)
+
+
+def unreached(config: EndpointConfig, error: BaseException) -> str:
+    """That nobody answers there, why, and what can be done."""
+    return f"{config.url} is not reached ({why(error)}); begin that server, or correct the address"
 
 
 def request_of(config: EndpointConfig, path: str, body: Any = None) -> urllib.request.Request:
@@ -123,7 +132,8 @@ def refused(config: EndpointConfig, error: urllib.error.HTTPError) -> str:
         reason = said["error"] if "error" in said else said["detail"]
     except (OSError, ValueError, KeyError, TypeError):
         reason = error.reason
-    advice = f"; set {config.key_name}" if error.code in (401, 403) and config.key_name else ""
+    what = "correct" if config.key else "set"
+    advice = f"; {what} {config.key_name}" if error.code in _KEYLESS and config.key_name else ""
     return f"{config.url} refused ({error.code}: {without_key(config, reason)}){advice}"
 
 

@@ -297,8 +297,18 @@ def _silence(seconds: float) -> Pcm:
     return np.zeros(round(seconds * RATE), np.float32)
 
 
+def named(voice: Voice) -> Voice:
+    """What was asked for in words as the voice of this name, since these speakers have no others; what was asked of it
+    since then is its description."""
+    if voice.name != "described":
+        return voice
+    name, _, asked = voice.description.partition(" | ")
+    return replace(voice, name=name, description=asked)
+
+
 def manner(voice: Voice) -> str:
     """What is asked of a voice in words beyond who it is."""
+    voice = named(voice)
     return voice.description.removeprefix(STOCK.get(voice.name, "")).strip(" |,")
 
 
@@ -307,7 +317,7 @@ def no_voice(name: str, asked: Voice, voices: tuple[str, ...]) -> VoiceError:
     have = f"its voices are {', '.join(voices)}" if voices else "it says nothing about its voices"
     if asked.clip:
         return VoiceError(f"{name} cannot imitate a recording; {have}. The speaker mini can (--speaker mini).")
-    wanted = asked.description if asked.name == "described" else asked.name
+    wanted = named(asked).name[:80]
     return VoiceError(
-        f"{name} has no voice {wanted[:80]!r}; {have}. The speaker mini can be described in words (--speaker mini)."
+        f"{name} has no voice {wanted!r}; {have}. The speaker mini can be described in words (--speaker mini)."
     )

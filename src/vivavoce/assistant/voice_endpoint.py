@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from vivavoce.assistant.reading import Breath
-from vivavoce.assistant.remote import PASSING, EndpointConfig, refused, request_of, why
-from vivavoce.assistant.synthesis import BreathSound, manner, no_voice
+from vivavoce.assistant.remote import PASSING, EndpointConfig, refused, request_of, unreached
+from vivavoce.assistant.synthesis import BreathSound, manner, named, no_voice
 from vivavoce.assistant.timing import WordTiming, spread
 from vivavoce.audio.pcm import to_float
 from vivavoce.core.errors import SpeakerError
@@ -48,7 +48,7 @@ class EndpointVoice:
 
     def style(self, voice: Voice) -> str:
         """A voice of the endpoint by its name; VoiceError for descriptions and clips, and for names that it has not."""
-        wanted = voice.description if voice.name == "described" else voice.name
+        wanted = named(voice).name
         known = wanted in self.voices or wanted in STOCK or (not self.voices and " " not in wanted)
         if voice.clip or not known or wanted.startswith("voice_"):
             raise no_voice(self.name, voice, self.voices)
@@ -105,7 +105,7 @@ class EndpointVoice:
                 if begun:
                     raise SpeakerError(f"{self.config.url} broke off in the middle of a sentence") from error
                 if attempt + 1 == _ATTEMPTS:
-                    raise SpeakerError(f"{self.config.url} is not reached ({why(error)})") from error
+                    raise SpeakerError(unreached(self.config, error)) from error
 
 
 _KINDS = frozenset({"audio/pcm", "audio/l16", "audio/wav", "audio/x-wav", "application/octet-stream"})

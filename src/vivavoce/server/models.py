@@ -40,10 +40,11 @@ class ModelList(BaseModel):
 
 
 def names(service: Service) -> list[str]:
-    """Ours first, then those of ears and minds where there is a choice, then OpenAI's."""
+    """Ours first, then those of ears, minds and the speaker where they are others', then OpenAI's."""
     ears = [info.name for info in service.ears] if service.ears[0].name != "mini" or len(service.ears) > 1 else []
     minds = service.minds if service.minds != ("mini",) else ()
-    return list(dict.fromkeys((OURS, *ears, *minds, *(name for group in MODELS.values() for name in group))))
+    stock = (name for group in MODELS.values() for name in group)
+    return list(dict.fromkeys((OURS, *ears, *minds, *service.speakers, *stock)))
 
 
 def router(service: Service) -> APIRouter:
@@ -65,6 +66,7 @@ def router(service: Service) -> APIRouter:
     @routes.get("/audio/models", summary="The names of models that speak")
     async def speech_models() -> SpeechModelList:
         """For clients that offer a choice of them, such as Open WebUI."""
-        return SpeechModelList(models=[SpeechModel(id=name, name=name) for name in (OURS, *MODELS["speech"])])
+        speaking = (OURS, *service.speakers, *MODELS["speech"])
+        return SpeechModelList(models=[SpeechModel(id=name, name=name) for name in speaking])
 
     return routes

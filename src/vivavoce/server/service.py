@@ -56,6 +56,11 @@ class Service:
         """Who can think for clients, the first unless they choose."""
         return self.engine.model.minds
 
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """Who speaks where that is not our own; nobody can choose, but may ask by this name."""
+        return tuple(part.name for part in self.engine.model.used if part.role == "speaker" and not part.own)
+
     def name(self) -> str:
         """A short unique name for a connection."""
         return f"{next(self._numbers):x}{secrets.token_hex(4)}"

@@ -78,7 +78,7 @@ def router(service: Service) -> APIRouter:
     @routes.post("/speech", summary="Text to speech", response_class=Response, responses=answers)
     async def speech(request: SpeechRequest) -> Response:
         """Speaks a text in a preset, described or cloned voice; ``instructions`` describe how it should sound."""
-        check_model(request.model, "speech")
+        check_model(request.model, "speech", service.speakers)
         if request.response_format == "aac":
             raise Problem("AAC is not supported; use mp3, opus, flac, wav or pcm.", "not_supported", "response_format")
         if not request.input.strip():
