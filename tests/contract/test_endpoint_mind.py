@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from live_server import serving, talking
-from openai import AsyncOpenAI, InternalServerError
+from openai import APIError, AsyncOpenAI, InternalServerError
 
 from vivavoce.assistant.conversation import Conversation
 from vivavoce.assistant.endpoint import SPOKEN, EndpointMind, messages_of
@@ -334,7 +334,7 @@ async def test_a_session_hears_an_apology_and_is_told_why(endpoint: Callable[...
 
 
 async def test_what_an_endpoint_lacks_is_no_fault_of_the_request(endpoint: Callable[..., EndpointMind]) -> None:
-    with serving(model=model_with(endpoint(401, 401, 401))) as address:
+    with serving(model=model_with(endpoint(401, 401, 401, 401))) as address:
         client = AsyncOpenAI(base_url=f"{address}/v1", api_key="any", max_retries=0)
         for asking in (
             client.responses.create(model="gpt-audio", input="hello"),
@@ -345,6 +345,11 @@ async def test_what_an_endpoint_lacks_is_no_fault_of_the_request(endpoint: Calla
             assert failed.value.status_code == 502 and failed.value.code == "mind_failed"
         events = [e async for e in await client.responses.create(model="gpt-audio", input="hello", stream=True)]
         assert events[-1].type == "response.failed"
+        asked = [{"role": "user", "content": "hello"}]
+        chunks = await client.chat.completions.create(model="gpt-audio", messages=asked, stream=True)
+        with pytest.raises(APIError, match="refused \\(401") as failed:
+            _ = [chunk async for chunk in chunks]
+        assert failed.value.code == "mind_failed" and failed.value.type == "server_error"
 
 
 def test_a_conversation_by_turns_raises_it(endpoint: Callable[..., EndpointMind]) -> None:

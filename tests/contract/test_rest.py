@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import logging
 import threading
 from dataclasses import replace
 from functools import partial
@@ -60,7 +61,7 @@ class Hoarse(Beeping):
         return super().step(state, active)
 
 
-async def test_half_a_recording_never_passes_for_a_whole():
+async def test_half_a_recording_never_passes_for_a_whole(caplog):
     body = {"model": "tts-1", "voice": "sage", "input": "good evening #.", "response_format": "pcm"}
     with serving(model=replace(fake_model(), speaking=Hoarse())) as address:
         async with httpx.AsyncClient(base_url=address) as http:
@@ -70,6 +71,10 @@ async def test_half_a_recording_never_passes_for_a_whole():
                 await http.post("/v1/audio/speech", json=body)
             answer = await http.post("/v1/audio/speech", json=body | {"input": "#"})
             assert answer.status_code == 400 and "cannot be said" in answer.json()["error"]["message"]
+    said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert any(line.startswith("POST /v1/audio/speech broke off: '#' cannot be said") for line in said)
+    ours = ("vivavoce", "uvicorn")
+    assert not any(record.exc_info for record in caplog.records if record.name.startswith(ours))
 
 
 _REFUSED = (

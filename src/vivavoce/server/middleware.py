@@ -7,6 +7,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vivavoce.core.errors import VivavoceError
 from vivavoce.server.replies import error_body
 from vivavoce.server.security import Denied
 from vivavoce.server.service import Service
@@ -67,7 +68,7 @@ class Guard:
 
 class Breakdowns:
     """Answers unexpected errors with a message; the traceback goes to the log alone. An answer that has begun is broken
-    off, so that half of it never passes for a whole.
+    off, so that half of it never passes for a whole; where it is known why, the log has a sentence.
     """
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
@@ -85,6 +86,9 @@ class Breakdowns:
         try:
             await self._app(scope, receive, watched)
         except Exception as error:
+            if begun and scope["type"] == "http" and isinstance(error.__cause__, VivavoceError):
+                log.warning("%s %s broke off: %s", scope["method"], scope["path"], error.__cause__)
+                return  # the server underneath closes a connection whose answer is not whole
             if begun or scope["type"] != "http":
                 raise
             log.exception("%s %s broke", scope["method"], scope["path"])

@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncIterator
 
-from vivavoce.core.errors import MindError, SpeakerError, VivavoceError
+from vivavoce.core.errors import VivavoceError
 from vivavoce.runtime.api import AudioOut, Output, Refused, TurnEnded
 from vivavoce.server.problems import Problem
+from vivavoce.server.replies import FAILED
 
-_FAILED = {"mind_failed": MindError, "speaking_failed": SpeakerError}
+_FAILED = {code: error for error, code in FAILED.items()}
 
 
 async def first_of(outputs: AsyncIterator[Output], enough: tuple[type, ...] = (AudioOut,)) -> AsyncIterator[Output]:

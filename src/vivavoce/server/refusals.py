@@ -8,18 +8,10 @@ from fastapi.responses import JSONResponse
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 
-from vivavoce.core.errors import (
-    CapacityError,
-    ConsentError,
-    MindError,
-    SpeakerError,
-    StorageError,
-    VivavoceError,
-    VoiceError,
-)
+from vivavoce.core.errors import CapacityError, ConsentError, StorageError, VivavoceError, VoiceError
 from vivavoce.server.names import UnknownModel
 from vivavoce.server.problems import NotFound, Problem, problem_of
-from vivavoce.server.replies import error_body
+from vivavoce.server.replies import FAILED, error_body
 from vivavoce.server.service import Service
 
 FORMS = ("/v1/audio/transcriptions", "/v1/audio/translations", "/v1/audio/voice_consents")
@@ -54,8 +46,8 @@ def add(app: FastAPI, service: Service) -> None:
             return answer(503, str(error), "capacity")
         if isinstance(error, ConsentError):
             return answer(403, str(error), "consent_required", "consent")
-        if isinstance(error, MindError | SpeakerError):  # an endpoint's fault, which may pass: clients ask again
-            return answer(502, str(error), "mind_failed" if isinstance(error, MindError) else "speaking_failed")
+        if type(error) in FAILED:  # an endpoint's fault, which may pass: clients ask again
+            return answer(502, str(error), FAILED[type(error)])
         if isinstance(error, StorageError):
             return answer(507, str(error), "storage")
         return answer(400, str(error), "invalid_value", "voice" if isinstance(error, VoiceError) else None)

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 from starlette.datastructures import UploadFile
 
+from vivavoce.core.errors import MindError, SpeakerError
 from vivavoce.server.problems import Problem
 
 
@@ -43,6 +44,8 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
+FAILED: dict[type[Exception], str] = {MindError: "mind_failed", SpeakerError: "speaking_failed"}
+"""Codes of what somebody else's server could not do."""
 WARNING = "Vivavoce-Warning"
 
 NEVER: dict[str, Any] = {"status_code": 400, "response_model": None, "summary": "Not supported"}
@@ -72,8 +75,10 @@ def warned(warnings: Iterable[str]) -> dict[str, str]:
 
 
 def broken(error: Exception) -> dict[str, Any]:
-    """The last event of a stream that cannot go on."""
-    return error_body(str(error), "model_error", kind="server_error")
+    """The last event of a stream that cannot go on, with the code that the error has where nothing was sent yet."""
+    if isinstance(error, Problem):
+        return error_body(error.message, error.code, error.param)
+    return error_body(str(error), FAILED.get(type(error), "model_error"), kind="server_error")
 
 
 async def upload_bytes(file: UploadFile, most: int, param: str) -> bytes:
