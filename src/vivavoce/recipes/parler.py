@@ -35,10 +35,10 @@ from vivavoce.models.text_encoder import TextEncoderConfig, TextEncoding
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.recipes.miniature import recordings
 from vivavoce.recipes.parler_data import measured, read_attributes, write_attributes
-from vivavoce.recipes.token_lm import Best, some
+from vivavoce.recipes.token_lm import some
 from vivavoce.systems.parler import ParlerConfig, ParlerModel
 from vivavoce.text.bpe import learn
-from vivavoce.train import fit, warm_cosine
+from vivavoce.train import Best, fit, warm_cosine
 from vivavoce.train.loop import moved
 from vivavoce.train.recipe import LOSSES, Given, Recipe, begin_from, hooks
 from vivavoce.train.tasks.described import DescribedBatch, DescribedTask
@@ -124,14 +124,14 @@ def train(
         asked, task = moved(held, torch.device(device)), cast(DescribedTask, task)
         return {name: float(term.value) for name, term in task.losses("model", asked, task.outputs(asked)).items()}
 
-    task, best = DescribedTask(model), Best(held_out)
+    task, best = DescribedTask(model), Best()
     done = fit(
         task, Batches(tokens, train_on, batch, seconds=run.seconds, seed=run.seed, buckets=run.buckets),
         torch.optim.AdamW(task.parameters_of("model"), lr=run.lr, betas=(0.9, 0.99), weight_decay=0.01),
         steps=run.steps,
-        hooks=hooks(out, "parler", config, measure=best if dev else None, measure_seconds=MEASURE_SECONDS),
+        hooks=hooks(out, "parler", config, measure=held_out if dev else None, measure_seconds=MEASURE_SECONDS),
         schedule=warm_cosine(run.steps, run.warmup),
-        seed=run.seed, ema=run.ema, device=device, bf16=device != "cpu",
+        seed=run.seed, ema=run.ema, best=best, device=device, bf16=device != "cpu",
     )  # fmt: skip
     model.load_state_dict(best.of(done.model))
     model.cpu()
@@ -139,7 +139,7 @@ def train(
         "recipe": "vivavoce.recipes.parler",
         "settings": dump(run),
         "recordings": len(train_on),
-        "held_out": best.found,
+        "held_out": best.measured,
     }
     save_part(out, "parler", config, model, card, torch.float16)
     copy_part(codec, "codec", out)

@@ -1,12 +1,10 @@
 """What the recipes of token language models share: a run on grids, measured on held-out ones before and after."""
 
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
-from typing import Any, TypeVar, final
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -16,7 +14,7 @@ from vivavoce.core.errors import TrainingError
 from vivavoce.core.layout import Grid
 from vivavoce.core.parts import load_part
 from vivavoce.data.tokens import TokenCorpus
-from vivavoce.train import Task, fit, warm_cosine
+from vivavoce.train import Best, Task, fit, warm_cosine
 from vivavoce.train.recipe import hooks
 from vivavoce.train.tasks.grid import GridBatch, GridTask, collate
 
@@ -32,7 +30,7 @@ Makes = Callable[[Any], Task[GridBatch, Any]]
 class GridRun:
     """Numbers of a run on grids; ``batch`` grids a step.
 
-    ``best`` keeps the weights that did best on held-out grids and not the last ones (since it was begun or resumed).
+    ``best`` gives the weights that did best on held-out grids and not the last ones.
     """
 
     steps: int = 5000
@@ -121,54 +119,23 @@ def learn(
 
     task = makes(model.to(device)).to(device)
     before = measured(task)
-    found, best = dict(before), {}
-
-    def seen(task: nn.Module) -> dict[str, float]:
-        nonlocal found, best
-        now = measured(task)
-        if run.best and now["tokens"] < found["tokens"]:
-            found, best = now, {key: value.detach().clone() for key, value in task.state_dict().items()}
-        return now
-
+    best = Best(before["tokens"]) if run.best else None
     optimizer = torch.optim.AdamW(
         [weight for weight in task.parameters() if weight.requires_grad], lr=run.lr, betas=(0.9, 0.95), weight_decay=0.0
     )
     done = fit(
         task.train(), batches, optimizer, steps=run.steps,
-        hooks=hooks(out, title, identity, measure=seen, measure_seconds=measure_seconds),
-        schedule=warm_cosine(run.steps, run.warmup), seed=seed, ema=run.ema, device=device, bf16=device != "cpu",
-        workers=workers,
+        hooks=hooks(out, title, identity, measure=measured, measure_seconds=measure_seconds),
+        schedule=warm_cosine(run.steps, run.warmup), seed=seed, ema=run.ema, best=best, device=device,
+        bf16=device != "cpu", workers=workers,
     )  # fmt: skip
-    state: Mapping[str, torch.Tensor] = done.model.state_dict()
-    after = seen(done.model)
-    if best and found["tokens"] < after["tokens"]:
-        state, after = best, found
-    model.load_state_dict({key.removeprefix("model."): value for key, value in state.items()})
+    after = measured(done.model)
+    if best is not None:
+        best.see(done.model, after)
+        after = best.measured or after
+    model.load_state_dict((best or Best()).of(done.model))
     model.cpu().eval()
     return Measured(before, after)
-
-
-@final
-class Best:
-    """Measures as it is told and remembers the weights whose tokens cost least: runs end by learning by heart."""
-
-    def __init__(self, measure: Callable[[nn.Module], dict[str, float]]) -> None:
-        """Numbers whose names begin with ``tokens`` count, all alike."""
-        self.measure, self.found = measure, dict[str, float]()
-        self._least, self._state = math.inf, dict[str, torch.Tensor]()
-
-    def __call__(self, task: nn.Module) -> dict[str, float]:
-        """What is measured of a task."""
-        numbers = self.measure(task)
-        if (loss := fmean(value for name, value in numbers.items() if name.startswith("tokens"))) < self._least:
-            self._least, self.found = loss, numbers
-            self._state = {key: value.detach().clone() for key, value in task.state_dict().items()}
-        return numbers
-
-    def of(self, task: nn.Module) -> Mapping[str, torch.Tensor]:
-        """The best weights of a task's ``model``; those that it has where nothing was measured."""
-        state = self._state or task.state_dict()
-        return {key.removeprefix("model."): value for key, value in state.items()}
 
 
 def some(held: Sequence[T]) -> Sequence[T]:

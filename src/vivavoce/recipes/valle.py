@@ -26,10 +26,10 @@ from vivavoce.models.codec import Codec
 from vivavoce.models.latents import books_of
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.recipes.miniature import recordings
-from vivavoce.recipes.token_lm import Best, loss_of
+from vivavoce.recipes.token_lm import loss_of
 from vivavoce.recipes.valle_data import ValleData
 from vivavoce.systems.valle import ValleConfig, ValleModel
-from vivavoce.train import Task, fit, warm_cosine
+from vivavoce.train import Best, Task, fit, warm_cosine
 from vivavoce.train.loop import moved
 from vivavoce.train.recipe import LOSSES, Given, Recipe, begin_from, hooks
 from vivavoce.train.tasks.book import BookTask
@@ -118,20 +118,20 @@ def train(
     def learn(name: str, model: nn.Module, task: Task[Any, Any], steps: int, make: Any, measure: Any) -> None:
         if not steps or name in ready:
             return
-        best = Best(measure)
+        best = Best()
         batches = Batches(tokens, tokens.of("train"), make, seconds=run.seconds, seed=run.seed)
         optimizer = torch.optim.AdamW(task.parameters(), lr=run.lr, betas=(0.9, 0.95), weight_decay=0.01)
         seen = hooks(
             out / name, f"valle, {name}", config,
-            measure=best if data.dev else None,
+            measure=measure if data.dev else None,
             measure_seconds=MEASURE_SECONDS,
         )  # fmt: skip
         done = fit(
             task, batches, optimizer, steps=steps, hooks=seen, schedule=warm_cosine(steps, run.warmup), seed=run.seed,
-            ema=run.ema, device=device, bf16=device != "cpu",
+            ema=run.ema, best=best, device=device, bf16=device != "cpu",
         )  # fmt: skip
         model.load_state_dict(best.of(done.model))
-        held[name] = best.found
+        held[name] = best.measured
         found.update({f"{name} {key}": value for key, value in done.losses.items()})
 
     learn("first", model.first, GridTask(model.first), run.steps, data.first, first_measured)

@@ -1,7 +1,7 @@
 """Checkpoints: one safetensors file that holds everything, written atomically; resume is exact.
 
 Batches and random numbers are functions of the step (see `loop`), so weights, averaged weights, optimiser state and the
-step are the whole of a run.
+step are the whole of a run; and, where they are kept, the weights that did best so far.
 """
 
 import json
@@ -51,9 +51,13 @@ class Checkpoints:
     def end(self, run: Run) -> None:
         """Saves what has not been saved."""
         if run.step != self._saved_step:
-            save(self.path, run, self.identity)
-            self._saved_step = run.step
+            self.save(run)
         self._last = time.monotonic()
+
+    def save(self, run: Run) -> None:
+        """Saves now."""
+        save(self.path, run, self.identity)
+        self._saved_step, self._last = run.step, time.monotonic()
 
 
 def _pack(run: Run) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -61,6 +65,9 @@ def _pack(run: Run) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if run.ema is not None:
         tensors |= {f"ema.{key}": value for key, value in run.ema.state_dict().items()}
     plain: dict[str, Any] = {"step": run.step, "audio_seconds": run.audio_seconds, "optimizers": {}}
+    if run.best is not None and run.best.weights:
+        tensors |= {f"best.{key}": value for key, value in run.best.weights.items()}
+        plain["best"] = {"loss": run.best.loss, "measured": run.best.measured}
     for phase, optimizer in run.optimizers.items():
         state = optimizer.state_dict()
         scalars: dict[str, dict[str, Any]] = {}
@@ -102,6 +109,9 @@ def restore(path: Path, run: Run, identity: str = "") -> None:
         run.task.load_state_dict({k[5:]: v for k, v in tensors.items() if k.startswith("task.")})
         if run.ema is not None:
             run.ema.load_state_dict({k[4:]: v for k, v in tensors.items() if k.startswith("ema.")})
+        if run.best is not None and "best" in plain:
+            run.best.loss, run.best.measured = plain["best"]["loss"], plain["best"]["measured"]
+            run.best.weights = {k[5:]: v for k, v in tensors.items() if k.startswith("best.")}
         for phase, optimizer in run.optimizers.items():
             saved = plain["optimizers"][phase]
             state: dict[int, dict[str, Any]] = {int(i): dict(v) for i, v in saved["scalars"].items()}

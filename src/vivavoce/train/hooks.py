@@ -108,7 +108,11 @@ class JsonLines(_Quiet):
 
 
 class Validate(_Quiet):
-    """Measures every so many seconds and at the end; the numbers go to a JSON-lines file and the terminal."""
+    """Measures every so many seconds and at the end; the numbers go to a JSON-lines file and the terminal.
+
+    Where the run keeps its best weights, ``save`` is called with it whenever there are new ones, so that a run that is
+    killed does not lose them.
+    """
 
     def __init__(
         self,
@@ -116,10 +120,12 @@ class Validate(_Quiet):
         measure: Callable[[torch.nn.Module], Mapping[str, float]],
         *,
         every_seconds: float = 300.0,
+        save: Callable[[Run], None] = lambda _: None,
     ):
         self.path = Path(path)
         self.measure = measure
         self.every_seconds = every_seconds
+        self.save = save
         self._last = time.monotonic()
 
     def step(self, run: Run) -> None:
@@ -130,16 +136,15 @@ class Validate(_Quiet):
         training = model.training
         model.eval()
         with torch.no_grad():
-            entry: dict[str, Any] = {
-                "step": run.step,
-                "audio_seconds": round(run.audio_seconds, 1),
-                **self.measure(model),
-            }
+            measured = self.measure(model)
         model.train(training)
+        entry: dict[str, Any] = {"step": run.step, "audio_seconds": round(run.audio_seconds, 1), **measured}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a") as file:
             file.write(json.dumps(entry) + "\n")
         print("  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in entry.items()), flush=True)
+        if run.best is not None and run.best.see(model, measured):
+            self.save(run)
         self._last = time.monotonic()
 
 

@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 
 from vivavoce.core.errors import TrainingError
 from vivavoce.train.ahead import ahead
+from vivavoce.train.best import Best
 from vivavoce.train.precision import bf16_pays
 from vivavoce.train.task import Task
 
@@ -39,6 +40,7 @@ class Run:
     steps: int
     step: int = 0
     ema: nn.Module | None = None
+    best: Best | None = None
     losses: dict[str, float] = field(default_factory=dict)
     lr: float = 0.0
     grad_norm: float = 0.0
@@ -167,6 +169,7 @@ def fit(
     clip: float = 1.0,
     bf16: bool = True,
     ema: float = 0.0,
+    best: Best | None = None,
     device: str | torch.device = "cpu",
     prefetch: int = 1,
     workers: int = 0,
@@ -178,9 +181,10 @@ def fit(
     ``batches(step)`` makes the batch of a step; it runs ahead in ``prefetch`` threads or ``workers`` processes, unless
     the task is synchronous. With ``accumulate`` > 1 a step takes the mean of the gradients of so many batches, those of
     the numbers ``step * accumulate`` and following. A batch may carry ``seconds``, the audio in it. ``ema`` > 0 keeps
-    averaged weights with that decay, less at first: the average forgets what it began with in a short run too. With
-    ``seconds`` > 0 the run ends when so many have gone by, or before that at ``steps``, for a machine that is lent by
-    the minute; what `within` says goes before both, and a `WarmCosine` then follows the clock.
+    averaged weights with that decay, less at first: the average forgets what it began with in a short run too. ``best``
+    keeps the weights that did best where they are measured (`Validate`). With ``seconds`` > 0 the run ends when so many
+    have gone by, or before that at ``steps``, for a machine that is lent by the minute; what `within` says goes before
+    both, and a `WarmCosine` then follows the clock.
     Raises TrainingError when losses or gradients are not finite for 20 steps in a row; single such steps are left out.
     """
     if isinstance(optimizers, Optimizer):
@@ -195,7 +199,7 @@ def fit(
     average = None
     if ema > 0:
         average = torch.optim.swa_utils.AveragedModel(task, multi_avg_fn=_averaging(ema), use_buffers=False)
-    run = Run(task, optimizers, steps, ema=average.module if average is not None else None)
+    run = Run(task, optimizers, steps, ema=average.module if average is not None else None, best=best)
     base = {phase: [group["lr"] for group in optimizer.param_groups] for phase, optimizer in optimizers.items()}
     for hook in hooks:
         hook.start(run)

@@ -104,11 +104,15 @@ def hooks(
     the others do depends on the step at which a run goes on.
     """
     kept = Checkpoints(folder, every_seconds=checkpoint_seconds, identity=json.dumps(dump(identity)))
+    validate: tuple[Hook, ...] = ()
+    if measure is not None:
+        save = (lambda _: None) if identity is None else kept.save
+        validate = (Validate(folder / MEASURED, measure, every_seconds=measure_seconds, save=save),)
     return (
         *((kept,) if identity is not None else ()),
         Progress(title),
         JsonLines(folder / LOSSES, every=every),
-        *((Validate(folder / MEASURED, measure, every_seconds=measure_seconds),) if measure is not None else ()),
+        *validate,
         Curves(folder / LOSSES, folder / "curves.png"),
         *((Export(export, every_seconds=checkpoint_seconds),) if export is not None else ()),
     )
