@@ -1,5 +1,6 @@
 """Live conversations with a duplex model: the outputs of a conversation by turns, and a history of what was played."""
 
+import asyncio
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -18,7 +19,8 @@ from vivavoce.models.codec import mel_codec
 from vivavoce.nn.convnext import ConvNeXtConfig
 from vivavoce.runtime import api
 from vivavoce.runtime.duplex import DuplexEngine
-from vivavoce.runtime.fake import silence, utter
+from vivavoce.runtime.engine import LiveEngine
+from vivavoce.runtime.fake import fake_model, silence, utter
 from vivavoce.runtime.model import Duplex, Pcm
 from vivavoce.runtime.seats import Seat
 from vivavoce.systems.moshi import Moshi, MoshiConfig
@@ -102,6 +104,37 @@ def test_what_the_model_says_is_a_reply_with_the_usual_outputs():
     assert [out.at for out in sound if out.turn == 2] == [HOP * n for n in range(second.samples // HOP)]
     assert [entry.text for entry in one.conversation.history.entries] == [first.text, second.text]
     assert [out.delta for out in of(api.TextOut, other)] == [" word", " word"] and not of(api.TurnEnded, other)
+
+
+@pytest.mark.parametrize("duplex", [True, False])
+def test_what_is_sent_waits_until_it_is_heard_and_is_counted_once(duplex, monkeypatch):
+    engine: DuplexEngine | LiveEngine
+    engine = DuplexEngine(Parrot(), rows=2, threads=0) if duplex else LiveEngine(fake_model(), rows=2, threads=0)
+    seat, other = engine.sit(CONFIG), engine.sit(CONFIG)
+    other.push(api.AudioIn(voice(1)))
+    sent = 0
+    for pcm in (voice(3), silence(1000), voice(1)[:-7]):
+        seat.push(api.AudioIn(pcm))
+        sent += len(pcm)
+    assert seat.backlog == sent
+    mic = seat.conversation.microphone
+    while engine.step():
+        assert seat.backlog == sent - mic.now, "in the inbox or at the microphone, not in both"
+        seat.outputs.clear()
+        seat.waiting_audio = 0
+    assert 0 < seat.backlog < HOP and other.backlog == 0  # what fills no frame
+
+    async def too_much() -> None:
+        session = await engine.open(CONFIG)
+        monkeypatch.setattr("vivavoce.runtime.seats.MOST_BACKLOG", 2 * HOP)
+        session.push(api.AudioIn(voice(3)))
+        assert session.backlog == 3 * HOP
+        with pytest.raises(CapacityError, match="wait to be heard"):
+            session.push(api.AudioIn(voice(1)))
+
+    engine.leave(other)
+    engine.step()
+    asyncio.run(too_much())
 
 
 def test_history_ends_where_playing_ended():

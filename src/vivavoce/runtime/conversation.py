@@ -15,6 +15,7 @@ from vivavoce.runtime import api
 from vivavoce.runtime import turn_events as t
 from vivavoce.runtime.history import History
 from vivavoce.runtime.inbox import Cancelled, Inbox, Unheard, refusal, with_words
+from vivavoce.runtime.listening import Microphone
 from vivavoce.runtime.live_reply import LiveReply
 from vivavoce.runtime.model import FRAME, Pcm
 from vivavoce.runtime.model_rows import ConversationRow
@@ -53,6 +54,11 @@ class LiveConversation:
         """The session's settings, in the voice that it has now."""
         return self.replies.config
 
+    @property
+    def microphone(self) -> Microphone:
+        """The user's."""
+        return self.user.microphone
+
     # ---- inputs ----
 
     def pull(self, slow: Callable[[], bool]) -> bool:
@@ -71,23 +77,16 @@ class LiveConversation:
 
     def _work(self) -> None:
         """Follows the inputs up to the next sound that has to be heard first."""
-        while self.user.microphone.waiting < FRAME and (event := self.inbox.next()) is not None:
-            self._do(
-                api.Respond(event.options) if isinstance(event, Cancelled) else event, isinstance(event, Cancelled)
-            )
+        while self.microphone.waiting < FRAME and (event := self.inbox.next()) is not None:
+            self._do(event)
 
-    @property
-    def backlog(self) -> int:
-        """Samples that wait to be heard, and inputs that wait to be followed, in samples."""
-        return self.inbox.backlog + self.user.microphone.waiting
-
-    def _do(self, event: api.Input, in_vain: bool = False) -> None:
+    def _do(self, event: api.Input | Cancelled) -> None:
         try:
-            self._follow(event, in_vain)
+            self._follow(event)
         except ProtocolError as error:
             self._emit(refusal(event, error))
 
-    def _follow(self, event: api.Input, in_vain: bool) -> None:
+    def _follow(self, event: api.Input | Cancelled) -> None:
         match event:
             case api.AudioIn(pcm):
                 if len(pcm):
@@ -126,7 +125,7 @@ class LiveConversation:
                 self.replies.truncate(entry, samples)
             case api.Retrieve(entry):
                 self._emit(api.EntryShown(self.history.find(entry)))
-            case api.Respond(options) if in_vain:
+            case Cancelled(options):
                 self.replies.respond_in_vain(options)
             case api.Respond(options) if options.input:
                 self._once_heard(
@@ -204,7 +203,7 @@ class LiveConversation:
             if skipped := self.user.skip():
                 self._taking.on(t.Gap(skipped))
             return None
-        mic = self.user.microphone
+        mic = self.microphone
         return mic.take(FRAME) if mic.waiting >= FRAME else None
 
     def noticed(self, pcm: Pcm, speech: float) -> None:
@@ -213,7 +212,7 @@ class LiveConversation:
         self._taking.on(self.user.measured(pcm, speech, turns, self.replies.playout.playing))
         self.user.forget_old(turns.prefix_padding_ms)
         if self.config.frames:
-            self._emit(api.Framed(self.user.microphone.now))
+            self._emit(api.Framed(self.microphone.now))
 
     def gap(self, samples: int) -> None:
         """The microphone gave nothing for so many samples; time goes on without sound."""

@@ -60,11 +60,6 @@ class DuplexConversation:
 
     # ---- inputs ----
 
-    @property
-    def backlog(self) -> int:
-        """What waits to be heard or followed, in samples."""
-        return self.inbox.backlog + self.microphone.waiting
-
     def pull(self, slow: Callable[[], bool]) -> bool:
         """Follows what came, up to the next sound that has to be heard first; says whether anything came."""
         came = bool(self.inbox)

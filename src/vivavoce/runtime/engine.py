@@ -143,7 +143,7 @@ class LiveEngine:
         frames: dict[int, Pcm] = {}
         did = False
         for seat in seats:
-            if seat.slow or seat.conversation.user.microphone.waiting < FRAME:
+            if seat.slow or seat.conversation.microphone.waiting < FRAME:
                 continue
             if self._time:
                 now = self._time()
@@ -171,12 +171,12 @@ class LiveEngine:
         first; where time is short, the other batches wait for the next step."""
         waiting: dict[int, list[Seat]] = {}
         for seat in seats:
-            if length := seat.conversation.user.microphone.next_length:
+            if length := seat.conversation.microphone.next_length:
                 waiting.setdefault(length, []).append(seat)
         for place, length in enumerate(sorted(waiting, reverse=True)):
             if place and self._pressed(began):
                 break
-            ears = ((seat.index, seat.conversation.user.microphone.unheard()) for seat in waiting[length])
+            ears = ((seat.index, seat.conversation.microphone.unheard()) for seat in waiting[length])
             frames = {row: pcm for row, pcm in ears if pcm is not None}
             results: list[Heard | None] | None = self._guard(frames, self._states.hear)
             for row in frames:

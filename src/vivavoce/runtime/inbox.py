@@ -28,7 +28,7 @@ from vivavoce.runtime.model import FRAME
 URGENT = (Stop, Hush, Played)
 """Inputs that are followed at once, before sound that waits to be heard: whoever wants silence wants it now, and
 whether a voice is an interruption depends on what was played."""
-NOWHERE: dict[type[Input], tuple[str, str]] = {
+NOWHERE: dict[type, tuple[str, str]] = {
     Add: ("item_create_invalid_previous_item_id", "previous_item_id"),
     Retrieve: ("item_retrieve_invalid_item_id", "item_id"),
     Truncate: ("item_truncate_invalid_item_id", "item_id"),
@@ -43,6 +43,10 @@ class Cancelled:
     """A reply that was asked for and cancelled before its turn came; then it begins and ends at once."""
 
     options: ReplyOptions
+
+
+ASKING = (Respond, Cancelled)
+"""What asks, or asked, for a reply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,7 @@ class Inbox:
         if not self._queue or self._unheard is not None:
             return None
         event = self._queue.popleft()
-        self._taken += weight(Respond(event.options) if isinstance(event, Cancelled) else event)
+        self._taken += weight(event)
         return event
 
     def hold(self, unheard: Unheard) -> None:
@@ -137,18 +141,18 @@ class Inbox:
         return found
 
 
-def weight(event: Input) -> int:
+def weight(event: Input | Cancelled) -> int:
     """The size of an input for the backlog, in samples: those of its sound, one for each character, and a frame for the
     rest."""
     if isinstance(event, AudioIn):
         return len(event.pcm)
-    given = (event.entry,) if isinstance(event, Add) else event.options.input if isinstance(event, Respond) else None
+    given = (event.entry,) if isinstance(event, Add) else event.options.input if isinstance(event, ASKING) else None
     entries = [entry for entry in given or () if isinstance(entry, Entry)]
     return FRAME + sum(entry.samples + entry.characters for entry in entries)
 
 
-def refusal(event: Input, error: ProtocolError) -> Refused:
+def refusal(event: Input | Cancelled, error: ProtocolError) -> Refused:
     """The output that says why an input cannot be followed."""
     code, param = NOWHERE.get(type(event), (error.code, None)) if error.code == NO_ITEM else (error.code, None)
-    tag = event.tag if isinstance(event, TAGGED) else event.options.tag if isinstance(event, Respond) else None
+    tag = event.tag if isinstance(event, TAGGED) else event.options.tag if isinstance(event, ASKING) else None
     return Refused(code, str(error), param, tag)

@@ -10,6 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from vivavoce.core.errors import CapacityError
 from vivavoce.runtime.api import AudioOut, Framed, Input, Output
 from vivavoce.runtime.inbox import Inbox
+from vivavoce.runtime.listening import Microphone
 from vivavoce.runtime.stats import Stats
 
 MOST_WAITING_AUDIO = 10 * 24_000
@@ -28,8 +29,8 @@ class Talk(Protocol):
         ...
 
     @property
-    def backlog(self) -> int:
-        """What waits to be heard or followed, in samples."""
+    def microphone(self) -> Microphone:
+        """Where their sound goes."""
         ...
 
     def pull(self, slow: Callable[[], bool]) -> bool:
@@ -89,8 +90,8 @@ class Seat(Outbox, Generic[TalkT]):
 
     @property
     def backlog(self) -> int:
-        """What waits to be heard or followed, in samples."""
-        return self.conversation.backlog
+        """What waits, in samples: inputs that have to be followed, as `inbox.weight` has it, and sound to be heard."""
+        return self.conversation.inbox.backlog + self.conversation.microphone.waiting
 
     def push(self, event: Input) -> None:
         """An input for the next step."""
