@@ -22,6 +22,8 @@ _FEW = 16
 """Items of a container; longer ones are no kind of their own."""
 _SETTLED, _ONE_IN = 1000, 16
 """After so many calls without a new kind, one in so many is looked at."""
+_KINDS = 500
+"""Of one function; one that is told by its values may see a new kind with every call."""
 _checking = jaxtyping.jaxtyped
 Kind = Any
 """Hashable; equal for values that every annotation takes or refuses alike."""
@@ -93,6 +95,8 @@ def remembering(fn: Any, check: Callable[[Any], Any]) -> Any:
                 checked = check(fn)
             made = checked(*args, **kwargs)
             kind = _result(made, seen.by_value)
+            if len(seen.calls) == _KINDS:
+                seen.calls.clear()
             results = set() if key is None else seen.calls.setdefault(key, set())
         if kind is not None:
             results.add(kind)
