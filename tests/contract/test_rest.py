@@ -1,5 +1,6 @@
 """The stock `openai` client uses the REST side: speech, transcription, chat, voices, models."""
 
+import asyncio
 import base64
 import io
 import json
@@ -15,11 +16,14 @@ import pytest
 import soundfile
 from live_server import serving
 
-from vivavoce.core.errors import TextError, VoiceError
+from vivavoce.core.errors import CapacityError, TextError, VivavoceError, VoiceError
 from vivavoce.core.talk import Say
 from vivavoce.core.voice import STOCK
+from vivavoce.runtime import api
 from vivavoce.runtime.engine import LiveEngine
 from vivavoce.runtime.fake import Beeping, decode, fake_model, utter
+from vivavoce.server.app import create_app
+from vivavoce.server.outputs import checked, unbroken
 from vivavoce.server.service import Service
 from vivavoce.server.settings import Settings
 from vivavoce.server.sound_files import whole_file
@@ -75,6 +79,26 @@ async def test_half_a_recording_never_passes_for_a_whole(caplog):
     assert any(line.startswith("POST /v1/audio/speech broke off: '#' cannot be said") for line in said)
     ours = ("vivavoce", "uvicorn")
     assert not any(record.exc_info for record in caplog.records if record.name.startswith(ours))
+
+
+async def test_an_answer_that_breaks_off_gives_its_row_back_at_once():
+    engine = LiveEngine(replace(fake_model(), speaking=Hoarse()), rows=1)
+    asked = api.Respond(api.ReplyOptions(recite="good evening #."))
+    answer = create_app(engine, Settings()).state.service.one_turn(api.SessionConfig(), [asked])
+    with pytest.raises(VivavoceError) as held:  # an error that is held keeps all its frames, and what they iterate over
+        async for _ in unbroken(checked(answer, "input")):
+            assert engine.taken == 1
+    assert held.value and engine.taken == 0
+    engine.stop()
+
+
+async def test_nobody_waits_for_an_engine_that_has_stopped():
+    engine = LiveEngine(fake_model(), rows=1)
+    session = await engine.open(api.SessionConfig())
+    engine.stop()
+    await asyncio.wait_for(session.close(), 5)
+    with pytest.raises(CapacityError, match="stopped"):
+        await engine.open(api.SessionConfig())
 
 
 _REFUSED = (

@@ -267,7 +267,7 @@ def test_answers_out_of_band_have_mouths_of_their_own_and_give_them_back():
 
 
 @pytest.mark.slow
-def test_two_hours_of_sessions_leave_nothing_behind(monkeypatch):
+def test_an_hour_of_sessions_leaves_nothing_behind(monkeypatch):
     import gc
 
     # shapes are checked everywhere else; here that would take three quarters of the time
@@ -275,7 +275,7 @@ def test_two_hours_of_sessions_leave_nothing_behind(monkeypatch):
     engine = LiveEngine(fake_model(), rows=4, threads=0)
     piece = np.concatenate([silence(300), utter("hello there."), silence(900)])
     sizes, heard = [], 0
-    for opened in range(0, 420, 4):
+    for opened in range(0, 212, 4):
         seats = [engine.sit(SessionConfig()) for _ in range(4)]
         for seat in seats:
             for _ in range(8):
@@ -288,8 +288,8 @@ def test_two_hours_of_sessions_leave_nothing_behind(monkeypatch):
             heard += 8 * len(piece)
             engine.leave(seat)
         engine.step()
-        if opened in (100, 416):
+        if opened in (100, 208):
             gc.collect()
             sizes.append(len(gc.get_objects()))
-    assert heard >= 2 * 3600 * 24_000
-    assert engine.taken == 0 and sizes[1] < sizes[0] * 1.05
+    assert heard >= 3600 * 24_000
+    assert engine.taken == 0 and sizes[1] < sizes[0] * 1.02

@@ -266,6 +266,7 @@ class DuplexEngine:
     def stop(self) -> None:
         """Ends the thread."""
         self._clock.stop()
+        self._seats.end()
 
     @torch.inference_mode()
     def step(self) -> bool:

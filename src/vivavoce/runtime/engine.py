@@ -116,6 +116,7 @@ class LiveEngine:
     def stop(self) -> None:
         """Ends the threads."""
         self._clock.stop()
+        self._seats.end()
         self._states.stop()
         self._closing()
 

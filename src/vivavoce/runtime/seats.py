@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -113,14 +114,18 @@ class Seats(Generic[TalkT]):
         self._coming: deque[Seat[TalkT]] = deque()
         self._leaving: deque[Seat[TalkT]] = deque()
         self._lock = threading.Lock()
+        self._ended = False
 
     def __len__(self) -> int:
         """How many are not free."""
         return self.count - len(self._free)
 
     def sit(self, begin: Callable[[int, Callable[[Output], None]], TalkT], now: float | None) -> Seat[TalkT]:
-        """A seat for the conversation that is begun on that row; CapacityError when all are taken."""
+        """A seat for the conversation that is begun on that row; CapacityError when all are taken or the clock has
+        stopped."""
         with self._lock:
+            if self._ended:
+                raise CapacityError("The engine has been stopped; make another one.")
             if not self._free:
                 self._stats.refused += 1
                 raise CapacityError(f"All {self.count} conversations are taken; try again when one has ended.")
@@ -134,8 +139,22 @@ class Seats(Generic[TalkT]):
 
     def leave(self, seat: Seat[TalkT]) -> None:
         """Gives a seat back from any thread; the clock frees its row and then calls ``seat.closed``."""
-        self._leaving.append(seat)
+        with self._lock:
+            ended = self._ended
+            if not ended:
+                self._leaving.append(seat)
+        if ended:
+            seat.closed()
         self.wake()
+
+    def end(self) -> None:
+        """The clock has stopped: nobody who leaves, now or later, has to wait for it."""
+        with self._lock:
+            self._ended = True
+            leaving = list(self._leaving)
+            self._leaving.clear()
+        for seat in leaving:
+            seat.closed()
 
     def come_and_go(self, gone: Callable[[Seat[TalkT]], None]) -> bool:
         """Seats those who came and frees the rows of those who leave, after ``gone``; says whether there were any."""
@@ -171,7 +190,12 @@ class LiveSession:
 
     def _notify(self) -> None:
         if not self._closed:
-            self._loop.call_soon_threadsafe(self._ready.set)
+            self._soon(self._ready.set)
+
+    def _soon(self, call: Callable[[], object]) -> None:
+        """Calls it on the event loop, from any thread; where that has been closed, nobody waits any more."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(call)
 
     @property
     def backlog(self) -> int:
@@ -212,8 +236,7 @@ class LiveSession:
         if self._closed:
             return
         done = asyncio.Event()
-        loop = self._loop
-        self._seat.closed = partial(loop.call_soon_threadsafe, done.set)
+        self._seat.closed = partial(self._soon, done.set)
         self._seats.leave(self._seat)
         await done.wait()
         self._closed = True

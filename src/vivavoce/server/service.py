@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -96,7 +96,7 @@ class Service:
             # a caller who went away still gives the row back
             await asyncio.shield(asyncio.ensure_future(session.close()))
 
-    async def one_turn(self, config: SessionConfig, inputs: list[Input]) -> AsyncIterator[Output]:
+    async def one_turn(self, config: SessionConfig, inputs: list[Input]) -> AsyncGenerator[Output, None]:
         """What happens until the first answer has ended."""
         async with self.session(config) as session:
             for event in inputs:

@@ -2,7 +2,8 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -54,16 +55,19 @@ def wanted_voice(service: Service, voice: str | VoiceId, instructions: str | Non
     return replace(found, description=", ".join(filter(None, (found.description, instructions))), speed=speed)
 
 
-async def _audible(outputs: AsyncIterator[Output]) -> AsyncIterator[Output]:
+async def _audible(outputs: AsyncGenerator[Output, None]) -> AsyncGenerator[Output, None]:
     """The same outputs; Problem where the answer is over and nothing was to be heard."""
     heard = False
-    async for output in outputs:
-        heard |= isinstance(output, AudioOut)
-        if isinstance(output, Refused) and output.code == "speaking_failed":
-            raise SpeakerError(output.message)
-        if isinstance(output, TurnEnded) and output.why == "completed" and not heard:
-            raise Problem("There is nothing in 'input' that can be said aloud; write words.", "invalid_value", "input")
-        yield output
+    async with aclosing(outputs):
+        async for output in outputs:
+            heard |= isinstance(output, AudioOut)
+            if isinstance(output, Refused) and output.code == "speaking_failed":
+                raise SpeakerError(output.message)
+            if isinstance(output, TurnEnded) and output.why == "completed" and not heard:
+                raise Problem(
+                    "There is nothing in 'input' that can be said aloud; write words.", "invalid_value", "input"
+                )
+            yield output
 
 
 def router(service: Service) -> APIRouter:
