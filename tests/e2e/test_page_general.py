@@ -43,8 +43,15 @@ class TwoVoices(Beeping):
         pass
 
 
+LONG = "x" * 80
+
+
 def answer(context: Context) -> Iterator[Any]:
-    yield Call("set_lamp", json.dumps({"room": "kitchen", "level": 3}))
+    if "weather" in context.entries[-1].text:
+        place = {"city_name": LONG, "land": "Wales"}
+        yield Call(f"weather_of_{LONG}", json.dumps({"place": place, "days": [1, 2], "in_full": True, "note": None}))
+    else:
+        yield Call("set_lamp", json.dumps({"room": "kitchen", "level": 3}))
     yield Say("Done.")
 
 
@@ -71,6 +78,21 @@ def test_it_keeps_no_tavern_and_shows_calls_that_nobody_declared() -> None:
         slip = page.locator(".slip:not(.blank)")
         expect(slip).to_contain_text("set lamp", ignore_case=True, timeout=PATIENCE)
         expect(slip).to_contain_text("kitchen")
+        expect(page.locator("#lines")).to_contain_text("Done.", timeout=PATIENCE)
+        page.get_by_role("textbox", name="Write instead of speaking").fill("the weather, please")
+        page.keyboard.press("Enter")
+        expect(page.locator(".slip")).to_have_count(2, timeout=PATIENCE)
+        assert slip.first.locator("dt").all_inner_texts() == ["place", "days", "in full", "note"]
+        assert slip.first.locator("dd").all_inner_texts() == [f"city name: {LONG}, land: Wales", "1, 2", "yes", "–"]
+        for width in (1280, 390):  # whatever is called, nothing is wider than where it stands
+            page.set_viewport_size({"width": width, "height": 844})
+            assert (
+                page.evaluate(
+                    "[document.documentElement, ...document.querySelectorAll('aside, .slip, .slip dd, .call, #parts')]"
+                    ".filter((part) => part.scrollWidth > part.clientWidth + 2).map((part) => part.className)"
+                )
+                == []
+            )
         expect(page.locator("#lines")).to_contain_text("Done.", timeout=PATIENCE)
         assert not visit.problems and not visit.of("error")
 

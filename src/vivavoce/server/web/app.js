@@ -24,7 +24,7 @@ const silenced = new Set(); // items whose sound is not wanted any more
 const announce = (text) => ($("announce").textContent = text);
 const { page } = character;
 const transcript = new Transcript($("lines"), announce, page.name);
-const slips = new Slips($("slips"), character.tools, page.labels);
+const slips = new Slips($("slips"), character.persona ? character.tools : [], page.labels); // an assistant's tools are about anything
 const playback = new Playback(played);
 const microphone = new Microphone((pcm) => connection.sound(pcm), () => {
   trouble("The microphone went away. Plug it in and press Talk again, or write instead.");

@@ -1,11 +1,22 @@
 /** Calls as slips of paper: the newest on top, those before it pinned behind. */
 
+/** A value as somebody reads it who does not program; the call below it stands as it was made. */
+function shown(value) {
+  if (value === null) return "–";
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  if (Array.isArray(value)) return value.map(shown).join(", ");
+  if (typeof value !== "object") return String(value);
+  return Object.entries(value)
+    .map(([key, inner]) => `${words(key.replaceAll("_", " "))}: ${shown(inner)}`)
+    .join(", ");
+}
+
 const words = (name) => name.replace(/([A-Z])/g, " $1").toLowerCase();
 
 export class Slips {
   /**
-   * `tools` as the session declares them; the first required argument of a tool is what its slip is about. `labels` are
-   * the names of arguments where their own would not do.
+   * `tools` whose first required argument is what a slip is about; that of any other has the tool's name on top.
+   * `labels` are the names of arguments where their own would not do.
    */
   constructor(place, tools, labels = {}) {
     Object.assign(this, { place, tools, labels, count: 0, response: null, slip: null });
@@ -24,15 +35,15 @@ export class Slips {
     const main = schema.required?.[0];
     const line = document.createElement("section");
     const title = document.createElement("h3");
-    title.textContent = given[main] ?? words(name.replaceAll("_", " "));
+    title.textContent = given[main] === undefined ? words(name.replaceAll("_", " ")) : shown(given[main]);
     const list = document.createElement("dl");
     for (const key of [...Object.keys(schema.properties ?? {}), ...Object.keys(given)]) {
       if (key === main || given[key] === undefined || list.querySelector(`[data-key="${CSS.escape(key)}"]`)) continue;
       const term = document.createElement("dt");
       const value = document.createElement("dd");
       term.dataset.key = key;
-      term.textContent = this.labels[key] ?? words(key);
-      value.textContent = typeof given[key] === "string" ? given[key] : JSON.stringify(given[key]);
+      term.textContent = this.labels[key] ?? words(key.replaceAll("_", " "));
+      value.textContent = shown(given[key]);
       list.append(term, value);
     }
     const raw = document.createElement("details");
