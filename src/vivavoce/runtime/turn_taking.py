@@ -40,11 +40,11 @@ class TurnTaking:
 
     def heard_whole(self) -> bool:
         """Takes what is made of the whole turn once it is there, and then its words; says whether they came."""
-        sooner = self._user.heard_sooner()
+        sooner = self._user.whole.sooner()
         if sooner is not None:
             self.on(replace(judged(sooner, whole=True), early=True))
         try:
-            heard = self._user.heard_whole()
+            heard = self._user.whole.words()
         except Exception as error:  # the model's, from another thread
             if self._patient:  # or the turn would wait for its words for ever
                 self.on(t.Judged(1.0, 0, whole=True, speech=0.0))
@@ -66,12 +66,12 @@ class TurnTaking:
             case t.Forget():
                 user.forget_sound()
             case t.Judge():
-                user.hear_whole()
+                user.whole.hear()
             case t.Prepare():
                 if not replies.config.only_listen and not replies.busy:
                     replies.prepare(user.likely())
             case t.Discard():
-                user.out_of_date()
+                user.whole.drop()
                 replies.drop_prepared()
             case t.CommitInput():
                 user.commit()

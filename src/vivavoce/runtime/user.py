@@ -18,6 +18,7 @@ from vivavoce.runtime.listening import CHUNK, Microphone, StableWords, content_w
 from vivavoce.runtime.model import FRAME, HearingOptions, Pcm
 from vivavoce.runtime.model_rows import ConversationRow
 from vivavoce.runtime.reply import Reply
+from vivavoce.runtime.whole_turn import WholeTurn
 
 LONGEST_INPUT = 300 * 24_000
 SHORTEST_INPUT = 100 * 24
@@ -46,9 +47,8 @@ class UserTurn:
         """Id of the turn before."""
         self._speaks = False
         self._words = StableWords()
-        self._whole: Future[Heard] | None = None
-        self._whole_is_new = False
-        self._sooner: Future[Heard] | None = None
+        self.whole = WholeTurn(row)
+        """The turn heard once more as a whole."""
         self._joined = False
         self._echo = Echo()
         self._playing_at = 0
@@ -108,7 +108,7 @@ class UserTurn:
 
     def _hear_anew(self) -> None:
         self._row.hear_anew(self.options)
-        self.out_of_date()
+        self.whole.drop()
         self._words, self._joined = StableWords(), False
 
     def heard(self, heard: Heard) -> t.Judged:
@@ -119,46 +119,9 @@ class UserTurn:
                 self._emit(UserText(self.entry, delta, words=heard.words[shown : self._words.count]))
         return judged(heard)
 
-    def hear_whole(self) -> None:
-        """The turn is to be heard once more, as a whole."""
-        self._whole, self._whole_is_new = self._row.hear_whole(), True
-        self._sooner = self._row.hear_sooner()
-
-    def heard_sooner(self) -> Heard | None:
-        """What is known of the whole turn before its words, once, when it is there."""
-        sooner = self._sooner
-        if sooner is None or not sooner.done():
-            return None
-        self._sooner = None
-        return None if sooner.exception() else sooner.result()  # the words will say what broke
-
-    def heard_whole(self) -> Heard | None:
-        """The words of the whole turn, once, when they are there; what broke while they were found is raised."""
-        whole = self._whole
-        if whole is None or not whole.done() or not self._whole_is_new:
-            return None
-        self._whole_is_new, self._sooner = False, None
-        if whole.exception():
-            self._whole = None
-            if self._row.patient:
-                self._whole = Future()
-                self._whole.set_result(Heard())
-        return whole.result()
-
-    def out_of_date(self) -> None:
-        """What was heard as a whole is not all; what has not begun to be heard need not be."""
-        for found in (self._whole, self._sooner):
-            if found is not None:
-                found.cancel()
-        self._whole = self._sooner = None
-
-    def _final_words(self) -> Heard:
-        """What was heard as a whole since the last voice, or is heard so now."""
-        return self._row.hear_rest() if self._whole is None else self._whole.result()
-
     def likely(self) -> Entry:
         """The entry that the turn becomes if nothing more is said."""
-        heard = self._final_words()
+        heard = self.whole.final()
         text = " ".join(word.text for word in heard.words)
         samples = self.microphone.now - self.microphone.start
         return Entry(id="item_being_said", text=text, spoken=True, words=heard.words, samples=samples)
@@ -187,12 +150,12 @@ class UserTurn:
     def forget_sound(self) -> None:
         """Forgets the turn's sound: it was no speech."""
         self.microphone.forget()
-        self.out_of_date()
+        self.whole.drop()
 
     def forget(self) -> None:
         """What was heard is to be forgotten, and what was sent and not yet heard."""
         self.microphone.drop_pushed()
-        self.out_of_date()
+        self.whole.drop()
         self.entry, self._speaks = None, False
 
     def switched(self, by_hand: bool) -> None:
@@ -221,7 +184,7 @@ class UserTurn:
 
     def commit(self, heard: Heard | None = None) -> None:
         """Makes an entry of the turn, with these words, or else those that were heard while it was said."""
-        heard = self._final_words() if heard is None else heard
+        heard = self.whole.final() if heard is None else heard
         name = self.entry or self._new_id("item")
         sound = self.microphone.sound()
         heard = heard.until(len(sound))
@@ -235,7 +198,7 @@ class UserTurn:
             UserText(name, self._words.rest(text), True, text, heard.words, len(sound), heard.speech, heard.language)
         )
         self.microphone.forget()
-        self.entry, self._speaks, self._whole, self._sooner = None, False, None, None
+        self.entry, self._speaks, self.whole = None, False, WholeTurn(self._row)
         self.last = name
 
 
