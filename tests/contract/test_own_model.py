@@ -115,6 +115,14 @@ def told_of(port: int, program: subprocess.Popen[str]) -> dict[str, Any]:
     raise AssertionError("it does not listen")
 
 
+def test_what_is_installed_has_all_files() -> None:
+    """A container has no checkout: what no pattern of the package names would be missing there."""
+    package, tool = ROOT / "src/vivavoce", tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    packed = {path for pattern in tool["setuptools"]["package-data"]["vivavoce"] for path in package.glob(pattern)}
+    there = {path for path in package.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    assert there and sorted(there - packed) == []
+
+
 def test_the_container_file_copies_what_there_is() -> None:
     steps = (ROOT / "Containerfile").read_text().replace("\\\n", " ").splitlines()
     sources = [name for step in steps if step.startswith("COPY ") for name in step.split()[1:-1]]
