@@ -325,7 +325,7 @@ class Declared:
 
     def _clear(self, form: Form, filled: Filled, words: Sequence[str], serves: bool) -> float:
         """How clear it is that a tool is wanted; one that serves orders also by the words that open an order."""
-        clear = form.meant(words, filled)
+        clear = form.clarity(words, filled)
         if serves:
             item = [path for path, name in form.owners.items() if name == self.sheet.tool.item]
             return _CLEAR if self._opens(words) and any(_at(filled.arguments, path) for path in item) else 0.0
@@ -335,7 +335,7 @@ class Declared:
         self, forms: Sequence[Form], words: tuple[str, ...], context: MindContext, **more: Any
     ) -> Iterator[MindEvent]:
         """A call that has to be made although nothing speaks for it; as empty as the schema allows."""
-        form = max(forms, key=lambda form: (form.meant(words, form.fill((), (words,))), form.serves))
+        form = max(forms, key=lambda form: (form.clarity(words, form.fill((), (words,))), form.serves))
         filled = form.fill((), (words,))
         text = form.forced(replace(filled, arguments=_as_written(filled.arguments, form, (context.user,))))
         if text is not None:

@@ -134,7 +134,7 @@ class Form:
         """The slots whose values stand in these words, the longest first."""
         return self.slots.understood(words)
 
-    def meant(self, words: Sequence[str], filled: Filled) -> float:
+    def clarity(self, words: Sequence[str], filled: Filled) -> float:
         """How clear it is that the user wants this tool called: at 2 it is."""
         content = [word for word in self.words if word not in _VERBS] or list(self.words)
         said = UnusedWords(words)
