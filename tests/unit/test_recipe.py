@@ -12,6 +12,19 @@ from vivavoce.core.errors import TrainingError
 from vivavoce.train.recipe import Given, Recipe, begin_from
 
 
+def test_a_device_that_would_not_be_used_is_refused(tmp_path: Path) -> None:
+    ran: list[str] = []
+    for on_cpu in (False, True):
+        recipe = Recipe(
+            part="x", settings=3, train=lambda _, given: ran.append(given.device), debug=lambda _: {}, on_cpu=on_cpu
+        )
+        recipe.run(3, Given(out=tmp_path))
+    assert ran == ["cpu", "cpu"]
+    with pytest.raises(TrainingError, match="leave --device out"):
+        recipe.run(3, Given(out=tmp_path, device="cuda"))
+    assert ran == ["cpu", "cpu"]
+
+
 def test_what_is_missing_or_not_taken_is_said(tmp_path: Path) -> None:
     ran: list[Given] = []
     recipe = Recipe(

@@ -201,6 +201,7 @@ RECIPE = Recipe(
     settings=FsqUnitsRun(),
     train=_run,
     debug=debug,
+    on_cpu=True,
     needs={"speech": "people who speak English, with texts"},
     takes={"from": "a folder with the listener whose trunk is used; the bundled one if left out"},
 )

@@ -87,5 +87,6 @@ RECIPE = Recipe(
     settings=CountsRun(),
     train=_run,
     debug=debug,
+    on_cpu=True,
     needs={"corpus": "a folder that `vivavoce tokens corpus` wrote"},
 )

@@ -126,6 +126,7 @@ RECIPE = Recipe(
     settings=UnitsRun(),
     train=_run,
     debug=debug,
+    on_cpu=True,
     needs={"speech": "people who speak English, with texts"},
     takes={"from": "a folder with the listener whose layer is used; the bundled one if left out"},
 )

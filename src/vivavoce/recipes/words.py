@@ -149,5 +149,6 @@ RECIPE = Recipe(
     settings=WordsRun(),
     train=_run,
     debug=debug,
+    on_cpu=True,
     takes={"speech": "recordings whose texts are counted too"},
 )

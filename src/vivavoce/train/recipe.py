@@ -50,11 +50,13 @@ class Recipe(Generic[SettingsT]):
     debug: Callable[[Path], dict[str, float]]
     needs: Mapping[str, str] = field(default_factory=dict)
     takes: Mapping[str, str] = field(default_factory=dict)
+    on_cpu: bool = False
+    """Whether it computes on the CPU only, as nothing or little of it is learnt by gradients."""
     entry: str = ""
     """Where it only adds to a part that another recipe made: the entry of the part's card that is its own."""
 
     def run(self, settings: SettingsT, given: Given) -> None:
-        """Trains; TrainingError when something that it needs is missing or that it does not take is given."""
+        """Trains. TrainingError when something that it needs is missing, or what it does not take is given."""
         paths = {"speech": given.speech, "from": given.start, **given.others}
         present = {name for name, path in paths.items() if path is not None}
         if missing := sorted(self.needs.keys() - present):
@@ -62,6 +64,8 @@ class Recipe(Generic[SettingsT]):
         if foreign := sorted(present - self.needs.keys() - self.takes.keys()):
             known = ", ".join(_flag(name) for name in (*self.needs, *self.takes)) or "nothing of the kind"
             raise TrainingError(f"this recipe does not take {_flag(foreign[0])}; it takes {known}")
+        if self.on_cpu and given.device != "cpu":
+            raise TrainingError(f"this recipe computes on the CPU, got --device {given.device}; leave --device out")
         self.train(settings, given)
 
 
