@@ -30,9 +30,9 @@ from vivavoce.core.voice import Consent, Voice
 from vivavoce.hub.kokoro import LONGEST, Kokoro
 from vivavoce.runtime.fake import fake_model, utter
 from vivavoce.runtime.model import Used
+from vivavoce.text.dictionary import dictionary_words
 from vivavoce.text.ipa import SYMBOLS
 from vivavoce.text.normalise import phrases
-from vivavoce.text.pronounce import dictionary_words
 
 ON = torch.ones(1, dtype=torch.bool)
 LISTENER = vivavoce.load()

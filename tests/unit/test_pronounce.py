@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vivavoce.core.errors import TextError
+from vivavoce.text.dictionary import known, listed_forms
 from vivavoce.text.letters import LetterToSound
 from vivavoce.text.phones import PHONES, SIL, VOWELS, Phone, ids, parse
-from vivavoce.text.pronounce import known, listed_forms, pronounce, pronunciations
+from vivavoce.text.pronounce import pronounce, pronunciations
 
 
 def _said(word: str) -> set[str]:

@@ -9,7 +9,8 @@ from functools import cache
 
 import numpy as np
 
-from vivavoce.text.pronounce import listed_forms, pronunciations
+from vivavoce.text.dictionary import listed_forms
+from vivavoce.text.pronounce import pronunciations
 
 _CLASSES = {
     **dict.fromkeys(("P", "B"), "p"),

@@ -11,8 +11,8 @@ import yaml
 from vivavoce.core import rng
 from vivavoce.data.sheet import load_sheet
 from vivavoce.data.templates import fill, pick
+from vivavoce.text.dictionary import dictionary_words
 from vivavoce.text.normalise import normalise
-from vivavoce.text.pronounce import dictionary_words
 
 LETTERS: Final = tuple("abcdefghijklmnopqrstuvwxyz")
 _DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")

@@ -6,14 +6,11 @@ they were drawn. A search still goes word by word: inside a filling its state is
 beside the history in which the filling began.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, final
+from typing import Final, final
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from vivavoce.models.words import WordModel
 
 _STRIDE: Final = 2**20  # more than there are words
 _ESCAPE: Final = -9.0
@@ -48,7 +45,7 @@ def words_of(slots: Sequence[SlotWords]) -> dict[str, None]:
 class Fillings:
     """The tree of all fillings of all slots over indices of words; node 0 is outside of any."""
 
-    def __init__(self, slots: Sequence[SlotWords], index: dict[str, int]) -> None:
+    def __init__(self, slots: Sequence[SlotWords], index: Mapping[str, int]) -> None:
         """``index`` has the slots' tokens and all their words; it may grow."""
         self.slots, self.index = tuple(slots), index
         self.tokens = np.array([index[slot.token] for slot in slots], np.int64)
@@ -111,20 +108,26 @@ class Fillings:
 class SlotModel:
     """Looks (state, word) pairs up; a state is ``node * histories + history``."""
 
-    def __init__(self, slots: Sequence[SlotWords], model: "WordModel") -> None:
-        """Takes what the n-grams say about the slots' tokens after every history."""
-        self.fillings = Fillings(slots, model.index)
-        self.model = model
-        self.histories = len(model.back_off)
+    def __init__(
+        self,
+        slots: Sequence[SlotWords],
+        index: Mapping[str, int],
+        histories: int,
+        grams: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]],
+    ) -> None:
+        """Takes what n-grams say about the slots' tokens after every history: ``grams`` of histories and words gives
+        log-probabilities and the histories after them."""
+        self.fillings = Fillings(slots, index)
+        self.histories, self._grams = histories, grams
         count = len(slots)
         every = np.repeat(np.arange(self.histories), count)
-        score, follow = model.grams(every, np.tile(self.fillings.tokens, self.histories))
+        score, follow = grams(every, np.tile(self.fillings.tokens, self.histories))
         self.chance = np.exp(score.astype(np.float64)).reshape(-1, count)
         self.follow = follow.reshape(-1, count)
         spare = np.zeros(len(self.fillings), np.int64)
         for node in range(1, len(spare)):  # a parent comes before its children
             before, word = spare[self.fillings.parent[node]], self.fillings.word[node]
-            spare[node] = model.grams(np.array([before]), np.array([word]))[1][0]
+            spare[node] = grams(np.array([before]), np.array([word]))[1][0]
         self.spare = spare
         opened = np.array([slot.open for slot in slots])
         self.escape = np.where(self.fillings.below[:, opened].any(1), _OPEN, _ESCAPE)
@@ -162,7 +165,7 @@ class SlotModel:
         whole = (chance * tree.below[node]).sum(1)
         ended = chance * tree.ends[node]
         slot = ended.argmax(1)
-        best, after = self.model.grams(self.spare[node], word)
+        best, after = self._grams(self.spare[node], word)
         best = best + self.escape[node].astype(np.float32)
         over = np.flatnonzero(ended.any(1))
         left, then = self._outside(self.follow[history[over], slot[over]], word[over])
@@ -180,7 +183,7 @@ class SlotModel:
 
     def _outside(self, history: np.ndarray, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The same where no filling has begun."""
-        score, follow = self.model.grams(history, words)
+        score, follow = self._grams(history, words)
         child = self.fillings.child(np.zeros(len(words), np.int64), words)
         begun = np.flatnonzero(child)
         entered = np.log((self.chance[history[begun]] * self.fillings.below[child[begun]]).sum(1))

@@ -80,7 +80,7 @@ class WordModel:
         slots = words.config.slots
         self.tokens = frozenset(self.index[slot.token] for slot in slots)
         """Indices that are slots and no words."""
-        self.slots = SlotModel(slots, self) if slots else None
+        self.slots = SlotModel(slots, self.index, len(self.back_off), self.grams) if slots else None
         self.states = len(self.back_off) * (len(self.slots.fillings) if self.slots else 1)
         """How many states there are: histories, and those inside a slot."""
 

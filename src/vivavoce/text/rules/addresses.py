@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from vivavoce.text import numbers
-from vivavoce.text.pronounce import known
+from vivavoce.text.dictionary import known
 from vivavoce.text.rules.words import said_word, spelled
 from vivavoce.text.scan import Rule, Scan
 from vivavoce.text.written import LEFT_IN_ADDRESSES, SHORT_WORDS

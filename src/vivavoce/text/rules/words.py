@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from vivavoce.text import numbers
+from vivavoce.text.dictionary import known
 from vivavoce.text.folding import SKIP
-from vivavoce.text.pronounce import known
 from vivavoce.text.scan import Rule, Scan, Token
 from vivavoce.text.written import (
     CAPITAL_WORDS,
