@@ -2,10 +2,12 @@
 
 import asyncio
 import base64
+import gc
 import io
 import json
 import logging
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -75,6 +77,13 @@ async def test_half_a_recording_never_passes_for_a_whole(caplog):
                 await http.post("/v1/audio/speech", json=body)
             answer = await http.post("/v1/audio/speech", json=body | {"input": "#"})
             assert answer.status_code == 400 and "cannot be said" in answer.json()["error"]["message"]
+            for more in ({}, {"stream_format": "sse"}):
+                gc.disable()
+                with suppress(httpx.RemoteProtocolError):
+                    await http.post("/v1/audio/speech", json=body | {"response_format": "mp3"} | more)
+                files = [file for file in gc.get_objects() if type(file) is soundfile.SoundFile]
+                gc.enable()
+                assert all(file.closed for file in files)
     said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert any(line.startswith("POST /v1/audio/speech broke off: '#' cannot be said") for line in said)
     ours = ("vivavoce", "uvicorn")

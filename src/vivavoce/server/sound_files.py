@@ -65,6 +65,11 @@ class FileEncoder:
         self._file.close()
         return self._fresh()
 
+    def close(self) -> None:
+        """Ends the file, whole or not: left to the interpreter it may be written to after its memory is gone."""
+        if self._file is not None:
+            self._file.close()
+
     def _fresh(self) -> bytes:
         with self._memory.getbuffer() as view:
             fresh = bytes(view[self._sent :])

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -103,26 +103,27 @@ def router(service: Service) -> APIRouter:
 
 
 async def _bytes(outputs: AsyncIterator[Output], name: FileFormat) -> AsyncIterator[bytes]:
-    encoder = FileEncoder(name)
-    async for output in outputs:
-        if isinstance(output, AudioOut) and (data := encoder(output.pcm)):
+    with closing(FileEncoder(name)) as encoder:
+        async for output in outputs:
+            if isinstance(output, AudioOut) and (data := encoder(output.pcm)):
+                yield data
+        if data := encoder.finish():
             yield data
-    if data := encoder.finish():
-        yield data
 
 
 async def _events(outputs: AsyncIterator[Output], name: FileFormat) -> AsyncIterator[str]:
-    encoder, usage = FileEncoder(name), None
-    try:
-        async for output in outputs:
-            if isinstance(output, AudioOut) and (data := encoder(output.pcm)):
-                yield sse({"type": "speech.audio.delta", "audio": base64.b64encode(data).decode()})
-            if isinstance(output, TurnEnded):
-                usage = usage_of(output.usage)
-    except VivavoceError as error:
-        yield sse(broken(error))
-        return
-    if data := encoder.finish():
-        yield sse({"type": "speech.audio.delta", "audio": base64.b64encode(data).decode()})
+    usage = None
+    with closing(FileEncoder(name)) as encoder:
+        try:
+            async for output in outputs:
+                if isinstance(output, AudioOut) and (data := encoder(output.pcm)):
+                    yield sse({"type": "speech.audio.delta", "audio": base64.b64encode(data).decode()})
+                if isinstance(output, TurnEnded):
+                    usage = usage_of(output.usage)
+        except VivavoceError as error:
+            yield sse(broken(error))
+            return
+        if data := encoder.finish():
+            yield sse({"type": "speech.audio.delta", "audio": base64.b64encode(data).decode()})
     counts = {name: (usage or {}).get(name, 0) for name in ("input_tokens", "output_tokens", "total_tokens")}
     yield sse({"type": "speech.audio.done", "usage": counts})
