@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+import soundfile
 from typer.testing import CliRunner
 
-from vivavoce.audio.files import SYNTHETIC, comment_of, read_audio
+from vivavoce.audio.files import SYNTHETIC, read_audio
 from vivavoce.cli.main import app
 
 
@@ -31,7 +32,7 @@ def test_a_saved_voice_plays_in_a_scene(tmp_path: Path, monkeypatch: pytest.Monk
     assert len(wave) / rate == pytest.approx(found[1]["end"], abs=2e-3)
     assert [word["word"] for one in found for word in one["words"]] == ["halt", "no"]
     assert [path.name for path in sorted(lines.iterdir())] == ["001-brom.wav", "002-mouse.wav"]
-    assert {comment_of(file) for file in (out, *lines.iterdir())} == {SYNTHETIC}
+    assert {soundfile.SoundFile(file).comment for file in (out, *lines.iterdir())} == {SYNTHETIC}
     one, two = tmp_path / "one.wav", tmp_path / "two.wav"
     run("say", "No.", "--voice", "Brom", "-o", str(one))
     run("say", "No.", "--voice", "a gruff dwarf, low and slow", "--identity", "3", "-o", str(two))

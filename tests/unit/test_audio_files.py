@@ -7,7 +7,7 @@ import pytest
 import soundfile
 import torch
 
-from vivavoce.audio.files import pad_to, read_audio, read_recording, write_audio
+from vivavoce.audio.files import read_audio, read_recording, write_audio
 from vivavoce.audio.loudness import active_level_db, at_level, rms_db
 from vivavoce.audio.resample import Resampler, resample
 from vivavoce.core.errors import AudioError, StorageError
@@ -100,10 +100,6 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path):
     with pytest.raises(StorageError):
         write_audio(tmp_path / "file/b.wav", torch.zeros(10), 16000)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
-
-
-def test_padding_to_a_multiple():
-    assert pad_to(torch.ones(2, 5), 4).shape == (2, 8) and pad_to(torch.ones(8), 4).shape == (8,)
 
 
 @pytest.mark.parametrize(("rate", "to"), [(16000, 24000), (48000, 16000), (44100, 24000)])

@@ -18,7 +18,7 @@ from vivavoce.audio.augment import (
     warp_bins,
 )
 from vivavoce.data.mixture import Mixture
-from vivavoce.data.packed import UNKNOWN, PhoneUtterance, joined, load_packed, pack
+from vivavoce.data.packed import UNKNOWN, PhoneUtterance, load_packed, pack
 from vivavoce.models.listener import ListenerConfig
 from vivavoce.nn.conformer import ConformerConfig
 from vivavoce.recipes.listener import collapse
@@ -159,13 +159,6 @@ def test_noise_is_learnt_as_nothing() -> None:
     assert float(task.losses("model", alone, out)["ctc"].value.detach()) == pytest.approx(
         float(blanks.detach()), rel=0.2
     )
-
-
-def test_packs_are_joined_in_order() -> None:
-    whole = pack([*utterances(2, 50, 3), *utterances(1, 70, 4)])
-    parts = joined([pack(utterances(2, 50, 3)), pack(utterances(1, 70, 4))])
-    for name in whole.__dataclass_fields__:
-        assert torch.equal(getattr(whole, name), getattr(parts, name))
 
 
 def test_packed_utterances_come_back(tmp_path) -> None:

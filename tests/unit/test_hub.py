@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from typer.testing import CliRunner
@@ -231,7 +232,7 @@ def test_the_catalogue_is_whole() -> None:
     assert len({model.name for model in models}) == len(models)
     executable = (".py", ".pt", ".pth", ".pkl", ".ckpt", ".so")
     for model in models:
-        assert model.kind in catalogue.KINDS and model.credit and licence_text(model.licence)
+        assert model.kind in get_args(catalogue.Kind) and model.credit and licence_text(model.licence)
         for file in model.files:
             assert len(file.sha256) == 64 and file.bytes > 0 and not file.name.endswith(executable)
             assert not file.name.startswith("/") and ".." not in file.name

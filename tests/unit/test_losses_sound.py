@@ -4,7 +4,7 @@ import torch
 
 from vivavoce.losses.adversarial import Balancer, feature_matching, judge_hinge, maker_hinge
 from vivavoce.losses.spectral import MultiSpectralConfig, magnitudes
-from vivavoce.losses.vq import codebook_use, commitment, distillation
+from vivavoce.losses.vq import commitment, distillation
 from vivavoce.nn.discriminate import DiscriminatorConfig
 
 WIDE = torch.tensor([12000.0])
@@ -98,7 +98,6 @@ def test_the_teacher_is_met_where_it_is_known():
     assert float(distillation(-made, teacher, known)) > 1.9
 
 
-def test_commitment_and_use():
+def test_commitment():
     x = torch.zeros(1, 3, 2, requires_grad=True)
     assert float(commitment(x, torch.ones(1, 3, 2)).detach()) == 3
-    assert abs(float(codebook_use(torch.tensor([5.0, 10.0]), 1024)) - 0.75) < 1e-6

@@ -68,10 +68,6 @@ def _extend(message: dict[str, Any], entry: Entry) -> None:
         message["content"] = f"{message['content']} {text}".strip()
 
 
-def _calls(message: dict[str, Any]) -> bool:
-    return bool(message.get("tool_calls"))
-
-
 def _more_of(calls: list[dict[str, str]], came: dict[str, Any]) -> None:
     """Adds a piece of a call to the one that it belongs to: that of its number, unless it has an id of its own, as with
     endpoints that number all calls alike; where it has neither, the last."""

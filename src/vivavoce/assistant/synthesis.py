@@ -4,7 +4,6 @@ The first breath is short, so that it sounds early; while it is heard the next o
 seconds ahead.
 """
 
-import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,6 @@ from vivavoce.core.talk import Word
 from vivavoce.core.voice import STOCK, Voice
 from vivavoce.runtime.model import RATE, Pcm, Spoken
 
-log = logging.getLogger(__name__)
 _STEP = 2 * RATE // 25
 """Samples of one step: 80 ms."""
 _AHEAD = 6 * RATE

@@ -150,7 +150,7 @@ def _voices_of(config: EndpointConfig) -> tuple[str, ...]:
     """Names of an endpoint's voices, in the shapes that speech servers list them; none where it does not."""
     try:
         with urllib.request.urlopen(
-            request_of(config, "audio/voices"), timeout=min(5.0, config.patience_seconds)
+            request_of(config, "audio/voices"), timeout=min(_LISTING_SECONDS, config.patience_seconds)
         ) as said:
             listed = json.loads(said.read(1 << 20))
         names = listed.get("presets") or listed.get("voices") or ()

@@ -264,18 +264,5 @@ def write_audio(
         temporary.write_bytes(encoded.getbuffer())
 
 
-def comment_of(path: str | Path) -> str:
-    """What is kept beside the sound of a file; empty where there is nothing. AudioError where it cannot be read."""
-    try:
-        return str(soundfile.SoundFile(str(path)).comment)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise AudioError(f"cannot read {Path(path).name}: {_reason(error)}; give an audio file") from error
-
-
-def pad_to(wave: Float[Tensor, "*B N"], multiple: int) -> Float[Tensor, "*B M"]:
-    """The wave with zeros behind it, up to the next multiple of a hop."""
-    return torch.nn.functional.pad(wave, (0, -wave.shape[-1] % multiple))
-
-
 def _reason(error: Exception) -> str:
     return str(error).rsplit(":", 1)[-1].strip().rstrip(".") or type(error).__name__

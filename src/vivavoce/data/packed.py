@@ -77,22 +77,6 @@ def pack(utterances: Iterable[PhoneUtterance]) -> Packed:
     )
 
 
-def joined(parts: Sequence[Packed]) -> Packed:
-    """Several packs as one."""
-
-    def begins(each: Sequence[Int[Tensor, "_"]]) -> Int[Tensor, " I"]:
-        return torch.cat([torch.zeros(1, dtype=torch.long), *(own.diff() for own in each)]).cumsum(0)
-
-    return Packed(
-        torch.cat([part.frames for part in parts]),
-        torch.cat([part.labels for part in parts]),
-        torch.cat([part.phones for part in parts]),
-        begins([part.begins for part in parts]),
-        begins([part.label_begins for part in parts]),
-        begins([part.phone_begins for part in parts]),
-    )
-
-
 def load_packed(path: str | Path) -> Packed:
     """Reads what `Packed.save` wrote; ManifestError when it is not such a file."""
     try:

@@ -10,7 +10,7 @@ Everything is integers, so what one machine wrote every other reads.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, final
+from typing import Final, final
 
 import numpy as np
 import torch
@@ -27,18 +27,6 @@ _QUARTER: Final = _TOP // 4
 _PRECISION: Final = 1 << 24
 """What frequencies sum to, about."""
 _WHOLE: Final = 1024
-
-
-class Predictor(Protocol):
-    """What drives a coder: frequencies of the next id, and then the id that came."""
-
-    def frequencies(self) -> np.ndarray:
-        """Int64[V], each at least 1, with a sum below 2**30."""
-        ...
-
-    def saw(self, id: int) -> None:
-        """The id that came."""
-        ...
 
 
 @final

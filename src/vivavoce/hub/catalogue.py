@@ -11,7 +11,6 @@ from vivavoce.core.errors import PartError
 from vivavoce.hub.sources import Address, Source, source_of
 
 Kind = Literal["ears", "mind", "speaker", "codec", "encoder"]
-KINDS: tuple[Kind, ...] = ("ears", "mind", "speaker", "codec", "encoder")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

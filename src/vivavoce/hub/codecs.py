@@ -22,14 +22,6 @@ FAMILIES: Mapping[str, ModuleType] = {family.TYPE: family for family in (encodec
 _WEIGHTS = "model.safetensors"
 
 
-def is_codec(folder: Path) -> bool:
-    """Whether a folder says that it holds a codec that is known here."""
-    try:
-        return _kind(json.loads((folder / "config.json").read_text(encoding="utf-8"))) in FAMILIES
-    except (OSError, ValueError, AttributeError):
-        return False
-
-
 def load(folder: Path) -> Codec | ChunkedCodec:
     """The codec of a folder, in full precision and evaluation mode.
 

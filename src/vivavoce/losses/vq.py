@@ -1,6 +1,5 @@
 """Losses around a quantiser: a teacher's features for the first book (SpeechTokenizer, arXiv:2308.16692 §3.2)."""
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, logsigmoid
@@ -17,11 +16,6 @@ def distillation(
 def commitment(x: Float[Tensor, "B D T"], chosen: Float[Tensor, "B D T"]) -> Float[Tensor, ""]:
     """Mean squared distance that pulls vectors towards the entries they chose; the entries get no gradient."""
     return (x - chosen.detach()).square().sum(1).mean()
-
-
-def codebook_use(entropies: Float[Tensor, " K"], size: int) -> Float[Tensor, ""]:
-    """Mean share of the bits that the books really carry: 1 when all entries are used alike."""
-    return (entropies / torch.log2(torch.tensor(float(size)))).mean()
 
 
 def distillation_over_time(

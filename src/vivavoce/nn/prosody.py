@@ -12,16 +12,6 @@ OUTPUTS = 1 + ANCHORS + 2
 """What is predicted per phone: log length, pitch points (octaves off the voice's own), voicing (logit), level."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prosody:
-    """Per phone: frames, pitch points in octaves relative to the voice, share that is voiced, level in log units."""
-
-    frames: Int[Tensor, "B P"]
-    pitch: Float[Tensor, "B P 2"]
-    voicing: Float[Tensor, "B P"]
-    level: Float[Tensor, "B P"]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProsodyPredictorConfig:
     """Two convolutions over phones."""

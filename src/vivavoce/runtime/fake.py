@@ -22,7 +22,7 @@ from vivavoce.core.talk import Call, Heard, Restyle, Say, Thought, Word
 from vivavoce.core.voice import Voice
 from vivavoce.data.sheet import load_sheet
 from vivavoce.runtime.activity import Loudness
-from vivavoce.runtime.model import FRAME, RATE, Abilities, Context, HearingOptions, Pcm, Spoken
+from vivavoce.runtime.model import RATE, Abilities, Context, HearingOptions, Pcm, Spoken
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789 .,?!'-:"
 TONE, REST = 1440, 480
@@ -297,9 +297,3 @@ def fake_model(answer: Callable[[Context], Iterator[Thought]] | None = None) -> 
 def silence(ms: int) -> Pcm:
     """Nothing, for so long."""
     return np.zeros(ms * RATE // 1000, np.float32)
-
-
-def speech_frames(pcm: Pcm) -> Iterator[Pcm]:
-    """As a microphone gives it: 40 ms at a time."""
-    for start in range(0, len(pcm), FRAME):
-        yield pcm[start : start + FRAME]

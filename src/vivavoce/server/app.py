@@ -1,7 +1,6 @@
 """The whole server as a FastAPI application."""
 
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -34,7 +33,6 @@ from vivavoce.server.replies import ERRORS, WARNING
 from vivavoce.server.service import Service
 from vivavoce.server.settings import Settings
 
-log = logging.getLogger(__name__)
 WEB = Path(__file__).parent / "web"
 
 

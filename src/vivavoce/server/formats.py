@@ -1,7 +1,5 @@
 """Sound on the wire: 16-bit PCM at 24 kHz and G.711 telephone sound at 8 kHz, both ways, piece by piece."""
 
-from typing import Literal
-
 import numpy as np
 import soxr
 
@@ -9,7 +7,6 @@ from vivavoce.audio.pcm import FULL_SCALE, to_float, to_int16
 from vivavoce.core.errors import ProtocolError
 from vivavoce.runtime.model import RATE, Pcm
 
-FormatName = Literal["audio/pcm", "audio/pcmu", "audio/pcma"]
 PHONE_RATE = 8000
 
 

@@ -46,10 +46,6 @@ class W2vBertConfig:
             )
         return W2vBertModel(self)
 
-    def layer_above(self, number: int) -> int:
-        """The encoder's number of a layer of the upper module; AudioLM's tokens are clusters of its seventh."""
-        return self.below + number
-
 
 @final
 class W2vBertModel(nn.Module):
