@@ -18,7 +18,8 @@ schema = schemathesis.openapi.from_dict(create_app(LiveEngine(fake_model(), rows
 
 
 PATHS = """
-    /v1/audio/speech /v1/audio/transcriptions /v1/audio/voices /v1/audio/voices/{voice_id} /v1/audio/voice_consents
+    /v1/audio/speech /v1/audio/transcriptions /v1/audio/translations /v1/audio/voices /v1/audio/voices/{voice_id}
+    /v1/audio/voice_consents
     /v1/audio/voice_consents/{consent_id} /v1/chat/completions /v1/responses
     /v1/responses/{response_id} /v1/models /v1/models/{model} /v1/realtime/calls
     /v1/realtime/calls/{call_id}/hangup /v1/realtime/client_secrets /healthz /metrics
@@ -37,6 +38,9 @@ def test_the_description_is_complete_and_true():
         assert "429" in operation["responses"] or "security" not in operation
         fine = [status for status in operation["responses"] if status < "300"]
         assert bool(fine) == (operation["summary"] != "Not supported"), (path, method)
+    served = [(route.path, method) for route in app.routes for method in getattr(route, "methods", None) or ()]
+    assert len(set(served)) == len(served)  # a second one would never answer, and be described in place of the first
+    assert operations["/v1/audio/translations", "post"]["summary"] != "Not supported"
     assert "HTTPValidationError" not in described["components"]["schemas"]
     sound = described["paths"]["/v1/chat/completions"]["post"]["responses"]["200"]["content"]["application/json"]
     assert "choices" in sound["schema"]["required"]

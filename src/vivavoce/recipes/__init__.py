@@ -1,1 +1,4 @@
-"""Whole trainings as functions, each with a debug() that runs in under a minute."""
+"""Whole trainings: what ``vivavoce train NAME`` finds is a module with a ``RECIPE``, whose ``debug`` takes under a minute.
+
+The modules named ``…_data`` make what they learn from.
+"""

@@ -1,4 +1,7 @@
-"""How the recordings of the demonstration were made: by synthesis programs, with voices that no training has heard."""
+"""How the recordings of the demonstration were made: by synthesis programs, with voices that no training has heard.
+
+``python -c "from vivavoce.recipes import demo; demo.make()"`` makes them again.
+"""
 
 from pathlib import Path
 

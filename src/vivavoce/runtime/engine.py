@@ -47,7 +47,7 @@ def _safely(seat: Seat, work: Callable[[], ResultT], live: LiveReply | None = No
 
 
 class LiveEngine:
-    """The `Engine`: one model, so many rows."""
+    """The `Engine` of a model that takes turns: so many rows, stepped together on one clock."""
 
     def __init__(
         self,

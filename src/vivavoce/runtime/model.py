@@ -2,7 +2,8 @@
 
 `Activity` tells speech from everything else, `Hearing` gives words while they are said, `Thinking` decides what to
 say, `Speaking` makes it sound. `Duplex` is all of that in one step (`runtime.duplex`). The engine owns their states and
-calls all but `Thinking` from one thread, all rows at once. All times are samples at 24 kHz.
+calls all but `Thinking`, and the functions that `Hearing.later` gives, from one thread, all rows at once. All times are
+samples at 24 kHz.
 """
 
 from collections.abc import Callable, Iterator
@@ -151,7 +152,9 @@ class HearingBeside(Hearing[StateT], Protocol[StateT]):
 
 @runtime_checkable
 class Thinking(Protocol):
-    """Decides what to say; called from worker threads, several at once, so it keeps no state between calls.
+    """Decides what to say; called from worker threads or processes, several at once.
+
+    All that a reply depends on is in its `Context`; what is kept between calls only saves work.
 
     It may have a ``name``, by which clients choose it, and ``tools``, which it was taught and are declared by default.
     """

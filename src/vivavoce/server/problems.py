@@ -18,6 +18,7 @@ class NotFound(Problem):
 
 OF_THE_SERVER = frozenset({"server_error", "mind_failed", "speaking_failed"})
 """Codes of what is no fault of the request."""
+NO_LIVE_SESSIONS = "OpenAI's live sessions are not supported; use /v1/realtime, or our own stream of sound at /v1/live."
 UNSUPPORTED_ITEMS = {"mcp_list_tools", "mcp_call", "mcp_approval_request", "mcp_approval_response"}
 
 

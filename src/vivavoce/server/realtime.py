@@ -15,7 +15,7 @@ from vivavoce.runtime.api import Input, Output, Respond, TurnEnded, TurnStarted
 from vivavoce.runtime.seats import LiveSession
 from vivavoce.server.event_maker import Events
 from vivavoce.server.names import UnknownModel, check_model
-from vivavoce.server.problems import Problem
+from vivavoce.server.problems import NO_LIVE_SESSIONS, Problem
 from vivavoce.server.protocol import Wire
 from vivavoce.server.security import Bucket, Denied
 from vivavoce.server.service import Service
@@ -194,8 +194,7 @@ def router(service: Service) -> APIRouter:
     @routes.websocket("/v1/live/sessions")
     async def live(socket: WebSocket) -> None:
         """OpenAI's full-duplex sessions are another protocol than ours."""
-        message = "OpenAI's live sessions are not supported; use /v1/realtime, or our own stream of sound at /v1/live."
-        await refuse(socket, "not_supported", message)
+        await refuse(socket, "not_supported", NO_LIVE_SESSIONS)
 
     return routes
 

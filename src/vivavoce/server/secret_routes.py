@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from vivavoce.server.beta import modern_settings
-from vivavoce.server.problems import Problem, refuse_unsupported
+from vivavoce.server.problems import NO_LIVE_SESSIONS, Problem, refuse_unsupported
 from vivavoce.server.realtime import make_wire
 from vivavoce.server.replies import ERRORS, NEVER
 from vivavoce.server.service import Service
@@ -67,12 +67,7 @@ def router(service: Service) -> APIRouter:
 
     @routes.post("/live/sessions", **NEVER)
     async def live() -> None:
-        """There is no /v1/live."""
-        raise Problem("/v1/live is not supported by this server; use /v1/realtime.", "not_supported")
-
-    @routes.post("/audio/translations", **NEVER)
-    async def audio_translations() -> None:
-        """There is no translation."""
-        raise Problem("Translation is not supported by this server; use /v1/audio/transcriptions.", "not_supported")
+        """There are none of OpenAI's live sessions; `/v1/live` is our own."""
+        raise Problem(NO_LIVE_SESSIONS, "not_supported")
 
     return routes
