@@ -1,4 +1,4 @@
-"""``vivavoce train``: the recipes behind the bundled model; a killed run goes on where it was."""
+"""``vivavoce train``: every recipe as a command; a killed run goes on where it was."""
 
 import time
 from contextlib import nullcontext

@@ -1,1 +1,1 @@
-"""Records and characters turned into batches; knows no model."""
+"""Records and characters turned into batches."""

@@ -1,1 +1,1 @@
-"""Making things of what models predict: samplers, search, constraints, the writer of token grids, walks of diffusion."""
+"""Making things of what models predict: samplers, search, constraints, a writer of grids, walks of diffusion."""

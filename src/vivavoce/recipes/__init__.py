@@ -1,4 +1,4 @@
-"""Whole trainings: what ``vivavoce train NAME`` finds is a module with a ``RECIPE``, whose ``debug`` takes under a minute.
+"""Whole trainings: ``vivavoce train NAME`` finds a module with a ``RECIPE``, whose ``debug`` takes under a minute.
 
 The modules named ``…_data`` make what they learn from.
 """

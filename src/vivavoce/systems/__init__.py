@@ -1,1 +1,1 @@
-"""Whole systems, one file each: configuration and inference over shared parts."""
+"""Whole systems, a file for each paper, and `mini`, the default model: configuration, and inference over parts."""
