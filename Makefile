@@ -9,7 +9,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install -q -c constraints.txt
 TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 SYSTEM := espeak-ng flite festival festvox-kallpc16k festvox-kdlpc16k festvox-us-slt-hts chromium
 
-.PHONY: help demo talk test check lint clients models bench golden format clean
+.PHONY: help demo talk test suite check lint clients models bench golden format clean
 
 help:
 	@echo "make demo    hold a spoken conversation with the bundled model and write it to ./demo-out"
@@ -87,9 +87,13 @@ lint: .venv/.dev
 check: lint
 	$(BIN)/pytest -q -m "not slow and not network"
 
-test: lint .venv/.system clients
-	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not network" --ignore tests/e2e/test_page.py --ignore tests/e2e/test_page_general.py
+# Format and types are checked beside the tests, which wait for servers and clients much of the time.
+test: .venv/.system clients
+	@$(MAKE) --no-print-directory -j 2 lint suite
 	$(BIN)/pytest -q tests/e2e/test_page.py tests/e2e/test_page_general.py    # a browser that speaks and listens in real time needs the machine for itself
+
+suite: .venv/.dev
+	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not network" --ignore tests/e2e/test_page.py --ignore tests/e2e/test_page_general.py
 
 bench: .venv/.dev
 	@for question in bench/[!_]*.py; do echo "== $$question"; $(BIN)/python $$question || exit 1; done
