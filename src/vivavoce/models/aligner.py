@@ -6,7 +6,7 @@ alignment; monotonic alignment search over it makes a hard one.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple, final
+from typing import ClassVar, NamedTuple, final
 
 import torch
 from jaxtyping import Float, Int
@@ -28,6 +28,7 @@ class AlignerConfig:
     dim: int = 256
     blocks: int = 4
     masked: float = 0.2
+    earlier_names: ClassVar[tuple[tuple[str, str], ...]] = (("untold", "masked"),)
 
     def build(self) -> "Aligner":
         """The module."""

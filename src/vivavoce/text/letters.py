@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final, final
 
+from vivavoce.text.dictionary import listed_forms
 from vivavoce.text.phones import VOWELS, Phone, parse
 
 _FILE: Final = Path(__file__).with_name("letters.tsv.gz")
@@ -158,6 +159,4 @@ def _one_stress(phones: tuple[Phone, ...]) -> tuple[Phone, ...]:
 
 
 if __name__ == "__main__":
-    from vivavoce.text.dictionary import listed_forms
-
     LetterToSound.learn((word, form) for word, form in listed_forms() if word.isalpha()).save()
