@@ -5,11 +5,10 @@ from typing import Any
 
 import httpx
 import pytest
-from live_server import serving, talking
+from live_server import talking
 from openai import AsyncOpenAI, OpenAI
 
 from vivavoce.core.talk import Call, Say
-from vivavoce.runtime.fake import fake_model
 from vivavoce.runtime.model import Context
 
 NAMES = ("light", "heat", "door")
@@ -39,36 +38,25 @@ def answer(context: Context) -> Iterator[Any]:
         yield Say(f"{context.tool_choice}: {' '.join(names)}")
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with serving(model=fake_model(answer)) as address:
-        yield address
-
-
-@pytest.fixture
-def client(address: str) -> OpenAI:
-    return OpenAI(base_url=f"{address}/v1", api_key="any", max_retries=0)
-
-
-def test_responses_call_only_what_is_allowed(client: OpenAI) -> None:
+def test_responses_call_only_what_is_allowed(asker: OpenAI) -> None:
     choice = allowed("auto", "door", "light")
-    some = client.responses.create(model="gpt-audio", input="x", tools=FLAT, tool_choice=choice)
+    some = asker.responses.create(model="gpt-audio", input="x", tools=FLAT, tool_choice=choice)
     assert some.output_text == "auto: light door" and len(some.tools) == 3
     assert some.tool_choice.model_dump() == choice
-    must = client.responses.create(model="gpt-audio", input="x", tools=FLAT, tool_choice=allowed("required", "heat"))
+    must = asker.responses.create(model="gpt-audio", input="x", tools=FLAT, tool_choice=allowed("required", "heat"))
     assert [item.name for item in must.output if item.type == "function_call"] == ["heat"]
 
 
-def test_chat_calls_only_what_is_allowed(client: OpenAI) -> None:
+def test_chat_calls_only_what_is_allowed(asker: OpenAI) -> None:
     asked: Any = {"model": "gpt-audio", "messages": [{"role": "user", "content": "x"}], "tools": NESTED}
-    some = client.chat.completions.create(**asked, tool_choice=allowed_in_chat("auto", "door", "light"))
+    some = asker.chat.completions.create(**asked, tool_choice=allowed_in_chat("auto", "door", "light"))
     assert some.choices[0].message.content == "auto: light door"
-    must = client.chat.completions.create(**asked, tool_choice=allowed_in_chat("required", "heat"))
+    must = asker.chat.completions.create(**asked, tool_choice=allowed_in_chat("required", "heat"))
     assert [call.function.name for call in must.choices[0].message.tool_calls or []] == ["heat"]
 
 
-async def test_sessions_and_their_responses_call_only_what_is_allowed(address: str) -> None:
-    client = AsyncOpenAI(base_url=f"{address}/v1", api_key="any", max_retries=0)
+async def test_sessions_and_their_responses_call_only_what_is_allowed(answering: str) -> None:
+    client = AsyncOpenAI(base_url=f"{answering}/v1", api_key="any", max_retries=0)
     choice = allowed("auto", "door", "light")
     async with talking(client, output_modalities=["text"], tools=FLAT, tool_choice=choice) as live:
         assert live.seen[-1].session.tool_choice == choice
@@ -97,24 +85,24 @@ async def test_sessions_and_their_responses_call_only_what_is_allowed(address: s
         (("never", "door"), "tool_choice{}.mode", "'auto' or 'required'"),
     ],
 )
-def test_what_cannot_be_allowed_is_refused(address: str, choice: Any, param: str, message: str) -> None:
+def test_what_cannot_be_allowed_is_refused(answering: str, choice: Any, param: str, message: str) -> None:
     flat = {"model": "gpt-audio", "input": "x", "tools": FLAT, "tool_choice": allowed(*choice)}
     chat = {"model": "gpt-audio", "messages": [{"role": "user", "content": "x"}], "tools": NESTED}
     for path, body, inside in (
         ("responses", flat, ""),
         ("chat/completions", chat | {"tool_choice": allowed_in_chat(*choice)}, ".allowed_tools"),
     ):
-        found = httpx.post(f"{address}/v1/{path}", json=body)
+        found = httpx.post(f"{answering}/v1/{path}", json=body)
         error = found.json()["error"]
         assert (found.status_code, error["param"]) == (400, param.format(inside))
         assert message in error["message"]
 
 
-def test_a_choice_of_another_type_is_refused_with_those_that_there_are(address: str) -> None:
+def test_a_choice_of_another_type_is_refused_with_those_that_there_are(answering: str) -> None:
     for choice in ({"type": "custom", "name": "x"}, {"name": "door"}):
         for path, more in (("responses", {"input": "x"}), ("chat/completions", {"messages": [{"role": "user"}]})):
             body = {"model": "gpt-audio", "tool_choice": choice, **more}
-            found = httpx.post(f"{address}/v1/{path}", json=body)
+            found = httpx.post(f"{answering}/v1/{path}", json=body)
             assert found.status_code == 400
             error = found.json()["error"]
             assert error["param"].startswith("tool_choice") and ("allowed_tools" in error["message"]) == (
