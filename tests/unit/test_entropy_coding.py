@@ -82,9 +82,10 @@ def test_what_cannot_be_is_refused():
         CountsConfig(alphabet="a", size=1, books=1).build()
 
 
-def test_a_small_language_model_codes_what_it_learnt_and_anything_else(tmp_path: Path):
+@pytest.mark.parametrize(("depth", "share"), [(0, 0.7), (24, 0.55)])
+def test_a_small_language_model_codes_what_it_learnt_and_anything_else(tmp_path: Path, depth: int, share: float):
     trunk = TransformerConfig(dim=16, layers=1, heads=2, kv_heads=2, hidden=32, window=16, norm="layer")
-    model = FrameLmConfig(alphabet="a", size=16, books=2, trunk=trunk).build()
+    model = FrameLmConfig(alphabet="a", size=16, books=2, trunk=trunk, depth=depth).build()
     batch = padded([*_rows(0, 12, 30), _rows(2, 1, 20)[0]])
     assert batch[0].shape == (13, 2, 30) and batch[1].tolist() == [30] * 12 + [20]
     optimizer = torch.optim.Adam(model.parameters(), 0.01)
@@ -100,13 +101,21 @@ def test_a_small_language_model_codes_what_it_learnt_and_anything_else(tmp_path:
         data = again.encode(row)
         assert torch.equal(again.decode(data, row.shape[1]), row)
         coded, plain = coded + 8 * len(data), plain + 4 * row.numel()
-    assert coded < 0.7 * plain
+    assert coded < share * plain
     strange = torch.randint(0, 16, (2, 12))
     assert torch.equal(again.decode(again.encode(strange), 12), strange)
     changed = strange.clone()
     changed[:, 7:] = 0
     with torch.no_grad():
-        assert torch.equal(again(strange[None])[:, :8], again(changed[None])[:, :8]), "a frame sees those before it"
+        assert torch.equal(again(strange[None])[:, :8, 0], again(changed[None])[:, :8, 0]), "a frame sees those before"
+        changed = strange.clone()
+        changed[1] = 0
+        assert torch.equal(again(changed[None])[:, 0], again(strange[None])[:, 0]), "no book sees itself or later ones"
+        changed = strange.clone()
+        changed[0, 7] = (changed[0, 7] + 1) % 16
+        first, other = again(strange[None])[:, 7], again(changed[None])[:, 7]
+        assert torch.equal(first[:, 0], other[:, 0])
+        assert torch.equal(first[:, 1], other[:, 1]) == (depth == 0), "the second sees the first where there is depth"
     with pytest.raises(SpecError, match="ids below 16"):
         again.encode(torch.full((2, 3), 16))
     with pytest.raises(SpecError, match="end too early"):

@@ -1,12 +1,14 @@
 """A small language model in front of an arithmetic coder (EnCodec, arXiv:2210.13438 §3.3).
 
-It tells all books of a frame from the frames before it. Probabilities become whole numbers, of at least 1 in 2**24.
-They come from floating-point arithmetic all the same: a file is sure to be read by the machine and the PyTorch that
-wrote it; another's sums may differ in the last bit, which the check of the file finds (`assistant.tokens`). Who needs
-files that everybody reads takes counts (`generate.entropy_coding`). Encoding and decoding take the same steps of one
-frame, so that nothing else differs.
+It tells all books of a frame from the frames before it; with ``depth`` (a departure) each book from those before it in
+its frame as well, which tell more than the past does where frames are few. Probabilities become whole numbers, of at
+least 1 in 2**24. They come from floating-point arithmetic all the same: a file is sure to be read by the machine and
+the PyTorch that wrote it; another's sums may differ in the last bit, which the check of the file finds
+(`assistant.tokens`). Who needs files that everybody reads takes counts (`generate.entropy_coding`). Encoding and
+decoding take the same steps of one frame, so that nothing else differs.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
@@ -14,7 +16,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, pad
+from torch.nn.functional import cross_entropy, linear, pad
 
 from vivavoce.core.errors import ConfigError, SpecError
 from vivavoce.core.streams import alphabet_of
@@ -26,7 +28,11 @@ _PRECISION = 1 << 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameLmConfig:
-    """Of tokens of ``alphabet``: ``books`` of ``size`` ids. The trunk sees 3.5 s of 75 frames a second."""
+    """Of tokens of ``alphabet``: ``books`` of ``size`` ids. The trunk sees 3.5 s of 75 frames a second.
+
+    ``depth`` is the width of the net through which a book sees the ids before it in its frame; 0: none does, as in
+    EnCodec.
+    """
 
     alphabet: str
     size: int
@@ -34,11 +40,12 @@ class FrameLmConfig:
     trunk: TransformerConfig = TransformerConfig(
         dim=200, layers=5, heads=10, kv_heads=10, hidden=800, window=262, norm="layer"
     )
+    depth: int = 0
 
     def build(self) -> "FrameLm":
         """The module; ConfigError for tokens that cannot be."""
-        if self.size < 2 or self.books < 1:
-            raise ConfigError(f"tokens have at least one book of two ids, got {self}")
+        if self.size < 2 or self.books < 1 or self.depth < 0:
+            raise ConfigError(f"tokens have at least one book of two ids, and a depth is 0 or more, got {self}")
         return FrameLm(self)
 
 
@@ -55,6 +62,7 @@ class FrameLm(nn.Module):
         self.first = nn.Parameter(torch.zeros(dim))
         self.trunk = config.trunk.build()
         self.heads = nn.Linear(dim, config.books * config.size)
+        self.depth = _Depth(config) if config.depth else None
 
     @property
     def alphabet(self) -> str:
@@ -65,7 +73,12 @@ class FrameLm(nn.Module):
         """Logits of every frame, each from those before it."""
         before = self._embedded(ids[:, :, :-1])
         start = self.first.expand(len(ids), 1, -1)
-        return self.heads(self.trunk(torch.cat((start, before), dim=1))).unflatten(2, (self.config.books, -1))
+        x = self.trunk(torch.cat((start, before), dim=1))
+        if self.depth is None:
+            return self.heads(x).unflatten(2, (self.config.books, -1))
+        seen = self.depth(x, ids.transpose(1, 2))
+        weight, bias = (part.unflatten(0, (self.config.books, -1)) for part in (self.heads.weight, self.heads.bias))
+        return torch.stack([linear(seen[:, :, book], weight[book], bias[book]) for book in range(len(weight))], dim=2)
 
     def loss(self, ids: Int[Tensor, "B K T"], lengths: Int[Tensor, " B"]) -> Float[Tensor, ""]:
         """Mean nats an id, over the frames that there are."""
@@ -80,9 +93,15 @@ class FrameLm(nn.Module):
         if ids.shape[0] != config.books or (ids.numel() and not 0 <= int(ids.min()) <= int(ids.max()) < config.size):
             raise SpecError(f"got ids {tuple(ids.shape)}, wanted {config.books} books of ids below {config.size}")
         coder, state, x = Encoder(), self.trunk.init_state(1), self.first[None, None]
+        left = iter(ids.T.flatten().tolist())
+
+        def put(frequencies: np.ndarray) -> int:
+            id = next(left)
+            coder.put(id, frequencies)
+            return id
+
         for frame in ids.unbind(1):
-            for frequencies, id in zip(self._frequencies(x, state), frame.tolist(), strict=True):
-                coder.put(id, frequencies)
+            self._frame(x, state, put)
             x = self._embedded(frame[None, :, None])
         return coder.end()
 
@@ -92,8 +111,7 @@ class FrameLm(nn.Module):
         coder, state, x = Decoder(data), self.trunk.init_state(1), self.first[None, None]
         found = torch.zeros(self.config.books, frames, dtype=torch.long)
         for place in range(frames):
-            taken = [coder.take(frequencies) for frequencies in self._frequencies(x, state)]
-            found[:, place] = torch.tensor(taken)
+            found[:, place] = torch.tensor(self._frame(x, state, coder.take))
             x = self._embedded(found[None, :, place, None])
         return found
 
@@ -101,10 +119,50 @@ class FrameLm(nn.Module):
         offsets = torch.arange(self.config.books, device=ids.device)[:, None] * self.config.size
         return self.embed(ids + offsets).sum(1)
 
-    def _frequencies(self, x: Float[Tensor, "1 1 D"], state: TransformerState) -> np.ndarray:
-        """Int64[K, V] of the next frame."""
-        logits = self.heads(self.trunk.step(x, state)).unflatten(2, (self.config.books, -1))[0, 0]
-        return (logits.double().softmax(-1) * _PRECISION).long().numpy() + 1
+    def _frame(
+        self, x: Float[Tensor, "1 1 D"], state: TransformerState, name: Callable[[np.ndarray], int]
+    ) -> list[int]:
+        """The ids of the next frame, as ``name`` says them of frequencies (Int64[V]), one book after the other."""
+        x, size, ids = self.trunk.step(x, state)[0, 0], self.config.size, list[int]()
+        if self.depth is None:
+            return [name(row) for row in _frequencies(self.heads(x).unflatten(0, (self.config.books, -1)))]
+        for book in range(self.config.books):
+            rows = slice(book * size, (book + 1) * size)
+            logits = linear(self.depth.step(x, ids), self.heads.weight[rows], self.heads.bias[rows])
+            ids.append(name(_frequencies(logits)))
+        return ids
+
+
+@final
+class _Depth(nn.Module):
+    """What the trunk says of a frame, with the ids of the books before added to it; the first book's is left alone."""
+
+    def __init__(self, config: FrameLmConfig) -> None:
+        super().__init__()
+        dim, self._size = config.trunk.dim, config.size
+        self.embed = nn.Embedding((config.books - 1) * config.size, dim)
+        self.books = nn.Parameter(torch.zeros(config.books, dim))
+        self.net = nn.Sequential(
+            nn.LayerNorm(dim), nn.Linear(dim, config.depth), nn.GELU(), nn.Linear(config.depth, dim)
+        )
+
+    def forward(self, x: Float[Tensor, "B T D"], ids: Int[Tensor, "B T K"]) -> Float[Tensor, "B T K D"]:
+        """For every book, from the true ids of those before it."""
+        offsets = torch.arange(ids.shape[2] - 1, device=ids.device) * self._size
+        seen = pad(self.embed(ids[:, :, :-1] + offsets).cumsum(2), (0, 0, 1, 0))
+        return self._own(x[:, :, None] + seen, self.books)
+
+    def step(self, x: Float[Tensor, " D"], ids: list[int]) -> Float[Tensor, " D"]:
+        """For the book after those whose ids are known."""
+        places = torch.tensor(ids, dtype=torch.long) + torch.arange(len(ids)) * self._size
+        return self._own(x + self.embed(places).sum(0), self.books[len(ids)])
+
+    def _own(self, x: Tensor, book: Tensor) -> Tensor:
+        return x + self.net(x + book)
+
+
+def _frequencies(logits: Float[Tensor, "*K V"]) -> np.ndarray:
+    return (logits.double().softmax(-1) * _PRECISION).long().numpy() + 1
 
 
 def padded(rows: list[Int[Tensor, "K _"]]) -> tuple[Int[Tensor, "B K T"], Int[Tensor, " B"]]:

@@ -25,10 +25,14 @@ _TRUNK = FrameLmConfig(alphabet="", size=2, books=1).trunk
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntropyLmRun:
-    """Numbers of a run: ``seconds`` of sound a batch; ``measured`` recordings at most are coded at the end."""
+    """Numbers of a run: ``seconds`` of sound a batch; ``measured`` recordings at most are coded at the end.
+
+    ``depth`` is the width through which a book sees those before it in its frame; EnCodec's see none (0).
+    """
 
     stream: str = "codes"
     trunk: TransformerConfig = _TRUNK
+    depth: int = 0
     measured: int = 20
     steps: int = 4000
     warmup: int = 200
@@ -42,7 +46,7 @@ def train(
 ) -> FrameLm:
     """Writes the part ``token-lm`` into ``out``, resumes there; the card says what it saves on the dev recordings."""
     tokens, spec = opened(corpus, run.stream)
-    config = FrameLmConfig(alphabet=spec.alphabet, size=spec.size, books=spec.books, trunk=run.trunk)
+    config = FrameLmConfig(alphabet=spec.alphabet, size=spec.size, books=spec.books, trunk=run.trunk, depth=run.depth)
     torch.manual_seed(run.seed)
     model = config.build()
 
