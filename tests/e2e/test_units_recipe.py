@@ -1,5 +1,6 @@
 """The recipe of units, small; units go to files, into corpora and pictures, and files of something else are refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +9,18 @@ import torch
 from typer.testing import CliRunner
 
 from vivavoce.assistant import tokens
+from vivavoce.audio.files import read_audio
 from vivavoce.cli.tokens import app
 from vivavoce.core.errors import ConfigError, PartError, SpecError
-from vivavoce.core.parts import load_part, read_card
+from vivavoce.core.parts import load_part, read_card, save_part
 from vivavoce.data.manifest import recordings
 from vivavoce.data.tokens import TokenCorpus
+from vivavoce.models.encoder_heads import ClusterConfig
 from vivavoce.nn.kmeans import FitConfig
 from vivavoce.recipes import units_data
+from vivavoce.recipes.hubert import SMALL
 from vivavoce.recipes.units import UnitsRun, debug, train
+from vivavoce.systems.hubert import HubertConfig
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +97,43 @@ def test_the_same_recordings_and_features_that_are_not_there(made: Path):
     assert len(units_data.sample(speech, 99.0, 1)) == len(recordings(speech, "train"))
     with pytest.raises(ConfigError, match="log-mel"):
         units_data.front_of("mels", 1)
+
+
+def test_units_of_an_encoder_that_learnt_from_sound_alone(made: Path, tmp_path: Path):
+    torch.manual_seed(0)
+    encoder = replace(SMALL, trunk=replace(SMALL.trunk, layers=2))
+    config = HubertConfig(encoder=encoder, head=ClusterConfig(context=160, dim=16, sizes=(8,)))
+    save_part(tmp_path / "hubert", "hubert", config, hubert := config.build().eval())
+    run = UnitsRun(features="encoder", layer=1, size=20, minutes=0.5, fit=FitConfig(batch=256, steps=20))
+    units = train(run, made / "speech", tmp_path / "units", encoder=tmp_path / "hubert", say=lambda line: None)
+    coded = tokens.encode(tokens.open_tokenizer(tmp_path / "units"), made / "speech/1.wav")
+    wave = read_audio(made / "speech/1.wav", 16000)[0]
+    assert units.tokens.rate == 50 and coded.codes.lengths.tolist() == [-(-len(wave) // 320)]
+    with torch.no_grad():
+        wanted = units.quantizer(
+            hubert.encoder(torch.nn.functional.pad(wave, (0, -len(wave) % 320))[None]).layers[1][0]
+        )
+    assert torch.equal(coded.codes.data[0, 0, : len(wanted)], wanted), "names of what comes out of the first layer"
+    assert read_card(tmp_path / "units", "units")["what"] == "k-means of encoder layer 1, 20 centres"
+    with pytest.raises(ConfigError, match="layers 1 to 2"):
+        train(replace(run, layer=3), made / "speech", tmp_path / "no", encoder=tmp_path / "hubert")
+    with pytest.raises(ConfigError, match="belong together"):
+        train(run, made / "speech", tmp_path / "no")
+    with pytest.raises(PartError, match="wanted config"):
+        train(run, made / "speech", tmp_path / "no", encoder=made)
+
+
+def test_units_of_a_published_encoder(made: Path, tmp_path: Path):
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    published = transformers.HubertModel(
+        transformers.HubertConfig(
+            hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
+            conv_dim=(16,) * 7, num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=4,
+        )
+    )  # fmt: skip
+    published.save_pretrained(tmp_path / "published")
+    run = UnitsRun(features="encoder", layer=2, size=20, minutes=0.5, fit=FitConfig(batch=256, steps=20))
+    units = train(run, made / "speech", tmp_path / "units", encoder=tmp_path / "published", say=lambda line: None)
+    coded = tokens.encode(tokens.open_tokenizer(tmp_path / "units"), made / "speech/1.wav")
+    assert units.tokens.rate == 50 and coded.codes.spec.size == 20

@@ -1,6 +1,7 @@
 """How units are found without labels: frames of a front that is not learnt here, and k-means of them.
 
-Features are the listener's distributions over phones or one of its layers, those of Whisper's encoder, or a control
+Features are the listener's distributions over phones or one of its layers, a layer of an encoder that learnt from sound
+alone (HuBERT, wav2vec 2.0, w2v-BERT, WavLM; trained here or published), those of Whisper's encoder, or a control
 (log-mel, MFCC, a listener with random weights). Whether the units are worth anything is not decided here but by
 ``vivavoce eval tokens``.
 """
@@ -38,12 +39,18 @@ class UnitsRun:
     seed: int = 1
 
 
-def train(run: UnitsRun, speech: Path, out: Path, *, listener: Path | None = None, say: Log = print) -> Units:
+def train(
+    run: UnitsRun, speech: Path, out: Path, *, listener: Path | None = None, encoder: Path | None = None,
+    say: Log = print,
+) -> Units:  # fmt: skip
     """Writes the part ``units`` into ``out``; frames are kept in ``out/features``.
 
-    ``listener`` is the folder of the listener whose layer is used, the bundled one if left out.
+    ``listener`` is the folder of the listener whose layer is used, the bundled one if left out; ``encoder`` what
+    ``features=encoder`` are a layer of.
     """
-    front = units_data.front_of(run.features, run.layer, whole=run.whole, listener=listener, seed=run.seed)
+    front = units_data.front_of(
+        run.features, run.layer, whole=run.whole, listener=listener, encoder=encoder, seed=run.seed
+    )
     clips = units_data.sample(speech, run.minutes, run.seed)
     x = units_data.all_frames(units_data.frames(front, clips, out / "features", say))
     name = units_data.named(front, run.features, run.layer)
@@ -118,7 +125,7 @@ def _impurity(units: Units, clips: list[Record], folder: Path) -> float:
 
 def _run(run: UnitsRun, given: Given) -> None:
     assert given.speech is not None
-    train(run, given.speech, given.out, listener=given.start, say=given.say)
+    train(run, given.speech, given.out, listener=given.start, encoder=given.others.get("encoder"), say=given.say)
 
 
 RECIPE = Recipe(
@@ -128,5 +135,8 @@ RECIPE = Recipe(
     debug=debug,
     on_cpu=True,
     needs={"speech": "people who speak English, with texts"},
-    takes={"from": "a folder with the listener whose layer is used; the bundled one if left out"},
+    takes={
+        "from": "a folder with the listener whose layer is used; the bundled one if left out",
+        "encoder": "for features=encoder: a run of hubert, wav2vec2 or w2vbert, a published one's folder or hf: name",
+    },
 )

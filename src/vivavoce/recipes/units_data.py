@@ -20,25 +20,41 @@ from vivavoce.data.aligned import levelled, phones_of
 from vivavoce.data.cache import Cache
 from vivavoce.data.choosing import lasting, shuffled
 from vivavoce.data.manifest import Record, recordings
+from vivavoce.models.encoder import PARTS, Encoder, load_encoder
+from vivavoce.models.encoder_layer import EncoderLayer
 from vivavoce.models.features import ListenerLayer, SpectrumConfig
 from vivavoce.models.listener import Listener
 from vivavoce.models.posteriors import Posteriors
 from vivavoce.models.units import UnitsConfig
 
-FEATURES = ("posteriors", "listener", "random", "log-mel", "mfcc")
+FEATURES = ("posteriors", "listener", "encoder", "random", "log-mel", "mfcc")
 """What units can be made of, beside the Whispers of ``vivavoce models``."""
 LISTENER = "mini/listener"
 """The bundled part whose weights such fronts have: they are not stored again."""
 _LONGEST_SECONDS = 20.0
 
 
-def front_of(name: str, layer: int, *, whole: bool = False, listener: Path | None = None, seed: int = 1) -> Any:
-    """The front that gives these features. ConfigError for a name that is none of `FEATURES` and no Whisper."""
+def front_of(
+    name: str, layer: int, *, whole: bool = False, listener: Path | None = None, encoder: Path | None = None,
+    seed: int = 1,
+) -> Any:  # fmt: skip
+    """The front that gives these features; ``encoder`` is a run that learnt from sound alone, or a published one.
+
+    ConfigError for a name that is none of `FEATURES` and no Whisper, and for features of an encoder that is not given.
+    """
+    if (name == "encoder") != (encoder is not None):
+        raise ConfigError(
+            "features=encoder and --with encoder=RUN belong together: a run of hubert, wav2vec2 or w2vbert, a folder "
+            "with a published one, or hf:OWNER/NAME"
+        )
     match name:
         case "posteriors":
             return Posteriors.of(load_part(listener or BUNDLED, "listener"), whole)
         case "listener":
             return ListenerLayer.of(load_part(listener or BUNDLED, "listener"), layer, whole)
+        case "encoder":
+            assert encoder is not None
+            return EncoderLayer.of(_learnt(encoder), layer)
         case "random":
             known: Listener = load_part(listener or BUNDLED, "listener")
             torch.manual_seed(seed)
@@ -52,6 +68,15 @@ def front_of(name: str, layer: int, *, whole: bool = False, listener: Path | Non
 
             return whisper_layer(name).build()
     raise ConfigError(f"there are no features {name!r}; there are {', '.join(FEATURES)}, and Whispers by their names")
+
+
+def _learnt(choice: Path) -> Encoder:
+    """Of a run here, or somebody else's; PartError where there is none."""
+    if any((choice / f"{part}.json").is_file() for part in PARTS):
+        return load_encoder(choice)
+    from vivavoce.hub.encoders import open_encoder
+
+    return open_encoder(str(choice) if str(choice).startswith("hf:") else choice)
 
 
 def sample(speech: Path, minutes: float, seed: int, *, least_text: int = 1) -> list[Record]:
@@ -97,7 +122,7 @@ def named(front: Any, name: str, layer: int) -> str:
     """What the features are called for people."""
     if name == "posteriors":
         return "the listener's distributions over phones"
-    return f"{name} layer {layer}" if name in ("listener", "random") else name
+    return f"{name} layer {layer}" if name in ("listener", "encoder", "random") else name
 
 
 def units_card(config: UnitsConfig, clips: Sequence[Record]) -> dict[str, Any]:
