@@ -8,11 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vivavoce.core.errors import ConfigError, SpecError
+from vivavoce.assistant.demo import LINES
+from vivavoce.core.errors import ConfigError, SpecError, TrainingError
 from vivavoce.core.parts import load_part, save_part
 from vivavoce.generate.entropy_coding import Counts, CountsConfig, Decoder, Encoder, count
 from vivavoce.generate.entropy_lm import FrameLm, FrameLmConfig, padded
 from vivavoce.nn.transformer import TransformerConfig
+from vivavoce.recipes import entropy_lm, miniature
 
 
 def _rows(seed: int, count: int = 30, frames: int = 60) -> list[torch.Tensor]:
@@ -120,3 +122,16 @@ def test_a_small_language_model_codes_what_it_learnt_and_anything_else(tmp_path:
         again.encode(torch.full((2, 3), 16))
     with pytest.raises(SpecError, match="end too early"):
         again.decode(b"\x01", 500)
+
+
+def test_a_language_model_goes_on_from_one_of_the_same_tokens_only(tmp_path: Path):
+    assert entropy_lm.debug(tmp_path / "first")["after"] < 2.0
+    corpus = next((tmp_path / "first").rglob("utterances.jsonl")).parent
+    trunk = TransformerConfig(dim=32, layers=1, heads=2, kv_heads=2, hidden=64, window=64, norm="layer")
+    run = entropy_lm.EntropyLmRun(stream="units", trunk=trunk, steps=1, lr=0.0)
+    again = entropy_lm.train(run, corpus, tmp_path / "again", start=tmp_path / "first")
+    assert again.alphabet == load_part(tmp_path / "first", "token-lm").alphabet
+    miniature.unit_corpus(tmp_path / "other", LINES, size=24)
+    other = next((tmp_path / "other").rglob("utterances.jsonl")).parent
+    with pytest.raises(TrainingError, match="other tokens"):
+        entropy_lm.train(run, other, tmp_path / "no", start=tmp_path / "first")

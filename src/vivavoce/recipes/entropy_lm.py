@@ -10,14 +10,15 @@ import torch
 
 from vivavoce.assistant.demo import LINES
 from vivavoce.core.config import dump
-from vivavoce.core.parts import save_part
+from vivavoce.core.errors import TrainingError
+from vivavoce.core.parts import load_part, save_part
 from vivavoce.data.tokens import Batches
 from vivavoce.generate.entropy_lm import FrameLm, FrameLmConfig, padded
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.recipes import miniature
 from vivavoce.recipes.token_counts import opened, saved
 from vivavoce.train import fit, warm_cosine
-from vivavoce.train.recipe import Given, Recipe, hooks
+from vivavoce.train.recipe import Given, Recipe, begin_from, hooks
 from vivavoce.train.tasks.entropy import CodesBatch, EntropyTask
 
 _TRUNK = FrameLmConfig(alphabet="", size=2, books=1).trunk
@@ -42,13 +43,22 @@ class EntropyLmRun:
 
 
 def train(
-    run: EntropyLmRun, corpus: Path, out: Path, device: str = "cpu", say: Callable[[str], None] = print
-) -> FrameLm:
-    """Writes the part ``token-lm`` into ``out``, resumes there; the card says what it saves on the dev recordings."""
+    run: EntropyLmRun, corpus: Path, out: Path, *, start: Path | None = None, device: str = "cpu",
+    say: Callable[[str], None] = print,
+) -> FrameLm:  # fmt: skip
+    """Writes the part ``token-lm`` into ``out``, resumes there; the card says what it saves on the dev recordings.
+
+    ``start`` is a folder with a model of the same tokens to go on from; TrainingError for one of others.
+    """
     tokens, spec = opened(corpus, run.stream)
     config = FrameLmConfig(alphabet=spec.alphabet, size=spec.size, books=spec.books, trunk=run.trunk, depth=run.depth)
     torch.manual_seed(run.seed)
     model = config.build()
+    if start is not None:
+        known: FrameLm = load_part(start, "token-lm")
+        if known.config.alphabet != spec.alphabet:
+            raise TrainingError(f"the model in {start} knows other tokens than {corpus} holds; leave --from out")
+        begin_from(model, known)
 
     def batch(chosen: list[int], draw: np.random.Generator) -> CodesBatch:
         return CodesBatch(*padded([tokens.items(index)[run.stream] for index in chosen]))
@@ -82,7 +92,7 @@ def debug(folder: Path) -> dict[str, float]:
 
 
 def _run(run: EntropyLmRun, given: Given) -> None:
-    train(run, given.others["corpus"], given.out, given.device, given.say)
+    train(run, given.others["corpus"], given.out, start=given.start, device=given.device, say=given.say)
 
 
 RECIPE = Recipe(
@@ -91,4 +101,5 @@ RECIPE = Recipe(
     train=_run,
     debug=debug,
     needs={"corpus": "a folder that `vivavoce tokens corpus` wrote"},
+    takes={"from": "a language model of these tokens to go on from"},
 )
