@@ -125,7 +125,10 @@ def others() -> list[dict[str, Any]]:
 
 
 def same(name: str, codec: Codec, wave: Tensor, books: int, kbps: float) -> list[dict[str, Any]]:
-    """Our codec with the reference's weights: whole, stepped by 80 ms, and recomputed over a second every 80 ms."""
+    """Our codec with the reference's weights: whole, stepped by 80 ms, and recomputed over a second every 80 ms.
+
+    A second goes before the sound that is recomputed, as each step of a conversation has one behind it.
+    """
     stream = whole(codec.config.wave, wave)
     tokens = codec.encode(stream, books)
     hop, frames = codec.config.hop, 1920 // codec.config.hop
@@ -141,14 +144,16 @@ def same(name: str, codec: Codec, wave: Tensor, books: int, kbps: float) -> list
         for piece in tokens.data.split(frames, dim=2):
             codec.decode_step(piece, state)
 
+    earlier = torch.cat((wave[:, :, :second], wave), dim=2)
+    codes = torch.cat((tokens.data[:, :, : second // hop], tokens.data), dim=2)
+
     def hear_again() -> None:
-        for end in range(frames * hop, wave.shape[2] + 1, frames * hop):
-            codec.encode(whole(codec.config.wave, wave[:, :, max(0, end - second) : end]), books)
+        for begin in range(frames * hop, wave.shape[2] + 1, frames * hop):
+            codec.encode(whole(codec.config.wave, earlier[:, :, begin : begin + second]), books)
 
     def speak_again() -> None:
-        for end in range(frames, tokens.data.shape[2] + 1, frames):
-            part = tokens.data[:, :, max(0, end - second // hop) : end]
-            codec.decode(whole(tokens.spec, part))
+        for begin in range(frames, tokens.data.shape[2] + 1, frames):
+            codec.decode(whole(tokens.spec, codes[:, :, begin : begin + second // hop]))
 
     held = codec.init_encode(1).nbytes() + codec.init_decode(1).nbytes()
     rows = [
