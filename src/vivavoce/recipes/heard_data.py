@@ -21,6 +21,7 @@ from vivavoce.data.aligned import levelled
 from vivavoce.data.cache import Cache, Joined, digest
 from vivavoce.data.manifest import Record, recordings
 from vivavoce.evals.word_errors import plain
+from vivavoce.models.unit_frames import UnitFrames
 from vivavoce.recipes.units_data import made_by
 from vivavoce.systems.salmonn import encode
 
@@ -35,12 +36,15 @@ _SHOWN: Final = 90
 
 
 def hearing(choice: Path) -> Any:
-    """An encoder of sound: that of a folder with the part ``encoder``, or a Whisper of this machine by its name.
+    """An encoder of sound: that of a folder with the part ``encoder``, units, which are then all that is heard, or a
+    Whisper of this machine by its name.
 
     PartError where there is neither.
     """
     if (choice / "encoder.json").is_file():
         return load_part(choice, "encoder")
+    if (choice / "units.json").is_file():
+        return UnitFrames.of(load_part(choice, "units"))
     from vivavoce.hub.whisper_layer import whisper_layer
 
     return whisper_layer(str(choice), 1, fitted=True).build()
