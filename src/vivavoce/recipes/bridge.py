@@ -145,7 +145,6 @@ def train(
         schedule=warm_cosine(run.steps, run.warmup),
         seed=run.seed,
         device=device,
-        bf16=device != "cpu",
     )  # fmt: skip
 
 

@@ -214,7 +214,7 @@ def train(
                 out, f"salmonn, stage {run.stage}", [run, config], measure=measure, measure_seconds=1200.0,
                 every=max(1, min(20, run.steps // 100)),
             ),
-            schedule=warm_cosine(run.steps, run.warmup), seed=run.seed, device=device, bf16=device != "cpu",
+            schedule=warm_cosine(run.steps, run.warmup), seed=run.seed, device=device,
         )  # fmt: skip
     model.cpu()
     measured = Measured(before, measure(task) if run.steps else before)
