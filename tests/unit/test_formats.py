@@ -2,15 +2,18 @@
 
 import base64
 from itertools import pairwise
+from typing import get_args
 
 import numpy as np
 import pytest
 
+from vivavoce.audio.files import SYNTHETIC, read_recording
 from vivavoce.audio.pcm import to_int16
 from vivavoce.core.errors import ProtocolError
 from vivavoce.server.formats import CODERS, TABLES, Decoder, Encoder
 from vivavoce.server.items import base64_bytes
 from vivavoce.server.problems import Problem
+from vivavoce.server.sound_files import FileEncoder, FileFormat, whole_file
 
 
 @pytest.mark.parametrize(("name", "peak"), [("audio/pcmu", 32124), ("audio/pcma", 32256)])
@@ -69,3 +72,19 @@ def test_base64_may_be_broken_into_lines_and_lack_its_padding():
     for cut in (text[:5], text[:6], text[:7], f"{text[:-2]}!=", f"A{text}"):
         with pytest.raises(Problem, match="base64"):
             base64_bytes(cut, "audio")
+
+
+@pytest.mark.parametrize("name", get_args(FileFormat))
+def test_sound_files_say_that_they_are_synthetic(name):
+    tone = (0.3 * np.sin(2 * np.pi * 440 / 24_000 * np.arange(24_000))).astype(np.float32)
+    encoder = FileEncoder(name)
+    first, *rest = [encoder(part) for part in np.array_split(tone, 7)]
+    streamed = b"".join((first, *rest, encoder.finish()))
+    for data in (streamed, whole_file(tone, name)):
+        assert (SYNTHETIC.encode() in data[:600]) == (name != "pcm")  # bare samples have no place for it
+        if name != "pcm":
+            read = read_recording(data)
+            assert read.seconds == pytest.approx(1.0, abs=0.1) and not read.warning
+            assert np.abs(read.wave.numpy()).max() == pytest.approx(0.3, abs=0.05)
+    if name != "flac":
+        assert first  # it still begins at once

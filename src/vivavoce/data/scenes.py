@@ -53,7 +53,7 @@ def write(folder: Path, *, count: int, seconds: float, rate: int, seed: int) -> 
         name = list(SCENES)[number % len(SCENES)]
         wave = scene(name, int(seconds * rate), rate, dice)
         file = f"{number:05}-{name}.flac"
-        write_audio(folder / file, wave, rate)
+        write_audio(folder / file, wave, rate, comment="synthetic sound, made by vivavoce")
         records.append(
             Record(
                 id=f"{number:05}", path=file, split="dev" if number // len(SCENES) % 10 == 9 else "train",

@@ -38,8 +38,12 @@ def synthesise(out: Path, sheet: Path = DEFAULT, *, count: int = 1000, seed: int
     for number, (text, spoken) in enumerate(zip(texts, said, strict=True)):
         name = f"clips/{number:05d}.flac"
         (out / "clips").mkdir(parents=True, exist_ok=True)
-        with atomic_write(out / name) as path:
-            soundfile.write(path, spoken.wave, LISTENING_RATE, format="FLAC", subtype="PCM_16")
+        with (
+            atomic_write(out / name) as path,
+            soundfile.SoundFile(path, "w", LISTENING_RATE, 1, format="FLAC", subtype="PCM_16") as file,
+        ):
+            file.comment = f"synthetic speech, made by {spoken.reading.engine}"
+            file.write(spoken.wave)
         reading = spoken.reading
         lines.append(
             {

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import soundfile
 
-from vivavoce.audio.files import read_recording
+from vivavoce.audio.files import SYNTHETIC, read_recording
 from vivavoce.audio.pcm import to_int16
 from vivavoce.runtime.model import RATE, Pcm
 
@@ -34,7 +34,8 @@ def read_upload(data: bytes, name: str, *, limit_seconds: float = 3600.0, allow_
 class FileEncoder:
     """Bytes of a sound file, piece by piece; a WAV header says that the length is not known.
 
-    FLAC comes as a whole at the end, because its header without a length is refused by many readers.
+    FLAC comes as a whole at the end, because its header without a length is refused by many readers. All but bare
+    samples say in a comment that they are synthetic.
     """
 
     def __init__(self, name: FileFormat) -> None:
@@ -48,6 +49,7 @@ class FileEncoder:
             # at a constant rate readers know how long an MP3 is even without the header that comes last
             more: dict[str, Any] = {"bitrate_mode": "CONSTANT", "compression_level": 0.5} if name == "mp3" else {}
             self._file = soundfile.SoundFile(self._memory, "w", RATE, 1, subtype=codec, format=container, **more)
+            self._file.comment = SYNTHETIC
 
     def __call__(self, pcm: Pcm) -> bytes:
         """What these samples add."""
@@ -78,16 +80,20 @@ class FileEncoder:
 
 
 def _wav_header() -> bytes:
-    """RIFF for a stream of unknown length."""
+    """RIFF for a stream of unknown length, with the comment before the sound, where readers of streams see it."""
+    comment = SYNTHETIC.encode() + b"\0" * (2 - len(SYNTHETIC) % 2)  # ends by a zero byte, chunks are of even length
     head = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", 0xFFFFFFFF, b"WAVE", b"fmt ", 16, 1, 1, RATE, 2 * RATE, 2, 16)
+    head += struct.pack("<4sI4s4sI", b"LIST", 12 + len(comment), b"INFO", b"ICMT", len(comment)) + comment
     return head + struct.pack("<4sI", b"data", 0xFFFFFFFF)
 
 
 def whole_file(pcm: Pcm, name: FileFormat) -> bytes:
-    """A complete file with a true header."""
+    """A complete file with a true header, which says as `FileEncoder` does that it is synthetic."""
     if name == "pcm":
         return to_int16(pcm).astype("<i2").tobytes()
     container, codec = _CODECS.get(name, ("WAV", "PCM_16"))
     memory = io.BytesIO()
-    soundfile.write(memory, np.clip(pcm, -1, 1), RATE, format=container, subtype=codec)
+    with soundfile.SoundFile(memory, "w", RATE, 1, subtype=codec, format=container) as file:
+        file.comment = SYNTHETIC
+        file.write(np.clip(pcm, -1, 1))
     return memory.getvalue()
