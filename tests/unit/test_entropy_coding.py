@@ -14,7 +14,7 @@ from vivavoce.core.parts import load_part, save_part
 from vivavoce.generate.entropy_coding import Counts, CountsConfig, Decoder, Encoder, count
 from vivavoce.generate.entropy_lm import FrameLm, FrameLmConfig, padded
 from vivavoce.nn.transformer import TransformerConfig
-from vivavoce.recipes import entropy_lm, miniature
+from vivavoce.recipes import entropy_lm, miniature, token_counts
 
 
 def _rows(seed: int, count: int = 30, frames: int = 60) -> list[torch.Tensor]:
@@ -135,3 +135,11 @@ def test_a_language_model_goes_on_from_one_of_the_same_tokens_only(tmp_path: Pat
     other = next((tmp_path / "other").rglob("utterances.jsonl")).parent
     with pytest.raises(TrainingError, match="other tokens"):
         entropy_lm.train(run, other, tmp_path / "no", start=tmp_path / "first")
+
+
+def test_what_each_id_costs_by_itself():
+    rows = [torch.tensor([[0, 0, 0, 1], [2, 2, 2, 2]])]
+    unigram = token_counts.Unigram.of(rows, 2, 4)
+    first = (0.75 * np.log2(3.5 / 6) + 0.25 * np.log2(1.5 / 6)) * -1
+    assert unigram.bits(rows) == pytest.approx(first - np.log2(4.5 / 6))
+    assert unigram.use == pytest.approx([np.exp(-0.75 * np.log(0.75) - 0.25 * np.log(0.25)) / 4, 0.25])

@@ -16,7 +16,7 @@ from vivavoce.data.tokens import Batches
 from vivavoce.generate.entropy_lm import FrameLm, FrameLmConfig, padded
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.recipes import miniature
-from vivavoce.recipes.token_counts import opened, saved
+from vivavoce.recipes.token_counts import Unigram, opened, saved
 from vivavoce.train import fit, warm_cosine
 from vivavoce.train.recipe import Given, Recipe, begin_from, hooks
 from vivavoce.train.tasks.entropy import CodesBatch, EntropyTask
@@ -75,7 +75,9 @@ def train(
     )
     model.cpu().eval()
     held = [tokens.items(index)[run.stream] for index in tokens.of("dev")[: run.measured]]
-    card = {"settings": dump(run), "steps": run.steps, "tokens": spec.alphabet, **saved(model, held, say)}
+    heard = (tokens.items(index)[run.stream] for index in tokens.of("train"))
+    unigram = Unigram.of(heard, spec.books, spec.size)
+    card = {"settings": dump(run), "steps": run.steps, "tokens": spec.alphabet, **saved(model, held, unigram, say)}
     save_part(out, "token-lm", config, model, card)
     return model
 

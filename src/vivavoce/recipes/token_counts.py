@@ -1,12 +1,13 @@
 """How tokens are counted, so that an entropy coder can write them in fewer bits; measured on recordings not counted."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import log2
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Int
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from vivavoce.assistant.demo import LINES
@@ -37,13 +38,53 @@ def bits(coder: Counts | FrameLm, rows: Sequence[Int[Tensor, "K _"]]) -> tuple[f
     return coder.config.books * log2(coder.config.size), coded / max(frames, 1)
 
 
-def saved(coder: Counts | FrameLm, held: Sequence[Int[Tensor, "K _"]], say: Callable[[str], None]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Unigram:
+    """How often each id of each book comes in what was learnt from: what any coder of tokens has to be better than."""
+
+    counts: Float[Tensor, "K V"]
+
+    @staticmethod
+    def of(rows: Iterable[Int[Tensor, "K _"]], books: int, size: int) -> "Unigram":
+        """Counted."""
+        counts = torch.zeros(books, size, dtype=torch.double)
+        for row in rows:
+            counts.scatter_add_(1, row.long(), torch.ones_like(row, dtype=torch.double))
+        return Unigram(counts)
+
+    @property
+    def use(self) -> list[float]:
+        """The perplexity of each book, as a share of its size."""
+        shares = self.counts / self.counts.sum(1, keepdim=True)
+        return (torch.special.entr(shares).sum(1).exp() / self.counts.shape[1]).tolist()
+
+    def bits(self, rows: Sequence[Int[Tensor, "K _"]]) -> float:
+        """Per frame of other rows; what never came counts as half a time."""
+        shares = (self.counts + 0.5) / (self.counts + 0.5).sum(1, keepdim=True)
+        told = torch.cat([shares.log2().gather(1, row.long()) for row in rows], dim=1)
+        return -float(told.sum(0).mean())
+
+
+def saved(
+    coder: Counts | FrameLm, held: Sequence[Int[Tensor, "K _"]], unigram: Unigram, say: Callable[[str], None]
+) -> dict[str, Any]:
     """For the card: what the coder saves on recordings that it did not learn from; nothing where there are none."""
     if not held:
         return {}
     plain, coded = bits(coder, held)
-    say(f"{len(held)} dev recordings: {coded:.2f} bits a frame instead of {plain:.2f}, {1 - coded / plain:.1%} less")
-    return {"held_out": {"recordings": len(held), "bits_plain": plain, "bits_coded": round(coded, 3)}}
+    single, use = unigram.bits(held), unigram.use
+    say(
+        f"{len(held)} dev recordings: {coded:.2f} bits a frame, {1 - coded / plain:.1%} less than the {plain:.2f} of "
+        f"plain ids, {1 - coded / single:.1%} less than the {single:.2f} of each id by itself; the perplexity of the "
+        f"books is {min(use):.0%} to {max(use):.0%} of their size"
+    )
+    found = {
+        "recordings": len(held),
+        "bits_plain": plain,
+        "bits_unigram": round(single, 3),
+        "bits_coded": round(coded, 3),
+    }
+    return {"held_out": found, "use": [round(share, 3) for share in use]}
 
 
 def opened(corpus: Path, stream: str) -> tuple[TokenCorpus, Tokens]:
@@ -64,7 +105,7 @@ def train(run: CountsRun, corpus: Path, out: Path, say: Callable[[str], None] = 
     heard = rows("train")
     counts = count(heard, spec.alphabet, spec.size)
     card = {"settings": dump(run), "recordings": len(heard), "tokens": spec.alphabet}
-    card |= saved(counts, rows("dev", run.measured), say)
+    card |= saved(counts, rows("dev", run.measured), Unigram.of(heard, spec.books, spec.size), say)
     save_part(out, "token-counts", counts.config, counts, card)
     return counts
 
