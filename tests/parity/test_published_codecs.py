@@ -12,8 +12,9 @@ from torch import Tensor
 from vivavoce.core.errors import ConfigError, PartError, SpecError
 from vivavoce.core.streams import Wave, whole
 from vivavoce.hub import codecs
+from vivavoce.hub.encodec import chunks_of, given_chunks
 from vivavoce.models.codec import Codec
-from vivavoce.systems.encodec import ChunkedCodec
+from vivavoce.systems.encodec import ChunkedCodec, Chunks
 
 transformers = pytest.importorskip("transformers")
 
@@ -192,6 +193,33 @@ def test_what_is_written_loads_again_with_equal_outputs(make: Any, tmp_path: Pat
         scales = ([None],) if make is encodec else ()
         made = [model.decode(codes[0], *scales).audio_values for model in (theirs, again)]
         assert torch.allclose(*made, atol=1e-5)
+
+
+def test_chunks_are_written_with_the_codec(tmp_path: Path) -> None:
+    theirs, wave = saved(encodec(**STEREO), tmp_path / "theirs"), spoken(167, 6, 2)
+    codecs.write(codecs.load(tmp_path / "theirs"), tmp_path / "ours")
+    again, info = type(theirs).from_pretrained(tmp_path / "ours", output_loading_info=True)
+    assert not any(info[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    assert (again.config.chunk_length, again.config.chunk_stride) == (480, 432)
+    with torch.no_grad():
+        wanted, found = (model.eval().encode(wave, bandwidth=96.0) for model in (theirs, again))
+        made = [model.decode(wanted.audio_codes, wanted.audio_scales).audio_values for model in (theirs, again)]
+    assert all(map(torch.equal, wanted.audio_codes, found.audio_codes))
+    assert all(map(torch.equal, wanted.audio_scales, found.audio_scales)) and torch.allclose(*made, atol=1e-5)
+    for samples, step, rate in ((48_000, 47_520, 48_000), (441, 100, 44_100), (7, 3, 22_050), (32_000, 32_000, 32_000)):
+        chunks = Chunks(samples=samples, step=step, levelled=False)
+        assert chunks_of(given_chunks(chunks, rate) | {"sampling_rate": rate}) == chunks
+
+
+def test_a_recording_of_any_length_has_the_frames_that_its_chunks_say(tmp_path: Path) -> None:
+    saved(encodec(**STEREO), tmp_path)
+    ours = codecs.load(tmp_path)
+    assert isinstance(ours, ChunkedCodec)
+    for samples in (1, 5, 6, 7, 431, 432, 433, 438, 480, 481, 864, 913, 1000):
+        wave = 0.3 * torch.randn(1, 2, samples)
+        coded = ours.encode(whole(ours.codec.config.wave, wave))
+        assert coded.frames == ours.frames_of(samples), samples
+        assert ours.decode(coded).data.shape[2] >= samples
 
 
 @pytest.mark.parametrize("make", [encodec, mimi, dac])

@@ -190,14 +190,14 @@ def export(
 
 def _export_to(to: str, source: Path, out: Path) -> None:
     """Writes the codec of a folder in another library's form."""
-    from vivavoce.assistant.tokens import open_codec, plain
+    from vivavoce.assistant.tokens import open_codec
     from vivavoce.core.errors import ConfigError
     from vivavoce.hub.codecs import write
-    from vivavoce.models.codec import Codec
+    from vivavoce.systems.facodec import Facodec
 
     if to != "hf":
         raise ConfigError(f"parts are written to hf, got --to {to}; leave it out for a model's folder of our own")
-    codec = plain(open_codec(source))
-    if not isinstance(codec, Codec):
-        raise ConfigError(f"only codecs are written to hf, {source} holds units")
+    codec = open_codec(source)
+    if isinstance(codec, Facodec):
+        raise ConfigError(f"{source} holds a FACodec, of which hf has no class; EnCodec and Mimi are written")
     typer.echo(write(codec, out))

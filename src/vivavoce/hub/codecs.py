@@ -64,18 +64,21 @@ def _kind(given: Mapping[str, Any]) -> Any:
     return speechtokenizer.TYPE if speechtokenizer.is_one(given) else given.get("model_type")
 
 
-def write(codec: Codec, folder: Path) -> Path:
+def write(codec: Codec | ChunkedCodec, folder: Path) -> Path:
     """Writes a codec as ``EncodecModel`` or ``MimiModel`` load it; gives the path of the weights.
 
     Raises PartError for codecs that have the form of neither.
     """
     problems = []
-    for family in (encodec, mimi):
+    made, chunks = (codec.codec, codec.chunks) if isinstance(codec, ChunkedCodec) else (codec, None)
+    for family in (encodec,) if chunks is not None else (encodec, mimi):
         try:
-            given, state = family.written(codec)
+            given, state = family.written(made)
         except PartError as error:
             problems.append(str(error))
             continue
+        if chunks is not None:
+            given |= encodec.given_chunks(chunks, made.config.sample_rate)
         with atomic_write(folder / "config.json") as path:
             path.write_text(json.dumps(given, indent=1) + "\n", encoding="utf-8")
         with atomic_write(folder / _WEIGHTS) as path:

@@ -69,6 +69,16 @@ def chunks_of(given: Mapping[str, Any]) -> Chunks | None:
     return Chunks(samples=samples, step=step, levelled=bool(given["normalize"]))
 
 
+def given_chunks(chunks: Chunks, sample_rate: int) -> dict[str, Any]:
+    """What a ``config.json`` says of chunks; `chunks_of` reads it."""
+    length, overlap = chunks.samples / sample_rate, 1 - chunks.step / chunks.samples
+    if int(length * sample_rate) != chunks.samples:  # half a sample more than what is rounded down
+        length = (chunks.samples + 0.5) / sample_rate
+    if int((1.0 - overlap) * chunks.samples) != chunks.step:
+        overlap = 1 - (chunks.step + 0.5) / chunks.samples
+    return {"normalize": chunks.levelled, "chunk_length_s": length, "overlap": overlap}
+
+
 def rules(config: CodecConfig) -> tuple[Rule, ...]:
     """How its tensors, weight normalisation folded, become a `Codec`'s."""
     made: list[Rule] = []

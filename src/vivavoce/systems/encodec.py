@@ -100,6 +100,11 @@ class ChunkedCodec:
         alphabet = f"{spec.alphabet}-chunks-{self.chunks.samples}-{self.chunks.step}"
         return Tokens(name=spec.name, alphabet=alphabet, size=spec.size, books=spec.books, rate=rate)
 
+    def frames_of(self, samples: int) -> tuple[int, ...]:
+        """How many frames each chunk of a recording of so many samples has."""
+        lengths = (min(self.chunks.samples, samples - begin) for begin in range(0, samples, self.chunks.step))
+        return tuple(-(-length // self.codec.config.hop) for length in lengths)
+
     @torch.no_grad()
     def encode(self, wave: Stream[Wave], books: int | None = None) -> ChunkedTokens:
         """Rows of one length; the last chunk may be shorter. SpecError for more books than there are."""
