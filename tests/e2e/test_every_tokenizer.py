@@ -1,6 +1,9 @@
 """What no tokenizer of any kind trips over: other rates, silence, one sample, what is no number, foreign tokens, more
 books than there are."""
 
+import contextlib
+import io
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +15,9 @@ import soundfile
 import torch
 from typer.testing import CliRunner, Result
 
+from vivavoce.assistant.tokens import book_names, load
 from vivavoce.cli.main import app
+from vivavoce.core.errors import SpecError
 from vivavoce.core.parts import load_part, save_part
 from vivavoce.models.codec import mel_codec
 from vivavoce.models.features import ListenerLayerConfig, SpectrumConfig
@@ -163,6 +168,10 @@ def test_tokens_of_another_tokenizer_form_or_size_are_refused(
         "make one with": held | {"codes": np.full(held["codes"].shape, np.nan)},
         "tells of -1 samples": held | {"samples": np.array(-1)},
         "tells of 9000000 samples": held | {"samples": np.array(9_000_000)},
+        "tells of 0 samples": held | {"samples": np.array(0)},
+        "no token file that can": held | {"samples": np.array(np.inf)},
+        "token file that can be read": held | {"version": np.array(np.inf)},
+        "that can be read; make": held | {"spec": np.array("[" * 100_000)},
         "there is no file": tmp_path / "none.npz",
     }
     if "voice" in held:
@@ -172,6 +181,58 @@ def test_tokens_of_another_tokenizer_form_or_size_are_refused(
             np.savez(tmp_path / "bad.npz", **given)
         path = given if isinstance(given, Path) else tmp_path / "bad.npz"
         refused(run(look, path, "-o", out, *model), hint)
-    tokens.write_bytes(tokens.read_bytes()[:-60])
+    whole = tokens.read_bytes()
+    tokens.write_bytes(whole[:-60])
     refused(run(look, tokens, "-o", out, *model), "no token file")
     assert not out.exists()
+    draw = np.random.default_rng(3)
+    opened = load_part(folders(kind), "units" if units else "codec")
+    for _ in range(60):  # whatever is changed in it, there is a sentence, or it is what can be read
+        spoiled_bytes = bytearray(whole)
+        for place in draw.integers(len(whole), size=3):
+            spoiled_bytes[place] ^= 1 << int(draw.integers(8))
+        tokens.write_bytes(spoiled_bytes)
+        with contextlib.suppress(SpecError):
+            load(opened, tokens)
+
+
+def test_a_file_that_wants_more_memory_than_there_is_is_refused(folders: Callable[[str], Path], tmp_path: Path) -> None:
+    sound, tokens = recording(tmp_path / "in.wav", NOISE, 24_000), tmp_path / "in.npz"
+    model = ("--model", folders("mimi"))
+    assert run("encode", sound, "-o", tokens, *model).exit_code == 0
+    with np.load(tokens) as file:
+        held = {name: value for name, value in file.items() if name != "codes"}
+    np.savez(tokens, **held)
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<u2", "fortran_order": False, "shape": (3, 10**13)})
+    with zipfile.ZipFile(tokens, "a") as archive:
+        archive.writestr("codes.npy", header.getvalue())
+    refused(run("decode", tokens, "-o", tmp_path / "out.wav", *model), "no token file")
+
+
+def test_units_are_looked_at_without_a_sound_and_books_are_called_what_they_are(
+    folders: Callable[[str], Path], tmp_path: Path
+) -> None:
+    sound, tokens = recording(tmp_path / "in.wav", NOISE, 24_000), tmp_path / "in.npz"
+    model = ("--model", folders("cepstra"))
+    assert run("encode", sound, "-o", tokens, *model).exit_code == 0
+    for given in (sound, tokens):
+        done = run("show", given, "-o", tmp_path / "out.png", *model)
+        assert done.exit_code == 0, done.output
+        assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
+        (tmp_path / "out.png").unlink()
+    for kind, name, names in (
+        ("cepstra", "units", ["meaning"]),
+        ("encodec", "codec", ["book 1", "book 2", "book 3", "book 4"]),
+        ("mimi", "codec", ["meaning", "detail 1", "detail 2"]),
+        ("codec of units", "codec", ["meaning", "detail 1", "detail 2"]),
+        ("facodec", "codec", ["prosody 1", "content 1", "content 2", "detail 1", "detail 2", "detail 3"]),
+    ):
+        assert book_names(load_part(folders(kind), name)) == names
+
+
+@pytest.mark.parametrize("out", [".", "..", "x", "x.NPZ", "x.wav"])
+def test_a_result_s_name_says_what_it_is(out: str, folders: Callable[[str], Path], tmp_path: Path) -> None:
+    sound, model = recording(tmp_path / "in.wav", NOISE, 24_000), ("--model", folders("mimi"))
+    refused(run("encode", sound, "-o", out, *model), "tokens are written as .npz", "give -o")
+    refused(run("show", sound, "-o", out, *model), "pictures are written as .png", "give -o")

@@ -14,8 +14,12 @@ from vivavoce.cli.main import app
 from vivavoce.core.parts import load_part, read_card, save_part
 from vivavoce.data.manifest import Record, write_manifest
 from vivavoce.hub import codecs
-from vivavoce.models.codec import Codec
-from vivavoce.systems.encodec import encodec
+from vivavoce.models.back import SeanetBackConfig
+from vivavoce.models.codec import Codec, CodecConfig
+from vivavoce.models.front import SeanetFrontConfig
+from vivavoce.nn.quantize import ResidualConfig
+from vivavoce.nn.seanet import SeanetConfig
+from vivavoce.systems.encodec import ChunkedCodec, Chunks, encodec
 
 
 def run(*arguments: str | Path) -> Result:
@@ -103,6 +107,53 @@ def test_a_part_of_ours_is_written_for_others(folder: Path, tmp_path: Path) -> N
     refused(run("export", folder / "ours", tmp_path / "theirs", "--to", "onnx"), "--to onnx")
     mini = Path(codecs.__file__).parents[1] / "weights/mini"
     refused(run("export", mini, tmp_path / "no", "--to", "hf"), "not one of strided convolutions")
+
+
+@pytest.fixture
+def stereo(tmp_path: Path) -> Path:
+    """A codec for whole stereo recordings, as others load it."""
+    net = SeanetConfig(
+        dim=8, channels=4, strides=(4, 5), skip="conv", memory="lstm", memory_layers=1, causal=False, edge="reflect",
+        trim="both", normed=True, wave_channels=2,
+    )  # fmt: skip
+    codec = CodecConfig(
+        front=SeanetFrontConfig(net=net, sample_rate=24_000),
+        quantizer=ResidualConfig(dim=8, code_dim=0, books=4, size=16),
+        back=SeanetBackConfig(net=net),
+    ).build()
+    codec.quantizer.start(0.05 * torch.randn(1, 8, 64))
+    codecs.write(ChunkedCodec(codec.eval(), Chunks(samples=2_400, step=2_000)), tmp_path / "stereo")
+    return tmp_path / "stereo"
+
+
+def test_a_codec_that_takes_chunks(stereo: Path, tmp_path: Path) -> None:
+    recording, tokens, made = sound(tmp_path / "in.wav", 9_001), tmp_path / "in.npz", tmp_path / "out.wav"
+    model = ("--model", stereo)
+    for samples in (1, 25, 9_001):
+        sound(recording, samples)
+        done = run("tokens", "encode", recording, "-o", tokens, *model)
+        assert done.exit_code == 0, done.output
+        done = run("tokens", "decode", tokens, "-o", made, *model, "--books", "2")
+        assert done.exit_code == 0, done.output
+        assert (soundfile.info(made).frames, soundfile.info(made).channels) == (samples, 2)
+    with np.load(tokens) as file:
+        held = dict(file)
+    frames, ones = held["frames"], np.ones(2)
+    spoiled: list[tuple[dict[str, Any], str]] = [
+        ({"frames": np.array([frames.sum() - 1, 1]), "loudness": ones}, "cannot be"),
+        ({"frames": frames[::-1]}, "cannot be"),
+        ({"samples": np.array(8_000)}, "cannot be"),
+        ({"frames": frames * np.inf}, "no token file"),
+        ({"loudness": held["loudness"][:-1]}, "do not belong together"),
+    ]
+    for fields, hint in spoiled:
+        changed(tokens, held | fields)
+        refused(run("tokens", "decode", tokens, "-o", made, *model), hint)
+    changed(tokens, {name: value for name, value in held.items() if name != "loudness"})
+    refused(run("tokens", "decode", tokens, "-o", made, *model), "do not say how their recording was cut")
+    assert run("export", stereo, tmp_path / "again", "--to", "hf").exit_code == 0
+    again = codecs.load(tmp_path / "again")
+    assert isinstance(again, ChunkedCodec) and again.chunks == Chunks(samples=2_400, step=2_000)
 
 
 def test_packed_tokens_come_back_and_foreign_or_damaged_ones_do_not(folder: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 from vivavoce.assistant import token_corpora, token_files, tokens
 from vivavoce.cli.main import app
 from vivavoce.core.parts import load_part, save_part
-from vivavoce.data.tokens import TokenCorpus
+from vivavoce.data.tokens import LIST, TokenCorpus
 from vivavoce.models.codec import mel_codec
 from vivavoce.nn.convnext import ConvNeXtConfig
 
@@ -133,8 +133,17 @@ def test_a_manifest_and_a_corpus_of_it(codec: Path, tmp_path: Path) -> None:
     assert done.exit_code == 0 and "2 sound files" in done.stdout, done.output
     run("decode", coded / "b.npz", "-o", alone, "--model", codec)
     assert np.array_equal(soundfile.read(said / "b%2F1.wav")[0], soundfile.read(alone)[0])
-    done = run("decode", corpus, "-o", said)
-    assert done.exit_code == 2 and "name with --model the folder of what made it" in done.stderr
+    refusals = {
+        "name with --model the folder of what made it": (),
+        "4 books were asked for": ("--model", codec, "--books", "4"),
+    }
+    for hint, more in refusals.items():
+        done = run("decode", corpus, "-o", said, *more)
+        assert done.exit_code == 2 and hint in done.stderr and len(done.stderr.splitlines()) == 1, done.output
+    for name, torn in (("codes/ids.bin", b"torn"), ("codes/index.json", b"{}"), (LIST, b"\xff"), (LIST, b"{}\n")):
+        (corpus / name).write_bytes(torn)
+        done = run("decode", corpus, "-o", said, "--model", codec)
+        assert done.exit_code == 2 and "is damaged and cannot be read; delete it" in done.stderr, done.output
 
 
 def listed(source: Path, *, text: str = "so it is") -> None:

@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import time
-import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from vivavoce.core.streams import whole
 from vivavoce.data.manifest import read_manifest
 from vivavoce.data.side_by_side import cores, side_by_side
 from vivavoce.data.tokens import LIST, TokenCorpus
+from vivavoce.systems.facodec import Facodec
 
 SOUNDS = frozenset(
     ".wav .wave .w64 .rf64 .flac .ogg .oga .opus .mp3 .mp2 .mpga .m4a .m4b .mp4 .aac .ac3 .aif .aiff .aifc .au .snd "
@@ -195,26 +195,32 @@ def decode_corpus(
 ) -> tuple[int, Iterator[FileOutcome]]:
     """Writes the sound of each utterance of a token corpus (`data.tokens`) under its id; says how many there are.
 
-    Raises ManifestError where there is no corpus, SpecError where none of its streams is of this codec.
+    Raises ManifestError where there is no corpus, SpecError where none of its streams is of this codec, for more books
+    than it has, and for codecs that need more than tokens for sound.
     """
     corpus, wanted = TokenCorpus(folder), codec.tokens
+    if isinstance(codec, Facodec):
+        raise SpecError(
+            f"{folder} says nothing of the voices without which this codec makes no sound; encode the recordings to "
+            "token files: vivavoce tokens encode SPEECH -o FOLDER"
+        )
+    tokens.checked(codec, books)
     fits = [name for name, spec in corpus.specs.items() if spec == wanted]
     if not fits:
         held = "; ".join(str(spec) for spec in corpus.specs.values()) or "nothing"
         raise SpecError(f"{folder} has {held}, wanted {wanted}; name with --model the folder of what made it")
     config = tokens.plain(codec).config
 
+    places = [(Path(said.id), out / f"{quote(said.id, safe=' ')}.wav") for said in corpus.utterances]
+    numbers = {target: index for index, (_, target) in enumerate(places)}
+
     def one(pair: tuple[Path, Path]) -> FileOutcome:
-        index, target = int(pair[0].name), pair[1]
+        source, target = pair
+        index = numbers[target]
         ids = corpus.items(index)[fits[0]]
         samples = min(round(corpus.utterances[index].seconds * config.sample_rate), ids.shape[1] * config.hop)
-        return _sounded(
-            codec, Coded(whole(wanted, ids[None]), samples), Path(corpus.utterances[index].id), target, books
-        )
+        return _sounded(codec, Coded(whole(wanted, ids[None]), samples), source, target, books)
 
-    places = [
-        (Path(str(index)), out / f"{quote(said.id, safe=' ')}.wav") for index, said in enumerate(corpus.utterances)
-    ]
     return len(places), _each(one, places)
 
 
@@ -282,5 +288,5 @@ def _made_already(path: Path, spec: Any, coder: EntropyCoder | None, recording: 
                 and str(file["recording"]) == recording
                 and packed_by == ("" if coder is None else coder.alphabet)
             )
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except tokens.DAMAGED:
         return False

@@ -6,6 +6,8 @@ may be entropy-coded by counts or a language model of such tokens, without which
 
 import hashlib
 import json
+import struct
+import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass, replace
@@ -34,6 +36,8 @@ from vivavoce.hub.repository import PREFIX
 from vivavoce.losses.spectral import log_floor, magnitudes
 from vivavoce.models.codec import Codec
 from vivavoce.models.units import Units
+from vivavoce.nn.given_book import GivenBook
+from vivavoce.nn.quantize import SplitQuantizer
 from vivavoce.systems.encodec import ChunkedCodec, ChunkedTokens
 from vivavoce.systems.facodec import Facodec, Voiced
 
@@ -44,6 +48,13 @@ _VERSION, _PACKED = 2, 3
 """Of the file's form, plain and entropy-coded; earlier ones do not name theirs."""
 
 
+DAMAGED = (
+    OSError, ValueError, TypeError, KeyError, EOFError, SyntaxError, RuntimeError, OverflowError, MemoryError,
+    struct.error, zlib.error, zipfile.BadZipFile, tokenize.TokenError, ConfigError,
+)  # fmt: skip
+"""What is raised while bytes are read that are no token file, or one that was changed: NumPy, zip archives and JSON
+each have errors of their own for it (a header that wants more memory than there is, a way of packing that nobody knows,
+brackets without end)."""
 EntropyCoder = Counts | FrameLm
 """What knows which tokens are likely."""
 
@@ -181,6 +192,14 @@ def decode(codec: AnyCodec, coded: Coded, books: int | None = None) -> Float[Ten
     return made[0] if len(made) == 1 else made
 
 
+def heard(tokenizer: Tokenizer, coded: Coded) -> Float[Tensor, " N"] | None:
+    """The sound of tokens as one channel; None of units, which make none."""
+    if isinstance(tokenizer, Units):
+        return None
+    made = decode(tokenizer, coded)
+    return made if made.ndim == 1 else made.mean(0)
+
+
 def open_coder(folder: Path) -> EntropyCoder:
     """What ``train entropy-lm`` or ``train token-counts`` wrote; PartError when there is nothing of the kind."""
     return load_part(folder, "token-lm" if (folder / "token-lm.json").exists() else "token-counts")
@@ -244,7 +263,7 @@ def load(codec: Tokenizer, path: Path, coder: EntropyCoder | None = None) -> Cod
             voice = torch.from_numpy(_finite(file["voice"]))[None] if "voice" in file else None
     except FileNotFoundError as error:
         raise SpecError(f"there is no file {path}; check the path") from error
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zlib.error, zipfile.BadZipFile, ConfigError) as error:
+    except DAMAGED as error:
         raise SpecError(f"{path} is no token file that can be read; make one with: vivavoce tokens encode") from error
     if not 1 <= spec.books <= wanted.books or spec != wanted.first(spec.books):
         raise SpecError(
@@ -254,12 +273,12 @@ def load(codec: Tokenizer, path: Path, coder: EntropyCoder | None = None) -> Cod
     fits = data.dim() == 2 and data.shape[0] == spec.books and data.numel() > 0
     if not fits or int(data.min()) < 0 or int(data.max()) >= spec.size:
         raise SpecError(f"{path} has codes {tuple(data.shape)}, wanted {spec.books} books of ids below {spec.size}")
-    if samples < 0 or (frames is None and samples > data.shape[1] * plain(codec).config.hop):
+    codes, most = whole(spec, data[None]), data.shape[1] * plain(codec).config.hop
+    chunks = None if frames is None or loudness is None else ChunkedTokens(codes, frames, loudness[None])
+    cut = not isinstance(codec, ChunkedCodec) or chunks is None or chunks.frames == codec.frames_of(samples)
+    if not 0 < samples <= most or not cut:
         raise SpecError(f"{path} tells of {samples} samples, which {data.shape[1]} frames cannot be; encode it again")
-    codes = whole(spec, data[None])
-    if frames is None or loudness is None:
-        return Coded(codes, samples, voice=voice)
-    return Coded(codes, samples, ChunkedTokens(codes, frames, loudness[None]))
+    return Coded(codes, samples, chunks, voice)
 
 
 def _whole_numbers(ids: np.ndarray) -> np.ndarray:
@@ -288,35 +307,47 @@ def _earlier(codec: Codec | Units | Facodec, file: np.lib.npyio.NpzFile) -> Toke
     return spec if str(file["digest"]) == digest else replace(spec, alphabet=f"{file['alphabet']}-{file['digest']}")
 
 
-def draw(codec: Tokenizer, wave: Float[Tensor, " N"], coded: Coded, path: Path) -> None:
-    """A picture of a recording: waveform, spectrogram and the token streams on one time axis."""
+def book_names(tokenizer: Tokenizer) -> list[str]:
+    """What each book is, for people: ``meaning`` only where something teaches or gives the first one what is said."""
+    made = plain(tokenizer)
+    if isinstance(made, Facodec):
+        factors = zip(("prosody", "content", "detail"), made.config.books, strict=True)
+        return [f"{factor} {book + 1}" for factor, books in factors for book in range(books)]
+    if isinstance(made, Units) or made.teach is not None or isinstance(made.quantizer, GivenBook | SplitQuantizer):
+        return ["meaning", *(f"detail {book}" for book in range(1, made.tokens.books))]
+    return [f"book {book + 1}" for book in range(made.tokens.books)]
+
+
+def draw(codec: Tokenizer, wave: Float[Tensor, " N"] | None, coded: Coded, path: Path) -> None:
+    """A picture of a recording: waveform, spectrogram and token streams on one time axis; without a wave, tokens."""
     from matplotlib.figure import Figure
 
     config, codes = plain(codec).config, coded.codes.data[0]
-    rate, seconds = config.sample_rate, len(wave) / config.sample_rate
+    rate = config.sample_rate
+    seconds = (coded.samples if wave is None else len(wave)) / rate
     frames_a_second = float(coded.codes.spec.rate or config.rate)
-    figure = Figure(figsize=(min(max(6.0, 2.5 * seconds), 40.0), 7.5), layout="constrained")
-    sounding, spectrum, tokens = figure.subplots(3, 1, sharex=True, height_ratios=(1, 2, 2))
-    sounding.plot(np.arange(len(wave)) / rate, wave.numpy(), linewidth=0.4)
-    sounding.set_ylabel("wave")
-    padded = torch.nn.functional.pad(wave[None], (0, _SHOWN_WINDOW))
-    picture = log_floor(magnitudes(padded, hann(_SHOWN_WINDOW)))[0].T
-    spectrum.imshow(
-        picture.numpy(),
-        origin="lower",
-        aspect="auto",
-        extent=(0, seconds, 0, rate / 2000),
-        cmap="magma",
-        vmin=-7,
-        vmax=4,
-    )
-    spectrum.set_ylabel("kHz")
+    width = min(max(6.0, 2.5 * seconds), 40.0)
+    if wave is None:
+        figure = Figure(figsize=(width, 3.0), layout="constrained")
+        tokens = figure.subplots()
+    else:
+        figure = Figure(figsize=(width, 7.5), layout="constrained")
+        sounding, spectrum, tokens = figure.subplots(3, 1, sharex=True, height_ratios=(1, 2, 2))
+        sounding.plot(np.arange(len(wave)) / rate, wave.numpy(), linewidth=0.4)
+        sounding.set_ylabel("wave")
+        padded = torch.nn.functional.pad(wave[None], (0, _SHOWN_WINDOW))
+        picture = log_floor(magnitudes(padded, hann(_SHOWN_WINDOW)))[0].T
+        spectrum.imshow(
+            picture.numpy(), origin="lower", aspect="auto", extent=(0, seconds, 0, rate / 2000), cmap="magma",
+            vmin=-7, vmax=4,
+        )  # fmt: skip
+        spectrum.set_ylabel("kHz")
     books, frames = codes.shape
     end = frames / frames_a_second
     tokens.imshow(
         codes.numpy(), aspect="auto", extent=(0, end, books - 0.5, -0.5), cmap="twilight", interpolation="nearest"
     )
-    tokens.set_yticks(range(books), ["meaning", *(f"detail {book}" for book in range(1, books))])
+    tokens.set_yticks(range(books), book_names(codec)[:books])
     tokens.set_xlabel(
         f"seconds; {frames_a_second:g} frames/s of {books} ids below {codec.tokens.size} = "
         f"{frames_a_second * books * np.log2(codec.tokens.size) / 1000:.1f} kbit/s"

@@ -44,7 +44,6 @@ def encode(
     work which was ended goes on; exit status 2 if any recording could not be read.
     """
     from vivavoce.assistant import token_files, tokens
-    from vivavoce.core.errors import SpecError
 
     coder = None if pack is None else tokens.open_coder(pack)
     if token_files.is_many(recording):
@@ -54,8 +53,7 @@ def encode(
         outcomes = token_files.encode_all(_tokenizer(model), listed, books, coder)
         _work(outcomes, len(listed.pairs), out, "token files")
         return
-    if out.suffix != ".npz":
-        raise SpecError(f"tokens are written as .npz, got {out.name}; give -o {out.with_suffix('.npz').name}")
+    _to_file(out, ".npz", "tokens", recording)
     codec = _tokenizer(model)
     coded = tokens.encode(codec, recording, books)
     coded.save(out, coder, token_files.recording_digest(recording))
@@ -123,23 +121,29 @@ def show(
     model: _Model = "",
     pack: _Pack = None,
 ) -> None:
-    """Draws waveform, spectrogram and token streams as a PNG."""
+    """Draws waveform, spectrogram and token streams as a PNG; of tokens that make no sound, these alone."""
     from vivavoce.assistant import tokens
     from vivavoce.audio.files import read_audio
-    from vivavoce.core.errors import SpecError
 
-    if out.suffix != ".png":
-        raise SpecError(f"pictures are written as .png, got {out.name}; give -o {out.with_suffix('.png').name}")
+    _to_file(out, ".png", "pictures", file)
     codec = _tokenizer(model)
     if file.suffix == ".npz":
         coded = tokens.load(codec, file, None if pack is None else tokens.open_coder(pack))
-        wave = tokens.decode(tokens.sounding(codec), coded)
-        wave = wave if wave.ndim == 1 else wave.mean(0)
+        wave = tokens.heard(codec, coded)
     else:
         coded = tokens.encode(codec, file)
         wave = read_audio(file, tokens.plain(codec).config.sample_rate, allow_silent=True)[0]
     tokens.draw(codec, wave, coded, out)
     typer.echo(str(out))
+
+
+def _to_file(out: Path, suffix: str, what: str, source: Path) -> None:
+    """SpecError where a result is to go to something else than a file of this kind."""
+    from vivavoce.core.errors import SpecError
+
+    if out.suffix != suffix:
+        better = out / f"{source.stem}{suffix}" if out.is_dir() else out.with_suffix(suffix).name
+        raise SpecError(f"{what} are written as {suffix}, got {out.name or out}; give -o {better}")
 
 
 def _to_folder(out: Path) -> None:

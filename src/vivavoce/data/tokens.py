@@ -103,17 +103,26 @@ class TokenCorpus:
             raise ManifestError(
                 f"{folder} is no token corpus; make one with: vivavoce tokens corpus SPEECH --part PART --out {folder}"
             ) from error
-        self.utterances = tuple(Utterance(**json.loads(line)) for line in listed.splitlines())
+        except ValueError as error:  # no text
+            raise _damaged(folder / LIST, folder) from error
+        try:
+            self.utterances = tuple(Utterance(**json.loads(line)) for line in listed.splitlines())
+        except (ValueError, TypeError) as error:
+            raise _damaged(folder / LIST, folder) from error
         self.specs: dict[str, Tokens] = {}
         self._streams: dict[str, Cache] = {}
         for index in sorted(folder.glob("*/index.json")):
-            cache = Cache(index.parent)
-            if cache.config["utterances"] != hashlib.sha256(listed.encode()).hexdigest():
+            try:
+                cache = Cache(index.parent)
+                spec, made_of = configs.load(cache.config["spec"]), cache.config["utterances"]
+            except (OSError, ValueError, KeyError, TypeError, IndexError, ConfigError) as error:
+                raise _damaged(index.parent, folder) from error
+            if made_of != hashlib.sha256(listed.encode()).hexdigest():
                 raise ManifestError(
                     f"the stream {index.parent.name!r} in {folder} was made of other utterances; make it again with: "
                     f"vivavoce tokens corpus SPEECH --part PART --out {folder}"
                 )
-            self.specs[index.parent.name] = configs.load(cache.config["spec"])
+            self.specs[index.parent.name] = spec
             self._streams[index.parent.name] = cache
 
     def __len__(self) -> int:
@@ -133,6 +142,13 @@ class TokenCorpus:
     def of(self, split: str) -> list[int]:
         """The utterances of a split."""
         return [index for index, one in enumerate(self.utterances) if one.split == split]
+
+
+def _damaged(path: Path, folder: Path) -> ManifestError:
+    return ManifestError(
+        f"{path} is damaged and cannot be read; delete it and make it again with: "
+        f"vivavoce tokens corpus SPEECH --part PART --out {folder}"
+    )
 
 
 @runtime_checkable
