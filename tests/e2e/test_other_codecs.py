@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from safetensors.torch import save_file
 from typer.testing import CliRunner, Result
 
 from vivavoce.assistant import tokens
@@ -16,7 +17,10 @@ from vivavoce.data.manifest import Record, write_manifest
 from vivavoce.hub import codecs
 from vivavoce.models.back import SeanetBackConfig
 from vivavoce.models.codec import Codec, CodecConfig
+from vivavoce.models.features import SpectrumConfig
 from vivavoce.models.front import SeanetFrontConfig
+from vivavoce.models.units import UnitsConfig
+from vivavoce.nn.kmeans import KMeansConfig
 from vivavoce.nn.quantize import ResidualConfig
 from vivavoce.nn.seanet import SeanetConfig
 from vivavoce.systems.encodec import ChunkedCodec, Chunks, encodec
@@ -154,6 +158,28 @@ def test_a_codec_that_takes_chunks(stereo: Path, tmp_path: Path) -> None:
     assert run("export", stereo, tmp_path / "again", "--to", "hf").exit_code == 0
     again = codecs.load(tmp_path / "again")
     assert isinstance(again, ChunkedCodec) and again.chunks == Chunks(samples=2_400, step=2_000)
+
+
+def test_folders_that_hold_no_codec_say_what_they_hold(tmp_path: Path) -> None:
+    recording, folder = sound(tmp_path / "in.wav"), tmp_path / "model"
+    folder.mkdir()
+    encode = ("tokens", "encode", recording, "-o", tmp_path / "in.npz", "--model")
+    refused(run(*encode, folder), "holds no codec: there is no codec.json")
+    refused(run(*encode, "porter"), "porter holds no codec")
+    (folder / "config.json").write_text('{"model_type": "hubert"}')
+    refused(run(*encode, folder), "holds no codec that can be read")
+    save_file({"x": torch.zeros(1)}, folder / "model.safetensors")
+    refused(run(*encode, folder), "vivavoce train units --set features=encoder")
+    (folder / "config.json").write_text('{"model_type": "bert"}')
+    refused(run(*encode, folder), "a codec of the kind 'bert' is not known; known are encodec")
+    (folder / "config.json").write_text("[]")
+    refused(run(*encode, folder), "no codec that can be read")
+    (folder / "config.json").unlink()
+    units = UnitsConfig(front=SpectrumConfig(), quantizer=KMeansConfig(dim=SpectrumConfig().dim, size=4)).build()
+    save_part(folder, "units", units.config, units)
+    refused(run("export", folder, tmp_path / "out", "--to", "hf"), "there is units, which make no sound")
+    save_part(folder, "codec", units.config, units)
+    refused(run(*encode, folder), "is a Units; give a folder with a codec")
 
 
 def test_packed_tokens_come_back_and_foreign_or_damaged_ones_do_not(folder: Path, tmp_path: Path) -> None:

@@ -113,3 +113,39 @@ def test_folders_of_published_encoders(tmp_path: Path) -> None:
         encoders.open_encoder("hf:some/body")
     with pytest.raises(PartError, match="no encoder that can be read"):
         encoders.open_encoder(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("name", "heads"),
+    [
+        ("Wav2Vec2ForPreTraining", "quantizer and projections"), ("Wav2Vec2ForCTC", "letters"),
+        ("HubertForCTC", "letters"), ("WavLMForCTC", "letters"), ("Wav2Vec2BertForCTC", "letters"),
+        ("WhisperForConditionalGeneration", "a decoder"),
+    ],
+)  # fmt: skip
+def test_the_encoder_of_a_model_that_has_more(name: str, heads: str, tmp_path: Path) -> None:
+    """As published: whole models lie on the hub, of which the encoder is taken (``heads`` are left out)."""
+    torch.manual_seed(4)
+    bert = dict(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, conv_depthwise_kernel_size=5,
+        left_max_position_embeddings=6, right_max_position_embeddings=3, vocab_size=12,
+    )  # fmt: skip
+    whisper = dict(
+        d_model=32, encoder_layers=2, decoder_layers=1, encoder_attention_heads=4, decoder_attention_heads=4,
+        encoder_ffn_dim=48, decoder_ffn_dim=48, vocab_size=60, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+        decoder_start_token_id=1,
+    )  # fmt: skip
+    waves = SMALL | dict(codevector_dim=16, proj_codevector_dim=16, num_codevectors_per_group=4, vocab_size=12)
+    chosen = bert if "Bert" in name else whisper if "Whisper" in name else waves
+    theirs = shaken(getattr(transformers, name)(getattr(transformers, name.partition("For")[0] + "Config")(**chosen)))
+    theirs.save_pretrained(tmp_path)
+    base = theirs.model.encoder if "Whisper" in name else getattr(theirs, theirs.base_model_prefix)
+    (tmp_path / "preprocessor_config.json").write_text('{"do_normalize": false}')
+    ours = encoders.open_encoder(tmp_path)
+    wave = 0.1 * torch.randn(1, 480_000 if "Whisper" in name else 16000)
+    with torch.no_grad():
+        front: Any = ours.front
+        given = front.spectrogram(wave) if "Whisper" in name else front(wave) if "Bert" in name else wave
+        close(ours(wave).last, base(given).last_hidden_state)
+    with pytest.raises(PartError, match="nothing is known of"):
+        encoders.encoder_of(theirs.config.to_dict(), theirs.state_dict() | {"a.strange.head": torch.zeros(1)})

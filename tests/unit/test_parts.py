@@ -11,7 +11,10 @@ from torch import nn
 from vivavoce.core import parts
 from vivavoce.core.errors import PartError
 from vivavoce.core.parts import check_part, load_part, load_weights, read_card, save_part, write_card
+from vivavoce.models.features import SpectrumConfig
+from vivavoce.models.units import UnitsConfig
 from vivavoce.nn.convnext import ConvNeXtConfig
+from vivavoce.nn.kmeans import KMeansConfig
 from vivavoce.nn.renamed import takes_earlier_names
 
 CONFIG = ConvNeXtConfig(dim=64, depth=1)
@@ -136,3 +139,38 @@ def test_weights_saved_under_earlier_names_are_taken_at_any_depth_and_by_copies(
         for one, other in zip(before.parameters(), module.parameters(), strict=True):
             assert torch.equal(one, other)
         module.load_state_dict(module.state_dict())  # the present names are taken, too
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "told"),
+    [
+        (("weights",), None, "not a vivavoce part"),
+        (("weights",), "x", "not a vivavoce part"),
+        (("weights", "file"), 3, "not a vivavoce part"),
+        (("config",), [], "not a vivavoce part"),
+        (("config", "front", "class"), "os:system", "only classes of vivavoce"),
+    ],
+)
+def test_a_description_that_was_changed_is_refused(keys: tuple[str, ...], value: object, told: str, tmp_path: Path):
+    front = SpectrumConfig()
+    units = UnitsConfig(front=front, quantizer=KMeansConfig(dim=front.dim, size=4)).build()
+    file = save_part(tmp_path, "units", units.config, units)
+    described = json.loads(file.read_text())
+    inner = described
+    for key in keys[:-1]:
+        inner = inner[key]
+    inner[keys[-1]] = value
+    file.write_text(json.dumps(described))
+    with pytest.raises(PartError, match=told):
+        load_part(tmp_path, "units")
+    file.write_text("[" * 100_000)
+    with pytest.raises(PartError, match="cannot be read"):
+        load_part(tmp_path, "units")
+
+
+def test_values_of_which_nothing_can_be_built_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As where a number stands in place of a part; tests check the types of values before, a command does not."""
+    saved(tmp_path)
+    monkeypatch.setattr(ConvNeXtConfig, "build", lambda config: config.dim.depth)
+    with pytest.raises(PartError, match="says of 'trunk' what cannot be built"):
+        load_part(tmp_path, "trunk")

@@ -109,9 +109,18 @@ def open_codec(choice: str | Path) -> AnyCodec:
             raise PartError(f"{choice} is not on this machine; fetch it: vivavoce models get {choice}")
         return codecs.load(folder)
     folder = find_folder(choice)
-    if not (folder / "codec.json").exists() and (folder / "config.json").exists():
+    if (folder / "codec.json").exists():
+        made = load_part(folder, "codec")
+        if not isinstance(made, AnyCodec):
+            raise PartError(f"the part 'codec' in {folder} is a {type(made).__name__}; give a folder with a codec")
+        return made
+    if (folder / "config.json").exists():
         return codecs.load(folder)
-    return load_part(folder, "codec")
+    there = "units, which make no sound (units.json)" if (folder / "units.json").exists() else "no codec.json"
+    raise PartError(
+        f"{choice} holds no codec: there is {there} and no config.json of a published one; give a folder that "
+        "`vivavoce train` wrote a codec to, the bundled speech or mini, or hf:OWNER/NAME"
+    )
 
 
 def open_tokenizer(choice: str | Path) -> Tokenizer:
@@ -119,8 +128,12 @@ def open_tokenizer(choice: str | Path) -> Tokenizer:
     if str(choice).startswith(PREFIX):
         return open_codec(choice)
     folder = find_folder(choice)
-    units = (folder / "units.json").exists() and not (folder / "codec.json").exists()
-    return load_part(folder, "units") if units else open_codec(folder)
+    if not (folder / "units.json").exists() or (folder / "codec.json").exists():
+        return open_codec(choice)
+    made = load_part(folder, "units")
+    if not isinstance(made, Units):
+        raise PartError(f"the part 'units' in {folder} is a {type(made).__name__}; give a folder with units")
+    return made
 
 
 def sounding(tokenizer: Tokenizer) -> AnyCodec:

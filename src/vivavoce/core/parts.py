@@ -149,11 +149,18 @@ def _describe(folder: Path, name: str) -> dict[str, Any]:
         described = json.loads(path.read_text())
     except FileNotFoundError as error:
         raise PartError(f"no part {name!r} in {folder}: {path.name} is missing; reinstall or train it") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise PartError(f"{path} cannot be read ({error}); reinstall or export the part again") from error
-    if not isinstance(described, dict) or described.get("format") != _FORMAT or "config" not in described:
+    if not isinstance(described, dict) or described.get("format") != _FORMAT or not _whole(described):
         raise PartError(f"{path} is not a vivavoce part of format {_FORMAT}; export it again with this version")
     return described
+
+
+def _whole(described: dict[str, Any]) -> bool:
+    """Whether a description says what is built, and which file of which digest holds its weights."""
+    weights = described.get("weights")
+    named = isinstance(weights, dict) and all(isinstance(weights.get(key), str) for key in ("file", "sha256"))
+    return named and isinstance(described.get("config"), dict)
 
 
 def read_card(folder: str | Path, name: str) -> dict[str, Any]:
@@ -222,7 +229,13 @@ def load_part(folder: str | Path, name: str, dtype: torch.dtype = torch.float32)
     Raises PartError when a file is missing or damaged, or when weights and configuration do not fit.
     """
     config, state = load_weights(folder, name, dtype)
-    module = config.build().to(dtype)
+    try:
+        module = config.build().to(dtype)
+    except (AttributeError, TypeError) as error:  # a value that is of another kind than its field
+        raise PartError(
+            f"{Path(folder) / name}.json says of {name!r} what cannot be built ({error}); reinstall or export the part "
+            "again"
+        ) from error
     try:
         module.load_state_dict(state, strict=True)
     except RuntimeError as error:

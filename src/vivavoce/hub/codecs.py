@@ -15,6 +15,7 @@ from vivavoce.core.atomic import atomic_write
 from vivavoce.core.errors import PartError
 from vivavoce.hub import dac, encodec, mimi, speechtokenizer
 from vivavoce.hub.adapter import adapt, folded
+from vivavoce.hub.repository import ENCODERS
 from vivavoce.models.codec import Codec
 from vivavoce.systems.encodec import ChunkedCodec
 
@@ -30,6 +31,8 @@ def load(folder: Path) -> Codec | ChunkedCodec:
     """
     try:
         given = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if not isinstance(given, dict):
+            raise ValueError("config.json holds no object")
         state = load_file(folder / _WEIGHTS)
     except (OSError, ValueError, SafetensorError) as error:
         raise PartError(
@@ -42,6 +45,11 @@ def codec_of(given: Mapping[str, Any], state: Mapping[str, Tensor]) -> Codec | C
     """The codec of a ``config.json`` and its tensors."""
     kind = _kind(given)
     family = FAMILIES.get(str(kind))
+    if family is None and kind in ENCODERS:
+        raise PartError(
+            f"a {kind} is an encoder and makes no tokens by itself; find units of one of its layers with: vivavoce "
+            "train units --set features=encoder --with encoder=FOLDER --speech DIR"
+        )
     if family is None:
         raise PartError(f"a codec of the kind {kind!r} is not known; known are {', '.join(FAMILIES)}")
     try:

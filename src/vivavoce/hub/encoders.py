@@ -47,6 +47,8 @@ def load(folder: Path) -> Encoder:
         return whisper_encoder.from_ctranslate2(folder).model.encoder
     try:
         given = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if not isinstance(given, dict):
+            raise ValueError("config.json holds no object")
         state = load_file(folder / _WEIGHTS)
         prepared = folder / "preprocessor_config.json"
         about = json.loads(prepared.read_text(encoding="utf-8")) if prepared.is_file() else {}
