@@ -7,7 +7,7 @@ TORCH_ARGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install -q -c constraints.txt
 TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
-SYSTEM := espeak-ng flite festival festvox-kallpc16k festvox-kdlpc16k festvox-us-slt-hts chromium
+SYSTEM := espeak-ng flite festival festvox-kallpc16k festvox-kdlpc16k festvox-us-slt-hts codec2 chromium
 
 .PHONY: help demo talk test suite check lint clients models bench golden format clean
 
@@ -38,7 +38,7 @@ help:
 	@$(PIP) -e '.[serve,train,eval,dev,hf,open]'
 	@touch $@
 
-# Speech synthesis programs and a browser, for the tests that use them; those tests skip themselves where they are missing.
+# Speech programs and a browser, for the tests that use them; those tests skip themselves where they are missing.
 .venv/.system: .venv/.base
 	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 	  if ! dpkg -s $(SYSTEM) >/dev/null 2>&1; then \
@@ -47,7 +47,7 @@ help:
 	      || echo "some of these could not be installed; the tests that need them are skipped and say so"; \
 	  fi; \
 	else \
-	  for program in espeak-ng flite festival chromium; do \
+	  for program in espeak-ng flite festival c2enc chromium; do \
 	    command -v $$program >/dev/null || echo "$$program is not installed; the tests that need it are skipped and say so"; \
 	  done; \
 	fi

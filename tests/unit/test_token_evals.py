@@ -15,7 +15,7 @@ from vivavoce.core.streams import sound
 from vivavoce.evals import abx, token_statistics
 from vivavoce.evals.token_gate import Shown, verdicts
 from vivavoce.evals.token_probes import ProbeBudget, kernels, phone_errors, pitch_share, speaker_share
-from vivavoce.evals.token_sound import mel_distance, opus_at, si_sdr
+from vivavoce.evals.token_sound import CODEC2_BITS, codec2_at, mel_distance, opus_at, si_sdr
 from vivavoce.evals.tokenizers import Tokenizer, opened, without_twins
 from vivavoce.evals.tokens_speech import contrasts, machines
 from vivavoce.recipes.naturalspeech3 import CODEC
@@ -188,6 +188,30 @@ def test_opus_gives_the_sound_again():
     wave = 0.3 * torch.sin(2 * torch.pi * 300 * time) * torch.sin(2 * torch.pi * 2 * time)
     made = way(wave, 16000)
     assert abs(len(made) - len(wave)) < 320 and mel_distance(wave[1600:20000], made[1600:20000]) < 1.5
+
+
+@pytest.mark.parametrize("bits", CODEC2_BITS)
+def test_codec_2_gives_loudness_again_where_it_was(bits: int):
+    way = codec2_at(bits)
+    if way is None:
+        pytest.skip("the programs of Codec 2 are not installed here")  # a yardstick too
+    time = torch.arange(24000) / 16000
+    voice = sum(torch.sin(2 * torch.pi * 140 * n * time) / n for n in range(1, 20))
+    wave = 0.1 * voice * torch.sin(2 * torch.pi * 2 * time).clamp(min=0)
+    made = way(wave, 16000)
+    assert len(made) == len(wave)
+    loud = [torch.nn.functional.avg_pool1d(one.abs()[None], 400)[0] for one in (wave, made)]
+    agreed = []
+    for late in (-2, -1, 0, 1, 2):
+        pair = torch.stack((loud[0][4:-4], loud[1][4 + late : len(loud[1]) - 4 + late]))
+        agreed.append(float(torch.corrcoef(pair)[0, 1]))
+    assert max(agreed) > 0.9 and agreed.index(max(agreed)) in (1, 2, 3)
+    assert agreed[2] > 0.9
+
+
+def test_codec_2_is_left_out_where_it_is_not_installed(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", "")
+    assert codec2_at(3200) is None
 
 
 def test_a_facodec_is_measured_factor_by_factor_for_leaks(tmp_path: Path) -> None:

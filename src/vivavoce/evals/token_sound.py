@@ -1,10 +1,12 @@
 """What comes back out of tokens: quality, intelligibility, the voice, and the words that others hear in it.
 
 On lossless recordings of dev people and on LibriSpeech test-clean, which is only ever reported. Opus stands beside the
-codecs where libopus can be reached.
+codecs where libopus can be reached, and Codec 2 where its programs are installed.
 """
 
 import io
+import shutil
+import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,17 +34,22 @@ GROUPS = {"dev": "dev people, lossless", "test": "LibriSpeech test-clean"}
 SPELLED = ("an4",)
 """Sources of letters and figures, which recognisers do not write as they are said: words are not compared there."""
 OPUS_KBITS = (6, 12)
+CODEC2_BITS = (1200, 3200)
+"""A second: two of the rates that its programs know."""
+_CODEC2_RATE, _CODEC2_DELAY = 8_000, 160
+"""Samples a second, and by how many of them its sound lags (loudness and STOI agree best there)."""
 _RATE = 16_000
 _MEL = LogMelConfig(sample_rate=_RATE, bins=80, hop=160, window=400, n_fft=512, fmax=8000.0)
 
 
 def sound_rows(todo: Sequence[Tokenizer], suite: Any, speech: Path, say: Callable[[str], None]) -> dict[str, list[Row]]:
-    """Rows by tokenizer; the originals and Opus have tables of their own."""
+    """Rows by tokenizer; the originals, Opus and Codec 2 have tables of their own."""
     judge = voice_judge(speech)
     hear = recogniser(suite.ears, say)
     ways: dict[str, Callable[[Samples, int], Samples] | None] = {"originals": None}
     ways |= {one.name: one.resynthesize for one in todo}
     ways |= {f"Opus at {kbits} kbit/s": opus for kbits in OPUS_KBITS if (opus := opus_at(kbits)) is not None}
+    ways |= {f"Codec 2 at {b / 1000:g} kbit/s": found for b in CODEC2_BITS if (found := codec2_at(b)) is not None}
     found: dict[str, list[Row]] = {name: [] for name in ways}
     for split, group in GROUPS.items():
         clips = chosen(speech, split, suite.clips)
@@ -139,6 +146,26 @@ def opus_at(kbits: int) -> Callable[[Samples, int], Samples] | None:
         sound = np.concatenate(parts, axis=1)[0]
         sound = to_float(sound) if sound.dtype == np.int16 else sound
         return resample(torch.from_numpy(sound), 48_000, rate)[: len(wave)]
+
+    return way
+
+
+def codec2_at(bits: int) -> Callable[[Samples, int], Samples] | None:
+    """There and back through Codec 2 at so many bits a second; None where c2enc and c2dec are not installed.
+
+    It is of telephone bandwidth, and its sound is not the wave again: waves compare badly.
+    """
+    hearing, speaking = shutil.which("c2enc"), shutil.which("c2dec")
+    if hearing is None or speaking is None:
+        return None
+
+    def way(wave: Samples, rate: int) -> Samples:
+        low = resample(wave, rate, _CODEC2_RATE).clamp(-1, 1)
+        given = to_int16(np.pad(low.numpy(), (0, _CODEC2_RATE // 10))).astype("<i2").tobytes()
+        for program in (hearing, speaking):
+            given = subprocess.run([program, str(bits), "-", "-"], input=given, capture_output=True, check=True).stdout
+        made = to_float(np.frombuffer(given, "<i2"))[_CODEC2_DELAY:]
+        return resample(torch.from_numpy(made), _CODEC2_RATE, rate)[: len(wave)]
 
     return way
 
