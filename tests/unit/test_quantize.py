@@ -1,5 +1,7 @@
 """Quantisers: k-means start, moving averages, revival, fewer books, straight-through gradients."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -47,6 +49,37 @@ def test_gradients_pass_straight_through_and_entries_get_none():
     (made.values.sum() + made.commitment).backward()
     assert x.grad is not None and float(x.grad.abs().sum()) > 0
     assert not quantizer.entries.requires_grad
+
+
+def test_commitment_is_of_what_each_book_is_given():
+    quantizer = small(books=3).build().eval()
+    quantizer.start(torch.randn(4, 6, 64))
+    x = torch.randn(2, 6, 5, requires_grad=True)
+    made = quantizer(x)
+    left, wanted = quantizer.into(x.transpose(1, 2)), []
+    for book in range(3):
+        chosen = quantizer.entries[book][made.codes[:, book]]
+        wanted.append((left - chosen).square().sum(2).mean())
+        left = left - chosen
+    assert torch.allclose(made.commitment, torch.stack(wanted).mean())
+    (found,) = torch.autograd.grad(made.commitment, x, retain_graph=True)
+    for term in wanted:  # none of the books leaves the encoder alone
+        assert torch.autograd.grad(term, x, retain_graph=True)[0].any()
+    assert torch.allclose(found, torch.autograd.grad(torch.stack(wanted).mean(), x)[0], atol=1e-6)
+
+
+def test_an_example_is_quantised_by_both_halves_or_by_neither():
+    half = small(books=1, unquantised=0.5, dead_below=0.0, decay=1.0)
+    split = SplitConfig(semantic=half, acoustic=replace(half, books=2)).build().train()
+    x = torch.randn(200, 6, 4)
+    split.start(x)
+    made = split(x).values.detach()
+    free = torch.stack(
+        [half.out(half.into(x.transpose(1, 2))).transpose(1, 2) for half in (split.semantic, split.acoustic)]
+    )
+    full = split.eval()(x).values
+    bare, quantised = ((made - one).abs().amax((1, 2)) < 1e-4 for one in (free.sum(0).detach(), full.detach()))
+    assert (bare ^ quantised).all() and 70 < int(bare.sum()) < 130
 
 
 def test_entries_follow_the_vectors():

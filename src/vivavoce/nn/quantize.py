@@ -109,11 +109,23 @@ class ResidualQuantizer(nn.Module):
         """Whether the books hold anything."""
         return bool(self.usage.any())
 
-    def forward(self, x: Float[Tensor, "B D T"], given: Int[Tensor, "B T"] | None = None) -> Quantized:
+    def bare(self, x: Float[Tensor, "B D T"]) -> Bool[Tensor, " B"] | None:
+        """Draws the examples that a step of training does not quantise; None where all are."""
+        share = self.config.unquantised
+        return torch.rand(len(x), device=x.device) < share if self.training and share else None
+
+    def forward(
+        self,
+        x: Float[Tensor, "B D T"],
+        given: Int[Tensor, "B T"] | None = None,
+        bare: Bool[Tensor, " B"] | None = None,
+    ) -> Quantized:
         """Vectors to their nearest entries and back; moves the books when training.
 
         ``given``: the first book's codes come from elsewhere; its entries are then the means of what they stand for.
+        ``bare``: examples that are projected but not quantised, drawn here if they are not given.
         """
+        bare = self.bare(x) if bare is None else bare
         with torch.autocast(x.device.type, enabled=False):
             inner = self.into(x.transpose(1, 2).float())
             if not self.started:
@@ -121,7 +133,7 @@ class ResidualQuantizer(nn.Module):
                 codes = torch.zeros(len(x), self.config.books, x.shape[2], dtype=torch.long, device=x.device)
                 commitment = inner.new_zeros(())
             else:
-                made, first, codes, commitment = self._quantize(inner, given)
+                made, first, codes, commitment = self._quantize(inner, given, bare)
             values = self.out(made).transpose(1, 2)
             alone = values if first is made else self.out(first).transpose(1, 2)
         return Quantized(values, codes, commitment, alone)
@@ -174,7 +186,7 @@ class ResidualQuantizer(nn.Module):
         self.usage.fill_(1.0)
 
     def _quantize(
-        self, inner: Float[Tensor, "B T C"], given: Int[Tensor, "B T"] | None
+        self, inner: Float[Tensor, "B T C"], given: Int[Tensor, "B T"] | None, bare: Bool[Tensor, " B"] | None
     ) -> tuple[Float[Tensor, "B T C"], Float[Tensor, "B T C"], Int[Tensor, "B K T"], Float[Tensor, ""]]:
         """All books' sum, the first one's entries, the codes and the commitment."""
         config = self.config
@@ -203,8 +215,7 @@ class ResidualQuantizer(nn.Module):
             first = summed if book == 0 else first
             codes.append(chosen)
         made = inner + (summed - inner).detach()
-        if self.training and config.unquantised:
-            bare = torch.rand(len(inner), device=inner.device) < config.unquantised
+        if bare is not None:
             made = torch.where(bare[:, None, None], inner, made)
         alone = made if config.books == 1 else inner + (first - inner).detach()
         return made, alone, torch.stack(codes, dim=1), commitment
@@ -276,8 +287,10 @@ class SplitQuantizer(nn.Module):
         return self.semantic.started
 
     def forward(self, x: Float[Tensor, "B D T"]) -> Quantized:
-        """Quantised vectors, and the semantic half of them alone for its teacher."""
-        meaning, detail = self.semantic(x), self.acoustic(x)
+        """Quantised vectors, and the semantic half of them alone for its teacher. An example is quantised by both
+        halves or by neither."""
+        bare = self.semantic.bare(x)
+        meaning, detail = self.semantic(x, bare=bare), self.acoustic(x, bare=bare)
         codes = torch.cat((meaning.codes, detail.codes), dim=1)
         commitment = meaning.commitment + detail.commitment
         return Quantized(meaning.values + detail.values, codes, commitment, meaning.values)
