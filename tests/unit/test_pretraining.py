@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,11 @@ from vivavoce.nn.gumbel import GumbelConfig
 from vivavoce.nn.masking import MaskConfig, span_mask
 from vivavoce.nn.positions import ConvPositionsConfig
 from vivavoce.nn.transformer import TransformerConfig
+from vivavoce.recipes.hubert import HubertRun
 from vivavoce.recipes.pretraining_data import WaveCropConfig, WaveCrops, cepstra, of_layer
+from vivavoce.recipes.w2vbert import W2vBertRun
+from vivavoce.recipes.wav2vec2 import Wav2Vec2Run
+from vivavoce.systems import wav2vec2
 from vivavoce.systems.hubert import HubertConfig
 from vivavoce.systems.w2vbert import W2vBertConfig
 from vivavoce.systems.wav2vec2 import CtcModelConfig, Wav2Vec2Config, spelled
@@ -351,3 +356,37 @@ def test_a_control_that_learnt_nothing_before_learns_all_of_it_from_the_first_st
     task.losses("model", one, task.outputs(one))["ctc"].value.backward()
     still = [name for name, weight in task.model.named_parameters() if weight.grad is None or not weight.grad.any()]
     assert still in ([], ["encoder.blank"])  # a batch may hide nothing
+
+
+def test_numbers_of_the_papers() -> None:
+    """What a run of the paper's size takes unless it is told otherwise."""
+    for config, factor, least in ((wav2vec2.Wav2Vec2Config(), 0.1, 0.5), (wav2vec2.LARGE_CONFIG, 0.03, 0.1)):
+        quantizer = config.head.quantizer
+        assert config.encoder.front_gradient == factor and config.head.temperature == 0.1 and config.head.others == 100
+        assert (quantizer.begin, quantizer.end, quantizer.anneal) == (2.0, least, 0.999995)
+        assert (quantizer.groups, quantizer.size) == (2, 320) and (config.mask.starts, config.mask.span) == (0.065, 10)
+    run = HubertRun(size="base")
+    assert (run.fitting.starts, run.clusters, run.later, run.penalty) == (20, 100, 500, 10.0)
+    assert (run.chosen.mask.starts, run.chosen.mask.span, run.chosen.encoder.front_gradient) == (0.08, 10, 0.1)
+    xl = W2vBertRun(size="xl").chosen
+    assert (xl.below, xl.encoder.trunk.layers, xl.head.quantizer.size) == (12, 24, 1024)
+    assert float(xl.encoder.front.rate) == 25 and xl.encoder.fill == "random"
+
+
+@pytest.mark.parametrize("run", [HubertRun(size="causal"), Wav2Vec2Run(size="causal"), W2vBertRun(size="causal")])
+def test_each_method_has_a_causal_model_that_streams(run: Any) -> None:
+    torch.manual_seed(0)
+    encoder = run.chosen.build().encoder.eval()
+    hop = encoder.timing.hop
+    wave = 0.1 * torch.randn(1, 12 * hop)
+    with torch.no_grad():
+        whole, state = encoder(wave).last, encoder.init_state(1)
+        pieces = [encoder.step(piece, state) for piece in wave.split([hop, 4 * hop, 7 * hop], dim=1)]
+        torch.testing.assert_close(torch.cat(pieces, dim=1), whole, atol=1e-4, rtol=1e-4)
+        changed = wave.clone()
+        changed[:, 6 * hop :] += 0.1 * torch.randn(1, 6 * hop)
+        frames = 6 * hop // run.chosen.encoder.front.hop
+        assert torch.equal(encoder(changed).last[:, :frames], whole[:, :frames]), "nothing that comes after is heard"
+    assert encoder.timing.latency_ms <= 200
+    mask = torch.rand(1, whole.shape[1]) < 0.5
+    assert encoder.train()(wave, mask=mask).last.isfinite().all()

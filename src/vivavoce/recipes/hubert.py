@@ -62,16 +62,25 @@ MEDIUM = replace(
 )
 """2.9 M weights for some minutes of a graphics card."""
 
+CAUSAL = replace(
+    SMALL,
+    trunk=replace(SMALL.trunk, causal=True, window=150),
+    positions=ConvPositionsConfig(kernel=64, groups=16, causal=True),
+    streams=True,
+)
+"""As small, of frames that see three seconds before them and nothing after: it can be stepped, 20 ms at a time."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubertRun(PretrainingRun):
-    """Numbers of a run. ``size`` chooses the model (base and large are the paper's), unless one is given.
+    """Numbers of a run. ``size`` chooses the model (base and large are the paper's, causal streams), unless one is
+    given.
 
     ``clusters`` are those of the first iteration, ``later`` those of every other; ``layer`` is the teacher's layer
     that these are clusters of.
     """
 
-    size: Literal["small", "medium", "base", "large"] = "small"
+    size: Literal["small", "medium", "causal", "base", "large"] = "small"
     model: HubertConfig | None = None
     fitting: FitConfig = FitConfig(starts=20)
     clusters: int = 100
@@ -82,7 +91,7 @@ class HubertRun(PretrainingRun):
     @property
     def chosen(self) -> HubertConfig:
         """The model."""
-        own = {"small": SMALL, "medium": MEDIUM}
+        own = {"small": SMALL, "medium": MEDIUM, "causal": CAUSAL}
         known = {
             name: HubertConfig(encoder=one, head=ClusterConfig(context=one.trunk.dim, dim=128))
             for name, one in own.items()

@@ -34,20 +34,23 @@ def _sized(dim: int, layers: int, channels: int, entries: int, anneal: float) ->
 
 
 _SMALL = _sized(144, 2, 16, 256, 0.9995)
+_STEPPED = replace(_SMALL.encoder.trunk, centred=False, chunk=4, window=96)
+_CAUSAL = replace(_SMALL, encoder=replace(_SMALL.encoder, trunk=_STEPPED, streams=True))
+"""As small, in chunks of 160 ms that see four seconds before them and nothing after: it can be stepped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class W2vBertRun(PretrainingRun):
-    """Numbers of a run. ``size`` chooses the model (xl is the paper's), unless one is given."""
+    """Numbers of a run. ``size`` chooses the model (xl is the paper's, causal streams), unless one is given."""
 
-    size: Literal["small", "xl"] = "small"
+    size: Literal["small", "causal", "xl"] = "small"
     model: W2vBertConfig | None = None
     weights: ContrastiveWeights = ContrastiveWeights()
 
     @property
     def chosen(self) -> W2vBertConfig:
         """The model."""
-        return self.model or {"small": _SMALL, "xl": W2vBertConfig()}[self.size]
+        return self.model or {"small": _SMALL, "causal": _CAUSAL, "xl": W2vBertConfig()}[self.size]
 
 
 def train(

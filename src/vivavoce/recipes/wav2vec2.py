@@ -14,7 +14,7 @@ from vivavoce.models.strided_mel_front import StridedMelFrontConfig
 from vivavoce.nn.gumbel import GumbelConfig
 from vivavoce.nn.positions import ConvPositionsConfig
 from vivavoce.recipes import miniature
-from vivavoce.recipes.hubert import MEDIUM, SMALL
+from vivavoce.recipes.hubert import CAUSAL, MEDIUM, SMALL
 from vivavoce.recipes.pretraining import PretrainingRun, heard, learn
 from vivavoce.recipes.pretraining_data import WaveCropConfig
 from vivavoce.systems import wav2vec2
@@ -32,16 +32,17 @@ def _own(encoder: EncoderConfig) -> Wav2Vec2Config:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wav2Vec2Run(PretrainingRun):
-    """Numbers of a run. ``size`` chooses the model (base and large are the paper's), unless one is given."""
+    """Numbers of a run. ``size`` chooses the model (base and large are the paper's, causal streams), unless one is
+    given."""
 
-    size: Literal["small", "medium", "base", "large"] = "small"
+    size: Literal["small", "medium", "causal", "base", "large"] = "small"
     model: Wav2Vec2Config | None = None
     weights: ContrastiveWeights = ContrastiveWeights()
 
     @property
     def chosen(self) -> Wav2Vec2Config:
         """The model."""
-        own = {"small": _own(SMALL), "medium": _own(MEDIUM)}
+        own = {"small": _own(SMALL), "medium": _own(MEDIUM), "causal": _own(CAUSAL)}
         return self.model or (own | {"base": Wav2Vec2Config(), "large": wav2vec2.LARGE_CONFIG})[self.size]
 
 
