@@ -13,21 +13,28 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from torch.nn.functional import pad
 from typer.testing import CliRunner, Result
 
 from vivavoce.assistant.tokens import book_names, load
 from vivavoce.cli.main import app
-from vivavoce.core.errors import SpecError
+from vivavoce.core.errors import ConfigError, SpecError
 from vivavoce.core.parts import load_part, save_part
+from vivavoce.core.streams import sound as stream_of
 from vivavoce.models.codec import mel_codec
+from vivavoce.models.encoder import EncoderConfig
+from vivavoce.models.encoder_layer import EncoderLayerConfig
 from vivavoce.models.features import ListenerLayerConfig, SpectrumConfig
 from vivavoce.models.listener import ListenerConfig
 from vivavoce.models.posteriors import PosteriorsConfig
+from vivavoce.models.strided_mel_front import StridedMelFrontConfig
 from vivavoce.models.units import UnitsConfig
+from vivavoce.models.wave_front import WaveFrontConfig
 from vivavoce.nn.conformer import ConformerConfig
 from vivavoce.nn.convnext import ConvNeXtConfig
 from vivavoce.nn.finite_scalar import FiniteScalarConfig
 from vivavoce.nn.kmeans import KMeansConfig
+from vivavoce.nn.positions import ConvPositionsConfig
 from vivavoce.nn.seanet import SeanetConfig
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.systems.encodec import encodec
@@ -56,13 +63,27 @@ CODECS: dict[str, Callable[[], Any]] = {
         timbre=replace(TRUNK, causal=False), size=16, code_dim=4, phones=5,
     ),
 }  # fmt: skip
+ENCODER = EncoderConfig(
+    front=WaveFrontConfig(dim=16),
+    trunk=replace(TRUNK, dim=16, window=1 << 20, causal=False, bias=True, rotary=False),
+    positions=ConvPositionsConfig(kernel=8, groups=4),
+)
+CAUSAL = EncoderConfig(
+    front=StridedMelFrontConfig(channels=4, dim=16),
+    trunk=ConformerConfig(dim=16, layers=2, heads=2, kernel=5, chunk=4, window=12, positions="keys", left=6, right=2),
+    streams=True,
+)
 FRONTS = {
+    "an encoder's layer": EncoderLayerConfig(encoder=ENCODER, layer=1),
+    "a causal encoder's layer": EncoderLayerConfig(encoder=CAUSAL, layer=1),
     "spectra": SpectrumConfig(stride=2),
     "cepstra": SpectrumConfig(stride=2, cepstra=5),
     "a listener's layer": ListenerLayerConfig(listener=LISTENER, layer=1),
     "posteriors": PosteriorsConfig(listener=LISTENER),
 }
 KINDS = [*CODECS, "codec of units", *FRONTS, "finite scalars"]
+BOTH_WAYS = {"speechtokenizer", "facodec", "an encoder's layer"}
+"""What looks ahead without end: it takes whole recordings only."""
 
 
 def part(kind: str) -> tuple[str, Any]:
@@ -83,6 +104,41 @@ def part(kind: str) -> tuple[str, Any]:
     if hasattr(made, "quantizer"):
         made.quantizer.start(0.3 * torch.randn(4, made.config.front.dim, 32))
     return "codec", made
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_causal_gives_the_same_in_steps(kind: str) -> None:
+    name, made = part(kind)
+    made.eval()
+    if kind in BOTH_WAYS:
+        assert not getattr(made, "streams", False)
+        if hasattr(made, "init_encode"):
+            with pytest.raises(ConfigError):
+                made.init_encode(1)
+        return
+    rate, chunk, delay = made.config.sample_rate, made.timing.hop, getattr(made, "delay", 0)
+    time = torch.arange(40 * chunk - 7) / rate
+    swelling = torch.sin(2 * torch.pi * (0.5 + 10 / time[-1]) * time) ** 4  # whatever the length, it is loud and soft
+    noise = torch.randn(len(time), generator=torch.Generator().manual_seed(2))
+    wave = (swelling * (0.2 * noise + torch.sin(2 * torch.pi * 300 * time * (1 + time / time[-1]))))[None]
+    if hasattr(made.quantizer, "centers"):  # among the features, so that several are chosen
+        frames = made.features(wave)[0].T
+        made.quantizer.centers.copy_(frames[torch.linspace(0, len(frames) - 1, len(made.quantizer.centers)).long()])
+    given = pad(wave, (0, delay))
+    given = pad(given, (0, -given.shape[1] % chunk))
+    codes = made.encode(stream_of(wave[0], rate))
+    state = made.init_encode(1)
+    sizes = [chunk, 3 * chunk, 0, 7 * chunk]
+    pieces = given.split([*sizes, given.shape[1] - sum(sizes)], dim=1)
+    heard = torch.cat([made.encode_step(piece, state) for piece in pieces], dim=2)
+    assert torch.equal(heard[:, :, : codes.data.shape[2]], codes.data) and len(codes.data.unique()) > 1
+    if name == "units":
+        return
+    sound, state = made.decode(codes).data[0, 0], made.init_decode(1)
+    frames = [1, 3, 0, 2, codes.data.shape[2] - 6]
+    said = torch.cat([made.decode_step(piece, state) for piece in codes.data.split(frames, dim=2)], dim=1)
+    assert sound.abs().max() > 0
+    assert torch.allclose(said[0, delay : delay + len(wave[0])], sound[: len(wave[0])], atol=1e-5)
 
 
 @pytest.fixture(scope="module")

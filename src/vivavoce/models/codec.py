@@ -257,6 +257,9 @@ class Codec(nn.Module):
         `timing`'s hop until the last ones. ``books`` as in `encode`."""
         if wave.shape[1] % self.config.hop:
             raise SpecError(f"got {wave.shape[1]} samples, wanted a multiple of {self.config.hop}; buffer the rest")
+        if not wave.shape[1]:  # fronts of several parts need something
+            made = self.config.books if books is None else self.counted(books)
+            return torch.zeros(len(wave), made, 0, dtype=torch.long, device=wave.device)
         latents = self.front.step(wave[:, None], state, active)
         return self.quantizer.encode(latents) if books is None else self.quantizer.encode(latents, self.counted(books))
 

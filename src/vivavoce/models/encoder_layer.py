@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import final
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -71,9 +72,16 @@ class EncoderLayer(nn.Module):
         return self.encoder.timing
 
     def forward(self, wave: Float[Tensor, "B 1 N"]) -> Float[Tensor, "B D T"]:
-        """All frames at once, one per hop: where the front needs more sound than there is, the last frame is held."""
+        """All frames at once, one per hop: where the front needs more sound than there is, the last frame is held.
+
+        What is shorter than the front's first frame is filled up with silence.
+        """
+        front, least = self.config.encoder.front, self.config.hop
+        while int(front.frames(torch.tensor([least]))) < 1:
+            least += self.config.hop
         wanted = -(-wave.shape[2] // self.config.hop)
-        frames = self.encoder(wave[:, 0]).layers[-1].transpose(1, 2)[:, :, :wanted]
+        heard = F.pad(wave[:, 0], (0, max(0, least - wave.shape[2])))
+        frames = self.encoder(heard).layers[-1].transpose(1, 2)[:, :, :wanted]
         return F.pad(frames, (0, wanted - frames.shape[2]), mode="replicate")
 
     def init_state(self, rows: int) -> EncoderState:

@@ -123,6 +123,8 @@ class Units(nn.Module):
         """Units of the frames that end within these samples: a multiple of ``config.hop``, best of `timing`'s hop."""
         if wave.shape[1] % self.config.hop:
             raise SpecError(f"got {wave.shape[1]} samples, wanted a multiple of {self.config.hop}; buffer the rest")
+        if not wave.shape[1]:  # fronts of several parts need something
+            return torch.zeros(len(wave), 1, 0, dtype=torch.long, device=wave.device)
         return self.quantizer.encode(self.front.step(wave[:, None], state, active))
 
 
