@@ -38,6 +38,14 @@ def test_links_and_file_names_are_true(document: Path):
             assert (ROOT / "src/vivavoce" / name).exists(), f"{document.name} names {name}"
 
 
+def test_the_tests_that_papers_rest_on_are_there():
+    there = {
+        name for path in (ROOT / "tests").rglob("*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
+    }
+    for name, cut in re.findall(r"`(test_\w+)(…?)`", (ROOT / "docs/papers.md").read_text()):
+        assert name in there or (cut and any(one.startswith(name) for one in there)), f"docs/papers.md names {name}"
+
+
 def test_the_tables_are_generated():
     done = subprocess.run(
         [sys.executable, "-m", "cogapp", "--check", "README.md", "docs/measured.md", "docs/voices.md"],

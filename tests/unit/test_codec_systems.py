@@ -3,8 +3,10 @@
 import json
 import re
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -12,6 +14,8 @@ from torch import Tensor
 
 from vivavoce.core.errors import ConfigError, PartError, SpecError
 from vivavoce.core.streams import whole
+from vivavoce.data.cache import Cache
+from vivavoce.data.manifest import Record
 from vivavoce.hub import codecs
 from vivavoce.hub import speechtokenizer as hub
 from vivavoce.hub.adapter import normalised, published
@@ -20,8 +24,12 @@ from vivavoce.models.codec import Codec
 from vivavoce.nn.reversal import reversed_gradient
 from vivavoce.nn.seanet import SeanetConfig
 from vivavoce.nn.transformer import TransformerConfig
+from vivavoce.recipes.codec_data import CropConfig, Crops
+from vivavoce.recipes.codec_teacher import at_rate
+from vivavoce.recipes.facodec import Labelling
 from vivavoce.systems.encodec import encodec
 from vivavoce.systems.facodec import Facodec, FacodecConfig
+from vivavoce.systems.mimi import mimi
 from vivavoce.systems.soundstream import soundstream
 from vivavoce.systems.speechtokenizer import decode_range, speechtokenizer
 
@@ -71,6 +79,114 @@ def test_reversed_gradients_of_facodec_have_the_other_sign():
         model.zero_grad()
         head.square().sum().backward(retain_graph=True)
         assert gradient(books) > 0 and gradient(model.detail) == 0
+
+
+def test_the_voice_of_facodec_is_of_the_whole_recording_and_codes_are_of_the_crop():
+    model, wave = facodec(detail_dropout=0.0)
+    other = 0.3 * torch.randn(4, 1, 600)
+    with torch.no_grad():
+        crop, both, whole = model.eval()(wave), model(wave, None, other), model(other)
+        assert torch.equal(both.timbre, whole.timbre) and not torch.allclose(both.timbre, crop.timbre)
+        for factor in ("prosody", "content", "detail"):
+            assert torch.equal(getattr(both, factor).codes, getattr(crop, factor).codes)
+
+
+def test_every_leak_of_facodec_is_taught_against():
+    """A hidden head learns to read what must not be there, and what it reads from gets the opposite of that."""
+    model, wave = facodec(detail_dropout=0.0)
+    heads = model.heads(model(wave))
+    leaks = {
+        ("content_pitch", "content"): heads.hidden_pitch[0],
+        ("detail_pitch", "detail"): heads.hidden_pitch[1],
+        ("prosody_phones", "prosody"): heads.hidden_phones[0],
+        ("detail_phones", "detail"): heads.hidden_phones[1],
+    }
+    assert heads.hidden_speaker is not None
+    for (name, factor), found in leaks.items():
+        values = getattr(model(wave), factor).values.detach().requires_grad_()
+        (straight,) = torch.autograd.grad(model.hidden[name](values).square().sum(), values)
+        (turned,) = torch.autograd.grad(model.hidden[name](reversed_gradient(values)).square().sum(), values)
+        assert torch.allclose(turned, -straight) and straight.any()
+        model.zero_grad()
+        found.square().sum().backward(retain_graph=True)
+        touched = {part for part in ("prosody", "content", "detail") if gradient(getattr(model, part)) > 0}
+        assert touched == {factor} and gradient(model.hidden[name]) > 0
+    model.zero_grad()
+    heads.hidden_speaker.square().sum().backward()
+    assert min(gradient(part) for part in (model.prosody, model.content, model.detail)) > 0
+
+
+def test_labels_of_facodec_are_those_of_the_frames_of_a_crop(tmp_path: Path):
+    frames = [120, 30]
+
+    def known_of(count: int) -> dict[str, np.ndarray]:
+        places = np.arange(count)
+        return {
+            "height": places.astype(np.float32), "voiced": np.ones(count, np.float32), "phones": places.astype(np.int16)
+        }  # fmt: skip
+
+    labels = Cache.of(tmp_path / "labels", {}, [], lambda: map(known_of, frames))
+    sound = Cache.of(
+        tmp_path / "sound", {}, [], lambda: ({"wave": np.full(n * 200, n, dtype=np.int16)} for n in frames)
+    )
+    about = {"split": "train", "licence": "CC0", "seconds": 1.0, "sample_rate": 16_000}
+    clips = [Record(id=name, path=f"{name}.wav", speaker=name, **about) for name in "ab"]
+    known = Labelling(labels, sound, clips, frames=80, samples=16_000)([(0, 25), (1, 10)])
+    assert float(FacodecConfig().rate) == 80
+    assert torch.equal(known.phones[0], torch.arange(25, 105)) and torch.equal(
+        known.height[0], torch.arange(25.0, 105.0)
+    )
+    assert torch.equal(known.phones[1], torch.cat((torch.arange(10, 30), torch.full((60,), -1))))
+    assert not known.voiced[1, 20:].any() and known.speakers.tolist() == [0, 1]
+    assert (
+        known.whole.shape == (2, 1, 16_000) and (known.whole[1] == 30 / 32_768).all()
+    )  # from where it begins, on and on
+
+
+def test_a_teachers_frames_are_cut_with_the_sound_and_end_with_it(tmp_path: Path):
+    codec = speechtokenizer(channels=2, dim=8, strides=(4, 5, 16), books=2, size=16)
+    assert (codec.hop, float(codec.rate)) == (320, 50)
+    frames = [90, 20]
+    sound = Cache.of(
+        tmp_path / "sound", {}, [],
+        lambda: ({"wave": np.repeat(np.arange(1, n + 1, dtype=np.int16), 320)} for n in frames),
+    )  # fmt: skip
+    teacher = Cache.of(
+        tmp_path / "teacher", {}, [],
+        lambda: ({"features": np.arange(1, n, dtype=np.float16)[:, None].repeat(3, 1)} for n in frames),
+    )  # fmt: skip
+    about = {"split": "train", "licence": "CC0", "speaker": "x", "sample_rate": 16_000}
+    clips = [Record(id=str(n), path=f"{n}.wav", seconds=n / 50, **about) for n in frames]
+    config = CropConfig(batch=4, frames=40, played_otherwise=0.0, gains_db=(0.0, 0.0), narrowed=0.0)
+    crops = Crops(config, codec, clips, sound, teacher)
+    short = 0
+    for step in range(10):
+        one = crops(step)
+        assert one.teacher is not None and one.teacher_known is not None
+        heard = (one.wave[:, ::320] * 32768).round()
+        assert torch.equal(heard[one.teacher_known], one.teacher[:, 0][one.teacher_known])
+        short += int((one.teacher_known.sum(1) == 19).sum())  # a frame fewer than the sound has: cut, not stretched
+    assert short > 0
+    features = torch.arange(12.0)[:, None]
+    assert at_rate(features, Fraction(50), Fraction(50)) is features
+    assert torch.equal(at_rate(features, Fraction(50), Fraction(25, 2))[:, 0], torch.tensor([1.5, 5.5, 9.5]))
+
+
+def test_numbers_of_mimi():
+    config = mimi()
+    assert (float(config.rate), config.hop, config.books) == (12.5, 1920, 32)
+    assert config.quantizer.semantic.unquantised == config.quantizer.acoustic.unquantised == 0.5
+    assert config.quantizer.semantic.books == 1 and config.quantizer.acoustic.fewer_books == 1.0
+    assert config.front.trunk is not None and config.front.trunk.window == 250
+    small = mimi(
+        net=SeanetConfig(dim=8, channels=2, strides=(4, 5)), trunk=replace(TRUNK, causal=True, window=9), books=4,
+        size=16, code_dim=4,
+    ).build().eval()  # fmt: skip
+    small.quantizer.start(torch.randn(4, 8, 32))
+    assert small.timing.latency_ms == pytest.approx(1000 * small.config.hop / 24_000)
+    codes = small.encode(whole(small.config.wave, 0.3 * torch.randn(1, 1, 800)))
+    made = [small.decode(codes.part(0, books)).data for books in (1, 2, 4)]
+    assert all(one.shape == made[0].shape for one in made) and not torch.allclose(made[0], made[1])
 
 
 def test_facodec_says_codes_in_any_voice():

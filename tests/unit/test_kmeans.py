@@ -15,6 +15,23 @@ def _blobs(size: int, each: int, dim: int = 6) -> tuple[torch.Tensor, torch.Tens
     return means[labels] + 0.3 * torch.randn(size * each, dim, generator=draw), labels
 
 
+def test_features_are_brought_to_one_spread_first_and_that_is_kept_with_the_centres(tmp_path) -> None:
+    frames, labels = _blobs(6, 200)
+    scale = torch.tensor([1.0, 300.0, 0.02, 5.0, 1.0, 40.0])
+    shift = torch.tensor([0.0, -900.0, 7.0, 0.0, 100.0, 1.0])
+    config = FitConfig(batch=512, steps=60)
+    plain, stretched = fit(frames, 6, config), fit(frames * scale + shift, 6, config)
+    same = (plain(frames) == stretched(frames * scale + shift)).float().mean()
+    assert same > 0.999  # centres are kept in half precision
+    torch.testing.assert_close(stretched.mean, (frames * scale + shift).mean(0), rtol=1e-3, atol=1e-2)
+    torch.testing.assert_close(stretched.deviation, (frames * scale).std(0), rtol=1e-3, atol=1e-3)
+    save_part(tmp_path, "kmeans", stretched.config, stretched)
+    again = load_part(tmp_path, "kmeans")
+    assert torch.equal(again.mean, stretched.mean) and torch.equal(again.deviation, stretched.deviation)
+    assert (fit(frames * scale, 6, FitConfig(batch=512, steps=60, scaled=False)).deviation == 1).all()
+    assert len(labels.unique()) == 6
+
+
 def test_separate_clusters_are_found_each_by_one_centre() -> None:
     frames, labels = _blobs(12, 100)
     ids = fit(frames, 12, FitConfig(batch=512, steps=80))(frames)
