@@ -86,7 +86,7 @@ def test_files_of_others_and_damaged_ones_are_refused(made: Path, of_listener: P
         file.write_bytes(data[:cut])
         with pytest.raises(SpecError, match="no token file"):
             tokens.load(load_part(other, "units"), file)
-    with pytest.raises(PartError, match="no part 'codec'"):
+    with pytest.raises(PartError, match="holds no codec"):
         tokens.open_tokenizer(tmp_path)
 
 
