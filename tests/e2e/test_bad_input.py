@@ -107,6 +107,58 @@ def test_a_clip_needs_consent(tmp_path: Path):
     assert not (tmp_path / "out.wav").exists()
 
 
+@pytest.mark.parametrize("kind", [*BAD, "noise"])
+def test_say_names_what_is_wrong_with_a_clip(kind: str, tmp_path: Path):
+    clip = bad_file(kind, tmp_path)
+    if kind == "noise":
+        soundfile.write(clip, 0.1 * np.random.default_rng(0).standard_normal(96_000), 24_000)
+    refused(run("say", "hello there", "--like", clip, "--consent", "me", "-o", tmp_path / "out.wav"), "clip")
+    assert not (tmp_path / "out.wav").exists()
+
+
+def test_a_consent_names_somebody(tmp_path: Path):
+    clip = tmp_path / "clip.wav"
+    soundfile.write(clip, tone(24_000, 4.0), 24_000)
+    refused(run("say", "hello there", "--like", clip, "--consent", " ", "-o", tmp_path / "out.wav"), "who agreed")
+
+
+def test_two_people_in_a_clip_are_said(tmp_path: Path):
+    clip, alone, out = tmp_path / "both.wav", tmp_path / "alone.wav", tmp_path / "out.wav"
+    words = "I was at the market in the morning, and I bought bread and some apples for the winter."
+    for name, voice in (("man", "a low old man"), ("child", "a high child")):
+        assert run("say", words, "--voice", voice, "-o", tmp_path / f"{name}.wav").exit_code == 0
+    man, child = (soundfile.read(tmp_path / f"{name}.wav")[0] for name in ("man", "child"))
+    soundfile.write(clip, np.concatenate((man, child)), 24_000)
+    soundfile.write(alone, np.concatenate((man, man)), 24_000)
+    for file, warned in ((clip, True), (alone, False)):
+        result = run("say", "hello there", "--like", file, "--consent", "me", "-o", out)
+        assert result.exit_code == 0 and out.exists()
+        assert ("two people seem to speak in the clip" in result.stderr) == warned, result.stderr
+
+
+def test_a_clip_may_last_half_an_hour(tmp_path: Path):
+    clip = tmp_path / "clip.wav"
+    soundfile.write(clip, tone(8_000, 1800.0), 8_000)
+    result = run("say", "hello there", "--like", clip, "--consent", "me", "-o", tmp_path / "out.wav")
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize(
+    ("where", "hint"), [("out.xyz", ".xyz is none of"), ("folder.wav", "it is a folder"), ("file/out.wav", "is a file")]
+)
+def test_where_nothing_can_be_written_is_said_before_the_work(
+    where: str, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def never(*arguments: object, **more: object) -> None:
+        raise AssertionError("it worked")
+
+    monkeypatch.setattr("vivavoce.assistant.saying.load", never)
+    (tmp_path / "folder.wav").mkdir()
+    (tmp_path / "file").touch()
+    refused(run("say", "hello there", "-o", tmp_path / where), hint)
+    refused(run("say", "hi", "-o", tmp_path / "out.wav", "--times", tmp_path / "file" / "times.json"), "is a file")
+
+
 def test_consent_without_a_clip_is_a_mistake(tmp_path: Path):
     refused(run("say", "hello there", "--consent", "me", "-o", tmp_path / "out.wav"), "--like")
 

@@ -3,11 +3,12 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 from typer.testing import CliRunner
 
-from vivavoce.audio.files import SYNTHETIC, read_audio
+from vivavoce.audio.files import SYNTHETIC, read_audio, read_recording
 from vivavoce.cli.main import app
 
 
@@ -15,6 +16,21 @@ def run(*arguments: str) -> str:
     done = CliRunner().invoke(app, list(arguments))
     assert done.exit_code == 0, done.output
     return done.output
+
+
+def test_sound_is_handed_on_as_a_wav_while_it_is_made(tmp_path: Path) -> None:
+    times, file = tmp_path / "times.json", tmp_path / "file.wav"
+    done = CliRunner().invoke(app, ["say", "Halt! Who goes there?", "-o", "-", "--times", str(times)])
+    assert done.exit_code == 0 and SYNTHETIC.encode() in done.stdout_bytes[:200]
+    assert done.stderr.startswith("wrote the sound: ")
+    run("say", "Halt! Who goes there?", "-o", str(file))
+    assert np.allclose(read_recording(done.stdout_bytes).wave, read_audio(file)[0], atol=1e-4)
+    assert [word["word"] for word in json.loads(times.read_text())["words"]] == ["halt", "who", "goes", "there"]
+
+
+def test_a_script_may_begin_with_the_mark_of_an_editor(tmp_path: Path) -> None:
+    (tmp_path / "scene.txt").write_bytes(b"\xef\xbb\xbfBrom = low\r\nBrom: Halt!\r\n")
+    assert "Brom: Halt!" in run("say", "--script", str(tmp_path / "scene.txt"), "-o", str(tmp_path / "scene.wav"))
 
 
 def test_a_saved_voice_plays_in_a_scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,7 +42,12 @@ def test_a_saved_voice_plays_in_a_scene(tmp_path: Path, monkeypatch: pytest.Monk
     files = ("--out", str(out), "--times", str(times), "--lines", str(lines))
     run("say", "--script", str(tmp_path / "scene.txt"), *files)
     wave, rate = read_audio(out)
-    found = json.loads(times.read_text())["lines"]
+    said = json.loads(times.read_text())
+    assert (said["audio"], said["comment"]) == ("scene.wav", SYNTHETIC)
+    assert said["seconds"] == pytest.approx(len(wave) / rate, abs=1e-3)
+    found = said["lines"]
+    assert [one["file"] for one in found] == ["001-brom.wav", "002-mouse.wav"]
+    assert found[0]["words"][0]["characters"] == [0, len("Halt")]
     assert [one["speaker"] for one in found] == ["Brom", "mouse"]
     assert found[1]["start"] == pytest.approx(found[0]["end"] - 0.2, abs=2e-3)
     assert len(wave) / rate == pytest.approx(found[1]["end"], abs=2e-3)
@@ -37,13 +58,19 @@ def test_a_saved_voice_plays_in_a_scene(tmp_path: Path, monkeypatch: pytest.Monk
     run("say", "No.", "--voice", "Brom", "-o", str(one))
     run("say", "No.", "--voice", "a gruff dwarf, low and slow", "--identity", "3", "-o", str(two))
     assert one.read_bytes() == two.read_bytes()
+    run("say", "No.", "--voice", "BROM", "-o", str(two))
+    assert one.read_bytes() == two.read_bytes()
     run("voices", "remove", "Brom")
     for bad, wanted in (
-        (("say", "--script", str(tmp_path / "scene.txt")), "line 1: Brom has no voice"),
+        (("say", "--script", str(tmp_path / "scene.txt")), "line 1, Brom: this name has no voice"),
         (("say", "hi", "--script", str(tmp_path / "scene.txt")), "a script has its own text"),
         (("say", "hi", "--lines", str(lines)), "--lines writes the lines of a script"),
         (("voices", "remove", "Brom"), "no voice 'Brom' was saved"),
         (("say", ""), "there is no text to say"),
+        (("voices", "save", "Zed", "--voice", "a fast slow man"), "fast and slow, which contradict each other"),
+        (("say", "--script", str(tmp_path)), "cannot be read (Is a directory)"),
+        (("say", "--script", str(out)), "is no text in UTF-8"),
+        (("say", "--script", str(tmp_path / "scene.txt"), "-o", "-"), "give -o FILE"),
     ):
         done = CliRunner().invoke(app, [*bad])
         assert done.exit_code == 2 and wanted in done.output, done.output

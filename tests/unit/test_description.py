@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vivavoce.core.description import KNOWN, Traits, traits_of, understood
+from vivavoce.core.description import KNOWN, Traits, contradiction, traits_of, understood
+from vivavoce.core.errors import VoiceError
+from vivavoce.core.gallery import GALLERY
+from vivavoce.core.voice import STOCK, Voice
 
 
 @pytest.mark.parametrize(
@@ -58,6 +61,32 @@ def test_unknown_description_warns_once_and_asks_for_nothing(caplog: pytest.LogC
     caplog.clear()
     assert understood("a slow zebra")
     assert understood("") == Traits()
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("words", "pair"),
+    [
+        ("a deep high voice", ("deep", "high")),
+        ("fast, loud and very slow", ("fast", "slow")),
+        ("a rough but smooth man", ("rough", "smooth")),
+        ("not low but deep", ("low", "deep")),
+        ("low voice at a high volume", None),
+        ("not high, low", None),
+        ("a high dwarf", None),
+        ("an old child", None),
+    ],
+)
+def test_what_contradicts_itself_is_refused(words: str, pair: tuple[str, str] | None) -> None:
+    assert contradiction(words) == pair
+    if pair:
+        with pytest.raises(VoiceError, match=f"{pair[0]} and {pair[1]}, which contradict each other; leave one"):
+            Voice.described(words)
+
+
+def test_no_voice_that_comes_along_contradicts_itself(caplog: pytest.LogCaptureFixture) -> None:
+    assert not any(map(contradiction, (*STOCK.values(), *(one.description for one in GALLERY.values()))))
+    understood("louder | quieter")  # asked one after the other of a voice that speaks
     assert not caplog.records
 
 

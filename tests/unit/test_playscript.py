@@ -27,7 +27,7 @@ Elra: Come.
 def say(text: str, voice: Voice, seed: int) -> tuple[np.ndarray, Sequence[Word]]:
     """A second of sound for each word."""
     size = len(text.split()) * RATE
-    return np.full(size, 0.6, dtype=np.float32), [Word(text.split()[0], 0, size)]
+    return np.full(size, 0.6, dtype=np.float32), [Word(text.split()[0], 0, size, span=(0, len(text.split()[0])))]
 
 
 def test_a_script_says_who_speaks_how_and_after_what_pause() -> None:
@@ -62,12 +62,20 @@ def test_lines_are_laid_where_the_script_wants_them() -> None:
     both = mixed(lines)
     assert len(both) == lines[-1].start + RATE
     assert both.max() == pytest.approx(1.0) and both[0] == pytest.approx(0.5)  # 0.6 twice at once, made 1
-    assert lines[2].json()["words"] == [{"word": "I", "start": 7.1, "end": 10.1}]
+    assert lines[2].json()["words"] == [{"word": "I", "start": 7.1, "end": 10.1, "characters": [0, 1]}]
 
 
 def test_nobody_begins_before_the_one_whom_they_interrupt() -> None:
-    script = read_playscript("a = high\nb = low\na: one two\n(overlap 9)\nb: three")
-    assert [one.start for one in perform(script, lambda _: None, say)] == [0, 0]
+    text = "a = high\nb = low\na: one two\n(overlap 2)\nb: three"
+    assert [one.start for one in perform(read_playscript(text), lambda _: None, say)] == [0, 0]
+    with pytest.raises(TextError, match=r"line 5: b would begin before a, .* write \(overlap 2\) or less"):
+        list(perform(read_playscript(text.replace("2", "2.1")), lambda _: None, say))
+
+
+def test_capitals_make_no_other_person() -> None:
+    script = read_playscript("Brom = a gruff old dwarf\nBROM: Halt!")
+    assert script.part("brom") is script.parts["Brom"] and script.part("Elra") is None
+    assert [one.line.who for one in perform(script, lambda _: None, say)] == ["BROM"]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +85,9 @@ def test_nobody_begins_before_the_one_whom_they_interrupt() -> None:
         ("a = high\nwhat is this", r"line 2: 'what is this' is no line of a scene"),
         ("a = high\na:", "line 2: a says nothing"),
         ("a = high\na = low\na: hello", "line 2: a has a voice already"),
+        ("a = high\na: hello\nA = low", "line 3: A has a voice already"),
         ("a = high\n(pause 700)\na: hello", "line 2: 700 s"),
+        ("a = high\n(overlap 1)\na: hello", "line 2: nobody speaks yet"),
     ],
 )
 def test_faults_of_a_script_are_named_with_their_line(text: str, wanted: str) -> None:
@@ -86,8 +96,17 @@ def test_faults_of_a_script_are_named_with_their_line(text: str, wanted: str) ->
 
 
 def test_a_name_without_a_voice_and_a_line_that_cannot_be_said_are_named_before_sound_is_made() -> None:
-    with pytest.raises(TextError, match="line 1: Zed has no voice; add a line such as Zed ="):
-        next(perform(read_playscript("Zed: hello"), lambda _: None, say))
+    def never(text: str, voice: Voice, seed: int) -> tuple[np.ndarray, Sequence[Word]]:
+        raise AssertionError("nothing is said")
+
+    for text, wanted in (
+        ("a = high\na: hello\nZed: hello", "line 3, Zed: this name has no voice; add a line such as Zed ="),
+        ("a = high\na: hello\na: ...", "line 3, a: the text '...' has nothing to say"),
+        ("a = high\na: hello\na (loud, quiet): hello", "line 3, a: .* loud and quiet, which contradict each other"),
+        ("a = a deep high voice\na: hello", "line 2, a: .* deep and high"),
+    ):
+        with pytest.raises((TextError, VoiceError), match=wanted):
+            next(perform(read_playscript(text), lambda _: None, never))
     with pytest.raises(VoiceError, match=r"line 2, Ann: The clip .* cannot be read"):
         next(perform(read_playscript("Ann = like no.wav, agreed by Ann\nAnn: hello"), lambda _: None, say))
 

@@ -18,6 +18,9 @@ def test_a_voice_is_found_by_its_name_with_the_person_that_it_is(tmp_path: Path)
     store.add_voice("Elra", prompt="an elf")
     assert store.find("Brom") == replace(Voice.described("a dwarf", 3), name=store.find("Brom").name)
     assert store.find("goblin").description == GALLERY["goblin"].description
+    assert store.find("BROM") == store.find("Brom")
+    store.add_voice("brom", prompt="a child")
+    assert (store.find("Brom").description, store.find("brom").description) == ("a dwarf", "a child")
     with pytest.raises(VoiceError, match="no voice 'Zed'"):
         store.find("Zed")
     store.close()

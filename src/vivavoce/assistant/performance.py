@@ -1,16 +1,19 @@
 """Scenes performed: lines of several voices laid into one sound, with the times of all words."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from math import floor
 from typing import Any
 
 import numpy as np
 
 from vivavoce.assistant.saying import Sayer
-from vivavoce.core.errors import TextError, VivavoceError, VoiceError
+from vivavoce.core.errors import TextError, VivavoceError
 from vivavoce.core.talk import Word
 from vivavoce.core.voice import Consent, Voice
 from vivavoce.runtime.model import RATE, Pcm
+from vivavoce.text.normalise import phrases
 from vivavoce.text.playscript import Line, Part, Playscript
 
 
@@ -35,9 +38,14 @@ class Performed:
 
 
 def word_times(words: Sequence[Word], start: int = 0) -> list[dict[str, Any]]:
-    """Words with their begin and end in seconds."""
+    """Words with their begin and end in seconds, and the characters of the text that each stands for."""
     return [
-        {"word": word.text, "start": round((start + word.start) / RATE, 3), "end": round((start + word.end) / RATE, 3)}
+        {
+            "word": word.text,
+            "start": round((start + word.start) / RATE, 3),
+            "end": round((start + word.end) / RATE, 3),
+            **({"characters": list(word.span)} if word.span else {}),
+        }
         for word in words
     ]
 
@@ -45,20 +53,31 @@ def word_times(words: Sequence[Word], start: int = 0) -> list[dict[str, Any]]:
 def perform(script: Playscript, find: Callable[[str], Voice | None], say: Sayer, seed: int = 0) -> Iterator[Performed]:
     """The lines in their order. ``find`` gives the voice that is known by a name.
 
-    Raises TextError for a name without a voice and for a line that cannot be said, VoiceError for a voice that cannot
-    be had, each before anything is said where that can be known.
+    Raises TextError for a name without a voice, for a line that cannot be said and for one that would begin before the
+    line that it overlaps, VoiceError for a voice that cannot be had, each before anything is said where that can be
+    known.
     """
-    cast = {line.who: _voice(line, script.parts.get(line.who), find) for line in script.lines}
-    end = begun = 0
+    cast: dict[str, Voice] = {}
     for line in script.lines:
+        with _at(line):
+            phrases(line.text)
+            Voice.described(line.manner)  # says what contradicts itself
+            cast[line.who] = cast.get(line.who) or _voice(line, script.part(line.who), find)
+    end = begun = 0
+    for place, line in enumerate(script.lines):
         voice = cast[line.who]
         if line.manner:
             voice = replace(voice, description=", ".join(filter(None, (voice.description, line.manner))))
-        try:
+        begins = end + round(line.gap * RATE)
+        if begins < begun:
+            most, before = floor((end - begun) / RATE * 100) / 100, script.lines[place - 1].who
+            raise TextError(
+                f"line {line.number}: {line.who} would begin before {before}, whose words are overlapped; "
+                f"write (overlap {most:g}) or less"
+            )
+        with _at(line):
             pcm, words = say(line.text, voice, seed)
-        except VivavoceError as error:
-            raise type(error)(f"line {line.number}, {line.who}: {error}") from error
-        begun = max(begun, end + round(line.gap * RATE))  # nobody begins before the one whom they interrupt
+        begun = begins
         yield Performed(line, begun, pcm, tuple(words))
         end = max(end, begun + len(pcm))
 
@@ -71,17 +90,24 @@ def mixed(lines: Sequence[Performed]) -> Pcm:
     return sound / max(1.0, float(np.abs(sound).max()))
 
 
+@contextmanager
+def _at(line: Line) -> Iterator[None]:
+    """Says of an error to which line it belongs."""
+    try:
+        yield
+    except VivavoceError as error:
+        raise type(error)(f"line {line.number}, {line.who}: {error}") from error
+
+
 def _voice(line: Line, part: Part | None, find: Callable[[str], Voice | None]) -> Voice:
     if part is None:
         found = find(line.who)
         if found is None:
             raise TextError(
-                f"line {line.number}: {line.who} has no voice; add a line such as {line.who} = a low, slow voice"
+                f"this name has no voice; add a line such as {line.who} = a low, slow voice, or take a name that "
+                "`vivavoce voices` lists"
             )
         return found
     if part.clip is None:
         return Voice.described(part.description, part.identity)
-    try:
-        return Voice.like(part.clip, Consent(part.agreed))
-    except VoiceError as error:
-        raise VoiceError(f"line {line.number}, {line.who}: {error}") from error
+    return Voice.like(part.clip, Consent(part.agreed))

@@ -1,15 +1,15 @@
 """A text in a voice, by whatever speaker is asked for: live ones and those that say whole sentences alike."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-import torch
+import numpy as np
 
 from vivavoce.assistant.model import load
 from vivavoce.assistant.sentences import say_sentences, system_of
 from vivavoce.assistant.timing import WordTiming
 from vivavoce.audio.resample import resample
-from vivavoce.core.errors import TextError, VoiceError
+from vivavoce.core.errors import VoiceError
 from vivavoce.core.places import BUNDLED
 from vivavoce.core.talk import Word
 from vivavoce.core.voice import Voice
@@ -18,26 +18,42 @@ from vivavoce.text.normalise import phrases
 
 Sayer = Callable[[str, Voice, int], tuple[Pcm, Sequence[Word]]]
 """A text in a voice, with a seed: its sound at 24 kHz and its words."""
+Streamer = Callable[[str, Voice, int], Iterator[tuple[Pcm, Sequence[Word]]]]
+"""The same piece by piece; words are placed from the beginning of the whole sound."""
 
 
-def sayer(
+def whole(stream: Streamer) -> Sayer:
+    """Waits for all pieces."""
+
+    return lambda text, voice, seed: together(stream(text, voice, seed))
+
+
+def together(pieces: Iterable[tuple[Pcm, Sequence[Word]]]) -> tuple[Pcm, Sequence[Word]]:
+    """The sound and the words of all pieces."""
+    all_pieces = list(pieces)
+    return np.concatenate([pcm for pcm, _ in all_pieces]), [word for _, words in all_pieces for word in words]
+
+
+def streamer(
     speaker: str,
     model: str | Path | None = None,
     *,
     prosody: Voice | None = None,
     scene: str = "",
     notify: Callable[[str], None] = lambda _: None,
-) -> Sayer:
+) -> Streamer:
     """What says texts; ``notify`` is handed what a clip was heard to say. Errors are those of what is asked for.
+
+    Speakers that talk live give pieces as they are made; those that say whole sentences give all at once.
 
     ``prosody`` is somebody whose pace and melody are taken. Raises VoiceError for that, or a scene, where the speaker
     does not take it.
     """
-    whole = system_of(speaker) is not None
-    loaded = load(model or BUNDLED, speaker="" if whole else speaker)
+    by_sentence = system_of(speaker) is not None
+    loaded = load(model or BUNDLED, speaker="" if by_sentence else speaker)
     timing = WordTiming(lambda: loaded.listener)
 
-    def sentences(text: str, voice: Voice, seed: int) -> tuple[Pcm, Sequence[Word]]:
+    def sentences(text: str, voice: Voice, seed: int) -> Iterator[tuple[Pcm, Sequence[Word]]]:
         made = say_sentences(
             Path(speaker), text, voice, hear=lambda clip: loaded.transcribe(clip).transcript, prosody=prosody,
             scene=scene, seed=seed,
@@ -45,19 +61,16 @@ def sayer(
         if made.heard:
             notify(f"the clip was heard to say: {made.heard}")
         pcm = resample(made.wave[None].float(), made.sample_rate, RATE)[0].numpy()
-        return pcm, timing.words(pcm, [word for phrase in phrases(text) for word in phrase.words])
+        yield pcm, timing.words(pcm, [word for phrase in phrases(text) for word in phrase.words])
 
-    def at_once(text: str, voice: Voice, seed: int) -> tuple[Pcm, Sequence[Word]]:
-        if not text.strip():
-            raise TextError("there is no text to say; give at least one word")
-        pieces = list(loaded.spoken(text, voice=voice, seed=seed))
-        sound = torch.cat([torch.from_numpy(piece.pcm) for piece in pieces]).numpy()
-        return sound, [word for piece in pieces for word in piece.words]
+    def live(text: str, voice: Voice, seed: int) -> Iterator[tuple[Pcm, Sequence[Word]]]:
+        for piece in loaded.spoken(text, voice=voice, seed=seed):
+            yield piece.pcm, piece.words
 
-    if whole:
+    if by_sentence:
         return sentences
     if scene:
         raise VoiceError("this speaker knows no scenes; give --speaker FOLDER with one that does")
     if prosody is not None:
         raise VoiceError("this speaker takes no clip's prosody; give --speaker FOLDER with one that does")
-    return at_once
+    return live

@@ -29,7 +29,7 @@ from vivavoce.models.plan import FIRST_PAUSE, LAST_PAUSE, STACK, Plan
 from vivavoce.models.script import script_from
 from vivavoce.models.speak import Speaker, SpeakerState
 from vivavoce.models.voices import cast
-from vivavoce.nn.style import VoicePrint
+from vivavoce.nn.style import VoicePrint, change_of_voice
 from vivavoce.runtime.model import RATE, Pcm, Spoken
 from vivavoce.text.normalise import Phrase
 from vivavoce.text.phrases import LONGEST
@@ -40,6 +40,10 @@ _TOKENS = 2
 """Token frames of one step."""
 _SHORTEST_CLIP_SECONDS = 1.5
 _LONGEST_CLIP_SECONDS = 30
+_LEAST_VOICED = 0.1
+"""The share of loud frames with a pitch: .47 or more in 90 recordings of people, less than this in 19 of 30 noises."""
+_OTHER_PERSON = 0.65
+"""A change of voice that tells of two people: of 120 recordings of one 1 had more, of 80 of two 57."""
 _KEPT_VOICES = 32
 
 
@@ -257,7 +261,10 @@ class Mouth:
 
     @torch.inference_mode()
     def imitate(self, clip: bytes) -> VoicePrint:
-        """The print of the voice in an audio file's bytes; VoiceError when there is too little of it."""
+        """The print of the voice in an audio file's bytes; VoiceError when there is too little of it.
+
+        A warning says of a clip in which two people seem to speak; nothing else is known of who they are.
+        """
         try:
             read = read_recording(clip, RATE, name="the clip", allow_silent=True, first_seconds=_LONGEST_CLIP_SECONDS)
         except AudioError as error:
@@ -268,8 +275,8 @@ class Mouth:
         sound = torch.nn.functional.pad(sound, (0, -len(sound) % self._mel.config.hop))
         mel = self._mel(sound[None])[0].T
         level = mel.mean(1)
-        speech = int((level > level.max() - 4.0).sum()) if len(level) and float(sound.abs().max()) > 1e-3 else 0
-        seconds = speech * self._mel.config.hop / RATE
+        loud = level > level.max() - 4.0 if len(level) and float(sound.abs().max()) > 1e-3 else level > float("inf")
+        seconds = int(loud.sum()) * self._mel.config.hop / RATE
         if seconds < _SHORTEST_CLIP_SECONDS:
             raise VoiceError(
                 f"the clip has {seconds:.1f} s of speech, but imitating a voice takes at least "
@@ -277,6 +284,16 @@ class Mouth:
             )
         hz = track_pitch(sound, RATE).hz
         frames = min(len(mel), len(hz))
+        loud = loud[:frames]
+        if float((hz[:frames][loud] > 0).float().mean()) < _LEAST_VOICED:
+            raise VoiceError(
+                "nobody is heard to speak in the clip, only noise or whispering; give a recording of somebody who "
+                "speaks aloud in a quiet place"
+            )
+        if change_of_voice(self.speaker.reference, mel[:frames][loud]) > _OTHER_PERSON:
+            log.warning(
+                "two people seem to speak in the clip, and a mixture of them is imitated; cut out what one of them says"
+            )
         return self.speaker.listen(mel[:frames], hz[:frames])
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from vivavoce.audio.decode import Damage, blocks, recognised, stated_seconds
 from vivavoce.audio.resample import Resampler
 from vivavoce.audio.source import Part, Source
-from vivavoce.core.atomic import atomic_write
+from vivavoce.core.atomic import atomic_write, check_writable
 from vivavoce.core.errors import AudioError
 
 log = logging.getLogger(__name__)
@@ -235,6 +235,14 @@ def _source(recording: str | Path | bytes, name: str) -> Iterator[Source]:
         yield source
 
 
+def check_target(path: str | Path) -> None:
+    """Raises what `write_audio` would for this path, as far as it can be known before there is any sound."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in _FORMATS:
+        raise AudioError(f"cannot write {Path(path).name}: {suffix or 'no suffix'} is none of {', '.join(_FORMATS)}")
+    check_writable(path)
+
+
 def write_audio(
     path: str | Path, wave: Float[Tensor, "C N"] | Float[Tensor, " N"], sample_rate: int, *, comment: str = ""
 ) -> None:
@@ -244,9 +252,8 @@ def write_audio(
     for an unknown suffix or a rate that the format does not know, and StorageError when nothing can be written.
     """
     path = Path(path)
+    check_target(path)
     suffix = path.suffix.lower()
-    if suffix not in _FORMATS:
-        raise AudioError(f"cannot write {path.name}: {suffix or 'no suffix'} is none of {', '.join(_FORMATS)}")
     data = wave.detach().to("cpu", torch.float32).reshape(-1, wave.shape[-1]).clamp(-1, 1).numpy().T
     encoded = io.BytesIO()  # libsndfile does not say why it cannot write a file, the system does
     try:

@@ -37,7 +37,7 @@ def tts(
 ) -> None:
     """Speakers side by side, cloning people of no training: words, likeness, quality, speed and what fails."""
     from vivavoce.assistant.model import load
-    from vivavoce.assistant.saying import sayer
+    from vivavoce.assistant.saying import streamer, whole
     from vivavoce.core.places import BUNDLED
     from vivavoce.evals.tts import judges, run, tasks
 
@@ -45,7 +45,7 @@ def tts(
         typer.echo(line, err=True)
 
     report = run(
-        {name or "mini": sayer(name) for name in speaker or ["mini"]},
+        {name or "mini": whole(streamer(name)) for name in speaker or ["mini"]},
         load(BUNDLED).codec,
         tasks(speech, clips),
         judges(speech, whisper, log),

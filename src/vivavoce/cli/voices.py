@@ -36,20 +36,23 @@ def save(
 ) -> None:
     """Keeps a voice under a name, for `say --voice NAME`, scripts, and clients of a server."""
     from vivavoce.cli.options import known_voice
+    from vivavoce.core.description import understood
     from vivavoce.core.errors import VoiceError
     from vivavoce.core.places import data_folder
+    from vivavoce.core.voice import Voice
     from vivavoce.server.voices import VoiceStore
 
     if not name.strip() or not voice.strip():
         raise VoiceError("a voice has a name and a description; give NAME and --voice WORDS")
-    known = known_voice(voice)
+    known = known_voice(voice) or Voice.described(voice)
     store = VoiceStore(data_folder())
     try:
         if store.named(name) is not None:
             raise VoiceError(f"there is a voice {name!r} already; remove it first: vivavoce voices remove {name!r}")
-        if known is not None and known.clip:
+        if known.clip:
             raise VoiceError(f"{voice!r} is somebody's clip and is kept under its own name")
-        words, number = (known.description, identity or known.identity) if known else (voice, identity)
+        words, number = known.description, identity or known.identity
+        understood(words)  # says now that no word of it is known, not when it is to speak
         store.add_voice(name, prompt=words, identity=number)
     finally:
         store.close()

@@ -18,6 +18,23 @@ def storage_error(path: str | Path, error: OSError) -> StorageError:
     return StorageError(f"cannot write {path}: {why}; free some space or choose another folder")
 
 
+def check_writable(path: str | Path) -> None:
+    """Raises StorageError where a file at ``path`` cannot be written, as far as this is known before it is tried.
+
+    For work that takes long, so that it is not lost at its end.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise StorageError(f"cannot write {path}: it is a folder; name a file in it")
+    folder = path.parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise StorageError(f"cannot write {path}: {folder} is a file; choose another folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StorageError(f"cannot write {path}: nothing may be written in {folder}; choose another folder")
+
+
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
     """Gives a temporary path beside ``path`` and moves it there when the block ends well.

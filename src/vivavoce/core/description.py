@@ -6,7 +6,7 @@ follows, "not" and "less" turn it around.
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -73,10 +73,32 @@ _VOLUME = {"volume", "loudness"}
 _SPEED = {"speed", "tempo", "pace", "rate"}
 
 
+_EITHER = {"pitch", "rate", "loudness", "liveliness", "roughness"}
+"""Of which a voice has more or less, and not both."""
+
+
 def traits_of(description: str) -> Traits:
     """What a description asks for; words that nobody knows are passed over."""
-    words = re.findall(r"[a-z]+(?:['-][a-z]+)*", description.lower().replace("\u2019", "'"))
     traits = Traits()
+    for _, asked, weight in _asked(description):
+        traits = traits.plus(asked, weight)
+    return traits
+
+
+def contradiction(description: str) -> tuple[str, str] | None:
+    """Two words of a description that ask for the opposite of one thing and for nothing else, such as deep and high."""
+    found: dict[str, tuple[str, float]] = {}
+    for word, asked, weight in _asked(description):
+        if len(asked) == 1 and (name := next(iter(asked))) in _EITHER:
+            before, sign = found.setdefault(name, (word, asked[name] * weight))
+            if sign * asked[name] * weight < 0:
+                return before, word
+    return None
+
+
+def _asked(description: str) -> Iterator[tuple[str, Mapping[str, float], float]]:
+    """The known words, what each asks for, and how much of it."""
+    words = re.findall(r"[a-z]+(?:['-][a-z]+)*", description.lower().replace("\u2019", "'"))
     weight, sign = 1.0, 1.0
     for index, word in enumerate(words):
         following = words[index + 1] if index + 1 < len(words) else ""
@@ -90,12 +112,10 @@ def traits_of(description: str) -> Traits:
             weight *= _LESS.get(word, 0.5)
         elif word in KNOWN or (word not in _JOINS and _parts_known(word)):
             for part in [word] if word in KNOWN else word.split("-"):
-                asked = _measured(KNOWN.get(part, {}), following)
-                traits = traits.plus(asked, weight * (0.6 * sign if sign < 0 else 1.0))
+                yield part, _measured(KNOWN.get(part, {}), following), weight * (0.6 * sign if sign < 0 else 1.0)
             weight, sign = 1.0, 1.0
         elif word not in _JOINS:
             weight = 1.0
-    return traits
 
 
 def _parts_known(word: str) -> bool:
@@ -114,7 +134,7 @@ def _measured(asked: Mapping[str, float], following: str) -> Mapping[str, float]
 def understood(description: str) -> Traits:
     """As `traits_of`; says in one warning when nothing in a description is known, and then asks for nothing."""
     traits = traits_of(description)
-    if description.strip() and not traits:
+    if description.strip() and not traits and not any(_asked(description)):
         log.warning(
             "no word of the voice %r is known, so the default voice speaks; known are for example %s",
             description[:80],

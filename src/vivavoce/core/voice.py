@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from vivavoce.core.description import contradiction
 from vivavoce.core.errors import ConsentError, VoiceError
 from vivavoce.core.gallery import GALLERY
 
@@ -34,6 +35,11 @@ class Consent:
     who: str
     record: str = ""
 
+    def __post_init__(self) -> None:
+        """Refuses a consent of nobody."""
+        if not self.who.strip():
+            raise ConsentError("A consent came without a name; say who agreed that their voice is imitated.")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Voice:
@@ -52,7 +58,10 @@ class Voice:
     def __post_init__(self) -> None:
         """Refuses what may not be spoken: somebody's voice without consent."""
         if self.clip and self.consent is None:
-            raise ConsentError("A clip of a voice came without consent; pass consent=Consent(who) to clone it.")
+            raise ConsentError(
+                "A clip of a voice came without consent; ask whose voice it is, and pass consent=Consent(who) "
+                "(--consent WHO on the command line)."
+            )
         if not 0.25 <= self.speed <= 4:
             raise VoiceError(f"A speed of {self.speed} was asked for; choose one from 0.25 to 4.")
 
@@ -64,17 +73,28 @@ class Voice:
 
     @staticmethod
     def described(words: str, identity: int = 0) -> "Voice":
-        """A voice from a description alone."""
+        """A voice from a description alone; VoiceError for one that contradicts itself."""
+        if pair := contradiction(words):
+            raise VoiceError(
+                f"The voice {words[:80]!r} is asked to be {pair[0]} and {pair[1]}, which contradict each other; "
+                "leave one of them out."
+            )
         return Voice(name="described", description=words, identity=identity)
 
     @staticmethod
     def like(clip: str | Path | bytes, consent: Consent | None = None, description: str = "") -> "Voice":
-        """Somebody's voice from a recording (a path, or the bytes of an audio file)."""
+        """Somebody's voice from a recording (a path, or the bytes of an audio file).
+
+        Raises VoiceError for a file that cannot be read or is empty, ConsentError where nobody agreed.
+        """
+        name = "The clip" if isinstance(clip, bytes) else f"The clip {clip}"
         if not isinstance(clip, bytes):
             try:
                 clip = Path(clip).read_bytes()
             except OSError as error:
-                raise VoiceError(f"The clip {clip} cannot be read ({error.strerror}); give an audio file.") from error
+                raise VoiceError(f"{name} cannot be read ({error.strerror}); give an audio file.") from error
+        if not clip:
+            raise VoiceError(f"{name} is empty (0 bytes); record it or copy it again.")
         return Voice(name="clip", clip=clip, consent=consent, description=description)
 
     def at(self, speed: float) -> "Voice":

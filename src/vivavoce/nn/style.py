@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 _SPEECH_RANGE = 4.0  # log units below the loudest frames that still count as speech
 _LEAST_SPREAD = 0.3
+_PIECE = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,20 @@ def top_bin_of(mel: Float[Tensor, "T M"]) -> int:
     loud = mel.quantile(0.9, dim=0)
     alive = (loud > loud.max() - 9.0) & (loud > -9.5)
     return int(alive.nonzero().max()) + 1 if bool(alive.any()) else mel.shape[1]
+
+
+def change_of_voice(reference: "ReferenceEncoder", speech: Float[Tensor, "T M"]) -> float:
+    """How unlike the voices before and after any moment are at most: 1 less the cosine of the mean vectors of pieces.
+
+    Pieces of 150 frames, half of which is shared with the next; 0 for speech of fewer than three of them.
+    """
+    pieces = [reference(speech[None, at : at + _PIECE])[0] for at in range(0, len(speech) - _PIECE + 1, _PIECE // 2)]
+    if len(pieces) < 3:
+        return 0.0
+    vectors = torch.nn.functional.normalize(torch.stack(pieces), dim=1)
+    cuts = range(1, len(vectors))
+    pairs = [torch.stack([part.mean(0) for part in (vectors[:cut], vectors[cut:])]) for cut in cuts]
+    return max(1.0 - float(torch.cosine_similarity(before, after, dim=0)) for before, after in pairs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -137,8 +137,9 @@ class VoiceStore:
         return VoiceRecord(*rows[0]) if rows else None
 
     def named(self, name: str) -> VoiceRecord | None:
-        """The newest voice of this name."""
-        rows = self._run(f"SELECT {_COLUMNS} FROM voices WHERE name = ? ORDER BY created DESC, rowid DESC", name)
+        """The newest voice of this name; where there is none, of this name in other capitals."""
+        order = "ORDER BY name = ? DESC, created DESC, rowid DESC"
+        rows = self._run(f"SELECT {_COLUMNS} FROM voices WHERE name = ? COLLATE NOCASE {order}", name, name)
         return VoiceRecord(*rows[0]) if rows else None
 
     def voices(self) -> list[VoiceRecord]:

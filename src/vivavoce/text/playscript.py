@@ -59,10 +59,15 @@ class Playscript:
     parts: Mapping[str, Part]
     lines: tuple[Line, ...]
 
+    def part(self, who: str) -> Part | None:
+        """The voice that was given to a name, in capitals or not."""
+        return next((part for name, part in self.parts.items() if name.lower() == who.lower()), None)
+
 
 def read_playscript(text: str, folder: Path = Path()) -> Playscript:
     """A scene from its text; clips are found beside ``folder``. TextError names the line that cannot be read."""
     parts: dict[str, Part] = {}
+    named: set[str] = set()
     lines: list[Line] = []
     gap: float | None = None
     for number, raw in enumerate(text.splitlines(), 1):
@@ -74,16 +79,19 @@ def read_playscript(text: str, folder: Path = Path()) -> Playscript:
             if seconds > LONGEST_PAUSE:
                 raise TextError(f"line {number}: {seconds:g} s; a pause or overlap lasts at most {LONGEST_PAUSE:g} s")
             gap = (gap or 0.0) + (seconds if found["kind"].lower() == "pause" else -seconds)
+            if gap < 0 and not lines:
+                raise TextError(f"line {number}: nobody speaks yet whose words could be overlapped; leave it out")
         elif found := _LINE.fullmatch(row):
             if not found["text"]:
                 raise TextError(f"line {number}: {found['name']} says nothing; write words after the colon")
-            after = (PAUSE if gap is None else gap) if lines else max(0.0, gap or 0.0)
+            after = (PAUSE if gap is None else gap) if lines else gap or 0.0
             manner = (found["manner"] or "").strip()
             lines.append(Line(who=found["name"], text=found["text"], manner=manner, gap=after, number=number))
             gap = None
         elif found := _PART.fullmatch(row):
-            if found["name"] in parts:
+            if found["name"].lower() in named:
                 raise TextError(f"line {number}: {found['name']} has a voice already; give each name one")
+            named.add(found["name"].lower())
             parts[found["name"]] = _part(found["voice"], folder)
         else:
             raise TextError(
