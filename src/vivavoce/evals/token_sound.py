@@ -49,7 +49,7 @@ def sound_rows(todo: Sequence[Tokenizer], suite: Any, speech: Path, say: Callabl
     ways: dict[str, Callable[[Samples, int], Samples] | None] = {"originals": None}
     ways |= {one.name: one.resynthesize for one in todo}
     ways |= {f"Opus at {kbits} kbit/s": opus for kbits in OPUS_KBITS if (opus := opus_at(kbits)) is not None}
-    ways |= {f"Codec 2 at {b / 1000:g} kbit/s": found for b in CODEC2_BITS if (found := codec2_at(b)) is not None}
+    ways |= {f"Codec 2 at {b / 1000:g} kbit/s": low for b in CODEC2_BITS if (low := codec2_at(b)) is not None}
     found: dict[str, list[Row]] = {name: [] for name in ways}
     for split, group in GROUPS.items():
         clips = chosen(speech, split, suite.clips)
