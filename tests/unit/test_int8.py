@@ -51,6 +51,13 @@ def test_silence_stays_silence() -> None:
     assert torch.equal(linear(torch.zeros(1, 8)), torch.zeros(1, 4))
 
 
+def test_chosen_rows_of_a_table_are_a_map_of_their_own() -> None:
+    table = _linear(64, 30)
+    x, ids = torch.randn(5, 64), torch.tensor([7, 2, 29])
+    wanted = x @ table.rows(ids).T
+    assert ((table.chosen(ids)(x) - wanted).abs() <= wanted.abs().amax(-1, keepdim=True) / 500).all()
+
+
 @pytest.mark.parametrize("count", [1, 3, 40])
 def test_a_table_is_multiplied_as_it_is(count: int) -> None:
     torch.manual_seed(2)

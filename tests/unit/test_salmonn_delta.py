@@ -1,5 +1,6 @@
 """A language model with ears is kept as what it learnt, over a language model that can be fetched."""
 
+import shutil
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -7,16 +8,25 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
+import vivavoce
+import vivavoce.core.places as places
 import vivavoce.hub.salmonn as kept
+import vivavoce.hub.text_model as published
+from vivavoce.assistant.demo import RECORDINGS
+from vivavoce.cli.main import app
 from vivavoce.core.errors import ConfigError, PartError
 from vivavoce.core.parts import save_part
+from vivavoce.core.places import BUNDLED
 from vivavoce.core.streams import Latents, Tokens, sound
 from vivavoce.generate.joint import JointConfig
+from vivavoce.hub.chat_model import load_chat_lm
 from vivavoce.hub.text_model import load_text_model
 from vivavoce.models.bridge import SpellingConfig
 from vivavoce.models.encoder import EncoderConfig
 from vivavoce.models.wave_front import WaveFrontConfig
+from vivavoce.nn.lora import LoraLinear
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.recipes import miniature
 from vivavoce.recipes.bridge import Shape
@@ -31,6 +41,9 @@ def grown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Salmon
     monkeypatch.setattr(kept, "names", lambda: ("known",))
     monkeypatch.setattr(kept, "file_of", lambda name: weights)
     monkeypatch.setattr(kept, "load_text_model", lambda name, window: load_text_model(llm, window))
+    monkeypatch.setattr(kept, "load_chat_lm", lambda name: load_chat_lm(str(llm)))
+    monkeypatch.setattr(kept, "token_vectors", lambda name: published.token_vectors(llm))
+    monkeypatch.setenv("VIVAVOCE_DATA", str(tmp_path / "data"))
     torch.manual_seed(0)
     trunk = TransformerConfig(dim=24, layers=1, heads=2, kv_heads=2, hidden=48, window=600, causal=False)
     encoder = EncoderConfig(front=WaveFrontConfig(dim=24, kernels=(40, 8), strides=(40, 8)), trunk=trunk).build()
@@ -65,7 +78,47 @@ def test_what_was_learnt_comes_back_over_the_published_model(grown: tuple[Path, 
     heard = ears.system.heard(sound(torch.randn(16000) * 0.1, 16000))
     (written,) = ears.system.transcripts([heard])
     assert written == written.lower() and text.tokens == model.config.text
-    assert ears.system.transcripts([heard], joint=False) != [written], "small maps count again"
+    small = [part for part in ears.system.model.modules() if isinstance(part, LoraLinear)]
+    assert small and all(part.scale == ears.system.scale > 0 for part in small), "small maps count again"
+
+
+def test_in_8_bits_nothing_that_was_learnt_changes(grown: tuple[Path, SalmonnModel]) -> None:
+    folder, model = grown
+    narrow, _ = kept.load_narrow(folder)
+    learnt = {name for name, weight in model.named_parameters() if weight.requires_grad}
+    assert learnt == {name for name, weight in narrow.named_parameters() if weight.requires_grad}
+    wide, state = model.state_dict(), narrow.state_dict()
+    for name in learnt | {"bridge.spelling.table"}:
+        assert torch.equal(wide[name], state[name]), name
+    x = torch.randn(1, 5, 32)
+    with torch.no_grad():
+        off = narrow.lm.trunk(x) - model.lm.trunk(x)
+    assert 0 < off.square().mean() < 1e-3 * model.lm.trunk(x).square().mean()
+
+
+def test_a_bundled_model_hears_by_it(
+    grown: tuple[Path, SalmonnModel], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "WEIGHTS", tmp_path / "weights")
+    args = ["export", str(grown[0]), str(tmp_path / "weights" / "speech"), "--bits", "8", "--ears", "speech"]
+    assert CliRunner().invoke(app, args).exit_code == 0
+    shutil.copytree(BUNDLED, tmp_path / "weights" / "mini")
+    model = vivavoce.load(ears="speech")
+    assert [ears.name for ears in model.ears.info] == ["speech"]
+    assert model.transcribe(RECORDINGS / "1.ogg").transcript
+
+
+def test_small_maps_that_learnt_nothing_are_not_kept(grown: tuple[Path, SalmonnModel]) -> None:
+    folder, model = grown
+    for name, weight in model.named_parameters():
+        if ".qkv.up." in name:
+            weight.data.zero_()
+    kept.save_salmonn(folder, model, kept.load_model(folder)[1], {})
+    assert all(name.startswith("bridge.") for name in load_file(folder / "salmonn.safetensors"))
+    again, _ = kept.load_model(folder)
+    x = torch.randn(1, 5, 32)
+    with torch.no_grad():
+        assert torch.equal(again.lm.trunk(x), model.lm.trunk(x))
 
 
 def test_another_language_model_is_refused(grown: tuple[Path, SalmonnModel], tmp_path: Path) -> None:

@@ -32,12 +32,12 @@ from vivavoce.assistant.whisper import WhisperEars, recognisers_of
 from vivavoce.audio.files import Recording, read_recording
 from vivavoce.core.errors import AudioError, SpeakerError, TextError
 from vivavoce.core.parts import load_part
-from vivavoce.core.places import BUNDLED
+from vivavoce.core.places import BUNDLED, bundled_or_path
 from vivavoce.core.talk import Tool
 from vivavoce.core.voice import Voice
 from vivavoce.data.sheet import Sheet
 from vivavoce.hub.fetch import check_here
-from vivavoce.hub.salmonn import is_salmonn
+from vivavoce.hub.salmonn import below, is_salmonn
 from vivavoce.hub.whisper import Recogniser
 from vivavoce.models.codec import Codec
 from vivavoce.models.listener import Listener
@@ -89,7 +89,7 @@ def load(
         mind=first or described.mind,
         speaker=str(speaker) or described.speaker,
     )
-    check_here((described.ears, described.speaker, *wanted, described.mind, *others))
+    check_here(below((described.ears, described.speaker, *wanted, described.mind, *others)))
     recognisers = recognisers_of([described.ears, *wanted[1:]])
     thinks = {choice: mind_of(thinking.get(choice, choice)) for choice in (described.mind, *others)}
     return Model(described, thinks, described.speaker, recognisers)
@@ -106,7 +106,7 @@ def mind_of(choice: str | Thinking) -> Thinking | None:
     if is_speech_mind(choice):
         return load_speech_mind(Path(choice))
     if is_salmonn(choice):
-        return load_heard_mind(Path(choice))
+        return load_heard_mind(bundled_or_path(choice))
     from vivavoce.hub.chat_model import load_chat
 
     return ChatMind(load_chat(choice))

@@ -31,8 +31,18 @@ def used_of(role: Role, choice: str | Path, own: str) -> Used:
         place = urllib.parse.urlsplit(name)
         model = place.fragment or "a model"
         return Used(role=role, name=f"{model} at {place.hostname}", credit="under the terms of whoever runs it")
+    from vivavoce.hub.catalogue import find
     from vivavoce.hub.fetch import DESCRIPTION, folder_of
+    from vivavoce.hub.salmonn import below, is_salmonn
 
+    if is_salmonn(name):
+        under = [find(one) for one in below([name])]
+        return Used(
+            role=role,
+            name=Path(name).name + (f" over {' and '.join(one.name for one in under)}" if under else ""),
+            licence=", ".join(dict.fromkeys([_OURS, *(one.licence for one in under)])),
+            credit="; ".join(one.credit for one in under),
+        )
     for folder in (Path(choice), folder_of(name)):
         try:
             said = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))

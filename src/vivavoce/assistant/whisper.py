@@ -21,6 +21,7 @@ from vivavoce.assistant.ending import fall, open_done
 from vivavoce.assistant.gate import SpeechEvidence
 from vivavoce.assistant.hearing import Ears, HearingState
 from vivavoce.core.errors import ConfigError
+from vivavoce.core.places import bundled_or_path
 from vivavoce.core.streaming import State
 from vivavoce.core.talk import Heard, Word, within
 from vivavoce.hub.audiopalm import AudioPaLMRecogniser, is_audiopalm
@@ -219,7 +220,7 @@ def _recogniser_of(choice: str) -> Recogniser | None:
         return None
     if is_audiopalm(choice):
         return AudioPaLMRecogniser(Path(choice))
-    return SalmonnRecogniser(Path(choice)) if is_salmonn(choice) else whisper_of(choice)
+    return SalmonnRecogniser(bundled_or_path(choice)) if is_salmonn(choice) else whisper_of(choice)
 
 
 def _window(seconds: float) -> float:

@@ -81,23 +81,24 @@ def _catalogue() -> dict[str, dict[str, Any]]:
 
 
 def _sets() -> dict[str, list[str]]:
-    """Bundled models that consist of other people's, and of which."""
+    """Bundled models that consist of other people's or stand on them, and of which."""
     from vivavoce.assistant.described import FILE
     from vivavoce.core.places import WEIGHTS
 
-    folders = sorted(path.parent for path in WEIGHTS.glob(f"*/{FILE}") if not list(path.parent.glob("*.safetensors")))
-    return {folder.name: _parts_of(folder.name) for folder in folders}
+    found = {path.parent.name: _parts_of(path.parent.name) for path in sorted(WEIGHTS.glob(f"*/{FILE}"))}
+    return {name: parts for name, parts in found.items() if parts}
 
 
 def _parts_of(name: str) -> list[str]:
-    """The models that a set is made of (``open``), or the one of this name."""
+    """The models that a set is made of (``open``) or stands on, or the one of this name."""
     from vivavoce.assistant.described import FILE, read_model
     from vivavoce.core.places import WEIGHTS
+    from vivavoce.hub.salmonn import below
 
     if not (WEIGHTS / name / FILE).is_file():
         return [name]
     described = read_model(name)
-    return [part for part in (described.ears, described.mind, described.speaker) if part != "mini"]
+    return [part for part in below((described.ears, described.mind, described.speaker)) if part != "mini"]
 
 
 @app.command()
@@ -143,6 +144,11 @@ def remove(names: Annotated[list[str], typer.Argument(help="Models that were fet
         typer.echo(f"{name}: {delete(name) / 1e6:.0f} MB freed")
 
 
+_FINER = {"mind": ("lm.embed",)}
+"""Weights that stay in 16 bits where the others of a part have 8: a mind's replies are equally likely so often that
+coarser tables change which is said."""
+
+
 def export(
     source: Annotated[Path, typer.Argument(help="A folder with parts, of a run or of a model.")],
     out: Annotated[Path, typer.Argument(help="The folder of the model to write them to.")],
@@ -169,6 +175,7 @@ def export(
     from vivavoce.assistant.described import SYSTEMS, read_model
     from vivavoce.core.errors import ConfigError, PartError
     from vivavoce.core.parts import load_weights, read_card, save_part
+    from vivavoce.hub.salmonn import PART, copy_beside
 
     kinds = {8: torch.int8, 16: torch.float16, 32: None}
     if bits not in kinds:
@@ -178,12 +185,18 @@ def export(
         raise PartError(f"there are no parts in {source}; give the folder of a run or of a model")
     for name in names:
         config, state = load_weights(source, name)
-        written = save_part(out, name, config, state, read_card(source, name), kinds[bits])
+        finer = _FINER.get(name, ()) if bits == 8 else ()
+        state = {key: value.half() if key.startswith(finer) else value for key, value in state.items()}
+        written = save_part(out, name, config, state, read_card(source, name), kinds[bits], exact=finer)
+        if name == PART:
+            copy_beside(source, out)
         typer.echo(f"{written}: {written.with_suffix('.safetensors').stat().st_size / 2**20:.2f} MiB")
     described = read_model(out)
     given = {"character": character, "ears": ears, "mind": mind, "speaker": speaker, "voice": voice}
     own = SYSTEMS[described.system]
-    elsewhere = {name: described.parts.get(name, "mini") for name in own if not (out / f"{name}.json").exists()}
+    missing = {name for name in own if not (out / f"{name}.json").exists()}
+    missing |= {"codec"} & set(own) if "speaker" in missing else set()  # who speaks does so in tokens of its own codec
+    elsewhere = {name: described.parts.get(name, "mini") for name in own if name in missing}
     changed = replace(described, parts=elsewhere, **{key: value for key, value in given.items() if value})
     typer.echo(changed.write())
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from vivavoce.assistant.speech_mind import is_speech_mind, load_speechgpt
 from vivavoce.audio.resample import resample
 from vivavoce.core.errors import ConfigError
+from vivavoce.core.places import bundled_or_path
 from vivavoce.core.progress import Log
 from vivavoce.core.streams import sound
 from vivavoce.data.synthesis import LISTENING_RATE
@@ -45,6 +46,7 @@ class SpeechLmSuite:
 
 def run(folder: Path, suite: SpeechLmSuite, speech: Path, say: Log) -> Report:
     """Measures a model on the transcribed English dev recordings of a folder. ConfigError where there is none."""
+    folder = bundled_or_path(folder)
     spoken = is_speech_mind(folder)
     if not spoken and not is_salmonn(folder):
         raise ConfigError(f"{folder} has no language model that hears; train one with `vivavoce train salmonn`")

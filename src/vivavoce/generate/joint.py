@@ -232,7 +232,7 @@ class JointWriter:
         """``tree`` has the tokens that may be written, ``ends`` those that end a text: among these the model's
         probabilities are shared out."""
         self.model, self.tree, self.config = model, tree, config
-        self._tokens = torch.tensor([*tree.tokens.tolist(), *sorted(ends)])
+        self._scored = model.chosen(torch.tensor([*tree.tokens.tolist(), *sorted(ends)]))
 
     @torch.inference_mode()
     def write(
@@ -265,8 +265,7 @@ class JointWriter:
 
     def _judged(self, hidden: Float[Tensor, "B D"]) -> tuple[Float[np.ndarray, "B K"], Float[np.ndarray, " B"]]:
         """The model's weighed log-probabilities of the tree's tokens, with the bonus of pieces, and of the end."""
-        found = self.model.scores(hidden, 0, torch.zeros(len(hidden), 0, dtype=torch.long))
-        shares = found[:, self._tokens].log_softmax(-1).double().numpy() * self.config.model
+        shares = self._scored(hidden).float().log_softmax(-1).double().numpy() * self.config.model
         count = len(self.tree.tokens)
         ends = np.logaddexp.reduce(shares[:, count:] / self.config.model, axis=1) * self.config.model
         return shares[:, :count] + self.config.bonus * self.tree.counts, ends

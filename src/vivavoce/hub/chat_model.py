@@ -81,17 +81,23 @@ def load_chat(choice: str) -> ChatModel:
 
     Raises PartError when there is none or it is of a kind that cannot be taken, StorageError when there is no room.
     """
+    lm, text = load_chat_lm(choice)
+    name = choice if choice in names() or choice.startswith("hf:") else file_of(choice).stem
+    return ChatModel(name=name, lm=lm, tokenizer=text.tokenizer, template=text.template, ends=text.ends)
+
+
+def load_chat_lm(choice: str) -> tuple[StreamLM, ChatText]:
+    """The weights of `load_chat`, which nobody else has, and its text."""
     path = file_of(choice)
     kept = data_folder() / "converted" / _digest(path)
     if not (kept / CHAT_FILE).exists():
         _convert(read_folder(path) if path.is_dir() else read_gguf(path), path, kept)
     text = ChatText.load(kept)
-    name = choice if choice in names() or choice.startswith("hf:") else path.stem
     lm: StreamLM = load_part(kept, "lm")
     for module in lm.modules():
         if isinstance(module, Int8Linear) and module is not lm.embed:
             module.pack()
-    return ChatModel(name=name, lm=lm, tokenizer=text.tokenizer, template=text.template, ends=text.ends)
+    return lm, text
 
 
 def _digest(path: Path) -> str:

@@ -3,11 +3,15 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from jaxtyping import Float
+from torch import Tensor
+
 from vivavoce.hub.chat_folder import read_folder
 from vivavoce.hub.chat_model import file_of
 from vivavoce.hub.chat_text import ChatText
 from vivavoce.hub.gguf import read_gguf
 from vivavoce.hub.llama import config_of, with_weights
+from vivavoce.hub.published import Published
 from vivavoce.models.lm import StreamLM
 
 
@@ -24,11 +28,20 @@ def load_text_model(choice: str | Path, window: int = 0) -> TextModel:
 
     Raises PartError when there is none, when it is of a kind that cannot be taken, or when it was not made to chat.
     """
-    path = file_of(str(choice))
-    published = read_folder(path) if path.is_dir() else read_gguf(path)
-    text = ChatText.of(published, path.name)
+    published = _published(choice)
+    text = ChatText.of(published, file_of(str(choice)).name)
     config = config_of(published.config)
     if window:
         config = replace(config, trunk=replace(config.trunk, window=min(window, config.trunk.window)))
     lm = with_weights(config, {name: published.tensor(name) for name in published.names})
     return TextModel(lm=lm, text=text)
+
+
+def token_vectors(choice: str | Path) -> Float[Tensor, "V D"]:
+    """The embeddings of a model's ids as they were published, in 32 bits. PartError as of `load_text_model`."""
+    return _published(choice).tensor("model.embed_tokens.weight").float()
+
+
+def _published(choice: str | Path) -> Published:
+    path = file_of(str(choice))
+    return read_folder(path) if path.is_dir() else read_gguf(path)

@@ -68,6 +68,14 @@ class Int8Linear(nn.Module):
             y = F.linear(x.float(), self.whole.float()) * self.scale.float()
         return (y if self.bias is None else y + self.bias.float()).to(x.dtype)
 
+    def chosen(self, ids: Int[Tensor, " N"]) -> "Int8Linear":
+        """Some rows of a table as a map of its own, packed."""
+        assert self.whole is not None
+        made = Int8Linear(self.whole.shape[1], len(ids))
+        made.whole, made.scale = self.whole[ids], self.scale[ids]
+        made.pack()
+        return made
+
     def rows(self, ids: Int[Tensor, "*S"]) -> Float32[Tensor, "*S I"]:
         """Vectors of a table, chosen by their numbers."""
         assert self.whole is not None

@@ -32,7 +32,7 @@ from vivavoce.generate.writer import ROOM, Line, Row, Writer, WriterState
 from vivavoce.models.bridge import BridgeConfig, Bridged
 from vivavoce.models.lm import StreamLM, StreamLMConfig
 from vivavoce.models.trunk import ChatText
-from vivavoce.nn.lora import LoraConfig, only_lora, scale_lora
+from vivavoce.nn.lora import LoraConfig, add_lora, only_lora, scale_lora
 from vivavoce.nn.transformer import TransformerConfig, TransformerState
 
 LORA: Final = LoraConfig(rank=8, alpha=32.0, dropout=0.1)
@@ -144,13 +144,18 @@ class Answered(NamedTuple):
 class SalmonnModel(nn.Module):
     """The part ``salmonn``: the bridge, and the language model with its small maps."""
 
-    def __init__(self, config: SalmonnConfig) -> None:
-        """The language model's own weights cannot be learnt."""
+    def __init__(self, config: SalmonnConfig, lm: StreamLM | None = None) -> None:
+        """``lm`` gets the small maps and is kept, in whatever precision; without, one is made with fresh weights.
+
+        Its own weights cannot be learnt.
+        """
         super().__init__()
         self.config = config
         self.bridge = config.bridge.build()
-        lm = StreamLMConfig(trunk=config.trunk, lanes=(config.text.size,), tied=config.tied, lora=config.lora)
-        self.lm: StreamLM = lm.build()
+        fresh = StreamLMConfig(trunk=config.trunk, lanes=(config.text.size,), tied=config.tied, lora=config.lora)
+        self.lm: StreamLM = fresh.build() if lm is None else lm
+        if lm is not None:
+            add_lora(lm.trunk, config.lora)
         only_lora(self.lm)
 
     def read(self, known: StreamLM) -> None:
