@@ -45,6 +45,17 @@ def test_a_run_of_a_piece_is_one_vector_and_silence_none() -> None:
     assert none.tolist() == [0]
 
 
+def test_a_half_precision_pass_hands_over_the_same() -> None:
+    model = bridge(blank=0.98)
+    frames = torch.randn(2, 60, 24)
+    with torch.no_grad():
+        wanted = model(frames, None, torch.tensor([60, 36]))
+        with torch.autocast("cpu", torch.bfloat16):
+            made = model(frames, None, torch.tensor([60, 36]))
+    assert made.counts.tolist() == wanted.counts.tolist()
+    torch.testing.assert_close(made.vectors.float(), wanted.vectors, rtol=0.1, atol=0.1)
+
+
 def test_rows_beside_each_other_are_heard_as_by_themselves() -> None:
     model = bridge(blank=0.98)
     frames = torch.randn(2, 60, 24)

@@ -189,6 +189,7 @@ class Spelling(nn.Module):
         rows, columns = kept.nonzero(as_tuple=True)
         weight = loud[rows, columns, None]
         expected = said[rows, columns].softmax(-1).to(self.table.dtype) @ self.table + self.beside(x[rows, columns])
+        expected = expected.to(weight.dtype)  # products of a half-precision pass are narrower than its scores
         made = begins.sum(1)
         shape = len(x), max(int(made.max()), 1)
         where = rows, place[rows, columns]
