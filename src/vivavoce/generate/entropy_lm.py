@@ -135,7 +135,7 @@ class FrameLm(nn.Module):
 
 @final
 class _Depth(nn.Module):
-    """What the trunk says of a frame, with the ids of the books before added to it; the first book's is left alone."""
+    """What the trunk says of a frame, for each book with the ids of those before it added; the first has none."""
 
     def __init__(self, config: FrameLmConfig) -> None:
         super().__init__()
