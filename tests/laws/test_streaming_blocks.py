@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
 import vivavoce
 from vivavoce.audio.mel import LogMelConfig
@@ -30,7 +30,7 @@ from vivavoce.models.units_front import UnitsFrontConfig
 from vivavoce.models.wave_front import WaveFrontConfig
 from vivavoce.nn.chain import OverTime
 from vivavoce.nn.conformer import ConformerConfig
-from vivavoce.nn.conv import ConvConfig, GroupedConv
+from vivavoce.nn.conv import ConvConfig, PreciseConv
 from vivavoce.nn.convnext import ConvNeXtConfig
 from vivavoce.nn.edges import EdgeConv
 from vivavoce.nn.positions import ConvPositionsConfig
@@ -237,7 +237,26 @@ def test_a_step_changes_the_callers_state_and_nothing_else(name: str):
 @pytest.mark.parametrize(("channels", "groups", "kernel"), [(32, 4, 8), (32, 16, 128), (192, 16, 64)])
 def test_grouped_convolutions_are_right_in_half_precision(channels: int, groups: int, kernel: int) -> None:
     """PyTorch's own is not on every processor."""
-    conv, x = GroupedConv(channels, channels, kernel, groups=groups, padding=kernel // 2), torch.randn(6, channels, 100)
+    conv, x = PreciseConv(channels, channels, kernel, groups=groups, padding=kernel // 2), torch.randn(6, channels, 100)
     with torch.autocast("cpu", torch.bfloat16):
         found = conv(x)
     torch.testing.assert_close(found.float(), conv(x), atol=0.05, rtol=0.05)
+
+
+def test_strided_nets_are_right_in_half_precision() -> None:
+    """So are their gradients: SEANet both ways with few channels, whose strides PyTorch's own get wrong with AMX."""
+    config = SeanetConfig(
+        dim=24, channels=8, strides=(2, 4, 5, 8), compress=1, activation="snake", causal=False, trim="both"
+    )
+    nets = nn.ModuleList([nn.Sequential(*config.encoder_layers()), nn.Sequential(*config.decoder_layers())])
+    wave, frames = torch.randn(3, 1, 3200), torch.randn(3, 24, 10)
+
+    def made(half: bool) -> list[torch.Tensor]:
+        nets.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            out = [net(x).float() for net, x in zip(nets, (wave, frames), strict=True)]
+        sum(one.square().sum() for one in out).backward()  # type: ignore[union-attr]
+        return [*out, *(weight.grad.clone() for weight in nets.parameters() if weight.grad is not None)]
+
+    for whole, half in zip(made(False), made(True), strict=True):
+        assert float(((whole - half).norm() / whole.norm()).detach()) < 0.1

@@ -5,10 +5,9 @@ from typing import final
 
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import conv1d
 
 from vivavoce.core.errors import ConfigError
-from vivavoce.nn.conv import ConvConfig
+from vivavoce.nn.conv import ConvConfig, convolve, convolve_transposed
 from vivavoce.nn.edges import Edge, edged
 
 
@@ -32,7 +31,7 @@ class CentredConv(nn.Module):
         c = self.config
         right = c.past // 2
         x = edged(x, c.past - right, right + -x.shape[2] % c.stride, self.edge)
-        x = conv1d(x, self.weight, self.bias, c.stride, 0, c.dilation, c.groups)
+        x = convolve(x, self.weight, self.bias, c.stride, 0, c.dilation, c.groups)
         return x if self.norm is None else self.norm(x)
 
 
@@ -63,6 +62,6 @@ class CentredConvTranspose(nn.Module):
     def forward(self, x: Float[Tensor, "B D T"]) -> Float[Tensor, "B O S"]:
         """All frames."""
         c = self.config
-        x = nn.functional.conv_transpose1d(x, self.weight, self.bias, c.stride, groups=c.groups)
+        x = convolve_transposed(x, self.weight, self.bias, c.stride, groups=c.groups)
         x = x if self.norm is None else self.norm(x)
         return x[:, :, self.trim.left : x.shape[2] - self.trim.right]

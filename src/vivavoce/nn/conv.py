@@ -26,20 +26,63 @@ _FEW_SPREAD = 64
 """The same of a transposed one, where it takes up to a hundred times as long."""
 
 
-@final
-class GroupedConv(nn.Conv1d):
-    """A convolution over groups of several channels each.
+_COARSE = 4
+"""A stride."""
 
-    In single precision on a processor: what oneDNN makes of bfloat16 there is wrong for some sizes (PyTorch 2.13 with
-    AMX, off by four fifths for 32 channels in 4 groups), while its gradients are right.
+
+def _misjudged(x: Tensor, stride: int, groups: int, channels: int) -> bool:
+    """Whether oneDNN's bfloat16 cannot be trusted with a convolution (PyTorch 2.13 on a processor with AMX).
+
+    With 8 to 24 channels and strides of 4 and more, or with several channels in each of several groups, what it makes
+    has nothing to do with the input; transposed, so has the gradient. Other sizes were right (1,400 tried).
     """
+    return x.device.type == "cpu" and (stride >= _COARSE or 1 < groups < channels)
+
+
+def convolve(
+    x: Float[Tensor, "B C T"], weight: Tensor, bias: Tensor | None = None, stride: int = 1, padding: int = 0,
+    dilation: int = 1, groups: int = 1,
+) -> Float[Tensor, "B D U"]:  # fmt: skip
+    """`torch.nn.functional.conv1d`, in single precision where half of it would be wrong."""
+    if not _misjudged(x, stride, groups, x.shape[1]):
+        return conv1d(x, weight, bias, stride, padding, dilation, groups)
+    with torch.autocast("cpu", enabled=False):
+        return conv1d(x.to(weight.dtype), weight, bias, stride, padding, dilation, groups)
+
+
+def convolve_transposed(
+    x: Float[Tensor, "B C T"], weight: Tensor, bias: Tensor | None = None, stride: int = 1, padding: int = 0,
+    output_padding: int = 0, groups: int = 1,
+) -> Float[Tensor, "B D U"]:  # fmt: skip
+    """`torch.nn.functional.conv_transpose1d`, in single precision where half of it would be wrong."""
+    if not _misjudged(x, stride, groups, x.shape[1]):
+        return conv_transpose1d(x, weight, bias, stride, padding, output_padding, groups)
+    with torch.autocast("cpu", enabled=False):
+        return conv_transpose1d(x.to(weight.dtype), weight, bias, stride, padding, output_padding, groups)
+
+
+@final
+class PreciseConv(nn.Conv1d):
+    """`torch.nn.Conv1d` by `convolve`; zeros stand beyond the edges."""
 
     def forward(self, input: Float[Tensor, "B C T"]) -> Float[Tensor, "B D U"]:
         """The same as `nn.Conv1d`."""
-        if input.device.type != "cpu":
-            return super().forward(input)
-        with torch.autocast("cpu", enabled=False):
-            return super().forward(input.to(self.weight.dtype))
+        (stride,), (dilation,), padding = self.stride, self.dilation, self.padding
+        assert not isinstance(padding, str)
+        return convolve(input, self.weight, self.bias, stride, padding[0], dilation, self.groups)
+
+
+@final
+class PreciseConvTranspose(nn.ConvTranspose1d):
+    """`torch.nn.ConvTranspose1d` by `convolve_transposed`."""
+
+    def forward(self, input: Float[Tensor, "B C T"], output_size: list[int] | None = None) -> Float[Tensor, "B D U"]:
+        """The same as `nn.ConvTranspose1d`, whose ``output_size`` is not taken."""
+        if output_size is not None:
+            raise ConfigError("a transposed convolution's length follows from its numbers; leave output_size out")
+        (stride,), (more,), padding = self.stride, self.output_padding, self.padding
+        assert not isinstance(padding, str)
+        return convolve_transposed(input, self.weight, self.bias, stride, padding[0], more, self.groups)
 
 
 @dataclass
@@ -96,7 +139,7 @@ def convolved(
     made = (joined.shape[2] - (config.kernel - 1) * config.dilation - 1) // config.stride + 1
     few = _FEW_STRIDED if config.stride > 1 and config.groups == 1 else _FEW
     if made > few or config.dilation > 1 or config.groups not in (1, config.inputs):
-        return conv1d(joined, weight, bias, config.stride, 0, config.dilation, config.groups)
+        return convolve(joined, weight, bias, config.stride, 0, config.dilation, config.groups)
     windows = joined.unfold(2, config.kernel, config.stride)
     if config.groups == 1:
         return halved.linear(windows.transpose(1, 2).flatten(2), weight, bias).transpose(1, 2)
@@ -198,7 +241,7 @@ class CausalConvTranspose(nn.Module):
         config, frames = self.config, x.shape[2]
         each = config.groups == config.inputs == config.outputs
         if frames > _FEW_SPREAD or config.kernel % config.stride or not (config.groups == 1 or each):
-            return conv_transpose1d(x, self.weight, None, config.stride, groups=config.groups)
+            return convolve_transposed(x, self.weight, None, config.stride, groups=config.groups)
         pieces = config.kernel // config.stride  # each frame reaches over so many
         if each:
             made = x[..., None] * self.weight

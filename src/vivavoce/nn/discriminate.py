@@ -19,7 +19,7 @@ from torch.nn.functional import avg_pool1d, leaky_relu, pad
 from torch.nn.utils.parametrizations import weight_norm
 
 from vivavoce.audio.stft import hann
-from vivavoce.nn.conv import GroupedConv
+from vivavoce.nn.conv import PreciseConv
 
 
 class DiscriminatorOutputs(NamedTuple):
@@ -133,7 +133,7 @@ class WaveJudge(nn.Module):
         widths = [min(4**i, 64) * channels for i in range(5)]
         self.layers = nn.ModuleList([weight_norm(nn.Conv1d(1, channels, 15, padding=7))])
         for a, b in pairwise(widths):
-            self.layers.append(weight_norm(GroupedConv(a, b, 41, 4, 20, groups=max(1, a // 4))))
+            self.layers.append(weight_norm(PreciseConv(a, b, 41, 4, 20, groups=max(1, a // 4))))
         self.layers.append(weight_norm(nn.Conv1d(widths[-1], widths[-1], 5, padding=2)))
         self.score = weight_norm(nn.Conv1d(widths[-1], 1, 3, padding=1))
 

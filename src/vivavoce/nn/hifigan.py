@@ -19,6 +19,7 @@ from torch.nn.functional import leaky_relu, pad
 from vivavoce.audio.stft import hann
 from vivavoce.core.errors import ConfigError
 from vivavoce.nn.adain import InstanceNorm
+from vivavoce.nn.conv import PreciseConv, PreciseConvTranspose
 from vivavoce.nn.snake import Snake
 
 _LAST_SLOPE = 0.01
@@ -126,11 +127,11 @@ class Upsampler(nn.Module):
         for (wide, narrow), stride, kernel in zip(pairwise(widths), config.strides, config.kernels, strict=True):
             more = kernel - stride
             self.stages.append(
-                nn.ConvTranspose1d(wide, narrow, kernel, stride, padding=(more + 1) // 2, output_padding=more % 2)
+                PreciseConvTranspose(wide, narrow, kernel, stride, padding=(more + 1) // 2, output_padding=more % 2)
             )
             rest //= stride
             if config.source:
-                self.sources.append(nn.Conv1d(config.source, narrow, 2 * rest - rest % 2, rest, padding=rest // 2))
+                self.sources.append(PreciseConv(config.source, narrow, 2 * rest - rest % 2, rest, padding=rest // 2))
 
     def forward(
         self,

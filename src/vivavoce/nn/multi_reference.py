@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from vivavoce.core.errors import ConfigError
 from vivavoce.nn.attention import CrossAttention
+from vivavoce.nn.conv import PreciseConv
 from vivavoce.nn.conv_stack import ConvStackConfig
 
 
@@ -50,7 +51,7 @@ class MultiReference(nn.Module):
         width = config.stack.width
         self.enter = nn.Linear(config.bins, width)
         self.before = config.stack.build()
-        self.down = nn.Conv1d(width, width, config.stride, config.stride)
+        self.down = PreciseConv(width, width, config.stride, config.stride)
         self.after = config.stack.build()
         self.whole = nn.Linear(width, width)
         self.norm = nn.LayerNorm(width)

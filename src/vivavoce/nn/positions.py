@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from vivavoce.core.errors import SpecError
 from vivavoce.core.streaming import zeros
-from vivavoce.nn.conv import ConvState, GroupedConv, settle
+from vivavoce.nn.conv import ConvState, PreciseConv, settle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class ConvPositions(nn.Module):
         """Random weights, as small as the paper's code has them."""
         super().__init__()
         self.config = config
-        self.conv = GroupedConv(dim, dim, config.kernel, groups=config.groups)
+        self.conv = PreciseConv(dim, dim, config.kernel, groups=config.groups)
         nn.init.normal_(self.conv.weight, std=math.sqrt(4 / (config.kernel * dim)))
         nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]  # there is one
 
