@@ -3,6 +3,7 @@
 import logging
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -20,12 +21,14 @@ from vivavoce.core.places import BUNDLED
 from vivavoce.data.phrasings import phrased, phrasings
 from vivavoce.data.tokens import TokenCorpus
 from vivavoce.evals.listening import Clip
-from vivavoce.evals.speech_units import UnitsSuite, units_tables
+from vivavoce.evals.orders import default_orders
+from vivavoce.evals.speech_units import UnitsSuite, orders_table, units_tables
 from vivavoce.hub.chat_text import ChatText
 from vivavoce.recipes import unit_vocoder
 from vivavoce.recipes.miniature import chat_model, unit_corpus
 from vivavoce.recipes.speechgpt import SAID, SMALL, debug, train
 from vivavoce.recipes.speechgpt_data import makers_of
+from vivavoce.recipes.token_lm import FreshTrunk
 from vivavoce.systems.speechgpt import CHAINS, FORMS, SpeechGPT
 
 pytestmark = pytest.mark.slow
@@ -146,6 +149,31 @@ def test_words_are_measured_both_ways_beside_controls(folder: Path, tmp_path: Pa
         tokens = (other / "tokenizer.json").read_text().replace('"<|im_start|>"', '"<|start|>"')
         (other / "tokenizer.json").write_text(tokens)
         units_tables(load_speechgpt(folder / "3"), clips[:1], UnitsSuite(text=(suite.text[0], str(other))), print)
+
+
+def test_spoken_orders_are_counted_beside_the_default_model(folder: Path) -> None:
+    orders = iter(default_orders().orders(4, 7))
+
+    def cascade(_: torch.Tensor) -> SimpleNamespace:
+        slots = next(orders).slots
+        return SimpleNamespace(calls=[{"arguments": slots}], reply=f"So: {', '.join(slots.values())}.")
+
+    table = orders_table(load_speechgpt(folder / "3"), 4, cascade, None, print)
+    found = {row.name: row.value.value for row in table.rows if row.value is not None}
+    assert len(found) == 5 and [value for name, value in found.items() if "default" in name] == [1.0, 1.0]
+    assert max(value for name, value in found.items() if "default" not in name) == 0.0, "it never heard an order"
+
+
+def test_a_trunk_can_be_fresh(folder: Path, tmp_path: Path) -> None:
+    fresh = FreshTrunk(dim=64, layers=3, heads=2)
+    run = replace(SMALL, fresh=fresh, grids=replace(SMALL.grids, steps=2))
+    train(run, folder / "corpus", folder / "corpus", tmp_path, llm=folder / "llm")
+    trunk = load_part(tmp_path, "speechgpt").config.trunk
+    assert (trunk.dim, trunk.layers, trunk.heads, trunk.head_dim) == (64, 3, 2, 32)
+    with pytest.raises(TrainingError, match="a fresh trunk is for stage 1"):
+        train(replace(run, stage=2), folder / "corpus", folder / "corpus", tmp_path / "2", start=tmp_path)
+    with pytest.raises(ConfigError, match="cannot be 65 wide"):
+        replace(fresh, dim=65).of(trunk)
 
 
 def test_it_answers_a_recording_from_the_command_line(folder: Path, tmp_path: Path) -> None:

@@ -28,12 +28,20 @@ def synthesise(
     out: Annotated[Path, typer.Option("--out", help="Folder for the clips and their manifest.")] = Path("runs/spoken"),
     count: Annotated[int, typer.Option("--count", min=1, help="How many sentences.")] = 1000,
     seed: Annotated[int, typer.Option("--seed", help="Of sentences, voices, rates and pitches.")] = 1,
+    answers: Annotated[
+        bool, typer.Option("--answers", help="The character's replies too, in our own voice, and which answers which.")
+    ] = False,
 ) -> None:
     """Speaks what those who talk to a character say, with many voices of the synthesis programs."""
+    from vivavoce.assistant.saying import streamer, whole
+    from vivavoce.core.voice import Voice
     from vivavoce.data.sheet import find_sheet
     from vivavoce.data.spoken import synthesise as write
+    from vivavoce.runtime.model import RATE
 
-    typer.echo(f"wrote {write(out, find_sheet(sheet), count=count, seed=seed)}")
+    say = whole(streamer("")) if answers else None
+    speaks = None if say is None else lambda text: (say(text, Voice(), seed)[0], RATE)
+    typer.echo(f"wrote {write(out, find_sheet(sheet), count=count, seed=seed, answers=speaks)}")
 
 
 @app.command()

@@ -64,6 +64,9 @@ def speech_lm(
         Path | None, typer.Option(help="Lines of text or conversations that a model with units is to read, as before.")
     ] = None,
     llm: Annotated[str, typer.Option(help="The chat model that it grew from, beside it on --text.")] = "",
+    orders: Annotated[
+        int, typer.Option(min=0, help="Spoken orders that a model with units is to understand and to answer.")
+    ] = 0,
     json: AsJson = False,
     out: Annotated[Path, typer.Option(help="Where the JSON is written.")] = Path("runs/eval/speech-lm.json"),
 ) -> None:
@@ -78,7 +81,7 @@ def speech_lm(
     if (text is None) != (not llm):
         raise ConfigError("--text and --llm belong together: lines to read, and the chat model that was begun with")
     lines = None if text is None else (text, llm)
-    suite = suites.SpeechLmSuite(clips=clips, scales=shares, ears=ears, text=lines)
+    suite = suites.SpeechLmSuite(clips=clips, scales=shares, ears=ears, text=lines, orders=orders)
     report = suites.run(model, suite, speech, lambda line: typer.echo(line, err=True))
     give(report, out, json)
 

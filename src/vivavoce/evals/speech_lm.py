@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vivavoce.assistant.model import load
 from vivavoce.assistant.speech_mind import is_speech_mind, load_speechgpt
 from vivavoce.audio.resample import resample
 from vivavoce.core.errors import ConfigError
@@ -15,6 +16,7 @@ from vivavoce.core.progress import Log
 from vivavoce.core.streams import sound
 from vivavoce.data.synthesis import LISTENING_RATE
 from vivavoce.evals import intervals, word_errors
+from vivavoce.evals.drive import asked
 from vivavoce.evals.listening import Clip, some_with_text
 from vivavoce.evals.open_ears import by_itself
 from vivavoce.evals.people import measured_on
@@ -35,13 +37,15 @@ _MOST = 120
 class SpeechLmSuite:
     """So many recordings; ``scales`` are shares of the small maps' own scale; ``ears`` a Whisper to compare with.
 
-    ``text`` are lines to read before and after, and the chat model that was begun with (`evals.speech_units`).
+    ``text`` are lines to read before and after, and the chat model that was begun with, ``orders`` so many spoken ones
+    to understand and to answer (`evals.speech_units`).
     """
 
     clips: int = 300
     scales: tuple[float, ...] = (1.0, 0.5, 0.0)
     ears: str = ""
     text: tuple[Path, str] | None = None
+    orders: int = 0
 
 
 def run(folder: Path, suite: SpeechLmSuite, speech: Path, say: Log) -> Report:
@@ -56,7 +60,10 @@ def run(folder: Path, suite: SpeechLmSuite, speech: Path, say: Log) -> Report:
     seconds = sum(len(clip.wave) / clip.sample_rate for clip in clips)
     about = {"model": str(folder), "recordings": len(clips), "seconds": round(seconds, 1), "scales": suite.scales}
     if spoken:
-        tables = units_tables(load_speechgpt(folder), clips, UnitsSuite(ears=suite.ears, text=suite.text), say)
+        default = load() if suite.orders else None
+        cascade = None if default is None else lambda wave: asked(default, wave, LISTENING_RATE)
+        wanted = UnitsSuite(ears=suite.ears, text=suite.text, orders=suite.orders, cascade=cascade)
+        tables = units_tables(load_speechgpt(folder), clips, wanted, say)
     else:
         tables = [words_table(load_salmonn(folder), clips, suite, say)]
     return Report("speech-lm", about, tables)

@@ -91,14 +91,17 @@ def _begun(
         if llm is None or start is not None:
             raise TrainingError("stage 1 starts from a chat model and nothing else: --with llm=smollm2-135m-instruct")
         found = load_text_model(llm, run.window)
-        trunk = replace(found.lm.config.trunk, dropout=run.dropout)
+        trunk = replace(run.fresh.of(found.lm.config.trunk), dropout=run.dropout)
         config = SpeechGPTConfig(
             text=found.text.tokens, units=spoken, trunk=trunk, stage=1, tied=found.lm.config.tied, lora=run.lora
         )
         model = config.build()
-        model.lm.load_state_dict(grow(found.lm, config.whole, config.text).state_dict())
+        if not run.fresh.dim:
+            model.lm.load_state_dict(grow(found.lm, config.whole, config.text).state_dict())
         _place(model, units)
         return model, found.text
+    if run.fresh.dim:
+        raise TrainingError("a fresh trunk is for stage 1; later stages go on with the one before: leave fresh.dim out")
     known: SpeechGPTModel
     start, known = stage_before("speechgpt", start, llm, run.stage)
     if known.config.units != spoken:

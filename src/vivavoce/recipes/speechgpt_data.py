@@ -18,7 +18,7 @@ from vivavoce.data.tokens import Batches, TokenCorpus
 from vivavoce.models.trunk import ChatText
 from vivavoce.models.units import merged
 from vivavoce.nn.lora import LoraConfig
-from vivavoce.recipes.token_lm import GridRun, held_out, pairs_of, some
+from vivavoce.recipes.token_lm import FreshTrunk, GridRun, held_out, pairs_of, some
 from vivavoce.systems.speechgpt import CHAINS, FORMS, STAGES, Form, SpeechGPTConfig
 from vivavoce.train.tasks.grid import GridBatch, collate
 
@@ -38,6 +38,7 @@ class SpeechGPTRun:
     """
 
     stage: int = 1
+    fresh: FreshTrunk = FreshTrunk()
     grids: GridRun = GridRun()
     block: int = 1024
     window: int = 2048

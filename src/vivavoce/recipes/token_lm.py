@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 from vivavoce.core.config import dump
-from vivavoce.core.errors import TrainingError
+from vivavoce.core.errors import ConfigError, TrainingError
 from vivavoce.core.layout import Grid
 from vivavoce.core.parts import load_part
 from vivavoce.data.tokens import TokenCorpus
+from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.train import Best, Task, fit, warm_cosine
 from vivavoce.train.recipe import hooks
 from vivavoce.train.tasks.grid import GridBatch, GridTask, collate
@@ -39,6 +40,30 @@ class GridRun:
     warmup: int = 150
     ema: float = 0.0
     best: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreshTrunk:
+    """A trunk with fresh weights in place of a chat model's, of which then only the text is taken; ``dim`` 0: none.
+
+    What a pretrained one is worth, or a model that a processor learns in an hour.
+    """
+
+    dim: int = 0
+    layers: int = 6
+    heads: int = 4
+
+    def of(self, known: TransformerConfig) -> TransformerConfig:
+        """The trunk's numbers, the rest as in a chat model's. ConfigError for heads that do not share the width."""
+        if not self.dim:
+            return known
+        if self.layers < 1 or self.heads < 1 or self.dim % (2 * self.heads):
+            raise ConfigError(
+                f"a fresh trunk of {self.layers} layers with {self.heads} heads cannot be {self.dim} wide; "
+                "give an even number for each head"
+            )
+        hidden = 64 * -(-8 * self.dim // (3 * 64))
+        return replace(known, dim=self.dim, layers=self.layers, heads=self.heads, kv_heads=self.heads, hidden=hidden)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +152,7 @@ def learn(
         task.train(), batches, optimizer, steps=run.steps,
         hooks=hooks(out, title, identity, measure=measured, measure_seconds=measure_seconds),
         schedule=warm_cosine(run.steps, run.warmup), seed=seed, ema=run.ema, best=best, device=device,
-        bf16=device != "cpu", workers=workers,
+        workers=workers,
     )  # fmt: skip
     after = measured(done.model)
     if best is not None:
