@@ -73,6 +73,9 @@ def test_it_hears_over_fetched_models_and_speaks_with_the_default_voice(weights:
     )
     codec = open_tokenizer("speech")
     assert isinstance(codec, Codec) and codec.tokens != load_part(BUNDLED, "codec").tokens
+    assert open_tokenizer("speech:units").tokens == load_part(weights / "speech", "units").tokens
+    with pytest.raises(PartError, match="units"):
+        open_tokenizer("mini:units")
     _, wide = load_weights(tmp_path / "run", "salmonn")
     _, narrow = load_weights(weights / "speech", "salmonn")
     for name, weight in wide.items():

@@ -44,6 +44,8 @@ from vivavoce.systems.facodec import Facodec, Voiced
 _SHOWN_WINDOW = 1024
 _SLACK = 1024
 """Frames that a packed file may have beyond its sound: codecs lag, chunks overlap."""
+UNITS = ":units"
+"""Behind the name of a folder: its units, though it has a codec."""
 _VERSION, _PACKED = 2, 3
 """Of the file's form, plain and entropy-coded; earlier ones do not name theirs."""
 
@@ -124,11 +126,12 @@ def open_codec(choice: str | Path) -> AnyCodec:
 
 
 def open_tokenizer(choice: str | Path) -> Tokenizer:
-    """What `open_codec` opens, or the units of a folder that holds no codec."""
+    """What `open_codec` opens, or the units of a folder that holds no codec; ``FOLDER:units`` where it holds both."""
     if str(choice).startswith(PREFIX):
         return open_codec(choice)
-    folder = find_folder(choice)
-    if not (folder / "units.json").exists() or (folder / "codec.json").exists():
+    alone = str(choice).endswith(UNITS)
+    folder = find_folder(str(choice).removesuffix(UNITS))
+    if not alone and (not (folder / "units.json").exists() or (folder / "codec.json").exists()):
         return open_codec(choice)
     made = load_part(folder, "units")
     if not isinstance(made, Units):

@@ -101,7 +101,13 @@ def decode(
 @app.command()
 def corpus(
     speech: Annotated[Path, typer.Argument(help="A folder of recordings with a manifest.jsonl.")],
-    parts: Annotated[list[str], typer.Option("--part", help="A folder with a codec, or phones; may be repeated.")],
+    parts: Annotated[
+        list[str],
+        typer.Option(
+            "--part",
+            help="A folder with a codec or units; FOLDER:units, where it has both; phones. May be repeated.",
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The corpus' folder.")],
 ) -> None:
     """Writes the tokens of many recordings for language models to learn from; what is there and fits is kept.
