@@ -25,3 +25,14 @@ def test_circles_end(written: str, said: str) -> None:
         if text.repeats:
             break
     assert made.strip() == said
+
+
+def test_a_word_that_goes_in_circles_ends() -> None:
+    text, made = Plain(), ""
+    for piece in ("The", " L.A.L.E.A.R", *[".A"] * 100):
+        made += text.more(piece)
+        if text.repeats:
+            break
+    assert made == "The " and text.repeats
+    text = Plain()
+    assert text.more("Wow, that is sooooo far: 1000000000000 miles, hahaha! ") and not text.repeats

@@ -42,7 +42,7 @@ def grown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Salmon
     monkeypatch.setattr(kept, "file_of", lambda name: weights)
     monkeypatch.setattr(kept, "load_text_model", lambda name, window: load_text_model(llm, window))
     monkeypatch.setattr(kept, "load_chat_lm", lambda name: load_chat_lm(str(llm)))
-    monkeypatch.setattr(kept, "token_vectors", lambda name: published.token_vectors(llm))
+    monkeypatch.setattr(kept, "token_vectors", lambda name, count: published.token_vectors(llm, count))
     monkeypatch.setenv("VIVAVOCE_DATA", str(tmp_path / "data"))
     torch.manual_seed(0)
     trunk = TransformerConfig(dim=24, layers=1, heads=2, kv_heads=2, hidden=48, window=600, causal=False)

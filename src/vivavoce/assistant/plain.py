@@ -8,6 +8,8 @@ _MARKS = re.compile(r"\*\*|__|`+|~~|(?<!\w)[*_]+(?=\w)|(?<=\w)[*_]+(?!\w)|!?\[(?
 _EMOJI = re.compile("[\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff\ufe0f\u200d]+")
 _LONGEST_CIRCLE, _TIMES, _TIMES_A_WORD = 8, 3, 5
 """Up to so many words in a row are no accident three times, nor is one word five times."""
+_WORD_CIRCLE = re.compile(r"(\S{1,12}?)\1{15}\Z")
+"""A word that never ends: the same letters sixteen times in a row."""
 _SENTENCE = re.compile(r"[.!?…][\"'”’)]*\Z")
 _ABBREVIATED = frozenset(
     "mr. mrs. ms. dr. st. vs. e.g. i.e. etc. no. prof. u.s. jr. sr. inc. a.m. p.m. approx.".split()
@@ -47,6 +49,11 @@ class Thoughtless:
         rest, self._waiting = "" if self._thinks else self._waiting, ""
         return self._trimmed(rest)
 
+    @property
+    def waiting(self) -> str:
+        """The word that has begun, or the end of a thought."""
+        return self._waiting
+
     def _trimmed(self, text: str) -> str:
         text = text if self._begun else text.lstrip()
         self._begun = self._begun or bool(text)
@@ -66,11 +73,13 @@ class Plain:
         self.sentences = 0
         self.characters = 0
         self.repeats = False
-        """Whether a sentence was one that had been said before, or some words came again and again."""
+        """Whether a sentence was one that had been said before, or some words or letters came again and again."""
 
     def more(self, text: str) -> str:
         """What can be said now."""
-        return self._read(self._words.more(text))
+        made = self._read(self._words.more(text))
+        self.repeats = self.repeats or _WORD_CIRCLE.search(self._words.waiting) is not None
+        return made
 
     def rest(self) -> str:
         """The last word."""

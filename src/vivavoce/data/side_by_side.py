@@ -16,7 +16,13 @@ def cores() -> int:
 
 
 def side_by_side(work: Callable[[T], R], things: Iterable[T], workers: int) -> Iterator[R]:
-    """What ``work`` makes of each, in order; few wait to be taken, so that an error ends the work soon."""
+    """What ``work`` makes of each, in order; few wait to be taken, so that an error ends the work soon.
+
+    One worker works right here: two threads on one core would wait for each other more than they work.
+    """
+    if workers == 1:
+        yield from map(work, things)
+        return
     with ThreadPoolExecutor(workers) as pool:
         coming: deque[Future[R]] = deque()
         try:

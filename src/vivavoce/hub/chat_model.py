@@ -89,7 +89,7 @@ def load_chat(choice: str) -> ChatModel:
 def load_chat_lm(choice: str) -> tuple[StreamLM, ChatText]:
     """The weights of `load_chat`, which nobody else has, and its text."""
     path = file_of(choice)
-    kept = data_folder() / "converted" / _digest(path)
+    kept = converted(path)
     if not (kept / CHAT_FILE).exists():
         _convert(read_folder(path) if path.is_dir() else read_gguf(path), path, kept)
     text = ChatText.load(kept)
@@ -100,8 +100,12 @@ def load_chat_lm(choice: str) -> tuple[StreamLM, ChatText]:
     return lm, text
 
 
+def converted(path: Path) -> Path:
+    """The folder in which what was made of a model is kept, by all that it is read from; it may not be there yet."""
+    return data_folder() / "converted" / _digest(path)
+
+
 def _digest(path: Path) -> str:
-    """Of all that a model is read from."""
     whole = hashlib.sha256(f"{_FORM} {WINDOW}".encode())
     parts = sorted(path.glob("*.json")) + sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
     parts += sorted(path.glob("*.jinja")) if path.is_dir() else []

@@ -134,7 +134,7 @@ def load_narrow(folder: Path) -> tuple[SalmonnModel, ChatText]:
     model = SalmonnModel(config, lm)
     _learnt(model, own, folder)
     if model.bridge.spelling is not None:
-        model.bridge.spelling.begin(token_vectors(config.llm.name))
+        model.bridge.spelling.begin(token_vectors(config.llm.name, len(model.bridge.spelling.table)))
     return model.eval(), text
 
 

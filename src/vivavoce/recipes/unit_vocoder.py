@@ -129,7 +129,7 @@ def train(
             out, "unit vocoder", config, export=export, measure_seconds=60.0,
             measure=(lambda now: measure(now, held, device)) if held else None,
         ),
-        schedule=warm_cosine(run.steps, run.warmup), seed=run.seed, ema=run.ema, device=device, bf16=device != "cpu",
+        schedule=warm_cosine(run.steps, run.warmup), seed=run.seed, ema=run.ema, device=device,
     )  # fmt: skip
     return done.losses
 
