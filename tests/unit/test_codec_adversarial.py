@@ -60,6 +60,19 @@ def test_judges_rest_in_a_third_of_the_steps_and_alone_count_for_mimi():
     assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in alone.codec.back.parameters())
 
 
+def test_without_their_terms_nobody_judges(monkeypatch: pytest.MonkeyPatch):
+    config = soundstream(channels=2, dim=8, strides=(2, 5), books=2, size=16, dead_below=0.0)
+    for weights in (AdversarialWeights(adversarial=0.0, features=0.0, balanced=balanced) for balanced in (True, False)):
+        task = CodecAdversarial(config, JUDGES, weights)
+        monkeypatch.setattr(task.judges, "forward", lambda *_: pytest.fail("judges cost time and change nothing"))
+        assert task.skip("judges", 0) and not task.skip("codec", 0)
+        given = batch()
+        terms = task.losses("codec", given, task.outputs(given))
+        assert terms.keys() == {"pull", "commit", "mel", "wave"}
+        terms["pull"].value.backward()
+        assert all(p.grad is not None and bool(p.grad.any()) for p in task.codec.back.parameters())
+
+
 def test_a_teacher_joins_where_there_is_one():
     config = speechtokenizer(channels=2, dim=8, strides=(2, 5), books=2, size=16, teacher_dim=5, dead_below=0.0)
     task = CodecAdversarial(config, JUDGES)

@@ -1,6 +1,8 @@
 """How FACodec is trained (arXiv:2403.03100 §3.2): against judges, with heads that read pitch, phones and speakers.
 
 Phones are those that a listener finds for the texts of the recordings; where there is no text, nobody knows them.
+Departs: mel distances are SoundStream's, at a fifteenth of the weight, as they are so much larger; with all of it the
+encoder learns nothing of its heads.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -51,7 +53,7 @@ class FacodecRun(CodecGame):
     crops: CropConfig = _ONE_SPEED
     judges: DiscriminatorConfig = DiscriminatorConfig(periods=(2, 3, 5, 7, 11))
     weights: AdversarialWeights = AdversarialWeights(
-        wave=0.0, mel=15.0, adversarial=1.0, features=1.0, balanced=False, game="squares", judged=1.0
+        wave=0.0, mel=1.0, adversarial=1.0, features=1.0, balanced=False, game="squares", judged=1.0
     )
     voice_seconds: float = 4.0
     lr: float = 1e-4

@@ -36,8 +36,9 @@ _GAMES = {"hinge": (judge_hinge, maker_hinge), "squares": (judge_squares, maker_
 class AdversarialWeights:
     """Shares of the gradient at the sound, of terms that are 0 or more; weights of the terms beside them.
 
-    Not ``balanced``, they are plain weights. Mimi's last stage is ``wave=0, mel=0``: judges alone. SpeechTokenizer's
-    teacher is ``over_time``, Mimi's by frames. ``read`` is what the heads of a FACodec count.
+    Not ``balanced``, they are plain weights. Mimi's last stage is ``wave=0, mel=0``: judges alone; ``adversarial=0,
+    features=0`` is none of them, which takes half as long. SpeechTokenizer's teacher is ``over_time``, Mimi's by
+    frames. ``read`` is what the heads of a FACodec count.
     """
 
     wave: float = 0.1
@@ -133,15 +134,19 @@ class CodecAdversarial(Task[SoundBatch, Passed]):
             real, made = self.judges(out.real, batch.highest_hz), self.judges(out.made.detach(), batch.highest_hz)
             return {"judges": Term(judging([j.score for j in real], [j.score for j in made]))}
         weights, wave = self.weights, out.made.detach().requires_grad_()
-        with torch.no_grad():
-            theirs = self.judges(out.real, batch.highest_hz)
-        ours = self.judges(wave, batch.highest_hz)
         seen = {
             "mel": (self.spectral(wave, out.real), weights.mel),
             "wave": ((wave - out.real).abs().mean(), weights.wave),
-            "adversarial": (making([j.score for j in ours]), weights.adversarial),
-            "features": (feature_matching([j.features for j in theirs], [j.features for j in ours]), weights.features),
         }
+        if self._judged:
+            with torch.no_grad():
+                theirs = self.judges(out.real, batch.highest_hz)
+            ours = self.judges(wave, batch.highest_hz)
+            alike = feature_matching([j.features for j in theirs], [j.features for j in ours])
+            seen |= {
+                "adversarial": (making([j.score for j in ours]), weights.adversarial),
+                "features": (alike, weights.features),
+            }
         pull = self._pull({name: pair for name, pair in seen.items() if weights.balanced or pair[1]}, wave)
         terms = {
             "pull": Term((out.made * pull).sum()),
@@ -161,4 +166,10 @@ class CodecAdversarial(Task[SoundBatch, Passed]):
 
     def skip(self, phase: str, step: int) -> bool:
         """Whether the judges rest."""
-        return phase == "judges" and rng.stream(self.seed, "judges", step).random() >= self.weights.judged
+        if phase != "judges":
+            return False
+        return not self._judged or rng.stream(self.seed, "judges", step).random() >= self.weights.judged
+
+    @property
+    def _judged(self) -> bool:
+        return self.weights.adversarial > 0 or self.weights.features > 0
