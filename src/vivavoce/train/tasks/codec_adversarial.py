@@ -116,7 +116,7 @@ class CodecAdversarial(Task[SoundBatch, Passed]):
         self.judges = (judges or DiscriminatorConfig(sample_rate=config.sample_rate)).build()
         self.weights = weights or AdversarialWeights()
         self.spectral = AlphaSpectral(config.sample_rate)
-        self.balancer = Balancer(4)
+        self.balancer = Balancer(4 if self._judged else 2)
         self.passes, self.seed = passes, seed
 
     def parameters_of(self, phase: str) -> list[nn.Parameter]:
