@@ -119,3 +119,21 @@ def test_a_checkpoint_of_before_is_gone_on_with(tmp_path: Path) -> None:
     fit(task, batches, optimizer, steps=6, hooks=(Checkpoints(tmp_path, identity="doubling"),))
     found = trained(seldom(tmp_path))
     assert found.weights and found.loss < 1.0
+
+
+def test_what_takes_long_is_measured_more_seldom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, taken = [0.0], [0.5, 30.0, 0.5]
+    monkeypatch.setattr("vivavoce.train.hooks.time.monotonic", lambda: now[0])
+    asked: list[int] = []
+
+    def measure(_: nn.Module) -> dict[str, float]:
+        asked.append(round(now[0]))
+        now[0] += taken[len(asked) - 1]
+        return {"wrong": 0.0}
+
+    hook = Validate(tmp_path / "dev.jsonl", measure, every_seconds=10.0)
+    run = Run(Doubling(), {}, STEPS)
+    while len(asked) < 3:
+        now[0] += 1.0
+        hook.step(run)
+    assert asked == [10, 20, 320]
