@@ -39,7 +39,7 @@ class FactorisedConfig:
 
 @final
 class FactorisedQuantizer(nn.Module):
-    """Books that refine each other; there is nothing to be begun."""
+    """Books that refine each other; `start` is for nets that are fresh, nobody has to call it."""
 
     started = True
 
@@ -95,8 +95,30 @@ class FactorisedQuantizer(nn.Module):
         made = [self.out[book](self.entries[book][chosen]) for book, chosen in enumerate(codes.unbind(1))]
         return torch.stack(made).sum(0).transpose(1, 2)
 
+    @torch.no_grad()
     def start(self, x: Float[Tensor, "B D T"], rounds: int = 10) -> None:
-        """Nothing has to be begun."""
+        """Begins anew for vectors such as these: each book sees their spread around their mean, its entries are some of
+        them, and what it gives back is the nearest to them that it can give.
+
+        From random projections a net whose vectors hardly differ yet gives every one of them the same entry, and may
+        stay there.
+        """
+        residual = x.transpose(1, 2).flatten(0, 1)
+        for book, (into, out) in enumerate(zip(self.into, self.out, strict=True)):
+            assert isinstance(into, nn.Linear) and isinstance(out, nn.Linear)
+            centre = residual.mean(0)
+            spread = (residual - centre) @ into.weight.T
+            into.weight.div_(spread.std(0).clamp(min=1e-6)[:, None])
+            into.bias.copy_(-into.weight @ centre)
+            inner = into(residual)
+            drawn = torch.randint(len(inner), (self.config.size,), device=x.device)
+            self.entries[book] = inner[drawn] + 0.05 * torch.randn_like(inner[drawn])
+            picked = self.entries[book][self._nearest(inner[None], book)[0]]
+            known = torch.cat((picked, torch.ones_like(picked[:, :1])), dim=1)
+            fitted = torch.linalg.lstsq(known, residual).solution
+            out.weight.copy_(fitted[:-1].T)
+            out.bias.copy_(fitted[-1])
+            residual = residual - out(picked)
 
     @torch.no_grad()
     def _nearest(self, inner: Float[Tensor, "B T C"], book: int) -> Int[Tensor, "B T"]:

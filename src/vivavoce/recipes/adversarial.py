@@ -20,6 +20,7 @@ from vivavoce.recipes.codec_data import CropConfig, Crops
 from vivavoce.recipes.codec_teacher import teacher_of
 from vivavoce.train import Run
 from vivavoce.train.recipe import Given, Recipe, begin_from
+from vivavoce.train.tasks.codec import SoundBatch
 from vivavoce.train.tasks.codec_adversarial import AdversarialWeights, CodecAdversarial, Pass, pass_codec
 
 TEACHER = "a folder with a HuBERT or a listener, which teaches the first book; without it nothing does, the control"
@@ -72,15 +73,21 @@ def play(
     folder: Path,
     *,
     passes: Pass = pass_codec,
+    begin: Callable[[Any, SoundBatch], None] = lambda _codec, _batch: None,
     start: Path | None = None,
     device: str = "cpu",
 ) -> Run:
-    """The game itself: a codec of any form (`Pass`) learns from crops."""
+    """The game itself: a codec of any form (`Pass`) learns from crops.
+
+    ``begin`` may fit fresh weights to the first of them.
+    """
     torch.manual_seed(run.seed)
     judges = replace(run.judges, sample_rate=codec.sample_rate)
     task = CodecAdversarial(codec, judges, run.weights, passes=passes, seed=run.seed)
     if start is not None:
         begin_from(task.codec, load_part(start, "codec"), fresh=("teach.",))
+    else:
+        begin(task.codec, crops(0))
     optimizers = {phase: torch.optim.AdamW(task.parameters_of(phase), run.lr, betas=run.betas) for phase in task.phases}
     return learn(task, optimizers, run, crops, speech, folder, device)
 

@@ -31,11 +31,11 @@ from vivavoce.recipes import miniature
 from vivavoce.recipes.adversarial import CodecGame, beside_control, miniature_of, play
 from vivavoce.recipes.codec import decoded
 from vivavoce.recipes.codec_data import LEAST_RATE, CropConfig, Crops
-from vivavoce.systems.facodec import FacodecConfig
+from vivavoce.systems.facodec import Facodec, FacodecConfig
 from vivavoce.text.phones import PHONE_IDS
 from vivavoce.train import Run
 from vivavoce.train.recipe import Given, Recipe
-from vivavoce.train.tasks.codec import Labels
+from vivavoce.train.tasks.codec import Labels, SoundBatch
 from vivavoce.train.tasks.codec_adversarial import AdversarialWeights
 from vivavoce.train.tasks.facodec import pass_facodec
 
@@ -133,7 +133,11 @@ def train(
     labels = Labelling(known, sound, clips, run.crops.frames, samples)
     codec = replace(run.codec, speakers=len(labels.speakers))
     crops = Crops(replace(run.crops, played_otherwise=0.0), codec, clips, sound, None, run.seed, labels=labels)
-    return play(run, codec, crops, speech, folder, passes=pass_facodec, start=start, device=device)
+    return play(run, codec, crops, speech, folder, passes=pass_facodec, begin=_begin, start=start, device=device)
+
+
+def _begin(codec: Facodec, batch: SoundBatch) -> None:
+    codec.start(batch.wave[:, None], codec.mel_of(batch.wave))
 
 
 def debug(folder: Path) -> dict[str, float]:

@@ -168,6 +168,14 @@ class Facodec(nn.Module):
         decoded = known + kept
         return Factors(self.speak(decoded, timbre), prosody, content, detail, timbre, decoded)
 
+    @torch.no_grad()
+    def start(self, wave: Float[Tensor, "B 1 N"], mel: Float[Tensor, "B M T"] | None = None) -> None:
+        """Begins all books anew by what fresh weights make of some sound."""
+        x = self.front(wave)
+        self.prosody.start(self._melody(x, mel))
+        self.content.start(x)
+        self.detail.start(x - self.prosody(self._melody(x, mel)).values - self.content(x).values)
+
     def heads(self, out: Factors) -> Heads:
         """All heads on one pass."""
         prosody, content, detail = out.prosody.values, out.content.values, out.detail.values
