@@ -16,11 +16,12 @@ import torch
 from torch.nn.functional import pad
 from typer.testing import CliRunner, Result
 
-from vivavoce.assistant.tokens import book_names, load
+from vivavoce.assistant.tokens import book_names, encode, load
 from vivavoce.cli.main import app
 from vivavoce.core.errors import ConfigError, SpecError
 from vivavoce.core.parts import load_part, save_part
 from vivavoce.core.streams import sound as stream_of
+from vivavoce.generate.entropy_coding import count
 from vivavoce.models.codec import mel_codec
 from vivavoce.models.encoder import EncoderConfig
 from vivavoce.models.encoder_layer import EncoderLayerConfig
@@ -264,6 +265,24 @@ def test_a_file_that_wants_more_memory_than_there_is_is_refused(folders: Callabl
     with zipfile.ZipFile(tokens, "a") as archive:
         archive.writestr("codes.npy", header.getvalue())
     refused(run("decode", tokens, "-o", tmp_path / "out.wav", *model), "no token file")
+
+
+def test_ids_above_65_535_are_kept_whole(tmp_path: Path) -> None:
+    """Finite scalars of many levels have more of them than two bytes hold."""
+    torch.manual_seed(3)
+    made = melvq(fine=THIN, coarse=THIN, vocoder=THIN, levels=(20, 20, 20, 20)).build()
+    with torch.no_grad():  # the first numbers decide the least
+        made.quantizer.into.weight.mul_(30)
+    save_part(tmp_path / "wide", "codec", made.config, made)
+    opened = load_part(tmp_path / "wide", "codec")
+    sound, tokens = recording(tmp_path / "in.wav", NOISE, 24_000), tmp_path / "in.npz"
+    wanted = encode(opened, sound)
+    assert int(wanted.codes.data.max()) > 65_535
+    wanted.save(tokens)
+    assert torch.equal(load(opened, tokens).codes.data, wanted.codes.data)
+    counts = count([wanted.codes.data[0]], wanted.codes.spec.alphabet, 160_000)
+    wanted.save(tokens, counts)
+    assert torch.equal(load(opened, tokens, counts).codes.data, wanted.codes.data)
 
 
 def test_units_are_looked_at_without_a_sound_and_books_are_called_what_they_are(

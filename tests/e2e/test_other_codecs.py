@@ -219,6 +219,10 @@ def test_packed_tokens_come_back_and_foreign_or_damaged_ones_do_not(folder: Path
     refused(run("tokens", "decode", packed, "-o", made, *model), "name its folder with --pack")
     refused(run("tokens", "encode", recording, "-o", packed, *model, "--books", "2", "--pack", counts), "4 books of")
     refused(run("tokens", "encode", recording, "-o", packed, "--pack", counts), "this coder is of")
+    for nothing in (tmp_path / "none", speech, packed):
+        refused(run("tokens", "encode", recording, "-o", plain, *model, "--pack", nothing), "holds nothing that packs")
+    save_part(tmp_path / "odd", "token-counts", codec.config, codec)
+    refused(run("tokens", "encode", recording, "-o", plain, "--pack", tmp_path / "odd"), "is a Codec, which packs no")
     spoiled = held["packed"].copy()
     spoiled[3] ^= 64
     for name, value, told in (

@@ -28,6 +28,7 @@ from vivavoce.core.atomic import atomic_write
 from vivavoce.core.errors import ConfigError, PartError, SpecError
 from vivavoce.core.parts import load_part
 from vivavoce.core.streams import Stream, Tokens, sound, whole
+from vivavoce.data.tokens import kind_of
 from vivavoce.generate.entropy_coding import Counts
 from vivavoce.generate.entropy_lm import FrameLm
 from vivavoce.hub import codecs
@@ -77,11 +78,11 @@ class Coded:
         ``recording`` is the digest of the sound file that it was made of, if there was one.
         """
         data = self.codes.data[0]
-        held: dict[str, Any] = {"codes": data.numpy().astype(np.uint16), "version": _VERSION}
+        held: dict[str, Any] = {"codes": data.numpy().astype(kind_of(self.codes.spec)), "version": _VERSION}
         if coder is not None:
             packed = np.frombuffer(fitting(coder, self.codes.spec).encode(data), np.uint8)
             held = {"packed": packed, "length": data.shape[1], "coder": coder.alphabet, "version": _PACKED}
-            held["check"] = _check(data)
+            held["check"] = _check(data, self.codes.spec)
         with atomic_write(path) as temporary, open(temporary, "wb") as file:
             spec = json.dumps(configs.dump(self.codes.spec))
             beside: dict[str, Any] = {"recording": recording} if recording else {}
@@ -218,7 +219,16 @@ def heard(tokenizer: Tokenizer, coded: Coded) -> Float[Tensor, " N"] | None:
 
 def open_coder(folder: Path) -> EntropyCoder:
     """What ``train entropy-lm`` or ``train token-counts`` wrote; PartError when there is nothing of the kind."""
-    return load_part(folder, "token-lm" if (folder / "token-lm.json").exists() else "token-counts")
+    for name in ("token-lm", "token-counts"):
+        if (folder / f"{name}.json").exists():
+            made = load_part(folder, name)
+            if not isinstance(made, EntropyCoder):
+                raise PartError(f"the part {name!r} in {folder} is a {type(made).__name__}, which packs no tokens")
+            return made
+    raise PartError(
+        f"{folder} holds nothing that packs tokens; give --pack the folder of `vivavoce train token-counts` or of "
+        "`vivavoce train entropy-lm`"
+    )
 
 
 def fitting(coder: EntropyCoder, spec: Tokens) -> EntropyCoder:
@@ -232,8 +242,8 @@ def fitting(coder: EntropyCoder, spec: Tokens) -> EntropyCoder:
     return coder
 
 
-def _check(codes: Int[Tensor, "K T"]) -> int:
-    return zlib.crc32(codes.numpy().astype("<u2").tobytes())
+def _check(codes: Int[Tensor, "K T"], spec: Tokens) -> int:
+    return zlib.crc32(codes.numpy().astype(np.dtype(kind_of(spec)).newbyteorder("<")).tobytes())
 
 
 def _unpacked(file: np.lib.npyio.NpzFile, path: Path, coder: EntropyCoder | None, spec: Tokens, hop: int) -> Tensor:
@@ -245,7 +255,7 @@ def _unpacked(file: np.lib.npyio.NpzFile, path: Path, coder: EntropyCoder | None
     if not 0 < length <= samples // hop + _SLACK:
         raise SpecError(f"{path} tells of {samples} samples, which {length} frames cannot be; encode it again")
     data = fitting(coder, spec).decode(file["packed"].astype(np.uint8).tobytes(), length)
-    if _check(data) != int(file["check"]):
+    if _check(data, spec) != int(file["check"]):
         raise SpecError(
             f"{path} is damaged, or was packed by a language model on a machine whose arithmetic differs: what is "
             "unpacked is not what was packed; encode the recording again"
