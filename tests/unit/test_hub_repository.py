@@ -224,6 +224,9 @@ def test_what_cannot_be_fetched_is_said_in_one_sentence(hub: type[Hub], monkeypa
     with pytest.raises(PartError, match="wanted hf:OWNER/NAME"):
         repository_of("hf:body")
     hub.files = {"pytorch_model.bin": b"pickle", "config.json": b"{}"}
+    with pytest.raises(PartError, match=r"pickled weights only, .* gives the folder"):
+        repository_of("hf:some/body")
+    hub.files = {"README.md": b"soon", "config.json": b"{}"}
     with pytest.raises(PartError, match="no weights that can be loaded"):
         repository_of("hf:some/body")
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")

@@ -32,6 +32,7 @@ _TEXTS = frozenset(
     "config.json generation_config.json preprocessor_config.json tokenizer.json tokenizer_config.json "
     "special_tokens_map.json vocabulary.json vocabulary.txt chat_template.jinja LICENSE LICENSE.txt LICENSE.md".split()
 )
+_PICKLED = frozenset((".bin", ".pt", ".pth", ".ckpt"))
 _MOST_LISTED = 16 << 20
 """Bytes of an answer or of a text; nothing that is larger is one."""
 
@@ -124,6 +125,12 @@ def _weights(place: str, files: Mapping[str, Any], wanted: str) -> tuple[Any, st
         return "mind", "gguf", quantised
     if quantised:
         raise PartError(f"{place} has {len(quantised)} GGUF files; name one: hf:{place}/{quantised[0]}")
+    if any(PurePosixPath(file).suffix in _PICKLED for file in files):
+        raise PartError(
+            f"{place} has pickled weights only, which could run code and are not opened here; whoever trusts them "
+            "converts them once with transformers (from_pretrained, save_pretrained), puts the JSON files beside them "
+            "and gives the folder"
+        )
     raise PartError(
         f"{place} has no weights that can be loaded here: safetensors, one GGUF file, a CTranslate2 Whisper, "
         "or a Kokoro (an .onnx file and voices.npz)"
