@@ -70,7 +70,12 @@ def test_the_first_ids_are_the_units(parts: tuple[Codec, Units], made: Codec):
 
 def test_its_first_book_is_measured_as_what_units_are_made_of(parts: tuple[Codec, Units], made: Codec, tmp_path: Path):
     save_part(tmp_path, "codec", made.config, made)
-    first, whole = opened(str(tmp_path))
+    first, whole, features = opened(str(tmp_path), name="mine")
+    assert (first.gated, whole.gated, features.gated) == (True, False, False)
+    assert first.teacher == features.name == "features of mine", "the gate compares it with what it was made of"
+    heard = waves(1, 2 * CHUNK)[0]
+    wanted = made.front.units(heard[None, None, : len(heard) // 640 * 640])[0].T
+    assert torch.allclose(features.encode(heard)[: len(wanted)], wanted, atol=1e-4)
     ids = torch.arange(12)
     assert first.stand_for is not None
     assert torch.equal(first.stand_for[:12], parts[1].quantizer.decode(ids[None, None])[0].T)

@@ -10,6 +10,7 @@ import torch
 
 from vivavoce.audio.loudness import active_level_db, rms_db
 from vivavoce.core import rng
+from vivavoce.core.errors import ConfigError
 from vivavoce.evals import intervals, noise, quality, report, speakers, word_errors
 from vivavoce.evals.melody import melody
 
@@ -115,3 +116,28 @@ def test_a_report_can_be_added_to(tmp_path: Path):
     report.Report("mini", {}, [report.Table("second", [])]).write(tmp_path / "r.json", add=True)
     found = json.loads((tmp_path / "r.json").read_text())["tables"]
     assert list(found) == ["first", "second"] and found["first"] and found["second"] == []
+
+
+def test_what_is_no_report_of_the_suite_is_not_added_to(tmp_path: Path):
+    path = tmp_path / "report.json"
+    assert report.tables_of(path, "tokens") == {}
+    for text, told in (
+        ("torn {", "holds no report"),
+        ("[1]", "holds no report"),
+        ('{"suite": "mini", "tables": {}}', "of mini"),
+    ):
+        path.write_text(text)
+        with pytest.raises(ConfigError, match=told):
+            report.Report("tokens", {}).write(path, add=True)
+        assert path.read_text() == text
+
+
+def test_folders_of_one_name_are_told_apart(tmp_path: Path):
+    for name in ("a/units", "b/units", "x/a/units", "speech"):
+        (tmp_path / name).mkdir(parents=True)
+    places = [tmp_path / "a" / "units", tmp_path / "b" / "units", tmp_path / "speech", "speech", "hf:some/body"]
+    assert report.names_of(places) == ["a/units", "b/units", f"{tmp_path.name}/speech", "speech", "body"]
+    assert report.names_of([tmp_path / "a/units", tmp_path / "x/a/units"]) == [f"{tmp_path.name}/a/units", "x/a/units"]
+    assert report.names_of([f"{tmp_path}/a/../b/units"]) == ["units"] and report.names_of([]) == []
+    with pytest.raises(ConfigError, match="given twice"):
+        report.names_of([tmp_path / "a/units", f"{tmp_path}/b/../a/units"])

@@ -5,20 +5,38 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import matplotlib.image
 import numpy as np
 import pytest
 import torch
 
+from vivavoce.audio.resample import resample
 from vivavoce.core.parts import load_part, save_part
 from vivavoce.core.places import BUNDLED
-from vivavoce.core.streams import sound
-from vivavoce.evals import abx, token_statistics
-from vivavoce.evals.token_gate import Shown, verdicts
+from vivavoce.core.streams import sound, whole
+from vivavoce.evals import abx, intervals, token_statistics
+from vivavoce.evals.report import Report, Row, Table
+from vivavoce.evals.token_gate import Shown, Verdict, verdicts
 from vivavoce.evals.token_probes import ProbeBudget, kernels, phone_errors, pitch_share, speaker_share
 from vivavoce.evals.token_sound import CODEC2_BITS, codec2_at, mel_distance, opus_at, si_sdr
 from vivavoce.evals.tokenizers import Tokenizer, opened, without_twins
+from vivavoce.evals.tokens import Found, draw, gate_text
 from vivavoce.evals.tokens_speech import contrasts, machines
+from vivavoce.hub import codecs
+from vivavoce.models.back import SeanetBackConfig
+from vivavoce.models.codec import CodecConfig
+from vivavoce.models.features import SpectrumConfig
+from vivavoce.models.front import SeanetFrontConfig
+from vivavoce.models.units import UnitsConfig
+from vivavoce.nn.convnext import ConvNeXtConfig
+from vivavoce.nn.kmeans import KMeansConfig
+from vivavoce.nn.quantize import ResidualConfig
+from vivavoce.nn.seanet import SeanetConfig
 from vivavoce.recipes.naturalspeech3 import CODEC
+from vivavoce.systems.encodec import ChunkedCodec, Chunks
+from vivavoce.systems.melvq import melvq
+from vivavoce.systems.soundstream import soundstream
+from vivavoce.systems.speechtokenizer import speechtokenizer
 
 
 def _slow_distance(a: np.ndarray, b: np.ndarray) -> float:
@@ -104,6 +122,62 @@ def test_the_shipped_codec_is_measured_with_one_with_half_and_with_all_of_its_bo
     assert all(one.resynthesize is not None and len(one.resynthesize(wave, 16_000)) == len(wave) for one in found)
 
 
+def test_of_a_codec_for_stereo_in_chunks_the_sound_is_measured(tmp_path: Path):
+    torch.manual_seed(2)
+    net = SeanetConfig(
+        dim=8, channels=4, strides=(4, 5), skip="conv", memory="lstm", memory_layers=1, causal=False, edge="reflect",
+        trim="both", normed=True, wave_channels=2,
+    )  # fmt: skip
+    codec = CodecConfig(
+        front=SeanetFrontConfig(net=net, sample_rate=24_000),
+        quantizer=ResidualConfig(dim=8, code_dim=0, books=4, size=16),
+        back=SeanetBackConfig(net=net),
+    ).build()
+    codec.quantizer.start(0.05 * torch.randn(1, 8, 64))
+    chunked = ChunkedCodec(codec.eval(), Chunks(samples=2_400, step=2_000))
+    codecs.write(chunked, tmp_path / "stereo")
+    found = opened(str(tmp_path / "stereo"))
+    assert [one.name for one in found] == ["stereo, first book", "stereo, 2 of 4 books", "stereo"]
+    assert all(one.only_sound and not one.gated and one.latency_ms == 100 for one in found)
+    assert found[2].bits_per_second == pytest.approx(24_000 / 20 * 2_400 / 2_000 * 4 * 4)
+    wave = 0.1 * torch.randn(8_001)
+    way = found[2].resynthesize
+    assert way is not None and found[2].encode(wave).shape[1] == 4
+    both = resample(wave, 16_000, 24_000).expand(1, 2, -1)
+    wanted = chunked.decode(chunked.encode(whole(chunked.codec.config.wave, both))).data[0].mean(0)
+    assert torch.allclose(way(wave, 16_000), resample(wanted[: both.shape[2]], 24_000, 16_000)[:8_001], atol=1e-6)
+
+
+def test_a_codec_of_one_book_is_measured_once_and_the_gate_judges_it(tmp_path: Path):
+    thin = ConvNeXtConfig(dim=16, depth=1)
+    codec = melvq(fine=thin, coarse=thin, vocoder=thin, levels=(5, 5, 5)).build()
+    save_part(tmp_path / "one", "codec", codec.config, codec)
+    (one,) = opened(str(tmp_path / "one"))
+    assert (one.name, one.books, one.gated, one.only_sound) == ("one", 1, True, False)
+
+
+def test_latency_is_of_what_can_be_stepped(tmp_path: Path):
+    for name, config, wanted in (
+        ("both ways", speechtokenizer(channels=2, dim=8, strides=(4, 5), books=2, size=16), None),
+        ("causal", soundstream(channels=2, dim=8, strides=(4, 5), books=2, size=16), 20 / 24),
+    ):
+        codec = config.build()
+        save_part(tmp_path / name, "codec", codec.config, codec)
+        assert [one.latency_ms for one in opened(str(tmp_path / name))] == [wanted, wanted]
+
+
+def _told(name: str, through: bool) -> dict[str, Found]:
+    return {name: Found(Table(name), verdicts=[Verdict("so it is", through)])}
+
+
+def test_the_gate_says_what_it_should_of_candidates_and_of_controls():
+    good = _told("mine", True) | _told("mine, shuffled", False) | _told("shipped codec, first book", False)
+    assert gate_text(good)[1]
+    for wrong in (_told("mine", False), _told("mine, shuffled", True), _told("shipped codec, first book", True)):
+        lines, right = gate_text(good | wrong)
+        assert not right and any("so it is" in line for line in lines)
+
+
 def test_ngrams_of_a_cycle_and_of_noise():
     cycle = [np.arange(200) % 8 for _ in range(4)]
     found = token_statistics.grams(cycle, cycle, 8)
@@ -173,6 +247,26 @@ def test_the_gate_at_its_edges():
     assert all(one.holds for one in verdicts(replace(good, repeats=0.05, rate=12.5)))
 
 
+def test_a_picture_shows_what_was_measured(tmp_path: Path):
+    def rows(**values: float) -> list[Row]:
+        named = {name.replace("_", " "): value for name, value in values.items()}
+        return [Row(name=name, value=intervals.Estimate(v, v, v, 1), unit="") for name, v in named.items()]
+
+    known = {
+        "sound": [*rows(bit_rate=2.0), Row(name="PESQ-WB, dev", value=intervals.Estimate(2.0, 1.0, 3.0, 9), unit="")],
+        "meaning": [
+            *rows(bit_rate=0.25),
+            Row(name="phone errors of a probe, AN4", value=intervals.Estimate(1.0, 1.0, 1.0, 1)),
+        ],
+        "nothing": rows(bit_rate=1.0),
+    }
+    shapes = []
+    for names in (("sound",), ("meaning",), ("sound", "meaning", "nothing"), ("nothing",)):
+        draw(Report("tokens", {}, [Table(name, known[name]) for name in names]), tmp_path / "out.png")
+        shapes.append(matplotlib.image.imread(tmp_path / "out.png").shape[1])
+    assert shapes[2] == 2 * shapes[0] == 2 * shapes[1], "a panel for the sound, a panel for the meaning"
+
+
 def test_distances_of_sound():
     wave = torch.sin(torch.arange(16000) / 9.0) * 0.3
     assert si_sdr(wave, 0.5 * wave) > 60 and mel_distance(wave, wave) == 0
@@ -227,3 +321,15 @@ def test_a_facodec_is_measured_factor_by_factor_for_leaks(tmp_path: Path) -> Non
         assert one.stand_for is not None and one.stand_for.shape == (16, 16)
     assert torch.equal(found[3].encode(wave), codes) and found[3].books == 6
     assert found[3].resynthesize is not None and len(found[3].resynthesize(wave[:9000], 16000)) == 9000
+
+
+def test_vectors_are_remembered_of_a_sound_and_not_of_its_place_in_memory(tmp_path: Path):
+    front = SpectrumConfig()
+    units = UnitsConfig(front=front, quantizer=KMeansConfig(dim=front.dim, size=4)).build()
+    save_part(tmp_path / "units", "units", units.config, units)
+    features = opened(str(tmp_path / "units"))[1]
+    for level in (0.1, 0.2, 0.3, 0.4):
+        wave = level * torch.sin(torch.arange(8_000) / 9)
+        assert features.encode(wave) is features.encode(wave)
+        assert torch.allclose(features.encode(wave)[:10], units.front(wave[None, None])[0].T[:10], atol=1e-5)
+        del wave  # the next one may lie where it lay

@@ -40,7 +40,10 @@ def mini(
     import vivavoce
     from vivavoce.core.places import BUNDLED
     from vivavoce.evals import mini as suites
+    from vivavoce.evals.report import tables_of
 
+    if add:
+        tables_of(out, "mini")
     parts = parts_of(only, "mini", suites.PARTS)
     suite = suites.MiniSuite(orders=orders, seed=seed, parts=parts)
     load = partial(vivavoce.load, model or BUNDLED, ears=ears, mind=mind, speaker=speaker)
@@ -176,7 +179,10 @@ def opened(
     """Ears, mind and voice of one's choice, beside our own, on pinned lists of open speech."""
     from vivavoce.evals import open as suite
     from vivavoce.evals.open_ears import Sounds
+    from vivavoce.evals.report import tables_of
 
+    if add:
+        tables_of(out, "open")
     parts = parts_of(only, "open", suite.PARTS)
     sounds = Sounds(speech=speech, noise=noise, clips=clips, noise_seconds=noise_seconds)
     chosen = suite.Chosen(

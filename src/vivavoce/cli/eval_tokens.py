@@ -11,12 +11,18 @@ from vivavoce.cli.eval_options import AsJson, Listening, People, give, parts_of
 def tokens(
     speech: People,
     tokenizers: Annotated[
-        list[str] | None, typer.Option("--tokenizer", help="A folder with units or a codec; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--tokenizer",
+            help="speech (bundled), a folder with units or a codec, or hf:OWNER/NAME that was fetched; repeatable.",
+        ),
     ] = None,
     gate: Annotated[
         bool, typer.Option("--gate", help="Fail if units do not pass the gate, or if a control does.")
     ] = False,
-    only: Annotated[str, typer.Option(help="Parts to measure, comma-separated; all if left out.")] = "",
+    only: Annotated[
+        str, typer.Option(help="Parts to measure, comma-separated: meaning, sound; gate is that of meaning alone.")
+    ] = "",
     minutes: Annotated[float, typer.Option(min=1, help="Of training speech that probes learn from.")] = 60,
     clips: Annotated[int, typer.Option(min=1, help="Recordings that are decoded, of each group.")] = 20,
     ears: Annotated[str, typer.Option(help="A Whisper that hears what was decoded: whisper-base.")] = "",
@@ -31,16 +37,18 @@ def tokens(
 
     from vivavoce.core.errors import ConfigError
     from vivavoce.evals import tokens as suites
+    from vivavoce.evals.report import tables_of
 
     parts = parts_of(only, "tokens", suites.PARTS, suites.GATE)
     if gate and {"meaning", suites.GATE}.isdisjoint(parts):
         raise ConfigError("the gate needs the part meaning, or gate alone; leave --only out, or name one")
+    if add:
+        tables_of(out, "tokens")
     suite = suites.TokenSuite(heard_seconds=60 * minutes, clips=clips, ears=ears, parts=parts)
     kept = out.parent / "speech"
     report, found = suites.run(suite, tokenizers or [], speech, kept, lambda line: typer.echo(line, err=True))
     report.write(out, add=add)
-    if not {"meaning", suites.GATE}.isdisjoint(parts):
-        suites.draw(found, out.with_suffix(".png"))
+    suites.draw(report, out.with_suffix(".png"))
     typer.echo(formats.dumps(report.json()) if json else report.text())
     lines, right = suites.gate_text(found)
     for line in lines:

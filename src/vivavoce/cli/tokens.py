@@ -18,7 +18,8 @@ _Model = Annotated[
     str,
     typer.Option(
         "--model",
-        help="speech (bundled), a folder with a codec or units, or hf:OWNER/NAME that was fetched.",
+        help="speech (bundled), a folder with a codec or units, or hf:OWNER/NAME that was fetched; the codec of "
+        "vivavoce-mini if left out.",
     ),
 ]
 _Pack = Annotated[
@@ -38,7 +39,7 @@ def encode(
     model: _Model = "",
     pack: _Pack = None,
 ) -> None:
-    """Writes the tokens of a recording as an .npz file, entropy-coded if it is said by what.
+    """Writes the tokens of a recording as an .npz file; --pack has them entropy-coded.
 
     Of a folder or a manifest each recording becomes a file under the folder -o. What is there and fits is kept, so that
     work which was ended goes on; exit status 2 if any recording could not be read.
@@ -105,7 +106,8 @@ def corpus(
         list[str],
         typer.Option(
             "--part",
-            help="A folder with a codec or units; FOLDER:units, where it has both; phones. May be repeated.",
+            help="speech (bundled), a folder with a codec or units (FOLDER:units where it has both), hf:OWNER/NAME "
+            "that was fetched, or phones; may be repeated.",
         ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The corpus' folder.")],

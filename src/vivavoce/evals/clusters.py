@@ -21,7 +21,7 @@ from vivavoce.data.choosing import lasting, ranked
 from vivavoce.data.manifest import recordings
 from vivavoce.data.sentences import sentences
 from vivavoce.evals.intervals import Estimate
-from vivavoce.evals.report import Row, Table
+from vivavoce.evals.report import Row, Table, names_of
 from vivavoce.evals.token_statistics import pnmi_and_purity
 from vivavoce.evals.tokens_speech import LABEL_RATE, RATE, contrasts, machines
 from vivavoce.models.encoder import Encoder, load_encoder
@@ -36,7 +36,7 @@ Frames = Callable[[Float[Tensor, " N"]], list[Float[Tensor, "T D"]]]
 
 def table(folders: Sequence[Path], speech: Path, minutes: float, texts: int, say: Log) -> Table:
     """One row per encoder and layer, one per control. PartError without an encoder, ConfigError without recordings."""
-    encoders = {folder.name: load_encoder(folder) for folder in folders}
+    encoders = {name: load_encoder(folder) for name, folder in zip(names_of(folders), folders, strict=True)}
     clips = lasting(ranked(recordings(speech, "train", lang="en", seconds=(1.0, 16.0))), 60 * minutes)
     if not clips:
         raise ConfigError(f"{speech} has no English training recordings to find clusters in")

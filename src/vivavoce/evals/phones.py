@@ -20,7 +20,7 @@ from vivavoce.core.streams import sound
 from vivavoce.data.choosing import in_turns, ranked
 from vivavoce.data.manifest import Record, recordings
 from vivavoce.evals import intervals
-from vivavoce.evals.report import Report, Row, Table
+from vivavoce.evals.report import Report, Row, Table, names_of
 from vivavoce.text.edit_distance import distance
 from vivavoce.text.normalise import normalise
 from vivavoce.text.phones import ids
@@ -42,7 +42,7 @@ def run(
     chosen = _chosen(speech, clips)
     if not chosen:
         raise ConfigError(f"{speech} has no English dev recordings with texts to measure on")
-    todo = {_name(folder, models): _transcriber(folder, device) for folder in models}
+    todo = {name: _transcriber(folder, device) for name, folder in zip(names_of(models), models, strict=True)}
     if control is not None:
         todo[f"{control.name}, without"] = _transcriber(control, device)
     about = {"models": list(todo), "recordings": len(chosen), "seconds": round(sum(clip.seconds for clip, _ in chosen))}
@@ -67,12 +67,6 @@ def run(
         report.tables.append(table)
         say("; ".join(f"{row.name} {row.shown()}" for row in table.rows))
     return report
-
-
-def _name(folder: Path, models: Sequence[Path]) -> str:
-    """A folder's name, with its parent's where two are called alike."""
-    alike = [one for one in models if one.name == folder.name]
-    return folder.name if len(alike) == 1 else f"{folder.parent.name}/{folder.name}"
 
 
 def _sources(chosen: Sequence[tuple[Record, list[int]]]) -> list[str]:

@@ -51,6 +51,12 @@ def sound_rows(todo: Sequence[Tokenizer], suite: Any, speech: Path, say: Callabl
     ways |= {f"Opus at {kbits} kbit/s": opus for kbits in OPUS_KBITS if (opus := opus_at(kbits)) is not None}
     ways |= {f"Codec 2 at {b / 1000:g} kbit/s": low for b in CODEC2_BITS if (low := codec2_at(b)) is not None}
     found: dict[str, list[Row]] = {name: [] for name in ways}
+    for name, bits in (
+        *((f"Opus at {kbits} kbit/s", float(kbits)) for kbits in OPUS_KBITS),
+        *((f"Codec 2 at {b / 1000:g} kbit/s", b / 1000) for b in CODEC2_BITS),
+    ):
+        if name in found:
+            found[name].append(Row(name="bit rate", value=intervals.Estimate(bits, bits, bits, 1), unit="kbit/s"))
     for split, group in GROUPS.items():
         clips = chosen(speech, split, suite.clips)
         for name, way in ways.items():

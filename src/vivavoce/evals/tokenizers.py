@@ -10,19 +10,22 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from vivavoce.assistant.tokens import open_tokenizer
 from vivavoce.audio.resample import resample
 from vivavoce.core import rng
 from vivavoce.core.config import dump
 from vivavoce.core.errors import ConfigError
-from vivavoce.core.streams import alphabet_of, sound
+from vivavoce.core.streams import alphabet_of, sound, whole
 from vivavoce.evals.tokens_speech import RATE
 from vivavoce.models.codec import Codec
 from vivavoce.models.features import ListenerLayer, SpectrumConfig
 from vivavoce.models.listener import Listener
 from vivavoce.models.units import Units
+from vivavoce.models.units_front import UnitsFront
 from vivavoce.nn.given_book import GivenBook
+from vivavoce.systems.encodec import ChunkedCodec
 from vivavoce.systems.facodec import Facodec
 
 Samples = Float[Tensor, " N"]
@@ -36,6 +39,7 @@ class Tokenizer:
     """Sound at 16 kHz to ids or vectors, and, for codecs, to sound at ``sample_rate`` and back.
 
     ``size`` 0 stands for vectors, of which ``front`` is the digest. ``teacher`` names what the ids were made of.
+    ``gated``: its ids are one book that is to say what is spoken, or a control of such, so that the gate judges it.
     ``control``: it is no candidate. ``only_sound``: what it tells is measured elsewhere. ``stand_for``: the vectors
     Float[V, D] of a single book's ids.
     """
@@ -49,6 +53,7 @@ class Tokenizer:
     teacher: str = ""
     front: str = ""
     stand_for: Tensor | None = None
+    gated: bool = False
     control: bool = False
     shipped: bool = False
     sample_rate: int = 0
@@ -96,47 +101,50 @@ def without_twins(todo: Sequence[Tokenizer]) -> list[Tokenizer]:
     ]
 
 
-def opened(choice: str, shipped: bool = False) -> list[Tokenizer]:
+def opened(choice: str, shipped: bool = False, name: str = "") -> list[Tokenizer]:
     """What a folder holds: units with the vectors that they are made of, or a codec: its first book, half of its books,
-    all of them; of a FACodec the first book of each factor, where what belongs to another would be a leak.
+    all of them, and where its first book is units their vectors; of a FACodec the first book of each factor, where what
+    belongs to another would be a leak. Of a codec that takes recordings in chunks the sound alone is measured.
 
-    ConfigError for a codec that takes recordings in chunks.
+    ``name`` is what it is called, its folder's name if left out.
     """
     made: Any = open_tokenizer(choice)
-    name = "shipped codec" if shipped else Path(choice).name
+    name = name or ("shipped codec" if shipped else Path(choice).resolve().name)
     if isinstance(made, Units):
         return [_units(name, made), _vectors(f"features of {name}", made.front)]
     if isinstance(made, Facodec):
         return [replace(one, shipped=shipped) for one in _factors(name, made)]
-    if not isinstance(made, Codec):
-        raise ConfigError(f"{choice} holds a {type(made).__name__}, which cannot be measured as a tokenizer")
-    first = replace(_codec(f"{name}, first book", made, 1), shipped=shipped, control=shipped)
-    books = made.config.books
-    half = [_codec(f"{name}, {books // 2} of {books} books", made, books // 2)] if books >= _BOOKS_TO_HALVE else []
-    return [
-        first,
-        *(replace(one, shipped=shipped, only_sound=True) for one in half),
-        replace(_codec(name, made, books), shipped=shipped),
-    ]
+    one: Any = _chunked if isinstance(made, ChunkedCodec) else _codec
+    books = made.tokens.books
+    first = one(name if books == 1 else f"{name}, first book", made, 1)
+    found = [replace(first, gated=isinstance(made, Codec), control=shipped)]
+    if books >= _BOOKS_TO_HALVE:
+        found.append(replace(one(f"{name}, {books // 2} of {books} books", made, books // 2), only_sound=True))
+    if books > 1:
+        found.append(one(name, made, books))
+    found = [replace(part, shipped=shipped) for part in found]
+    if isinstance(made, Codec) and isinstance(made.front, UnitsFront):
+        teacher = _vectors(f"features of {name}", made.front.units)
+        found = [replace(found[0], teacher=teacher.name), *found[1:], teacher]
+    return found
 
 
-_MEMORY: dict[str, dict[tuple[int, int], Tensor]] = {}
+_MEMORY: dict[str, WeakTensorKeyDictionary] = {}
 """Vectors of fronts by their digest and the sounds that a suite holds: units of one front are measured together."""
 
 
 def _remembered(front: Any) -> Callable[[Samples], Tensor]:
     """The front's vectors of a sound at 16 kHz, computed once for all fronts with the same weights."""
     rate = front.config.sample_rate
-    known = _MEMORY.setdefault(_digest(front), {})
+    known = _MEMORY.setdefault(_digest(front), WeakTensorKeyDictionary())
 
     def vectors(wave: Samples) -> Tensor:
-        key = wave.data_ptr(), len(wave)
-        if key not in known:
+        if wave not in known:
             low = wave if rate == RATE else resample(wave, RATE, rate)
             low = torch.nn.functional.pad(low, (0, -len(low) % front.config.hop))
             with torch.no_grad():
-                known[key] = front(low[None, None])[0].T
-        return known[key]
+                known[wave] = front(low[None, None])[0].T
+        return known[wave]
 
     return vectors
 
@@ -155,6 +163,9 @@ def _vectors(name: str, front: Any) -> Tokenizer:
 
 
 def _latency(part: Any) -> float | None:
+    """None for what hears whole recordings only."""
+    if isinstance(part, Codec) and not part.streams:
+        return None
     try:
         return part.timing.latency_ms
     except (ConfigError, AttributeError):
@@ -175,6 +186,7 @@ def _units(name: str, units: Units) -> Tokenizer:
         size=units.config.size,
         encode=encode,
         latency_ms=_latency(front),
+        gated=True,
         teacher=f"features of {name}",
         stand_for=_stand_for(units.quantizer, units.config.size),
     )
@@ -206,7 +218,7 @@ def _factors(name: str, codec: Facodec) -> list[Tokenizer]:
         return Tokenizer(
             name=f"{name}, {factor}", rate=float(config.rate), size=config.size,
             encode=lambda wave: encode(wave)[:, book : book + 1],
-            stand_for=_stand_for(getattr(codec, factor), config.size),
+            stand_for=_stand_for(getattr(codec, factor), config.size), gated=factor == "content",
         )  # fmt: skip
 
     def resynthesize(wave: Samples, sample_rate: int) -> Samples:
@@ -244,3 +256,25 @@ def _codec(name: str, codec: Codec, books: int) -> Tokenizer:
         sample_rate=rate,
         resynthesize=resynthesize,
     )
+
+
+def _chunked(name: str, codec: ChunkedCodec, books: int) -> Tokenizer:
+    """Its chunks overlap, so the frames of its ids are on no clock that probes could follow."""
+    wave_of, spec = codec.codec.config.wave, codec.tokens
+    rate = wave_of.sample_rate
+    assert spec.rate is not None
+
+    def resynthesize(wave: Samples, sample_rate: int) -> Samples:
+        sent = resample(wave, sample_rate, rate)
+        coded = codec.encode(whole(wave_of, sent.expand(1, wave_of.channels, -1)), books)
+        made = codec.decode(coded).data[0, :, : len(sent)].mean(0)
+        return resample(made, rate, sample_rate)[: len(wave)]
+
+    def encode(wave: Samples) -> Frames:
+        sent = resample(wave, RATE, rate)
+        return codec.encode(whole(wave_of, sent.expand(1, wave_of.channels, -1)), books).codes.data[0].T
+
+    return Tokenizer(
+        name=name, rate=float(spec.rate), size=spec.size, encode=encode, books=books, sample_rate=rate,
+        latency_ms=1000 * codec.chunks.samples / rate, resynthesize=resynthesize, only_sound=True,
+    )  # fmt: skip

@@ -3,10 +3,9 @@
 One table per tokenizer. Phones of people are where our aligner finds them, those of flite where it says they are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,11 +17,13 @@ from vivavoce.core.places import BUNDLED
 from vivavoce.core.progress import Log
 from vivavoce.data.sentences import sentences
 from vivavoce.evals import abx, intervals, token_probes, token_statistics
-from vivavoce.evals.report import Report, Row, Table
+from vivavoce.evals.report import Report, Row, Table, names_of
 from vivavoce.evals.token_gate import Shown, Verdict, verdicts
+from vivavoce.evals.token_sound import sound_rows
 from vivavoce.evals.tokenizers import Tokenizer, controls, opened, shuffled, without_twins
 from vivavoce.evals.tokens_speech import LABEL_RATE, RATE, Said, contrasts, machines, people
 from vivavoce.evals.word_errors import distance
+from vivavoce.hub.whisper import whisper_of
 from vivavoce.models.listener import Listener
 from vivavoce.nn.kmeans import FitConfig, fit
 
@@ -93,14 +94,19 @@ def material(suite: TokenSuite, speech: Path, kept: Path, listener: Listener, sa
 def run(
     suite: TokenSuite, choices: Sequence[str], speech: Path, kept: Path, say: Log
 ) -> tuple[Report, dict[str, Found]]:
-    """Measures the chosen folders beside the shipped codec and the controls."""
+    """Measures the chosen folders beside the shipped codec and the controls.
+
+    Raises PartError for what is not there, ConfigError for one that is given twice, before anything is measured.
+    """
+    if suite.ears and "sound" in suite.parts:
+        whisper_of(suite.ears)  # what is not here is said before the work, not behind it
     listener: Listener = load_part(BUNDLED, "listener")
-    todo = [one for choice in choices for one in opened(choice)]
-    units = [one for one in todo if one.size and one.books == 1]
+    todo = [one for name, choice in zip(names_of(choices), choices, strict=True) for one in opened(choice, name=name)]
+    units = [one for one in todo if one.gated]
     todo += opened(str(BUNDLED), shipped=True)
     todo = without_twins([*todo, *(shuffled(one) for one in units), *controls(listener)])
     if GATE in suite.parts:
-        todo = [one for one in todo if one.size and (one.books == 1 or not one.shipped)]
+        todo = [one for one in todo if one.gated]
     about = {"tokenizers": list(choices), "heard_seconds": suite.heard_seconds, "steps": suite.budget.steps}
     report, found = Report("tokens", about), {one.name: Found(Table(one.name, _being(one))) for one in todo}
     if not {"meaning", GATE}.isdisjoint(suite.parts):
@@ -113,8 +119,6 @@ def run(
         for one in telling:
             _judge(one, found, given, own)
     if "sound" in suite.parts:
-        from vivavoce.evals.token_sound import sound_rows
-
         for name, rows in sound_rows([one for one in todo if one.resynthesize], suite, speech, say).items():
             if name in found:
                 found[name].table.rows += rows
@@ -131,12 +135,13 @@ def _row(name: str, value: float | None, unit: str = "", floor: str = "", remark
 
 def _being(one: Tokenizer) -> list[Row]:
     bits = one.bits_per_second
+    late = "takes whole recordings" if one.latency_ms is None else "computed, without the time it takes to compute"
     return [
         _row("frames per second", one.rate),
         _row("books", float(one.books) if one.size else None),
         _row("ids per book", float(one.size) if one.size else None),
         _row("bit rate", None if bits is None else bits / 1000, "kbit/s"),
-        _row("latency", one.latency_ms, "ms", remark="computed, without the time it takes to compute"),
+        _row("latency", one.latency_ms, "ms", remark=late),
     ]
 
 
@@ -165,6 +170,8 @@ def _meaning(one: Tokenizer, given: Material, suite: TokenSuite, found: Found) -
         rows.append(_row("k-means of it, centres", float(_CENTRES)))
     if ids is not None:
         rows += _statistics(ids, size, one, given, found)
+    if one.size and one.books > 1:
+        rows += _books(torch.cat(every).numpy(), one)
     if GATE in suite.parts:
         return
     if one.books == 1 or not one.size:
@@ -181,7 +188,7 @@ def _statistics(
     runs, unheard_runs = ([token_statistics.merged(x) for x in part] for part in (ids["heard"], unheard))
     short = token_statistics.grams(runs, unheard_runs, size)
     labels = [clip.labels for clip in given.unheard]
-    pnmi, purity = token_statistics.pnmi_and_purity(unheard, labels, one.rate, LABEL_RATE)
+    pnmi, purity = token_statistics.pnmi_and_purity(unheard, labels, one.rate, float(LABEL_RATE))
     tokens = sum(len(token_statistics.merged(x)) for x in unheard)
     phones = sum(len(clip.phones) for clip in given.unheard)
     found.shown = Shown(phone_errors={}, teacher_errors={}, gain_nats=short.gain, repeats=whole.repeats, rate=one.rate)
@@ -198,6 +205,19 @@ def _statistics(
         _row("phone-normalised mutual information", pnmi),
         _row("phone purity", purity, "%"),
     ]
+
+
+def _books(ids: np.ndarray, one: Tokenizer) -> list[Row]:
+    """How all books together are used; ids Int[T, K] of unheard recordings."""
+    uses = [token_statistics.use(book, one.size) for book in ids.T]
+    return [
+        _row("ids in use, mean of the books", float(np.mean([use.entries for use in uses])) / one.size, "%"),
+        _row("perplexity of use, mean of the books", float(np.mean([use.perplexity for use in uses]))),
+        _row(
+            "entropy of use, all books", one.rate * sum(use.bits for use in uses) / 1000, "kbit/s",
+            remark="what coding each id by how often it is used would leave of the bit rate",
+        ),
+    ]  # fmt: skip
 
 
 def _distances(frames: dict[str, list[torch.Tensor]], one: Tokenizer, given: Material) -> list[Row]:
@@ -277,7 +297,7 @@ def _judge(one: Tokenizer, found: dict[str, Found], given: Material, own: dict[s
     """The gate's verdicts. A teacher's errors are the probe's on what the ids were made of, and no more than the
     listener's own, which stand for them where the vectors were not measured."""
     here = found[one.name]
-    if here.shown is None or not one.size:
+    if here.shown is None or not one.gated:
         return
     totals = {name: sum(len(clip.phones) for clip in group) for name, group in given.groups.items()}
     shares = {name: sum(wrong) / totals[name] for name, wrong in here.errors.items()}
@@ -313,30 +333,63 @@ def gate_text(todo: dict[str, Found]) -> tuple[list[str], bool]:
     return lines, right
 
 
-def draw(found: dict[str, Found], path: Path) -> None:
-    """A picture: phone errors beside bits, and beside what the token before tells."""
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """A picture's part: a row of the report over another one, with lines where something is asked."""
+
+    below: str
+    beside: str
+    across: str
+    up: str
+    asked: tuple[float | None, float | None] = (None, None)
+
+
+_ERRORS = "phone errors of a probe"
+_TOLD = (
+    _Panel("bit rate", "kbit/s", _ERRORS, "phone errors of a probe, %", (None, 40.0)),
+    _Panel(
+        "— gained by the token before", "nats gained by the token before, repeats taken out", _ERRORS,
+        "phone errors of a probe, %", (1.0, 40.0),
+    ),
+)  # fmt: skip
+_HEARD = tuple(
+    _Panel("bit rate", "kbit/s", f"{name}, ", label)
+    for name, label in (("PESQ-WB", "PESQ-WB"), ("STOI", "STOI"), ("word errors", "word errors, %"))
+)
+
+
+def draw(report: Report, path: Path) -> None:
+    """A picture of what was measured: phone errors beside bits and beside what the token before tells; quality and
+    words of the sound beside bits. Several groups of recordings are one mean."""
     from matplotlib.figure import Figure
 
     from vivavoce.core.atomic import atomic_write
 
-    figure = Figure(figsize=(11, 5), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    for name, one in found.items():
-        rows: dict[str, Any] = {row.name: row.value.value for row in one.table.rows if row.value is not None}
-        errors = [100 * value for key, value in rows.items() if key.startswith("phone errors of a probe")]
-        if not errors:
-            continue
-        mean, bits, gain = float(np.mean(errors)), rows.get("bit rate"), rows.get("— gained by the token before")
-        for axis, x in ((left, bits), (right, gain)):
-            if x is not None:
-                axis.plot(x, mean, "x" if "shuffled" in name else "o")
-                axis.annotate(name, (x, mean), fontsize=7, xytext=(3, 3), textcoords="offset points")
-    left.set_xscale("log")
-    left.set_xlabel("kbit/s")
-    right.set_xlabel("nats gained by the token before, repeats taken out")
-    right.axvline(1.0, color="grey", linewidth=0.5)
-    for axis in (left, right):
-        axis.axhline(40.0, color="grey", linewidth=0.5)
-        axis.set_ylabel("phone errors of a probe, %")
+    known = {table.title: {row.name: row for row in table.rows if row.value is not None} for table in report.tables}
+    panels = [panel for panel in (*_TOLD, *_HEARD) if any(_point(panel, rows) for rows in known.values())]
+    figure = Figure(figsize=(5.5 * max(len(panels), 1), 5), layout="constrained")
+    for panel, axis in zip(panels, np.atleast_1d(figure.subplots(1, max(len(panels), 1))), strict=False):
+        for name, rows in known.items():
+            if point := _point(panel, rows):
+                axis.plot(*point, "x" if "shuffled" in name else "o")
+                axis.annotate(name, point, fontsize=7, xytext=(3, 3), textcoords="offset points")
+        axis.set_xlabel(panel.beside)
+        axis.set_ylabel(panel.up)
+        if panel.below == "bit rate":
+            axis.set_xscale("log")
+        for line, drawn in zip(panel.asked, (axis.axvline, axis.axhline), strict=True):
+            if line is not None:
+                drawn(line, color="grey", linewidth=0.5)
     with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=110, format="png")
+
+
+def _point(panel: _Panel, rows: Mapping[str, Row]) -> tuple[float, float] | None:
+    """Where a tokenizer stands; shares are shown in hundreds."""
+    found = [
+        (100 if row.unit == "%" else 1) * row.value.value
+        for name, row in rows.items()
+        if name.startswith(panel.across) and row.value is not None
+    ]
+    place = rows.get(panel.below)
+    return (place.value.value, float(np.mean(found))) if found and place is not None and place.value else None
