@@ -21,8 +21,8 @@ LAYERS = {path.name for path in (ROOT / "src/vivavoce").iterdir() if path.is_dir
 README = (ROOT / "README.md").read_text()
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.M | re.S)
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.M | re.S)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -72,8 +72,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_readme_s_python_runs(folder: Path):
-    for code in blocks("python"):
+@pytest.mark.parametrize("document", ["README.md", "docs/tokens.md"])
+def test_python_in_documents_runs(folder: Path, document: str):
+    for code in blocks("python", (ROOT / document).read_text()):
         if "AsyncOpenAI" in code:  # needs a server; tests/contract runs it
             continue
         done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
