@@ -59,6 +59,8 @@ def turns() -> str:
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows), "", ""])
 
 
+BEING = (("bit rate", "kbit/s"), ("frames per second", "frames/s"), ("latency", "latency, ms"))
+"""What a tokenizer is, before anything is measured."""
 TOLD = (
     ("phone errors of a probe, AN4", "phone errors %, AN4"),
     ("phone errors of a probe, audiobooks", "audiobooks"),
@@ -77,6 +79,8 @@ HEARD = (
         for group, short in (("dev people, lossless", ""), ("LibriSpeech test-clean", ", test-clean"))
         for name in ("PESQ-WB", "STOI")
     ),
+    ("mel distance, LibriSpeech test-clean", "mel distance"),
+    ("SI-SDR, dB, LibriSpeech test-clean", "SI-SDR, dB"),
     ("speaker similarity, LibriSpeech test-clean", "speaker similarity"),
     ("DNSMOS, LibriSpeech test-clean", "DNSMOS"),
     ("word errors, LibriSpeech test-clean", "word errors %"),
@@ -94,7 +98,7 @@ def tokens(file: str, columns: tuple[tuple[str, str], ...]) -> str:
     known = {title: {row["name"]: row for row in rows} for title, rows in tables.items()}
     wanted = [
         (name, short)
-        for name, short in (("bit rate", "kbit/s"), *columns)
+        for name, short in (*BEING, *columns)
         if any(_brief(rows.get(name)) for rows in known.values())
     ]
     judged = any(name.startswith("gate: ") for rows in known.values() for name in rows)
@@ -104,7 +108,7 @@ def tokens(file: str, columns: tuple[tuple[str, str], ...]) -> str:
         cells = [_brief(rows.get(name)) for name, _ in wanted]
         said = [row["remark"] == "holds" for name, row in rows.items() if name.startswith("gate: ")]
         gate = ["passes" if said and all(said) else "does not pass" if said else ""] if judged else []
-        if any(cells[1:]):
+        if any(cells[sum(name in dict(BEING) for name, _ in wanted) :]):
             lines.append(f"| {' | '.join([title, *cells, *gate])} |")
     return "\n".join([*lines, "", ""])
 
@@ -114,7 +118,9 @@ def _brief(row: dict[str, Any] | None) -> str:
     if row is None or row["value"] is None:
         return ""
     value = row["value"]["value"]
-    return f"{100 * value:.1f}" if row["unit"] == "%" or row["name"].startswith("word errors") else f"{value:.2f}"
+    if row["unit"] == "%" or row["name"].startswith("word errors"):
+        return f"{100 * value:.1f}"
+    return f"{value:g}" if row["name"] in dict(BEING) else f"{value:.2f}"
 
 
 def _shown(row: dict[str, Any]) -> str:
