@@ -20,6 +20,7 @@ from vivavoce.audio.mel import LogMelConfig
 from vivavoce.core.config import dump
 from vivavoce.core.errors import ConfigError, SpecError
 from vivavoce.core.streams import Stream, Tokens, Wave, alphabet_of, whole
+from vivavoce.nn.centred import CentredConv
 from vivavoce.nn.factorised import FactorisedConfig
 from vivavoce.nn.quantize import Quantized
 from vivavoce.nn.reversal import reversed_gradient
@@ -170,7 +171,14 @@ class Facodec(nn.Module):
 
     @torch.no_grad()
     def start(self, wave: Float[Tensor, "B 1 N"], mel: Float[Tensor, "B M T"] | None = None) -> None:
-        """Begins all books anew by what fresh weights make of some sound."""
+        """Begins anew by what fresh weights make of some sound: vectors that vary with it, and books that tell them
+        apart."""
+        for name, weight in self.front.named_parameters():
+            if name.endswith("bias"):
+                weight.zero_()  # in what they have in common, what vectors differ by would drown
+        last = self.front.layers[-1]
+        assert isinstance(last, CentredConv)
+        last.weight.div_(self.front(wave).std().clamp(min=1e-6))
         x = self.front(wave)
         self.prosody.start(self._melody(x, mel))
         self.content.start(x)
