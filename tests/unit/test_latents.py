@@ -1,5 +1,7 @@
 """Codes as vectors and back: any books that add up are tables, and the likeliest code is the nearest entry."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -30,7 +32,23 @@ def codec_with(quantizer: QuantizerConfig) -> Codec:
     return made.eval()
 
 
-@pytest.mark.parametrize("quantizer", [RESIDUAL, SPLIT, FactorisedConfig(dim=6, code_dim=3, books=4, size=9)])
+FACTORISED = FactorisedConfig(dim=6, code_dim=3, books=4, size=9)
+
+
+def test_books_of_one_length_know_directions_only() -> None:
+    torch.manual_seed(1)
+    books, x = replace(FACTORISED, one_length=True).build().eval(), torch.randn(2, 6, 50)
+    codes, before = books.encode(x), books(x)
+    with torch.no_grad():
+        books.entries.mul_(torch.rand(4, 9, 1) + 0.5)
+    after = books(x)
+    assert torch.equal(books.encode(x), codes) and torch.equal(after.codes, codes)
+    torch.testing.assert_close(after.values, before.values)
+    torch.testing.assert_close(after.values, books.decode(codes))
+    assert float(after.commitment) <= 4 * 4 * 1.25, "no way between two of one length is longer than both"
+
+
+@pytest.mark.parametrize("quantizer", [RESIDUAL, SPLIT, FACTORISED, replace(FACTORISED, one_length=True)])
 @pytest.mark.parametrize("books", [2, 4])
 def test_books_that_add_up_are_tables(quantizer: QuantizerConfig, books: int) -> None:
     codec = codec_with(quantizer)

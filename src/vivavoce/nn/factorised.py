@@ -29,6 +29,9 @@ class FactorisedConfig:
     """Weight of the vectors' way to their entries, beside 1 for the entries' way to their vectors."""
     fewer_books: float = 0.5
     """Share of training examples that see only the first n books, n uniform."""
+    one_length: bool = False
+    """Vectors and entries are brought to one length in the small space, as in ViT-VQGAN (arXiv:2110.04627 §3.2). DAC
+    only chooses by direction; then lengths may run away from each other where nothing but commitment holds them."""
 
     def build(self) -> "FactorisedQuantizer":
         """The module."""
@@ -62,9 +65,9 @@ class FactorisedQuantizer(nn.Module):
         first = summed
         for book, (into, out) in enumerate(zip(self.into, self.out, strict=True)):
             used = (book < books)[:, None, None]
-            inner = into(residual)
+            inner = self._lengthened(into(residual))
             chosen = self._nearest(inner, book)
-            picked = self.entries[book][chosen]
+            picked = self._lengthened(self.entries[book][chosen])
             towards = mse_loss(picked, inner.detach(), reduction="none")
             towards = towards + config.commitment * mse_loss(inner, picked.detach(), reduction="none")
             learnt = learnt + (towards * used).mean()
@@ -84,7 +87,7 @@ class FactorisedQuantizer(nn.Module):
         residual, codes = x.transpose(1, 2), []
         for book in range(self.config.books if books is None else books):
             chosen = self._nearest(self.into[book](residual), book)
-            residual = residual - self.out[book](self.entries[book][chosen])
+            residual = residual - self.out[book](self._lengthened(self.entries[book][chosen]))
             codes.append(chosen)
         return torch.stack(codes, dim=1)
 
@@ -92,7 +95,9 @@ class FactorisedQuantizer(nn.Module):
         """Sum of the projected entries; fewer books than there are give a coarser vector."""
         if not 1 <= codes.shape[1] <= self.config.books:
             raise SpecError(f"got {codes.shape[1]} books, wanted 1 to {self.config.books}")
-        made = [self.out[book](self.entries[book][chosen]) for book, chosen in enumerate(codes.unbind(1))]
+        made = [
+            self.out[book](self._lengthened(self.entries[book][chosen])) for book, chosen in enumerate(codes.unbind(1))
+        ]
         return torch.stack(made).sum(0).transpose(1, 2)
 
     @torch.no_grad()
@@ -110,15 +115,18 @@ class FactorisedQuantizer(nn.Module):
             spread = (residual - centre) @ into.weight.T
             into.weight.div_(spread.std(0).clamp(min=1e-6)[:, None])
             into.bias.copy_(-into.weight @ centre)
-            inner = into(residual)
+            inner = self._lengthened(into(residual))
             drawn = torch.randint(len(inner), (self.config.size,), device=x.device)
             self.entries[book] = inner[drawn] + 0.05 * torch.randn_like(inner[drawn])
-            picked = self.entries[book][self._nearest(inner[None], book)[0]]
+            picked = self._lengthened(self.entries[book][self._nearest(inner[None], book)[0]])
             known = torch.cat((picked, torch.ones_like(picked[:, :1])), dim=1)
             fitted = torch.linalg.lstsq(known, residual).solution
             out.weight.copy_(fitted[:-1].T)
             out.bias.copy_(fitted[-1])
             residual = residual - out(picked)
+
+    def _lengthened(self, inner: Float[Tensor, "*T C"]) -> Float[Tensor, "*T C"]:
+        return normalize(inner, dim=-1) * self.config.code_dim**0.5 if self.config.one_length else inner
 
     @torch.no_grad()
     def _nearest(self, inner: Float[Tensor, "B T C"], book: int) -> Int[Tensor, "B T"]:

@@ -2,7 +2,7 @@
 
 Phones are those that a listener finds for the texts of the recordings; where there is no text, nobody knows them.
 Departs: mel distances are SoundStream's, at a fifteenth of the weight, as they are so much larger; with all of it the
-encoder learns nothing of its heads.
+encoder learns nothing of its heads. Vectors and entries of the books have one length, or they run away from each other.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -49,7 +49,7 @@ _ONE_SPEED = CropConfig(frames=80, played_otherwise=0.0)
 class FacodecRun(CodecGame):
     """Numbers of a run; voices are taken from ``voice_seconds`` of the recording that a crop is cut from."""
 
-    codec: FacodecConfig = FacodecConfig(phones=len(PHONE_IDS))
+    codec: FacodecConfig = FacodecConfig(phones=len(PHONE_IDS), one_length=True)
     crops: CropConfig = _ONE_SPEED
     judges: DiscriminatorConfig = DiscriminatorConfig(periods=(2, 3, 5, 7, 11))
     weights: AdversarialWeights = AdversarialWeights(

@@ -51,6 +51,8 @@ class FacodecConfig:
     speakers: int = 0
     detail_dropout: float = 0.75
     prosody_bins: int = 0
+    one_length: bool = False
+    """See `FactorisedConfig`."""
 
     @property
     def hop(self) -> int:
@@ -119,7 +121,12 @@ class Facodec(nn.Module):
 
         def books(count: int) -> Any:
             return FactorisedConfig(
-                dim=dim, code_dim=config.code_dim, books=count, size=config.size, fewer_books=0.0
+                dim=dim,
+                code_dim=config.code_dim,
+                books=count,
+                size=config.size,
+                fewer_books=0.0,
+                one_length=config.one_length,
             ).build()
 
         self.front = config.net.encoder()
