@@ -97,9 +97,7 @@ def tokens(file: str, columns: tuple[tuple[str, str], ...]) -> str:
     tables = json.loads(path.read_text())["tables"]
     known = {title: {row["name"]: row for row in rows} for title, rows in tables.items()}
     wanted = [
-        (name, short)
-        for name, short in (*BEING, *columns)
-        if any(_brief(rows.get(name)) for rows in known.values())
+        (name, short) for name, short in (*BEING, *columns) if any(_brief(rows.get(name)) for rows in known.values())
     ]
     judged = any(name.startswith("gate: ") for rows in known.values() for name in rows)
     heads = ["tokens", *(short for _, short in wanted), *(["gate"] if judged else [])]
