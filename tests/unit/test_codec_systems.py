@@ -1,10 +1,13 @@
 """What the papers' codecs are faithful to: which gradients reach what, which books train, what some books say."""
 
+import importlib
 import json
+import math
 import re
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -187,6 +190,50 @@ def test_a_teachers_frames_are_cut_with_the_sound_and_end_with_it(tmp_path: Path
     features = torch.arange(12.0)[:, None]
     assert at_rate(features, Fraction(50), Fraction(50)) is features
     assert torch.equal(at_rate(features, Fraction(50), Fraction(25, 2))[:, 0], torch.tensor([1.5, 5.5, 9.5]))
+
+
+@pytest.mark.parametrize(
+    ("config", "rate", "hop", "kbits", "millions"),
+    [
+        (soundstream(), 75, 320, 6.0, None),
+        (encodec(), 75, 320, 24.0, 14.85),
+        (speechtokenizer(), 50, 320, 4.0, 103.7),
+        (mimi(), 12.5, 1920, 4.4, 79.3),
+        (FacodecConfig(), 80, 200, 4.8, None),
+    ],
+)
+def test_numbers_of_the_codecs(config: Any, rate: float, hop: int, kbits: float, millions: float | None):
+    """Rates, bits, and as many weights as transformers' EnCodec and Mimi have (SpeechTokenizer: about the paper's)."""
+    books = sum(config.books) if isinstance(config, FacodecConfig) else config.books
+    assert (float(config.rate), config.hop) == (rate, hop)
+    assert float(config.rate) * books * math.log2(config.size) / 1000 == pytest.approx(kbits)
+    if millions is not None:
+        with torch.device("meta"):
+            weights = sum(weight.numel() for weight in config.build().parameters())
+        assert weights / 1e6 == pytest.approx(millions, abs=0.05)
+
+
+def test_bandwidths_of_encodec_and_what_each_term_of_a_recipe_counts():
+    assert [75 * books * 10 / 1000 for books in encodec().quantizer.choices] == [1.5, 3, 6, 12, 24]
+    counts = {name: importlib.import_module(f"vivavoce.recipes.{name}").RECIPE.settings for name in RECIPES}
+    for name, (weights, judges) in RECIPES.items():
+        settings = counts[name]
+        told = settings.weights
+        assert (told.wave, told.mel, told.adversarial, told.features, told.commitment) == weights, name
+        assert (len(settings.judges.windows), len(settings.judges.periods), settings.judges.scales) == judges, name
+        assert told.balanced == (name in ("encodec", "mimi")), name
+        assert told.game == ("squares" if name == "speechtokenizer" else "hinge"), name
+    assert counts["encodec"].weights.judged == pytest.approx(2 / 3) and counts["speechtokenizer"].weights.teacher == 120
+    assert counts["speechtokenizer"].weights.over_time and not counts["mimi"].weights.over_time
+
+
+RECIPES = {
+    "soundstream": ((0.0, 1.0, 1.0, 100.0, 1.0), (1, 0, 3)),
+    "encodec": ((0.1, 1.0, 3.0, 3.0, 1.0), (5, 0, 0)),
+    "speechtokenizer": ((500.0, 4.5, 1.0, 2.0, 10.0), (3, 5, 3)),
+    "mimi": ((0.1, 2.0, 4.0, 4.0, 1.0), (5, 0, 0)),
+}
+"""Weights of wave, mel, judges, their features and commitment; judges of spectra, periods and scales."""
 
 
 def test_numbers_of_mimi():
