@@ -74,6 +74,32 @@ def test_what_is_missing_or_not_known_is_told() -> None:
         hubert.encoder(published.to_dict() | {"conv_pos_batch_norm": True}, state)
 
 
+@pytest.mark.parametrize("kind", ["Wav2Vec2", "Hubert", "WavLM", "Wav2Vec2Bert", "Whisper"])
+def test_no_tensor_may_be_missing(kind: str) -> None:
+    config = SMALL
+    if kind == "Whisper":
+        config = dict(
+            d_model=32, encoder_layers=1, decoder_layers=1, encoder_attention_heads=4, decoder_attention_heads=4,
+            encoder_ffn_dim=48, decoder_ffn_dim=48, vocab_size=60, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+            decoder_start_token_id=1,
+        )  # fmt: skip
+    elif kind == "Wav2Vec2Bert":
+        config = dict(hidden_size=32, num_hidden_layers=1, num_attention_heads=4, intermediate_size=64)
+    published = getattr(transformers, kind + "Config")(
+        **config | ({} if kind == "Whisper" else {"num_hidden_layers": 1})
+    )
+    theirs = getattr(transformers, "WhisperForConditionalGeneration" if kind == "Whisper" else kind + "Model")(
+        published
+    )
+    given, state = published.to_dict(), theirs.state_dict()
+    encoders.encoder_of(given, state)
+    for name in state:
+        if name in ("masked_spec_embed", "proj_out.weight"):  # which fine-tuned models drop; the decoder's embeddings
+            continue
+        with pytest.raises(PartError):
+            encoders.encoder_of(given, {key: value for key, value in state.items() if key != name})
+
+
 def test_w2v_bert() -> None:
     torch.manual_seed(2)
     published = transformers.Wav2Vec2BertConfig(
