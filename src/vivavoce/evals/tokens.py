@@ -96,28 +96,38 @@ def run(
 ) -> tuple[Report, dict[str, Found]]:
     """Measures the chosen folders beside the shipped codec and the controls.
 
-    Raises PartError for what is not there, ConfigError for one that is given twice, before anything is measured.
+    Raises PartError for what is not there, ConfigError for one that is given twice or of which nothing would be
+    measured, before anything is.
     """
     if suite.ears and "sound" in suite.parts:
         whisper_of(suite.ears)  # what is not here is said before the work, not behind it
     listener: Listener = load_part(BUNDLED, "listener")
-    todo = [one for name, choice in zip(names_of(choices), choices, strict=True) for one in opened(choice, name=name)]
+    telling = not {"meaning", GATE}.isdisjoint(suite.parts)
+    todo: list[Tokenizer] = []
+    for name, choice in zip(names_of(choices), choices, strict=True):
+        todo += (own := opened(choice, name=name))
+        if not telling and not any(one.resynthesize for one in own):
+            raise ConfigError(f"{choice} makes no sound; measure --only meaning, or give a codec that has these units")
+        if "sound" not in suite.parts and all(one.only_sound for one in own):
+            raise ConfigError(f"{choice} takes recordings in chunks, of which only the sound is measured; --only sound")
     units = [one for one in todo if one.gated]
     todo += opened(str(BUNDLED), shipped=True)
     todo = without_twins([*todo, *(shuffled(one) for one in units), *controls(listener)])
     if GATE in suite.parts:
         todo = [one for one in todo if one.gated]
+    elif not telling:
+        todo = [one for one in todo if one.resynthesize]
     about = {"tokenizers": list(choices), "heard_seconds": suite.heard_seconds, "steps": suite.budget.steps}
     report, found = Report("tokens", about), {one.name: Found(Table(one.name, _being(one))) for one in todo}
-    if not {"meaning", GATE}.isdisjoint(suite.parts):
+    if telling:
         given = material(suite, speech, kept, listener, say)
-        own = _listened(listener, given)
-        telling = [one for one in todo if not one.only_sound]
-        for one in telling:
+        heard = _listened(listener, given)
+        told = [one for one in todo if not one.only_sound]
+        for one in told:
             _meaning(one, given, suite, found[one.name])
             say(f"{one.name}: {_summary(found[one.name])}")
-        for one in telling:
-            _judge(one, found, given, own)
+        for one in told:
+            _judge(one, found, given, heard)
     if "sound" in suite.parts:
         for name, rows in sound_rows([one for one in todo if one.resynthesize], suite, speech, say).items():
             if name in found:
