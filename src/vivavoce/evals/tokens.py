@@ -117,7 +117,10 @@ def run(
         todo = [one for one in todo if one.gated]
     elif not telling:
         todo = [one for one in todo if one.resynthesize]
-    about = {"tokenizers": list(choices), "heard_seconds": suite.heard_seconds, "steps": suite.budget.steps}
+    about = {
+        "tokenizers": list(choices), "parts": list(suite.parts), "heard_seconds": suite.heard_seconds,
+        "steps": suite.budget.steps, "clips": suite.clips, "ears": suite.ears,
+    }  # fmt: skip
     report, found = Report("tokens", about), {one.name: Found(Table(one.name, _being(one))) for one in todo}
     if telling:
         given = material(suite, speech, kept, listener, say)
