@@ -19,8 +19,9 @@ from vivavoce.cli.main import app
 from vivavoce.core.errors import ConfigError, SpecError
 from vivavoce.core.parts import load_part
 from vivavoce.core.places import BUNDLED
-from vivavoce.core.streams import Stream, sound
+from vivavoce.core.streams import Stream, sound, whole
 from vivavoce.data.manifest import Record, read_manifest
+from vivavoce.data.tokens import TokenCorpus
 from vivavoce.evals import valle as suites
 from vivavoce.evals.sphinx import Sphinx
 from vivavoce.evals.tts import Trial
@@ -96,6 +97,39 @@ def test_rows_of_a_batch_are_as_if_alone_and_a_prompt_is_gone_on_with(folder: Pa
         assert size == int(whole.lengths[row]) - int(prompts.lengths[row])
     drawn = [valle.speak(phones, seeds=[5, 6]).data, valle.speak(phones, seeds=[5, 6]).data]
     assert torch.equal(*drawn)
+
+
+def test_groups_of_codes_are_learnt_and_said_in_fewer_steps(folder: Path, tmp_path: Path) -> None:
+    """VALL-E 2: the first model learns anew, the second does not know of groups and is taken as it is."""
+    run = replace(SMALL, group=3)
+    found = train(run, folder / "corpus", BUNDLED, tmp_path, ready={"rest": folder / "run"})
+    assert found["first right"] > 0.99, found
+    valle, plain_one = Valle.load(tmp_path), Valle.load(folder / "run")
+    assert valle.model.first.config.lanes == (*plain_one.model.first.config.lanes, 1025, 1025)
+    steps, inner = [0], valle.model.first.read
+
+    def counted(ids: torch.Tensor, *rest: object) -> torch.Tensor:
+        steps[0] += 1
+        return inner(ids, *rest)  # type: ignore[arg-type]
+
+    valle.model.first.read = counted  # type: ignore[method-assign]
+    rate, hop = valle.codec.config.sample_rate, valle.codec.config.hop
+    corpus = TokenCorpus(folder / "corpus")
+    for index, record in zip(range(0, len(corpus.utterances), COPIES), utterances(folder), strict=True):
+        items = corpus.items(index)
+        phones = whole(valle.model.config.phones, items["phones"][None])
+        first = valle.layout.segments[-1].whole(items["codes"][:1])
+        assert first.shape[1] % 3 == 0 and 0 <= items["codes"].shape[1] - first.shape[1] < 3
+        steps[0] = 0
+        said = valle.speak(phones, sampler=GREEDY)  # it ends by itself, at the right place
+        known = valle.refined(phones, whole(valle.model.config.codes.first(1), first[None]))
+        assert torch.equal(said.lengths, known.lengths) and torch.equal(said.data, known.data)
+        assert steps[0] == first.shape[1] // 3 + 1
+        left = items["codes"].shape[1] % 3
+        clip = sound(read_audio(record.file, rate)[0][: (12 + left) * hop], rate)  # as many too much as was learnt
+        assert int(valle.speak(phones, clip, sampler=GREEDY).lengths[0]) == int(said.lengths[0]) - 12 * hop
+    with pytest.raises(SpecError, match="writes groups of 1, not 3; use --set group=1"):
+        train(run, folder / "corpus", BUNDLED, tmp_path / "other", ready={"first": folder / "run"})
 
 
 def test_models_that_were_trained_apart_are_put_together(folder: Path, tmp_path: Path) -> None:

@@ -58,6 +58,12 @@ LAYOUTS: dict[str, Callable[[], Layout]] = {
     "VALL-E": lambda: Layout(
         blocks=(Segment(stream=PHONES, role="given"), Segment(stream=called(CODES, "first", books=1)))
     ),
+    "VALL-E 2": lambda: Layout(
+        blocks=(Segment(stream=PHONES, role="given"), Segment(stream=called(CODES, "first", books=1), group=3))
+    ),
+    "groups in the middle": lambda: Layout(
+        blocks=(Segment(stream=called(UNITS, "heard"), role="given", group=2), Segment(stream=CODES, delays=(0, 2, 1)))
+    ),
     "Parler": lambda: Layout(
         blocks=(Segment(stream=TEXT, role="given"), Segment(stream=CODES, delays=(0, 1, 2)))
     ),
@@ -93,7 +99,8 @@ def some(layout: Layout, frames: int, seed: int) -> dict[str, Tensor]:
     for place, block in enumerate(layout.blocks):
         for segment in block.segments:
             spec = segment.stream
-            items[spec.name] = torch.randint(spec.size, (spec.books, (frames + place) % 6), generator=make)
+            count = (frames + place) % 6 * segment.group  # whole groups
+            items[spec.name] = torch.randint(spec.size, (spec.books, count), generator=make)
     return items
 
 
@@ -103,9 +110,9 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
 
 def prompt(layout: Layout, items: dict[str, Tensor], kept: int) -> dict[str, Tensor]:
     """What is given, and a few frames of the last block."""
-    last = {segment.stream.name for segment in layout.blocks[-1].segments}
+    last = {segment.stream.name: segment.group for segment in layout.blocks[-1].segments}
     chosen = {s.stream.name for s in layout.segments if s.role == "given"}
-    return {n: d if n in chosen else d[:, :kept] for n, d in items.items() if n in chosen or n in last}
+    return {n: d if n in chosen else d[:, : kept * last[n]] for n, d in items.items() if n in chosen or n in last}
 
 
 def written(layout: Layout, cursor: Cursor, columns: int, seed: int) -> tuple[Tensor, list[dict[str, Tensor]]]:
@@ -180,6 +187,13 @@ def test_every_frame_is_final_as_soon_as_its_last_book_is_there() -> None:
     _, finals = written(layout, Cursor(layout, {}), 6, 0)
     assert [final["own"].shape[1] for final in finals] == [0, 0, 1, 2, 3, 4]
     assert [final["letters"].shape[1] for final in finals] == [0, 1, 2, 3, 4, 5]
+    layout = LAYOUTS["VALL-E 2"]()
+    grid = layout.pack({"phones": torch.tensor([[1]]), "first": torch.tensor([[0, 1, 2, 3, 2, 1]])})
+    cursor, counts = Cursor(layout), []
+    for column in grid.ids.T.tolist():
+        cursor.take(column)
+        counts.append(cursor.final()["first"].shape[1])
+    assert counts == [0, 0, 0, 3, 6, 6] and cursor.frames("first", 2).tolist() == [[2, 3, 2, 1]]
     layout = LAYOUTS["AudioLM, fine"]()
     cursor = Cursor(layout, {"coarse": torch.zeros(2, 2, dtype=torch.long)})
     for column in layout.pack({"coarse": torch.zeros(2, 2).long(), "fine": torch.ones(2, 2).long()}).ids.T.tolist()[:9]:
@@ -194,6 +208,11 @@ def test_the_loss_is_counted_on_what_is_made() -> None:
     grid = valle.pack({"phones": torch.tensor([[1, 2]]), "first": torch.tensor([[3]])})
     assert grid.target.tolist() == [[False] * 4 + [True] * 2]
     assert [valle.vocabs[0].name(id) for id in grid.ids[0].tolist()][1::2] == ["phones-1:0", "mark", "mark"]
+    grouped = LAYOUTS["VALL-E 2"]()
+    grid = grouped.pack({"phones": torch.tensor([[1, 2]]), "first": torch.tensor([[3, 0, 1]])})
+    # one column of three codes, and the end on the first lane alone
+    assert grid.target.tolist() == [[False] * 4 + [True] * 2] + [[False] * 4 + [True, False]] * 2
+    assert [[int(lane[4]) - size + 4 for lane, size in zip(grid.ids, grouped.sizes, strict=True)]] == [[3, 0, 1]]
 
 
 def test_a_turn_that_is_over_is_not_gone_on_with() -> None:
@@ -236,6 +255,15 @@ def test_what_does_not_fit_is_refused() -> None:
         Layout(blocks=(Segment(stream=TEXT), Segment(stream=TEXT)))
     with pytest.raises(ConfigError, match="delays"):
         Segment(stream=CODES, delays=(0, 1))
+    with pytest.raises(SpecError, match="no whole groups of 3; cut them"):
+        LAYOUTS["VALL-E 2"]().pack({"phones": torch.zeros(1, 2).long(), "first": torch.zeros(1, 4).long()})
+    with pytest.raises(SpecError, match="no whole groups of 3"):
+        Cursor(LAYOUTS["VALL-E 2"](), {"phones": torch.zeros(1, 2).long(), "first": torch.zeros(1, 4).long()})
+    for broken in ({"stream": CODES, "group": 2}, {"stream": UNITS, "group": 0}):
+        with pytest.raises(ConfigError, match="cannot be in groups"):
+            Segment(**broken)
+    with pytest.raises(ConfigError, match="one clock"):
+        Beside(segments=(Segment(stream=UNITS, group=2),))
     with pytest.raises(ConfigError, match="begin with 0"):
         Layout(blocks=(Segment(stream=CODES, delays=(1, 0, 0)),))
     with pytest.raises(ConfigError, match="one clock"):

@@ -129,7 +129,7 @@ class Writer:
                 before = torch.tensor(columns, dtype=torch.long, device=hidden.device).view(len(going), lane)
                 scores = self.model.scores(hidden, lane, before)
                 scores = self.hook(lane, scores) if self.hook is not None else scores
-                slots = self._drawn(lane, scores, slots, [row for _, row, _ in going])
+                slots = self._drawn(lane, scores, slots, [row for _, row, _ in going], columns)
             for column, slot in zip(columns, slots, strict=True):
                 assert isinstance(slot, int)
                 column.append(slot)
@@ -186,9 +186,14 @@ class Writer:
             waiting = {n: row for n, row in waiting.items() if row.waiting}
 
     def _drawn(
-        self, lane: int, scores: Float[Tensor, "B V"], slots: Sequence[int | Free], rows: Sequence[Row]
+        self,
+        lane: int,
+        scores: Float[Tensor, "B V"],
+        slots: Sequence[int | Free],
+        rows: Sequence[Row],
+        columns: Sequence[Sequence[int]],
     ) -> list[int | Free]:
-        """The slots with one id for each that was free."""
+        """The slots with one id for each that was free; ``columns`` are what the lanes before hold."""
         allowed = torch.zeros(scores.shape, dtype=torch.bool)
         free = []
         for place, slot in enumerate(slots):
@@ -197,13 +202,23 @@ class Writer:
                 for ids in slot:
                     allowed[place, ids.start : ids.stop] = True
         uniform = torch.tensor([rows[place].draw() for place in free], device=scores.device)
-        history = torch.stack([_history(rows[place], lane) for place in free]).to(scores.device)
+        history = torch.stack([self._before(rows[place], lane, columns[place]) for place in free]).to(scores.device)
         masked = scores.masked_fill(~allowed.to(scores.device), -torch.inf)[free]
         ids = self.samplers[lane](masked, uniform, history).tolist()
         found = list(slots)
         for place, id in zip(free, ids, strict=True):
             found[place] = id
         return found
+
+    def _before(self, row: Row, lane: int, column: Sequence[int]) -> Int[Tensor, " H"]:
+        """The last ids of a lane, or of a model of groups the last codes of all lanes, as this lane numbers them."""
+        config = self.model.config
+        if not config.group:
+            return _history(row, lane)
+        lead = config.ungrouped - 1  # lane 0 has so many ids more than the others before the codes
+        groups = [one for one in row.written[-(_HISTORY // len(config.lanes)) :] if one[0] > lead]
+        codes = [id - (0 if place else lead) for one in (*groups, column) for place, id in enumerate(one)]
+        return _filled([code + (0 if lane else lead) for code in codes])
 
 
 def _memory(rows: Sequence[Row | None]) -> Remembered | None:
@@ -226,7 +241,12 @@ def forced(cursor: Cursor | None) -> list[int] | None:
 
 def _history(row: Row, lane: int) -> Int[Tensor, " H"]:
     """The last ids of a lane, after -1 where there are fewer."""
-    ids = [column[lane] for column in row.written[-_HISTORY:]]
+    return _filled([column[lane] for column in row.written[-_HISTORY:]])
+
+
+def _filled(ids: list[int]) -> Int[Tensor, " H"]:
+    """The last of these, after -1 where there are fewer."""
+    ids = ids[-_HISTORY:]
     return torch.tensor([-1] * (_HISTORY - len(ids)) + ids, dtype=torch.long)
 
 

@@ -3,7 +3,7 @@
 Text alone is a grid of one lane; codebooks, delayed codebooks and text beside audio are grids of several (see
 `core.layout`). The lanes of a column are embedded and added, as in MusicGen (arXiv:2306.05284). The next column's lanes
 are predicted at once, or one after the other by a small transformer that runs over the lanes (`depth`; Moshi,
-arXiv:2410.00037 §3.4.1).
+arXiv:2410.00037 §3.4.1). Or the lanes are codes of one book in a row (`group`; VALL-E 2, arXiv:2406.05370 §3).
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from vivavoce.core.errors import ConfigError
 from vivavoce.core.streaming import Timing
+from vivavoce.models.groups import Groups
 from vivavoce.nn.attention import Remembered
 from vivavoce.nn.few import Linear
 from vivavoce.nn.int8 import Int8Linear
@@ -30,7 +31,8 @@ class StreamLMConfig:
 
     ``tied``: input and output embeddings are one matrix. ``predicted`` lanes from the first on are scored (0: all);
     ``depth`` lets each of them see the ones before it, with ``depth_own`` by weights of its own. ``lora`` puts small
-    maps beside the trunk's weights.
+    maps beside the trunk's weights. With ``group`` the lanes are the places of a group of codes (`Groups`) and share
+    one table, whose rows are the ids of lane 0; those of every other lane are ``fill`` and the last ids of lane 0.
     """
 
     trunk: TransformerConfig
@@ -40,6 +42,17 @@ class StreamLMConfig:
     depth: TransformerConfig | None = None
     depth_own: bool = False
     lora: LoraConfig | None = None
+    group: bool = False
+
+    @property
+    def rows(self) -> int:
+        """Vectors in the table of embeddings."""
+        return self.lanes[0] if self.group else sum(self.lanes)
+
+    @property
+    def ungrouped(self) -> int:
+        """Ids of lane 0 that stand in no group: marks and text."""
+        return self.lanes[0] - self.lanes[-1] + 1
 
     @property
     def scored(self) -> tuple[int, ...]:
@@ -50,6 +63,8 @@ class StreamLMConfig:
         """The module with fresh weights."""
         if self.depth is not None and self.depth.window < len(self.scored):
             raise ConfigError(f"a depth model over {len(self.scored)} lanes needs as wide a window, got {self.depth}")
+        if self.group and (self.depth is not None or self.predicted or len(set(self.lanes[1:])) != 1):
+            raise ConfigError(f"groups have two or more lanes, equal from the second on, all predicted, got {self}")
         return StreamLM(self)
 
 
@@ -62,14 +77,15 @@ class StreamLM(nn.Module):
         super().__init__()
         self.config = config
         width = config.trunk.dim
-        self.embed = _table(config, sum(config.lanes))
+        self.embed = _table(config, config.rows)
         self.trunk = config.trunk.build()
         if config.lora is not None:
             add_lora(self.trunk, config.lora)
         self.depth = Depth(config.depth, width, config.scored, config.depth_own) if config.depth is not None else None
-        scores = sum(config.scored)
+        scores = config.rows if config.group else sum(config.scored)
         untied = not config.tied and self.depth is None
         self.out = _table(config, scores) if untied else None
+        self.groups = Groups(width, len(config.lanes)) if config.group else None
         starts = [sum(config.lanes[:lane]) for lane in range(len(config.lanes))]
         self.register_buffer("starts", torch.tensor(starts), persistent=False)
 
@@ -79,10 +95,18 @@ class StreamLM(nn.Module):
         return self.trunk.timing
 
     def embedded(self, ids: Int[Tensor, "B R S"]) -> Float[Tensor, "B S D"]:
-        """The sum of the lanes' embeddings."""
-        places = ids + self.starts[:, None]
-        made = self.embed.rows(places) if isinstance(self.embed, Int8Linear) else F.embedding(places, self.embed)
-        return made.sum(1)
+        """The sum of the lanes' embeddings, or the vectors of groups."""
+        if self.groups is not None:
+            return self.groups.joined(self._looked_up(self._in_table(ids)), ids[:, 0] >= self.config.ungrouped)
+        return self._looked_up(ids + self.starts[:, None]).sum(1)
+
+    def _looked_up(self, places: Int[Tensor, "B R S"]) -> Float[Tensor, "B R S D"]:
+        return self.embed.rows(places) if isinstance(self.embed, Int8Linear) else F.embedding(places, self.embed)
+
+    def _in_table(self, ids: Int[Tensor, "B R S"]) -> Int[Tensor, "B R S"]:
+        """Rows of the table that groups share: a code's is the same on every lane."""
+        shifted = torch.where(ids[:, 1:] > 0, ids[:, 1:] + self.config.ungrouped - 1, 0)
+        return torch.cat((ids[:, :1], shifted), dim=1)
 
     def forward(self, ids: Int[Tensor, "B R S"], memory: Remembered | None = None) -> list[Float[Tensor, "B S _"]]:
         """Per predicted lane, scores of column s + 1 at column s, for whole grids padded at the end.
@@ -142,6 +166,8 @@ class StreamLM(nn.Module):
         """Scores of a lane of the next column, whose earlier lanes hold ``before``."""
         if self.depth is not None:
             return self.depth(hidden, before)[-1].float()
+        if self.groups is not None:
+            return self._group_scores(self.groups.parted(hidden)[:, lane], lane)
         start = sum(self.config.scored[:lane])
         weight = self.embed if self.out is None else self.out
         if isinstance(weight, Int8Linear):
@@ -154,7 +180,15 @@ class StreamLM(nn.Module):
         """Scores after each node of a tree of continuations; the state stays as it is (see `Transformer.look`)."""
         return self._scores(self.trunk.look(self.embedded(ids), state, depth, among))
 
+    def _group_scores(self, hidden: Float[Tensor, "*S D"], lane: int) -> Float[Tensor, "*S _"]:
+        """Scores of one place of groups by the head that all places share."""
+        weight = self.embed if self.out is None else self.out
+        scores = (weight(hidden) if isinstance(weight, Int8Linear) else F.linear(hidden, weight)).float()
+        return torch.cat((scores[..., :1], scores[..., self.config.ungrouped :]), dim=-1) if lane else scores
+
     def _scores(self, hidden: Float[Tensor, "B S D"]) -> list[Float[Tensor, "B S _"]]:
+        if self.groups is not None:
+            return [self._group_scores(one, lane) for lane, one in enumerate(self.groups.parted(hidden).unbind(-2))]
         weight, size = self.embed if self.out is None else self.out, sum(self.config.scored)
         scores = weight(hidden)[..., :size] if isinstance(weight, Int8Linear) else F.linear(hidden, weight[:size])
         return list(scores.float().split(self.config.scored, dim=-1))

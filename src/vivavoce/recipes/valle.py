@@ -50,12 +50,13 @@ class ValleRun:
     """Numbers of a run, on the first ``books`` of a codec.
 
     A model of 0 steps stays as it is. ``prompt_seconds`` is the longest prefix of an utterance that is given in all
-    books.
+    books. The first model writes ``group`` frames in a step (VALL-E 2).
     """
 
     first: TransformerConfig = FIRST
     rest: TransformerConfig = REST
     books: int = 8
+    group: int = 1
     steps: int = 20000
     rest_steps: int = 20000
     lr: float = 5e-4
@@ -86,7 +87,7 @@ def train(
     if (known := made_by.tokens) != codes or run.books > codes.books:
         raise SpecError(f"the corpus {corpus} has {codes}, the codec in {codec} gives {known}; make the corpus again")
     codes = codes.first(run.books)
-    config = ValleConfig(phones=phones, codes=codes, first=run.first, rest=run.rest)
+    config = ValleConfig(phones=phones, codes=codes, first=run.first, rest=run.rest, group=run.group)
     torch.manual_seed(run.seed)
     model = config.build()
     if run.vectors:
@@ -98,6 +99,10 @@ def train(
         if (earlier.config.phones, earlier.config.codes) != (phones, codes):
             raise SpecError(
                 f"the part in {folder} reads {earlier.config.codes}, the corpus has {codes}; use its own codec"
+            )
+        if name != "rest" and earlier.config.group != run.group:
+            raise SpecError(
+                f"the part in {folder} has groups of {earlier.config.group}; use --set group={earlier.config.group}"
             )
         begin_from(model.get_submodule(name), earlier.get_submodule(name))
     data = ValleData(tokens, config.layout, run.books, run.prompt_seconds)

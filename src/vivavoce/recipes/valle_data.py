@@ -42,7 +42,8 @@ class ValleData:
         """An utterance as the first model reads it."""
         if index not in self._grids:
             items = self.items(index)
-            self._grids[index] = self.layout.pack({**items, "codes": items["codes"][:1]})
+            first = self.layout.segments[-1].whole(items["codes"][:1])
+            self._grids[index] = self.layout.pack({**items, "codes": first})
         return self._grids[index]
 
     def seconds(self, indices: Sequence[int]) -> float:

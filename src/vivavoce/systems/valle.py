@@ -1,8 +1,8 @@
 """VALL-E: anybody's voice from a few seconds of it, as a language model of a codec's tokens (arXiv:2301.02111).
 
 The first book is written left to right after the phones and the prompt's first book, the others book by book at once.
-Departs: rotary positions instead of sinusoids that begin anew in each segment; the first book is drawn aware of
-repetitions (VALL-E 2, arXiv:2406.05370 §4.2).
+Of VALL-E 2 (arXiv:2406.05370): the first book is drawn aware of repetitions (§4.2) and may be written in groups of
+frames (§3). Departs: rotary positions instead of sinusoids that begin anew in each segment.
 """
 
 from collections.abc import Sequence
@@ -40,11 +40,14 @@ class ValleConfig:
     codes: Tokens
     first: TransformerConfig
     rest: TransformerConfig
+    group: int = 1
+    """Frames of the first book that are one step of its model."""
 
     @property
     def layout(self) -> Layout:
         """Phones, then the first book."""
-        return Layout(blocks=(Segment(stream=self.phones, role="given"), Segment(stream=self.codes.first(1))))
+        first = Segment(stream=self.codes.first(1), group=self.group)
+        return Layout(blocks=(Segment(stream=self.phones, role="given"), first))
 
     def build(self) -> "ValleModel":
         """Both models with fresh weights."""
@@ -60,8 +63,9 @@ class ValleModel(nn.Module):
         super().__init__()
         self.config = config
         # heads tied to the embeddings make the first book's model less exact (Li's reimplementation)
-        self.first: StreamLM = StreamLMConfig(trunk=config.first, lanes=config.layout.sizes, tied=False).build()
-        codes = config.codes
+        sizes, codes = config.layout.sizes, config.codes
+        first = StreamLMConfig(trunk=config.first, lanes=sizes, tied=False, group=config.group > 1)
+        self.first: StreamLM = first.build()
         rest = BookLMConfig(trunk=config.rest, text=config.phones.size, books=codes.books, size=codes.size)
         self.rest: BookLM = rest.build()
 
@@ -106,9 +110,9 @@ class Valle:
         """
         heard, rows = self._heard(prompt, len(phones.data)), []
         for number, items in enumerate(self.layout.rows({"phones": phones, "codes": heard.part(0, 1)})):
-            most = 2 + (1 + _FRAMES_PER_PHONE) * items["phones"].shape[1] + int(heard.lengths[number])
-            draw = Uniforms(seeds[number] if seeds else number)
-            rows.append(Row(Cursor(self.layout, items), draw, most=most))
+            said = items["phones"].shape[1]
+            most = 2 + said + (_FRAMES_PER_PHONE * said + int(heard.lengths[number])) // self.model.config.group
+            rows.append(Row(Cursor(self.layout, items), Uniforms(seeds[number] if seeds else number), most=most))
         firsts = [written["codes"] for written in Writer(self.model.first, sampler).streams(rows)]
         return self._sounding(phones, firsts, heard)
 
@@ -123,12 +127,12 @@ class Valle:
         return self._sounding(phones, firsts, heard)
 
     def _heard(self, prompt: Stream[Wave] | None, rows: int) -> Stream[Tokens]:
-        """The frames of the prompts, without the silence that pushes their ends out of the codec."""
+        """Whole groups of the frames of the prompts, without the silence that pushes their ends out of the codec."""
         codes = self.model.config.codes
         if prompt is None:
             return padded(codes, [torch.zeros(codes.books, 0, dtype=torch.long)] * rows)
-        heard = self.codec.encode(prompt).part(0, codes.books)
-        return Stream(codes, heard.data, prompt.lengths // self.codec.config.hop)
+        heard, lengths = self.codec.encode(prompt).part(0, codes.books), prompt.lengths // self.codec.config.hop
+        return padded(codes, [self.layout.segments[-1].whole(row) for row in Stream(codes, heard.data, lengths).rows])
 
     def _sounding(
         self, phones: Stream[Tokens], firsts: Sequence[Int[Tensor, "1 _"]], prompt: Stream[Tokens]

@@ -80,11 +80,14 @@ class Cursor:
 
     def hear(self, name: str, frames: Int[Tensor, "K T"]) -> None:
         """More frames of a stream, which are to stand in the grid as they are."""
-        for lane in (lane for block in self._blocks for lane in block if lane.segment.stream.name == name):
+        lanes = [lane for block in self._blocks for lane in block if lane.segment.stream.name == name]
+        for place, lane in enumerate(lanes):
             data = self.layout.checked(lane.segment, {name: frames})
+            lane.segment.columns(data.shape[1])  # whole groups
             books = lane.segment.turns(lane.book)
             rows = [data[book] + ids.start for book, ids in zip(books, lane.ids, strict=True)]
-            lane.known += torch.stack(rows, dim=1).flatten().tolist()
+            begin = place if lane.segment.group > 1 else 0
+            lane.known += torch.stack(rows, dim=1).flatten()[begin :: lane.segment.group].tolist()
 
     def slot(self, lane: int, before: Sequence[int]) -> Slot:
         """What a lane may hold in the next column, where the lanes before it hold ``before``.
@@ -133,6 +136,10 @@ class Cursor:
     def frames(self, name: str, begin: int = 0) -> Int[Tensor, "K T"]:
         """The frames of one stream from ``begin`` on that can no longer change."""
         lanes = [lane for block in self._blocks for lane in block if lane.segment.stream.name == name]
+        if lanes[0].segment.group > 1:  # whole ones are final
+            columns = zip(*(lane.written for lane in lanes), strict=False)
+            ids = [id - lane.ids[0].start for column in columns for id, lane in zip(column, lanes, strict=True)]
+            return torch.tensor([ids[begin:]], dtype=torch.long)
         turns = len(lanes[0].ids)
         end = min(len(lane.written) for lane in lanes) // turns
         books = [lane.written[begin * turns + turn : end * turns : turns] for lane in lanes for turn in range(turns)]
@@ -161,8 +168,9 @@ class Cursor:
         turn = place % len(this.ids)
         wanted = self._wanted.get(this.segment.stream.name)
         if lane == 0 and wanted is not None:
-            return after if place >= wanted * len(this.ids) else (this.ids[turn],)
-        if lane == 0 and place >= self._most.get(this.segment.stream.name, place + 1) * len(this.ids):
+            return after if place >= this.segment.columns(wanted) else (this.ids[turn],)
+        most = self._most.get(this.segment.stream.name)
+        if lane == 0 and most is not None and place >= this.segment.columns(most - most % this.segment.group):
             return after
         endless = self.layout.endless and block + 1 == len(self._blocks) and not self._reading
         return (this.ids[turn],) if lane or turn or endless else (this.ids[0], range(after, after + 1))

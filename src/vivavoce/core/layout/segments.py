@@ -1,9 +1,10 @@
 """A layout says which streams follow each other on the lanes of a grid, and which stand beside each other.
 
 A grid has R lanes and S columns; a model reads column s and predicts column s + 1. A `Segment` puts a stream on it, one
-lane per book, each book begun as many columns later as ``delays`` say (MusicGen, arXiv:2306.05284 §2.2), or all books
-of a frame one after the other on one lane (``flat``; AudioLM, arXiv:2209.03143). `Beside` holds segments of one clock
-in parallel lanes (Moshi, arXiv:2410.00037). A `Layout` is several of these blocks, one after the other::
+lane per book, each book begun as many columns later as ``delays`` say (MusicGen, arXiv:2306.05284 §2.2), all books of
+a frame one after the other on one lane (``flat``; AudioLM, arXiv:2209.03143), or several frames of one book side by
+side (``group``; VALL-E 2, arXiv:2406.05370 §3.1). `Beside` holds segments of one clock in parallel lanes (Moshi,
+arXiv:2410.00037). A `Layout` is several of these blocks, one after the other::
 
     lane 0   <phones> HH AY <codes> 17 4 9 <end>
     lane 1   .        .  .  .       .  3 8  1     (delays (0, 1))
@@ -42,16 +43,22 @@ class Grid:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """A stream in a role; its name is the stream's. ``mark`` is the name of what begins it, the stream's if empty."""
+    """A stream in a role; its name is the stream's. ``mark`` is the name of what begins it, the stream's if empty.
+
+    ``group`` frames of a stream of one book share a column, a lane for each; only whole groups can be packed.
+    """
 
     stream: Tokens
     role: Role = "made"
     delays: tuple[int, ...] = ()
     flat: bool = False
+    group: int = 1
     mark: str = ""
 
     def __post_init__(self) -> None:
-        """Refuses delays that do not fit the books."""
+        """Refuses delays that do not fit the books, and groups of what has several."""
+        if self.group < 1 or (self.group > 1 and (self.stream.books > 1 or self.delays or self.flat)):
+            raise ConfigError(f"{self.stream.books} books of {self.stream.name!r} cannot be in groups of {self.group}")
         if self.delays and (len(self.delays) != self.stream.books or min(self.delays) < 0 or self.flat):
             raise ConfigError(f"{self.stream.books} books of {self.stream.name!r} cannot have the delays {self.delays}")
 
@@ -62,15 +69,21 @@ class Segment:
 
     @property
     def lanes(self) -> tuple[tuple["Segment", int, int], ...]:
-        """Of every lane: whose it is, the book and the delay; the one lane of a flat segment stands for all books."""
-        if self.flat:
-            return ((self, 0, 0),)
+        """Of every lane: whose it is, the book and the delay; the one lane of a flat segment stands for all books, and
+        of a group every lane is of the first book."""
+        if self.flat or self.group > 1:
+            return ((self, 0, 0),) * self.group
         return tuple((self, book, delay) for book, delay in enumerate(self.delays or (0,) * self.stream.books))
 
-    @property
-    def columns(self) -> int:
-        """Columns of a frame."""
-        return self.stream.books if self.flat else 1
+    def columns(self, frames: int) -> int:
+        """Columns of so many frames. SpecError where the last group would not be whole."""
+        if frames % self.group:
+            raise SpecError(f"{frames} frames of {self.stream.name!r} are no whole groups of {self.group}; cut them")
+        return frames * self.stream.books if self.flat else frames // self.group
+
+    def whole(self, data: Int[Tensor, "K T"]) -> Int[Tensor, "K S"]:
+        """Frames in whole groups: what is too much is left out at the beginning, where silence is (VALL-E 2 §3.1)."""
+        return data[:, data.shape[1] % self.group :]
 
     def turns(self, book: int) -> range:
         """The books that take turns on the lane of ``book``."""
@@ -90,7 +103,9 @@ class Beside:
 
     def __post_init__(self) -> None:
         """Refuses what has no common clock."""
-        if not self.segments or any(s.flat or s.stream.rate != self.segments[0].stream.rate for s in self.segments):
+        if not self.segments or any(
+            s.flat or s.group > 1 or s.stream.rate != self.segments[0].stream.rate for s in self.segments
+        ):
             raise ConfigError(f"segments beside each other need one clock and lanes of their own, got {self.segments}")
 
     @property
@@ -98,10 +113,9 @@ class Beside:
         """Of every lane: whose it is, the book and the delay."""
         return tuple(lane for segment in self.segments for lane in segment.lanes)
 
-    @property
-    def columns(self) -> int:
-        """Columns of a frame."""
-        return 1
+    def columns(self, frames: int) -> int:
+        """Columns of so many frames."""
+        return frames
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,11 +206,12 @@ class Layout:
             frames = {self.checked(segment, items).shape[1] for segment in block.segments}
             if len(frames) > 1:
                 raise SpecError(f"streams beside each other have {sorted(frames)} frames; make them equally long")
-            begin, length = at + lead, frames.pop() * block.columns
+            begin, length = at + lead, block.columns(frames.pop())
             for lane, (segment, book, delay) in enumerate(block.lanes):
                 data, vocab = items[segment.stream.name], vocabs[lane]
+                place = lane if segment.group > 1 else 0
                 rows = [vocab.join(segment.alphabet(one), data[one]) for one in segment.turns(book)]
-                ids = torch.stack(rows, dim=1).flatten()
+                ids = torch.stack(rows, dim=1).flatten()[place :: segment.group]
                 placed.append((lane, begin + delay, ids, segment.role == "made"))
             at, lead, learnt = begin + length, self.lead(number + 1), block.segments[0].role == "made"
         placed.append((0, at, torch.tensor([self.mark(len(self.blocks))]), learnt and not self.endless))
