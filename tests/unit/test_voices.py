@@ -1,12 +1,14 @@
 """Described voices: who is cast, and how they are told to speak."""
 
+import pytest
 import torch
+from torch import nn
 
 from vivavoce.core.description import traits_of
 from vivavoce.models.manner import manner_of
 from vivavoce.models.speak import Speaker, SpeakerConfig
 from vivavoce.models.voices import NAMES, cast
-from vivavoce.nn.style import ReferenceEncoderConfig, VoicePrint
+from vivavoce.nn.style import ReferenceEncoderConfig, VoicePrint, change_of_voice
 
 
 def speaker() -> Speaker:
@@ -49,3 +51,24 @@ def test_manner_follows_the_traits() -> None:
     assert manner_of(traits_of("a robot")).liveliness == 0
     assert manner_of(traits_of(""), speed=1.5).rate == 1.5
     assert manner_of(traits_of("a grumpy dwarf")).roughness > 0.9
+
+
+class Colour(nn.Module):
+    """A voice's vector is the mean of the frames."""
+
+    def forward(self, mel: torch.Tensor) -> torch.Tensor:
+        return mel.mean(1)
+
+
+def test_a_change_of_voice_is_found_wherever_it_is_and_a_lively_voice_has_none() -> None:
+    one, other = torch.tensor([[1.0, 0.0]]).expand(600, -1), torch.tensor([[0.0, 1.0]]).expand(600, -1)
+    low, high = torch.full((600,), 110.0), torch.full((600,), 220.0)
+    for before, after in ((600, 600), (600, 250), (250, 600)):
+        mel = torch.cat((one[:before], other[:after]))
+        assert change_of_voice(Colour(), mel, torch.zeros(len(mel))) > 0.6  # type: ignore[arg-type]
+        hz = torch.cat((low[:before], high[:after]))
+        higher = change_of_voice(Colour(), one[:1].expand(len(hz), -1), hz)  # type: ignore[arg-type]
+        assert higher == pytest.approx(0.3, abs=1e-5)
+    lively = torch.stack((one, other), dim=1).flatten(0, 1)
+    assert change_of_voice(Colour(), lively, low.repeat(2)) < 0.05  # type: ignore[arg-type]
+    assert change_of_voice(Colour(), torch.cat((one[:200], other[:200])), low[:400]) == 0  # type: ignore[arg-type]

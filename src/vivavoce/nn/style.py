@@ -14,6 +14,7 @@ from torch import Tensor, nn
 _SPEECH_RANGE = 4.0  # log units below the loudest frames that still count as speech
 _LEAST_SPREAD = 0.3
 _PIECE = 150
+_OCTAVE, _FARTHEST = 0.3, 0.8  # what an octave counts beside a cosine; more octaves say nothing more
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +77,36 @@ def top_bin_of(mel: Float[Tensor, "T M"]) -> int:
     return int(alive.nonzero().max()) + 1 if bool(alive.any()) else mel.shape[1]
 
 
-def change_of_voice(reference: "ReferenceEncoder", speech: Float[Tensor, "T M"]) -> float:
-    """How unlike the voices before and after any moment are at most: 1 less the cosine of the mean vectors of pieces.
+def change_of_voice(reference: "ReferenceEncoder", speech: Float[Tensor, "T M"], hz: Float[Tensor, " T"]) -> float:
+    """How much less alike the voices before and after some moment are than each of them is in itself, at the most.
 
-    Pieces of 150 frames, half of which is shared with the next; 0 for speech of fewer than three of them.
+    Alike are vectors of pieces of 150 frames, by their cosines; half of each piece is shared with the next. To that
+    come three tenths of the octaves between the two median pitches. 0 for speech of fewer than five pieces.
     """
-    pieces = [reference(speech[None, at : at + _PIECE])[0] for at in range(0, len(speech) - _PIECE + 1, _PIECE // 2)]
-    if len(pieces) < 3:
+    begins = range(0, len(speech) - _PIECE + 1, _PIECE // 2)
+    if len(begins) < 5:
         return 0.0
-    vectors = torch.nn.functional.normalize(torch.stack(pieces), dim=1)
-    cuts = range(1, len(vectors))
-    pairs = [torch.stack([part.mean(0) for part in (vectors[:cut], vectors[cut:])]) for cut in cuts]
-    return max(1.0 - float(torch.cosine_similarity(before, after, dim=0)) for before, after in pairs)
+    vectors = torch.cat([reference(speech[None, at : at + _PIECE]) for at in begins])
+    alike = torch.nn.functional.cosine_similarity(vectors[:, None], vectors[None], dim=2)
+    octaves = torch.stack([_median_octaves(hz[at : at + _PIECE]) for at in begins])
+    found = 0.0
+    for cut in range(2, len(vectors) - 1):
+        within = min(_mean_of_pairs(alike[:cut, :cut]), _mean_of_pairs(alike[cut:, cut:]))
+        apart = (octaves[:cut].nanmedian() - octaves[cut:].nanmedian()).abs().clamp(max=_FARTHEST).nan_to_num(0.0)
+        found = max(found, within - float(alike[:cut, cut:].mean()) + _OCTAVE * float(apart))
+    return found
+
+
+def _median_octaves(hz: Float[Tensor, " T"]) -> Float[Tensor, ""]:
+    """Above 1 Hz; not a number where there is hardly a pitch."""
+    voiced = hz[hz > 0]
+    return voiced.log2().median() if len(voiced) > 10 else hz.new_tensor(float("nan"))
+
+
+def _mean_of_pairs(alike: Float[Tensor, "N N"]) -> float:
+    """Of different ones."""
+    count = len(alike)
+    return float(alike.sum() - alike.diagonal().sum()) / (count * (count - 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
