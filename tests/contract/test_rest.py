@@ -383,6 +383,23 @@ async def test_a_clip_that_cannot_be_imitated_is_refused_when_it_is_given(tmp_pa
             assert (await http.get("/v1/audio/voices")).json()["data"] == []
 
 
+async def test_a_clip_that_was_kept_on_the_command_line_speaks_by_its_name(tmp_path):
+    store = VoiceStore(tmp_path)
+    kept = store.add_clip("Elra", whole_file(utter("this is how i sound to everybody."), "wav"), "Elra Smith")
+    store.close()
+    with serving(Settings(port=0, data=tmp_path)) as address:
+        client = openai.AsyncOpenAI(base_url=f"{address}/v1", api_key="any", max_retries=0)
+
+        async def says(voice: str) -> bytes:
+            made = await client.audio.speech.create(model="tts-1", voice=voice, input="hi.", response_format="pcm")
+            return made.content
+
+        assert await says("Elra") == await says(kept.id) != await says("alloy")
+        assert [(one.id, one.name) async for one in client.audio.voice_consents.list()] == [
+            (kept.consent, "Elra Smith")
+        ]
+
+
 async def test_a_cloned_voice_needs_consent_and_survives_a_restart(tmp_path):
     clip = ("me.wav", whole_file(utter("this is how i sound to everybody."), "wav"))
     with serving(Settings(port=0, data=tmp_path)) as address:

@@ -33,6 +33,48 @@ def test_a_script_may_begin_with_the_mark_of_an_editor(tmp_path: Path) -> None:
     assert "Brom: Halt!" in run("say", "--script", str(tmp_path / "scene.txt"), "-o", str(tmp_path / "scene.wav"))
 
 
+def test_a_saved_clip_speaks_by_its_name_with_the_consent_that_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIVAVOCE_DATA", str(tmp_path / "data"))
+    clip, one, two = tmp_path / "elra.wav", tmp_path / "one.wav", tmp_path / "two.wav"
+    run("say", "I was at the market in the morning, and I bought bread.", "--voice", "old queen", "-o", str(clip))
+    agreed = ("--like", str(clip), "--consent", "Elra Smith")
+    told = run("voices", "save", "Elra", *agreed)
+    assert f"the whole clip {clip}" in told and "Elra Smith agreed" in told and "data/voices.sqlite" in told
+    assert "a clip of Elra Smith, who agreed on 20" in run("voices").splitlines()[0]
+    run("say", "No.", *agreed, "-o", str(one))
+    clip.unlink()
+    run("say", "No.", "--voice", "elra", "-o", str(two))
+    assert one.read_bytes() == two.read_bytes()
+    (tmp_path / "scene.txt").write_text("Elra: No.\n")
+    run("say", "--script", str(tmp_path / "scene.txt"), "-o", str(two))
+    assert one.read_bytes() == two.read_bytes()
+    noise = tmp_path / "noise.wav"
+    soundfile.write(noise, 0.1 * np.random.default_rng(0).standard_normal(96_000), 24_000)
+    for bad, wanted in (
+        (("voices", "save", "Elra", "--like", str(one), "--consent", "me"), "there is a voice 'Elra' already"),
+        (("voices", "save", "Ann", "--like", str(one)), "without consent"),
+        (("voices", "save", "Ann", "--like", str(noise), "--consent", "me"), "nobody is heard to speak"),
+        (("voices", "save", "Ann", "--like", str(clip), "--consent", "me"), "cannot be read"),
+        (("voices", "save", "Ann", "--voice", "Elra"), "kept under its own name"),
+        (("voices", "save", "Ann"), "--voice WORDS, or --like CLIP --consent WHO"),
+        (("voices", "save", "Ann", "--voice", "low", "--consent", "me"), "there is no clip"),
+        (("voices", "save", "Ann: (x)", "--voice", "low"), "scripts could not say the name 'Ann: (x)'; leave out '('"),
+        (("say", "No.", "--voice", "Elra", "--like", str(one), "--consent", "me"), "the clip is another one"),
+        (
+            ("say", "No.", "--voice", "a deep high man", *("--like", str(one), "--consent", "me")),
+            "contradict each other",
+        ),
+        (("say", "--script", str(tmp_path / "scene.txt"), "--consent", "me"), "a script says itself who agreed"),
+        (("voices", "gallery", str(tmp_path / "g"), "--suffix", "xyz"), ".xyz is none of"),
+    ):
+        done = CliRunner().invoke(app, [*bad])
+        assert done.exit_code == 2 and wanted in done.output, done.output
+    run("voices", "remove", "Elra")
+    assert "Elra" not in run("voices") and b"Elra" not in (tmp_path / "data" / "voices.sqlite").read_bytes()
+
+
 def test_a_saved_voice_plays_in_a_scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIVAVOCE_DATA", str(tmp_path / "data"))
     run("voices", "save", "Brom", "--voice", "dwarf", "--identity", "3")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vivavoce.core.errors import VoiceError
+from vivavoce.core.errors import ConsentError, VoiceError
 from vivavoce.core.gallery import GALLERY
 from vivavoce.core.voice import Voice
 from vivavoce.server.voices import DATABASE, VoiceStore
@@ -39,3 +39,22 @@ def test_a_database_of_before_people_had_numbers_is_read(tmp_path: Path) -> None
     assert store.find("voice_1") == Voice(name="voice_1", description="a dwarf")
     assert store.add_voice("Elra", prompt="an elf", identity=2).identity == 2
     store.close()
+
+
+def test_a_clip_is_kept_with_who_agreed_and_forgotten_with_it(tmp_path: Path) -> None:
+    store = VoiceStore(tmp_path)
+    kept = store.add_clip("Elra", b"sound", "Elra Smith", prompt="whispering")
+    found = store.find("elra")
+    assert (found.clip, found.description) == (b"sound", "whispering")
+    assert found.consent is not None and found.consent.who == "Elra Smith"
+    recorded = store.add_consent("Brom", "en", b"I agree")
+    other = store.add_voice("Brom", sample=b"low", consent=recorded.id)
+    assert {one.name for one in store.consents()} == {"Elra Smith", "Brom"}
+    assert store.delete_voice(kept.id) and store.delete_voice(other.id)
+    assert [one.name for one in store.consents()] == ["Brom"]  # a recording of a consent is deleted by nobody else
+    with pytest.raises(ConsentError, match="who agreed"):
+        store.add_clip("Zed", b"sound", " ")
+    assert not store.voices() and len(store.consents()) == 1
+    store.close()
+    database = (tmp_path / DATABASE).read_bytes()
+    assert b"Elra" not in database and b"I agree" in database

@@ -53,6 +53,7 @@ def voice_of(words: str, like: Path | None, consent: str, identity: int = 0) -> 
     from dataclasses import replace
 
     from vivavoce.core.errors import VoiceError
+    from vivavoce.core.gallery import GALLERY
     from vivavoce.core.voice import Consent as Agreed
     from vivavoce.core.voice import Voice
 
@@ -61,6 +62,8 @@ def voice_of(words: str, like: Path | None, consent: str, identity: int = 0) -> 
     if like is not None:
         if identity:
             raise VoiceError("a clip is of one person, so --identity says nothing; leave it out")
+        if words and words.lower() not in GALLERY and known_voice(words):
+            raise VoiceError(f"{words!r} is a voice that was saved, and the clip is another one; leave one of them out")
         return Voice.like(like, consent=Agreed(consent) if consent else None, description=words)
     if not words:
         return Voice.described("", identity) if identity else Voice()

@@ -39,7 +39,10 @@ class VoiceRecord:
 
 @dataclass(frozen=True, slots=True)
 class ConsentRecord:
-    """That somebody agreed to be imitated, with the recording in which they say so."""
+    """That somebody agreed to be imitated, with the recording in which they say so.
+
+    Where only somebody else says that they did (on the command line), there is no language and no recording.
+    """
 
     id: str
     created: int
@@ -131,6 +134,11 @@ class VoiceStore:
         )
         return record
 
+    def add_clip(self, name: str, sample: bytes, who: str, *, prompt: str = "") -> VoiceRecord:
+        """A voice from a sample of somebody of whom it is said that they agreed; ``prompt`` is how it speaks."""
+        consent = self.add_consent(Consent(who).who, "", b"")
+        return self.add_voice(name, prompt=prompt, sample=sample, consent=consent.id)
+
     def voice(self, key: str) -> VoiceRecord | None:
         """The voice of this id."""
         rows = self._run(f"SELECT {_COLUMNS} FROM voices WHERE id = ?", key)
@@ -149,10 +157,12 @@ class VoiceStore:
         return [VoiceRecord(*row) for row in rows]
 
     def delete_voice(self, key: str) -> bool:
-        """Forgets a voice."""
-        known = self.voice(key) is not None
+        """Forgets a voice, and a consent without a recording that no other voice rests on."""
+        known = self.voice(key)
         self._run("DELETE FROM voices WHERE id = ?", key)
-        return known
+        unused = "recording = x'' AND NOT EXISTS (SELECT 1 FROM voices WHERE consent = consents.id)"
+        self._run(f"DELETE FROM consents WHERE id = ? AND {unused}", known.consent if known else None)
+        return known is not None
 
     def find(self, name: str) -> Voice:
         """The voice that a request means; VoiceError for none.
