@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vivavoce.assistant.demo import LINES
-from vivavoce.assistant.sentences import say_sentences
+from vivavoce.assistant.sentences import say_sentences, sentence_speaker
 from vivavoce.core.errors import TrainingError, VoiceError
 from vivavoce.core.voice import Consent, Voice
 from vivavoce.data.manifest import recordings
@@ -101,10 +101,10 @@ def test_sounds_lie_4_to_20_decibels_below_speech(tmp_path):
 def test_say_in_a_scene(made, monkeypatch):
     monkeypatch.setattr(VoiceLdm, "make", partialmethod(VoiceLdm.make, steps=2))
     said = [
-        say_sentences(made[0], "Hello there.", voice, hear=lambda _: "", scene=scene).wave
+        say_sentences(sentence_speaker(made[0]), "Hello there.", voice, hear=lambda _: "", scene=scene).wave
         for voice, scene in ((Voice(), "rain"), (Voice(), "rain"), (Voice(), "birds"), (Voice.described("a man"), ""))
     ]
     assert torch.equal(said[0], said[1]) and not torch.equal(said[0], said[2]) and not torch.equal(said[2], said[3])
     assert 0.3 < len(said[0]) / 16000 < 4
     with pytest.raises(VoiceError, match="does not take --like"):
-        say_sentences(made[0], "Hello.", Voice.like(b"RIFF", Consent("me")), hear=lambda _: "")
+        say_sentences(sentence_speaker(made[0]), "Hello.", Voice.like(b"RIFF", Consent("me")), hear=lambda _: "")

@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from vivavoce.assistant.sentences import say_sentences, sentences, system_of
+from vivavoce.assistant.sentences import sentence_speaker, sentences, system_of
 from vivavoce.core.errors import TextError, VoiceError
 from vivavoce.core.sentence import Sentence
-from vivavoce.core.voice import Voice
 from vivavoce.text.phrases import LONGEST
 from vivavoce.text.tokenizers import PhoneTokenizer
 
@@ -40,4 +39,4 @@ def test_a_folder_is_a_speaker_of_sentences_by_the_name_of_a_part(tmp_path: Path
     (tmp_path / "valle.json").write_text("{}")
     assert system_of(tmp_path) is not None
     with pytest.raises(VoiceError, match="no speaker of whole sentences"):
-        say_sentences(tmp_path / "elsewhere", "hello", Voice(), hear=lambda _: "")
+        sentence_speaker(tmp_path / "elsewhere")

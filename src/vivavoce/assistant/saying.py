@@ -1,25 +1,37 @@
 """A text in a voice, by whatever speaker is asked for: live ones and those that say whole sentences alike."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from vivavoce.assistant.model import load
-from vivavoce.assistant.sentences import say_sentences, system_of
+from vivavoce.assistant.sentences import say_sentences, sentence_speaker, system_of
 from vivavoce.assistant.timing import WordTiming
 from vivavoce.audio.resample import resample
 from vivavoce.core.errors import VoiceError
 from vivavoce.core.places import BUNDLED
 from vivavoce.core.talk import Word
 from vivavoce.core.voice import Voice
-from vivavoce.runtime.model import RATE, Pcm
+from vivavoce.runtime.model import RATE, FixedVoices, Pcm
 from vivavoce.text.normalise import phrases
 
 Sayer = Callable[[str, Voice, int], tuple[Pcm, Sequence[Word]]]
 """A text in a voice, with a seed: its sound at 24 kHz and its words."""
-Streamer = Callable[[str, Voice, int], Iterator[tuple[Pcm, Sequence[Word]]]]
-"""The same piece by piece; words are placed from the beginning of the whole sound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Streamer:
+    """The same piece by piece; words are placed from the beginning of the whole sound."""
+
+    pieces: Callable[[str, Voice, int], Iterator[tuple[Pcm, Sequence[Word]]]]
+    imitates: bool
+    """Whether a voice may be somebody's clip."""
+
+    def __call__(self, text: str, voice: Voice, seed: int) -> Iterator[tuple[Pcm, Sequence[Word]]]:
+        """A text in a voice."""
+        return self.pieces(text, voice, seed)
 
 
 def whole(stream: Streamer) -> Sayer:
@@ -52,10 +64,12 @@ def streamer(
     by_sentence = system_of(speaker) is not None
     loaded = load(model or BUNDLED, speaker="" if by_sentence else speaker)
     timing = WordTiming(lambda: loaded.listener)
+    sentence = sentence_speaker(Path(speaker)) if by_sentence else None
 
     def sentences(text: str, voice: Voice, seed: int) -> Iterator[tuple[Pcm, Sequence[Word]]]:
+        assert sentence is not None
         made = say_sentences(
-            Path(speaker), text, voice, hear=lambda clip: loaded.transcribe(clip).transcript, prosody=prosody,
+            sentence, text, voice, hear=lambda clip: loaded.transcribe(clip).transcript, prosody=prosody,
             scene=scene, seed=seed,
         )  # fmt: skip
         if made.heard:
@@ -67,10 +81,10 @@ def streamer(
         for piece in loaded.spoken(text, voice=voice, seed=seed):
             yield piece.pcm, piece.words
 
-    if by_sentence:
-        return sentences
+    if sentence is not None:
+        return Streamer(sentences, "clip" in sentence.takes)
     if scene:
         raise VoiceError("this speaker knows no scenes; give --speaker FOLDER with one that does")
     if prosody is not None:
         raise VoiceError("this speaker takes no clip's prosody; give --speaker FOLDER with one that does")
-    return live
+    return Streamer(live, not isinstance(loaded.speaking, FixedVoices))

@@ -47,8 +47,16 @@ def system_of(folder: str | Path) -> Callable[[Path], SentenceSpeaker] | None:
     return None
 
 
+def sentence_speaker(folder: Path) -> SentenceSpeaker:
+    """The speaker of whole sentences in a folder, loaded. VoiceError where there is none."""
+    made = system_of(folder)
+    if made is None:
+        raise VoiceError(f"there is no speaker of whole sentences in {folder}; train one: vivavoce train --help")
+    return made(folder)
+
+
 def say_sentences(
-    folder: Path,
+    speaker: SentenceSpeaker,
     text: str,
     voice: Voice,
     *,
@@ -61,13 +69,9 @@ def say_sentences(
 
     ``prosody`` is somebody whose pace and melody are taken, and not the voice.
 
-    Raises VoiceError for what this speaker does not take, for a clip without words and for a folder without such a
-    speaker, TextError for a text in which nothing can be said, AudioError for a clip that cannot be read.
+    Raises VoiceError for what this speaker does not take and for a clip without words, TextError for a text in which
+    nothing can be said, AudioError for a clip that cannot be read.
     """
-    made = system_of(folder)
-    if made is None:
-        raise VoiceError(f"there is no speaker of whole sentences in {folder}; train one: vivavoce train --help")
-    speaker = made(folder)
     given: dict[Taken, bool] = {
         "clip": bool(voice.clip), "prosody": prosody is not None, "description": bool(voice.description),
         "scene": bool(scene),
@@ -75,7 +79,7 @@ def say_sentences(
     for kind, is_given in given.items():
         if is_given and kind not in speaker.takes:
             takes = " and ".join(_FLAGS[one] for one in _FLAGS if one in speaker.takes) or "nothing but a text"
-            raise VoiceError(f"the speaker in {folder} does not take {_FLAGS[kind]}; give {takes}")
+            raise VoiceError(f"this speaker does not take {_FLAGS[kind]}; give {takes}")
     rate, tokenizer = speaker.sample_rate, PhoneTokenizer()
 
     def opened(clip: bytes, name: str) -> tuple[Stream[Wave], str]:

@@ -31,24 +31,30 @@ def tts(
         list[str] | None, typer.Option("--speaker", help="Whose voice, as `say --speaker` takes it; may be repeated.")
     ] = None,
     clips: Annotated[int, typer.Option(min=1, help="Sentences at most.")] = 30,
+    own: Annotated[bool, typer.Option("--own", help="In the speakers' own voices, imitating nobody.")] = False,
+    minutes: Annotated[
+        float, typer.Option(min=0, max=60, help="Each speaker reads for so long too; what becomes of its voice.")
+    ] = 0.0,
+    sounds: Annotated[Path | None, typer.Option(help="A folder for everything that was said, to listen to.")] = None,
     whisper: Listening = "whisper-base",
     json: AsJson = False,
     out: Annotated[Path, typer.Option(help="Where the JSON is written.")] = Path("runs/eval/tts.json"),
 ) -> None:
     """Speakers side by side, cloning people of no training: words, likeness, quality, speed and what fails."""
     from vivavoce.assistant.model import load
-    from vivavoce.assistant.saying import streamer, whole
+    from vivavoce.assistant.saying import streamer
     from vivavoce.core.places import BUNDLED
-    from vivavoce.evals.tts import judges, run, tasks
+    from vivavoce.evals.tts import TtsSuite, judges, run, tasks
 
     def log(line: str) -> None:
         typer.echo(line, err=True)
 
     report = run(
-        {name or "mini": whole(streamer(name)) for name in speaker or ["mini"]},
+        {name or "mini": streamer(name) for name in speaker or ["mini"]},
         load(BUNDLED).codec,
         tasks(speech, clips),
         judges(speech, whisper, log),
+        TtsSuite(own=own, minutes=minutes, sounds=sounds),
         log,
     )
     give(report, out, json)

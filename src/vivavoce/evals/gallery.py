@@ -13,6 +13,7 @@ from jaxtyping import Float
 from vivavoce.core.description import traits_of
 from vivavoce.core.gallery import GALLERY
 from vivavoce.core.voice import Voice
+from vivavoce.data.manifest import recordings
 from vivavoce.evals import intervals
 from vivavoce.evals.drive import SPEAKING_RATE, Assistant, said
 from vivavoce.evals.listening import Log
@@ -32,6 +33,8 @@ _SECONDS = 20
 
 def run(model: Assistant, speech: Path | None, say: Log = print) -> Report:
     """All tables; without recordings of people nobody's likeness is measured."""
+    if speech is not None:
+        recordings(speech, "train")  # says that there are none before everything is spoken
     report = Report("gallery", {"characters": len(GALLERY), "sentences": _SHOWN + _ASKED})
     heard: dict[str, list[Features]] = {}
     together: dict[str, np.ndarray] = {}

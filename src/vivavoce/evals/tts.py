@@ -7,6 +7,7 @@ decoded, DNSMOS, and Fréchet's distance on Whisper's frames stand beside each o
 """
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +17,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vivavoce.assistant.saying import Sayer
-from vivavoce.audio.files import read_audio
+from vivavoce.assistant.saying import Streamer, together
+from vivavoce.audio.files import SYNTHETIC, read_audio, write_audio
+from vivavoce.audio.loudness import active_level_db
 from vivavoce.audio.resample import resample
 from vivavoce.core.errors import ManifestError, VivavoceError
 from vivavoce.core.streams import sound
+from vivavoce.core.talk import Word
 from vivavoce.core.voice import Consent, Voice
 from vivavoce.data.choosing import in_turns, ranked
 from vivavoce.data.manifest import Record, recordings
@@ -39,6 +42,8 @@ from vivavoce.runtime.model import RATE
 
 Samples = Float[Tensor, " N"]
 _RATE = 16_000
+_MINUTE = 60 * RATE
+_WORDS_A_MINUTE = 400  # nobody reads as fast
 _SECONDS, _PROMPT_SECONDS = (2.0, 12.0), (3.0, 10.0)
 _SKIPPED, _REPEATED, _CUT = 3, 1.3, 2
 """Words in a row that are missed, words heard for each that was to be said, words missed at the end: failures."""
@@ -54,6 +59,16 @@ class Trial:
     other: Record
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What came of a task; seconds until it began to sound where it was handed on while it was made."""
+
+    wave: Samples
+    rate: int
+    first: float | None = None
+    synthetic: bool = True
+
+
 @dataclass(slots=True)
 class Judged:
     """What one speaker made of the tasks, one entry for each."""
@@ -67,6 +82,7 @@ class Judged:
     length: list[float] = field(default_factory=list)
     busy: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    first: list[float] = field(default_factory=list)
     failed: list[bool] = field(default_factory=list)
     frames: list[np.ndarray] = field(default_factory=list)
 
@@ -114,61 +130,148 @@ def judges(speech: Path, whisper: str, say: Log = print) -> Judges:
     return Judges(voice_judge(speech), Sphinx(), hear, lambda wave: encoder(wave[None, None])[0].T.numpy())
 
 
-def run(speakers: Mapping[str, Sayer], codec: Codec, todo: Sequence[Trial], by: Judges, say: Log = print) -> Report:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TtsSuite:
+    """What is measured beyond the tasks.
+
+    ``own``: speakers use their own voices, as those that imitate nobody always do. ``minutes`` is how long each reads
+    at a stretch, not at all by default. ``sounds`` is a folder for what everybody said.
+    """
+
+    own: bool = False
+    minutes: float = 0.0
+    sounds: Path | None = None
+
+
+_PLAIN = TtsSuite()
+
+
+def run(
+    speakers: Mapping[str, Streamer],
+    codec: Codec,
+    todo: Sequence[Trial],
+    by: Judges,
+    suite: TtsSuite = _PLAIN,
+    say: Log = print,
+) -> Report:
     """A table for each speaker, for flite and espeak-ng, and for the people themselves, whole and through a codec."""
     report = Report("tts", {"sentences": len(todo), "people": len({one.target.speaker for one in todo})})
 
-    def real(task: Trial) -> tuple[Samples, int]:
-        return read_audio(task.target.file)
+    def real(task: Trial) -> Made:
+        return Made(*read_audio(task.target.file), synthetic=False)
 
-    def coded(task: Trial) -> tuple[Samples, int]:
+    def coded(task: Trial) -> Made:
         rate = codec.config.sample_rate
         wave = read_audio(task.target.file, rate)[0]
-        return codec.decode(codec.encode(sound(wave, rate))).data[0, 0, : len(wave)], rate
+        return Made(codec.decode(codec.encode(sound(wave, rate))).data[0, 0, : len(wave)], rate, synthetic=False)
 
-    def cloned(way: Sayer) -> Callable[[Trial], tuple[Samples, int]]:
-        agreed = Consent("a corpus under an open licence")
-
-        def by_clip(task: Trial) -> tuple[Samples, int]:
-            pcm, _ = way(task.target.text or "", Voice.like(task.prompt.file, agreed), 0)
-            return torch.from_numpy(pcm), RATE
-
-        return by_clip
-
-    def machine(engine: str, voice: str) -> Callable[[Trial], tuple[Samples, int]]:
-        def way(task: Trial) -> tuple[Samples, int]:
+    def machine(engine: str, voice: str) -> Callable[[Trial], Made]:
+        def way(task: Trial) -> Made:
             made = next(iter(speak([Reading(text=task.target.text or "", engine=engine, voice=voice)])))
-            return torch.as_tensor(made.wave).float(), made.sample_rate
+            return Made(torch.as_tensor(made.wave).float(), made.sample_rate)
 
         return way
 
-    people = _measured("people", real, todo, by, say)
-    through = _measured("people, through the codec", coded, todo, by, say)
-    found = {"people": people, "people, through the codec": through}
-    for name, way in speakers.items():
-        found[name] = _measured(name, cloned(way), todo, by, say)
-    for engine, voice in (("flite", "slt"), ("espeak-ng", "en-us")):
-        found[engine] = _measured(engine, machine(engine, voice), todo, by, say)
-    strangers = _strangers(todo, by.people)
+    ways: dict[str, Callable[[Trial], Made]] = {"people": real, "people, through the codec": coded}
+    readers: dict[str, tuple[Streamer, bool]] = {}
+    for name, stream in speakers.items():
+        own = suite.own or not stream.imitates
+        readers[f"{name}, its own voice" if own else name] = (stream, own)
+    ways |= {name: _spoken(*reader) for name, reader in readers.items()}
+    ways |= {"flite": machine("flite", "slt"), "espeak-ng": machine("espeak-ng", "en-us")}
+    found = {name: _measured(name, way, todo, by, suite.sounds, say) for name, way in ways.items()}
+    strangers, (people, through, *_) = _strangers(todo, by.people), found.values()
     for name, one in found.items():
-        report.tables.append(Table(name, _rows(one, people, through, strangers)))
+        rows = _rows(one, people, through, strangers)
+        if suite.minutes and (reader := readers.get(name)):
+            wave, words = _read(*reader, todo, suite.minutes)
+            rows += drift(wave, words, by)
+        report.tables.append(Table(name, rows))
     return report
 
 
+def _voice(task: Trial, own: bool) -> Voice:
+    return Voice() if own else Voice.like(task.prompt.file, Consent("a corpus under an open licence"))
+
+
+def _spoken(stream: Streamer, own: bool) -> Callable[[Trial], Made]:
+    """What a speaker says, and when it begins to sound."""
+
+    def said(task: Trial) -> Made:
+        began, first, pieces = time.perf_counter(), None, []
+        for pcm, words in stream(task.target.text or "", _voice(task, own), 0):
+            if first is None and len(pcm):
+                first = time.perf_counter() - began
+            pieces.append((pcm, words))
+        return Made(torch.from_numpy(together(pieces)[0]), RATE, first)
+
+    return said
+
+
+def _read(stream: Streamer, own: bool, todo: Sequence[Trial], minutes: float) -> tuple[Samples, Sequence[Word]]:
+    """One reading of all texts, over and over, in the first task's voice, for so long."""
+    words = " ".join(task.target.text or "" for task in todo).split()
+    wanted = int(minutes * _WORDS_A_MINUTE)
+    text = " ".join((words * (1 + wanted // max(1, len(words))))[:wanted])
+    pieces, samples = [], 0
+    for pcm, said in stream(text, _voice(todo[0], own), 0):
+        pieces.append((pcm, said))
+        samples += len(pcm)
+        if samples >= minutes * _MINUTE:
+            break
+    pcm, said = together(pieces)
+    return torch.from_numpy(pcm), said
+
+
+def drift(wave: Samples, words: Sequence[Word], by: Judges) -> list[Row]:
+    """What the last minute of a reading at 24 kHz has become, beside the first one."""
+    size = min(_MINUTE, len(wave) // 2)
+    wrong, levels, heights, counts, voices = [], [], [], [], []
+    for begin in (0, len(wave) - size):
+        wanted = [one for word in words if begin <= word.start < begin + size for one in plain(word.text)]
+        part = resample(wave[begin : begin + size], RATE, _RATE)
+        heard = plain(by.whisper(part)) if by.whisper else by.sphinx.words(part, _RATE)
+        wrong.append(intervals.ratio([distance(wanted, heard)], [len(wanted)]) if wanted else None)
+        levels.append(active_level_db(part, _RATE))
+        heights.append(melody(part, _RATE).pitch_hz)
+        counts.append(len(wanted))
+        voices += [] if by.people is None else [by.people.vector(part, _RATE)]
+    found = {
+        "louder by": (levels[1] - levels[0], "dB"),
+        "higher by": (float(np.log2(heights[1] / heights[0])), "octaves"),
+        "words in a minute, beside the first minute's": (counts[1] / max(1, counts[0]), ""),
+    }
+    if voices:
+        found["likeness to the first minute (cosine)"] = (float(voices[0] @ voices[1]), "")
+    after = f"of {len(wave) / _MINUTE:.1f} minutes at a stretch"
+    return [
+        Row(name="word errors, first minute", value=wrong[0], remark=after),
+        Row(name="word errors, last minute", value=wrong[1], remark=after),
+        *(
+            Row(name=f"last minute: {name}", value=intervals.Estimate(value, value, value, 1), unit=unit, remark=after)
+            for name, (value, unit) in found.items()
+        ),
+    ]
+
+
 def _measured(
-    name: str, way: Callable[[Trial], tuple[Samples, int]], todo: Sequence[Trial], by: Judges, say: Log
+    name: str, way: Callable[[Trial], Made], todo: Sequence[Trial], by: Judges, sounds: Path | None, say: Log
 ) -> Judged:
     found = Judged()
-    for task in todo:
+    for number, task in enumerate(todo, 1):
         wanted = plain(task.target.text or "")
         began = _processor_seconds()
         try:
-            wave, rate = way(task)
+            made = way(task)
         except VivavoceError as error:
             say(f"{name}: {task.target.text!r}: {error}")
-            wave, rate = torch.zeros(_RATE // 10), _RATE
+            made = Made(torch.zeros(_RATE // 10), _RATE)
         found.busy.append(_processor_seconds() - began)
-        wave = resample(wave.float(), rate, _RATE)
+        found.first += [] if made.first is None else [made.first]
+        if sounds is not None:
+            folder = sounds / "".join(sign if sign.isalnum() else "-" for sign in name)
+            write_audio(folder / f"{number:02}.ogg", made.wave, made.rate, comment=SYNTHETIC if made.synthetic else "")
+        wave = resample(made.wave.float(), made.rate, _RATE)
         heard = plain(by.whisper(wave)) if by.whisper else by.sphinx.words(wave, _RATE)
         why = failure(wanted, heard, wave)
         if why:
@@ -259,6 +362,11 @@ def _rows(found: Judged, people: Judged, through: Judged, strangers: float) -> l
     rows += [
         Row(name="pitch away from the person's (octaves)", value=intervals.mean(heights) if heights else None, unit=""),
         Row(name="length beside the person's", value=intervals.mean(found.length), unit=""),
+        Row(
+            name="time to the first sound",
+            value=intervals.mean([1000 * value for value in found.first]) if found.first else None,
+            unit="ms",
+        ),
         Row(name="processor time for a second of sound", value=intervals.ratio(found.busy, found.seconds), unit="s"),
         Row(name="sentences that fail", value=intervals.share(found.failed), remark="silent, cut, skipped, repeated"),
     ]
