@@ -75,6 +75,14 @@ def test_unknown_description_warns_once_and_asks_for_nothing(caplog: pytest.LogC
         ("not high, low", None),
         ("a high dwarf", None),
         ("an old child", None),
+        ("a young old woman", ("young", "old")),
+        ("a man and a woman", ("man", "woman")),
+        ("a whispering, shouting man", ("whispering", "shouting")),
+        ("a huge tiny giant", ("huge", "tiny")),
+        ("not a man but a woman", None),
+        ("a woman, not an old but a young one", None),
+        ("a loud whisper", None),
+        ("a woman like a king", None),
     ],
 )
 def test_what_contradicts_itself_is_refused(words: str, pair: tuple[str, str] | None) -> None:
@@ -82,6 +90,14 @@ def test_what_contradicts_itself_is_refused(words: str, pair: tuple[str, str] | 
     if pair:
         with pytest.raises(VoiceError, match=f"{pair[0]} and {pair[1]}, which contradict each other; leave one"):
             Voice.described(words)
+
+
+def test_what_no_voice_has_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert understood("a dwarf with a Scottish accent") == traits_of("a dwarf")
+    assert [record.getMessage() for record in caplog.records] == [
+        "the voice 'a dwarf with a Scottish accent' asks for 'accent', which none has; the rest is heeded"
+    ]
 
 
 def test_no_voice_that_comes_along_contradicts_itself(caplog: pytest.LogCaptureFixture) -> None:

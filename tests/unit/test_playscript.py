@@ -9,7 +9,7 @@ import pytest
 from vivavoce.assistant.performance import mixed, perform
 from vivavoce.core.errors import TextError, VoiceError
 from vivavoce.core.talk import Word
-from vivavoce.core.voice import Voice
+from vivavoce.core.voice import Consent, Voice
 from vivavoce.runtime.model import RATE
 from vivavoce.text.playscript import PAUSE, read_playscript
 
@@ -42,6 +42,22 @@ def test_a_script_says_who_speaks_how_and_after_what_pause() -> None:
     assert script.lines[1].text == "Quiet: it is me."
     clip = read_playscript("Ann = like a, b.wav, agreed by Ann Smith\nAnn: Hi", Path("there")).parts["Ann"]
     assert clip.clip == Path("there/a, b.wav") and clip.agreed == "Ann Smith"
+    clip = read_playscript("Ann = like ann.wav agreed by Ann Smith\nAnn: Hi").parts["Ann"]
+    assert (clip.clip, clip.agreed) == (Path("ann.wav"), "Ann Smith")
+    assert read_playscript("Ann = like a grumpy dwarf\nAnn: Hi").parts["Ann"].description == "like a grumpy dwarf"
+
+
+def test_a_name_may_stand_for_a_voice() -> None:
+    saved = {"queen": Voice.described("an old stern woman", 2), "Elra": Voice.like(b"RIFF", Consent("Elra"))}
+    script = read_playscript("Ann = queen\nBen = Elra\nCid = queen, identity 5\nAnn: a\nBen: b\nCid: c")
+    heard: list[Voice] = []
+
+    def noted(text: str, voice: Voice, seed: int) -> tuple[np.ndarray, Sequence[Word]]:
+        heard.append(voice)
+        return say(text, voice, seed)
+
+    list(perform(script, saved.get, noted))
+    assert heard == [saved["queen"], saved["Elra"], Voice.described("an old stern woman", 5)]
 
 
 def test_lines_are_laid_where_the_script_wants_them() -> None:
@@ -84,6 +100,10 @@ def test_capitals_make_no_other_person() -> None:
         ("", "nobody says anything"),
         ("a = high\nwhat is this", r"line 2: 'what is this' is no line of a scene"),
         ("a = high\na:", "line 2: a says nothing"),
+        (
+            "a = like a b.wav\na: hello",
+            "write a = like a b.wav, agreed by WHO",
+        ),
         ("a = high\na = low\na: hello", "line 2: a has a voice already"),
         ("a = high\na: hello\nA = low", "line 3: A has a voice already"),
         ("a = high\n(pause 700)\na: hello", "line 2: 700 s"),

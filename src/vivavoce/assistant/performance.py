@@ -109,5 +109,6 @@ def _voice(line: Line, part: Part | None, find: Callable[[str], Voice | None]) -
             )
         return found
     if part.clip is None:
-        return Voice.described(part.description, part.identity)
+        known = find(part.description) or Voice.described(part.description)
+        return replace(known, identity=part.identity) if part.identity else known
     return Voice.like(part.clip, Consent(part.agreed))

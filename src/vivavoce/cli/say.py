@@ -58,6 +58,8 @@ def say(
 
     if script is not None and (text or voice or like or identity):
         raise VoiceError("a script has its own text and voices; leave out the text, --voice, --like and --identity")
+    if script is not None and consent and not prosody_like:
+        raise VoiceError("a script says itself who agreed: NAME = like CLIP, agreed by WHO; leave --consent out")
     if lines is not None and script is None:
         raise TextError("--lines writes the lines of a script; give --script FILE")
     streamed = str(out) == "-"

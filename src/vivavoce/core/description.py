@@ -75,6 +75,15 @@ _SPEED = {"speed", "tempo", "pace", "rate"}
 
 _EITHER = {"pitch", "rate", "loudness", "liveliness", "roughness"}
 """Of which a voice has more or less, and not both."""
+_OPPOSITES = (
+    ("man male gentleman guy", "woman female lady"),
+    ("old elderly aged ancient aging", "young youthful teenage teenager youngish"),
+    ("big large huge", "tiny small"),
+    ("whisper whispers whispering whispered", "shout shouting shouted yelling booming thundering"),
+)
+"""Words that ask for more than one thing, or for what has no more and less, and still cannot both be meant."""
+_CANNOT = {"accent", "accents", "accented", "dialect", "singing", "sings", "lisp", "lisping", "stutter", "stuttering"}
+"""What is asked for often, and no voice has."""
 
 
 def traits_of(description: str) -> Traits:
@@ -86,9 +95,14 @@ def traits_of(description: str) -> Traits:
 
 
 def contradiction(description: str) -> tuple[str, str] | None:
-    """Two words of a description that ask for the opposite of one thing and for nothing else, such as deep and high."""
+    """Two words of a description that ask for opposites, such as deep and high, or young and old."""
     found: dict[str, tuple[str, float]] = {}
     for word, asked, weight in _asked(description):
+        for one, other in _OPPOSITES if weight > 0 else ():
+            if word in one.split() or word in other.split():
+                before, side = found.setdefault(one, (word, float(word in one.split())))
+                if side != (word in one.split()):
+                    return before, word
         if len(asked) == 1 and (name := next(iter(asked))) in _EITHER:
             before, sign = found.setdefault(name, (word, asked[name] * weight))
             if sign * asked[name] * weight < 0:
@@ -132,8 +146,14 @@ def _measured(asked: Mapping[str, float], following: str) -> Mapping[str, float]
 
 
 def understood(description: str) -> Traits:
-    """As `traits_of`; says in one warning when nothing in a description is known, and then asks for nothing."""
+    """As `traits_of`; says in one warning when nothing in a description is known, and then asks for nothing.
+
+    What is known to be nothing that a voice can have (an accent) is said as well.
+    """
     traits = traits_of(description)
+    lacking = [word for word in re.findall(r"[a-z]+", description.lower()) if word in _CANNOT]
+    if lacking and traits:
+        log.warning("the voice %r asks for %r, which none has; the rest is heeded", description[:80], lacking[0])
     if description.strip() and not traits and not any(_asked(description)):
         log.warning(
             "no word of the voice %r is known, so the default voice speaks; known are for example %s",

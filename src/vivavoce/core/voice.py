@@ -74,19 +74,17 @@ class Voice:
     @staticmethod
     def described(words: str, identity: int = 0) -> "Voice":
         """A voice from a description alone; VoiceError for one that contradicts itself."""
-        if pair := contradiction(words):
-            raise VoiceError(
-                f"The voice {words[:80]!r} is asked to be {pair[0]} and {pair[1]}, which contradict each other; "
-                "leave one of them out."
-            )
+        _check(words)
         return Voice(name="described", description=words, identity=identity)
 
     @staticmethod
     def like(clip: str | Path | bytes, consent: Consent | None = None, description: str = "") -> "Voice":
         """Somebody's voice from a recording (a path, or the bytes of an audio file).
 
-        Raises VoiceError for a file that cannot be read or is empty, ConsentError where nobody agreed.
+        ``description`` is how they are to speak. Raises VoiceError for a file that cannot be read or is empty and for a
+        description that contradicts itself, ConsentError where nobody agreed.
         """
+        _check(description)
         name = "The clip" if isinstance(clip, bytes) else f"The clip {clip}"
         if not isinstance(clip, bytes):
             try:
@@ -100,3 +98,12 @@ class Voice:
     def at(self, speed: float) -> "Voice":
         """The same voice, faster or slower."""
         return replace(self, speed=speed)
+
+
+def _check(words: str) -> None:
+    """Raises VoiceError for a description that contradicts itself."""
+    if pair := contradiction(words):
+        raise VoiceError(
+            f"The voice {words[:80]!r} is asked to be {pair[0]} and {pair[1]}, which contradict each other; "
+            "leave one of them out."
+        )

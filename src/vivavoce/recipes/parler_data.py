@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vivavoce.audio.files import length_of, read_audio, write_audio
+from vivavoce.audio.files import SYNTHETIC, length_of, read_audio, write_audio
 from vivavoce.core.atomic import atomic_write
 from vivavoce.core.errors import TrainingError
 from vivavoce.data.attributes import Attributes, measure
@@ -76,7 +76,7 @@ def synthetic(readings: Sequence[Reading], folder: Path, *, block: int = 200) ->
         if all(file.exists() for file in files[some]):
             continue
         for file, spoken in zip(files[some], speak(readings[some], sample_rate=SPEAKING_RATE), strict=True):
-            write_audio(file, torch.from_numpy(spoken.wave), SPEAKING_RATE)
+            write_audio(file, torch.from_numpy(spoken.wave), SPEAKING_RATE, comment=SYNTHETIC)
     records = [
         Record(
             id=file.stem, path=file.name, split="train", speaker=f"{reading.engine}:{reading.voice}",

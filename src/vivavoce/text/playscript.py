@@ -9,7 +9,8 @@
     (overlap 0.4)
     Brom: I knew it.
 
-A name that was given no voice is a character of the gallery or a voice that was saved under this name.
+A name that was given no voice is a character of the gallery or a voice that was saved under this name; such a name may
+also stand for a voice in words: ``Guard = old queen``.
 """
 
 import re
@@ -23,8 +24,11 @@ from vivavoce.core.errors import TextError
 PAUSE: Final = 0.3
 """Seconds between two lines where nothing else is said."""
 LONGEST_PAUSE: Final = 60.0
+NOT_IN_NAMES: Final = ":=()#"
+"""Signs that end a name."""
 _PART = re.compile(r"(?P<name>[^:=()]+?)\s*=\s*(?P<voice>.+)")
-_CLIP = re.compile(r"like\s+(?P<clip>.+?)\s*,\s*agreed by\s+(?P<who>.+)", re.IGNORECASE)
+_CLIP = re.compile(r"like\s+(?P<clip>.+?)\s*,?\s+agreed by\s+(?P<who>.+)", re.IGNORECASE)
+_FILE = re.compile(r"like\s+\S.*\.\w{2,4}", re.IGNORECASE)
 _IDENTITY = re.compile(r"(?P<words>.*?)\s*,?\s*identity\s+(?P<number>\d+)", re.IGNORECASE)
 _LINE = re.compile(r"(?P<name>[^:=()]+?)\s*(?:\((?P<manner>[^()]*)\))?\s*:\s*(?P<text>.*)")
 _GAP = re.compile(r"\((?P<kind>pause|overlap)\s+(?P<seconds>\d+(?:\.\d+)?)\s*(?:s|seconds?)?\)", re.IGNORECASE)
@@ -91,6 +95,11 @@ def read_playscript(text: str, folder: Path = Path()) -> Playscript:
         elif found := _PART.fullmatch(row):
             if found["name"].lower() in named:
                 raise TextError(f"line {number}: {found['name']} has a voice already; give each name one")
+            if _FILE.fullmatch(found["voice"]):
+                raise TextError(
+                    f"line {number}: a clip may be imitated where somebody agreed; write {found['name']} = "
+                    f"{found['voice']}, agreed by WHO"
+                )
             named.add(found["name"].lower())
             parts[found["name"]] = _part(found["voice"], folder)
         else:
