@@ -102,7 +102,7 @@ def test_who_imitates_nobody_speaks_in_its_own_voice_and_all_can_be_listened_to(
     tables = {table.title: {row.name: row for row in table.rows} for table in report.tables}
     assert list(tables)[2:4] == ["mini", "kokoro, its own voice"]
     assert clones.voices[0].clip and not own.voices[0].clip and len(own.voices) == 2  # a sentence, and the long reading
-    assert own.words == 3 + 12  # six seconds of it
+    assert own.words == 3 + 12  # six seconds of it, two words in a second
     for name in ("mini", "kokoro, its own voice"):
         first = tables[name]["time to the first sound"].value
         assert first is not None and 0 < first.value < 1000

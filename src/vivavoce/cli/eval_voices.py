@@ -33,7 +33,7 @@ def tts(
     clips: Annotated[int, typer.Option(min=1, help="Sentences at most.")] = 30,
     own: Annotated[bool, typer.Option("--own", help="In the speakers' own voices, imitating nobody.")] = False,
     minutes: Annotated[
-        float, typer.Option(min=0, max=60, help="Each speaker reads for so long too; what becomes of its voice.")
+        float, typer.Option(min=0, max=15, help="Each speaker reads for so long too; what becomes of its voice.")
     ] = 0.0,
     sounds: Annotated[Path | None, typer.Option(help="A folder for everything that was said, to listen to.")] = None,
     whisper: Listening = "whisper-base",
