@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from vivavoce.assistant.demo import RECORDINGS
-from vivavoce.audio.files import read_audio
+from vivavoce.audio.files import read_audio, write_audio
 from vivavoce.audio.resample import resample
 from vivavoce.cli.main import app
 from vivavoce.core.errors import ConfigError, SpecError
@@ -231,6 +231,11 @@ def test_the_command_line_speaks_in_the_voice_of_a_clip(folder: Path, tmp_path: 
     assert done.exit_code == 0, done.output
     assert len(read_audio(out, allow_silent=True)[0]) > 0
     assert CliRunner().invoke(app, arguments).exit_code != 0  # nobody consented
+    noise = tmp_path / "noise.wav"
+    write_audio(noise, 0.1 * torch.randn(96_000, generator=torch.Generator().manual_seed(0)), 24_000)
+    asked = ["say", "hello", "--speaker", str(folder / "run"), "--like", str(noise), "--consent", "me", "-o", str(out)]
+    done = CliRunner().invoke(app, asked)
+    assert done.exit_code == 2 and "nobody is heard to speak in the clip" in done.output
     described = ["say", "hello", "--speaker", str(folder / "run"), "--voice", "an old wizard", "-o", str(out)]
     done = CliRunner().invoke(app, described)
     assert done.exit_code == 2 and "does not take --voice WORDS; give --like CLIP" in done.output

@@ -68,6 +68,9 @@ def streamer(
 
     def sentences(text: str, voice: Voice, seed: int) -> Iterator[tuple[Pcm, Sequence[Word]]]:
         assert sentence is not None
+        if voice.clip and "clip" in sentence.takes:
+            own = loaded if model is None else load(BUNDLED)
+            own.mouth.imitate(voice.clip)  # refuses noise and two people, whoever is to speak
         made = say_sentences(
             sentence, text, voice, hear=lambda clip: loaded.transcribe(clip).transcript, prosody=prosody,
             scene=scene, seed=seed,
