@@ -235,7 +235,7 @@ def test_the_command_line_speaks_in_the_voice_of_a_clip(folder: Path, tmp_path: 
     write_audio(noise, 0.1 * torch.randn(96_000, generator=torch.Generator().manual_seed(0)), 24_000)
     asked = ["say", "hello", "--speaker", str(folder / "run"), "--like", str(noise), "--consent", "me", "-o", str(out)]
     done = CliRunner().invoke(app, asked)
-    assert done.exit_code == 2 and "nobody is heard to speak in the clip" in done.output
+    assert done.exit_code == 2 and "nobody is heard to speak aloud in the clip" in done.output
     described = ["say", "hello", "--speaker", str(folder / "run"), "--voice", "an old wizard", "-o", str(out)]
     done = CliRunner().invoke(app, described)
     assert done.exit_code == 2 and "does not take --voice WORDS; give --like CLIP" in done.output

@@ -8,7 +8,7 @@ from vivavoce.core.description import traits_of
 from vivavoce.models.manner import manner_of
 from vivavoce.models.speak import Speaker, SpeakerConfig
 from vivavoce.models.voices import NAMES, cast
-from vivavoce.nn.style import ReferenceEncoderConfig, VoicePrint, change_of_voice
+from vivavoce.nn.style import ReferenceEncoder, ReferenceEncoderConfig, VoicePrint, change_of_voice
 
 
 def speaker() -> Speaker:
@@ -53,8 +53,11 @@ def test_manner_follows_the_traits() -> None:
     assert manner_of(traits_of("a grumpy dwarf")).roughness > 0.9
 
 
-class Colour(nn.Module):
+class Colour(ReferenceEncoder):
     """A voice's vector is the mean of the frames."""
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
 
     def forward(self, mel: torch.Tensor) -> torch.Tensor:
         return mel.mean(1)
@@ -65,10 +68,10 @@ def test_a_change_of_voice_is_found_wherever_it_is_and_a_lively_voice_has_none()
     low, high = torch.full((600,), 110.0), torch.full((600,), 220.0)
     for before, after in ((600, 600), (600, 250), (250, 600)):
         mel = torch.cat((one[:before], other[:after]))
-        assert change_of_voice(Colour(), mel, torch.zeros(len(mel))) > 0.6  # type: ignore[arg-type]
+        assert change_of_voice(Colour(), mel, torch.zeros(len(mel))) > 0.6
         hz = torch.cat((low[:before], high[:after]))
-        higher = change_of_voice(Colour(), one[:1].expand(len(hz), -1), hz)  # type: ignore[arg-type]
+        higher = change_of_voice(Colour(), one[:1].expand(len(hz), -1), hz)
         assert higher == pytest.approx(0.3, abs=1e-5)
     lively = torch.stack((one, other), dim=1).flatten(0, 1)
-    assert change_of_voice(Colour(), lively, low.repeat(2)) < 0.05  # type: ignore[arg-type]
-    assert change_of_voice(Colour(), torch.cat((one[:200], other[:200])), low[:400]) == 0  # type: ignore[arg-type]
+    assert change_of_voice(Colour(), lively, low.repeat(2)) < 0.05
+    assert change_of_voice(Colour(), torch.cat((one[:200], other[:200])), low[:400]) == 0
