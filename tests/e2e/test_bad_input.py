@@ -136,6 +136,12 @@ def test_two_people_in_a_clip_are_refused(tmp_path: Path):
     assert result.exit_code == 0 and out.exists() and "two people" not in result.stderr, result.stderr
 
 
+def test_a_whispered_clip_is_refused(tmp_path: Path):
+    clip, words = tmp_path / "clip.wav", "I was at the market in the morning, and I bought bread and some apples."
+    assert run("say", words, "--voice", "a whispering woman", "-o", clip).exit_code == 0
+    refused(run("say", "hello there", "--like", clip, "--consent", "me", "-o", tmp_path / "out.wav"), "a whisper")
+
+
 def test_a_clip_may_last_half_an_hour(tmp_path: Path):
     clip = tmp_path / "clip.wav"
     soundfile.write(clip, tone(8_000, 1800.0), 8_000)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from vivavoce.audio.formants import warp, whispered
+from vivavoce.audio.formants import depth, warp, whispered
 from vivavoce.core.parts import load_part
 from vivavoce.data.examples import bin_of_hz, hz_of_bin, melody, phone_rows
 from vivavoce.data.features import Features
@@ -90,6 +90,7 @@ def test_warping_moves_a_peak_and_whispering_fills_the_gaps() -> None:
     soft = whispered(comb, torch.tensor([[1.0], [1.0], [0.0], [0.0]]))
     assert soft[0, 40:60].std() < 0.3 * comb[0, 40:60].std()
     assert torch.equal(soft[2], comb[2])
+    assert depth(soft[:2]) < depth(comb) - 1
 
 
 def test_batches_are_functions_of_the_step() -> None:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from vivavoce.assistant.reading import Reading
 from vivavoce.audio.files import read_recording
+from vivavoce.audio.formants import depth
 from vivavoce.audio.pitch import track_pitch
 from vivavoce.core.description import understood
 from vivavoce.core.errors import AudioError, VoiceError
@@ -40,8 +41,10 @@ _TOKENS = 2
 """Token frames of one step."""
 _SHORTEST_CLIP_SECONDS = 1.5
 _LONGEST_CLIP_SECONDS = 30
-_LEAST_VOICED = 0.2
-"""The share of loud frames with a pitch: .32 or more in 821 recordings of people, .15 in whispers made of them."""
+_LEAST_VOICED, _HARDLY_VOICED = 0.1, 0.25
+"""The share of loud frames with a pitch: .32 or more in 821 recordings of people, less than .1 in 19 of 30 noises, .11
+to .15 in whispers made of speech, and in some low voices of our own, which are not as shallow (`depth`)."""
+_SHALLOW = 0.3
 _PERHAPS_TWO, _TWO_PEOPLE = 0.5, 0.65
 """A change of voice from which on two people are warned of, and refused: of 821 recordings of one 5 have the first and
 none the second, of 285 of two women or two men 154 and 96, of a woman and a man 259 and 225."""
@@ -286,7 +289,8 @@ class Mouth:
         hz = track_pitch(sound, RATE).hz
         frames = min(len(mel), len(hz))
         loud = loud[:frames]
-        if float((hz[:frames][loud] > 0).float().mean()) < _LEAST_VOICED:
+        voiced, deep = float((hz[:frames][loud] > 0).float().mean()), depth(mel[:frames][loud])
+        if voiced < _LEAST_VOICED or (voiced < _HARDLY_VOICED and deep < _SHALLOW):
             raise VoiceError(
                 "nobody is heard to speak aloud in the clip, only noise, or a whisper, by which nobody can be told; "
                 "give a recording of somebody who speaks aloud in a quiet place"
