@@ -1,5 +1,6 @@
 """Our encoder beside the transformers library's with the same random weights: every layer, alone and in a batch."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from vivavoce.core.errors import PartError
 from vivavoce.hub import encoders, hubert, w2v_bert, wav2vec2, wavlm
 from vivavoce.models.encoder import Encoder
+from vivavoce.recipes.codec_teacher import teacher_of
 
 transformers = pytest.importorskip("transformers")
 
@@ -98,6 +100,30 @@ def test_no_tensor_may_be_missing(kind: str) -> None:
             continue
         with pytest.raises(PartError):
             encoders.encoder_of(given, {key: value for key, value in state.items() if key != name})
+
+
+def test_a_published_encoder_teaches_a_codec_by_the_mean_of_its_layers(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    theirs = shaken(transformers.HubertModel(transformers.HubertConfig(**SMALL)))
+    theirs.save_pretrained(tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text('{"do_normalize": false}')
+    teacher = teacher_of(tmp_path)
+    assert (teacher.sample_rate, teacher.rate, teacher.dim) == (16_000, 50, 32)
+    wave = 0.3 * torch.randn(1, 6000)
+    with torch.no_grad():
+        wanted = torch.stack(theirs(wave, output_hidden_states=True).hidden_states).mean(0)[0]
+        close(teacher.features(wave), wanted)
+    assert teacher_of(tmp_path).digest == teacher.digest
+    with pytest.raises(PartError, match="no encoder that can be read"):
+        teacher_of(tmp_path / "none")
+    with pytest.raises(PartError, match="vivavoce models get hf:some/body"):
+        teacher_of(Path("hf:some/body"))
+
+
+def test_a_whisper_teaches_a_codec(fetched: Callable[[str], Path]) -> None:
+    teacher = teacher_of(fetched("whisper-base"))
+    assert (teacher.what, teacher.rate, teacher.dim) == ("whisper-base", 50, 512)
+    assert teacher.features(0.1 * torch.randn(1, 16_000)).shape == (50, 512)
 
 
 def test_w2v_bert() -> None:

@@ -23,7 +23,10 @@ from vivavoce.train.recipe import Given, Recipe, begin_from
 from vivavoce.train.tasks.codec import SoundBatch
 from vivavoce.train.tasks.codec_adversarial import AdversarialWeights, CodecAdversarial, Pass, pass_codec
 
-TEACHER = "a folder with a HuBERT or a listener, which teaches the first book; without it nothing does, the control"
+TEACHER = (
+    "what teaches the first book: a run of hubert, wav2vec2 or w2vbert, a listener, a published encoder's folder or "
+    "hf: name, or whisper-base; without it nothing does, the control"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

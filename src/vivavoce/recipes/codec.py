@@ -272,6 +272,6 @@ RECIPE = Recipe(
     needs={"speech": "recordings at 16 kHz and more"},
     takes={
         "from": "a codec to go on from",
-        "teacher": "a folder with a listener or a HuBERT, which teaches the first book",
+        "teacher": "what teaches the first book: a listener, a run of hubert, a published encoder, or whisper-base",
     },
 )

@@ -54,7 +54,7 @@ def front_of(
             return ListenerLayer.of(load_part(listener or BUNDLED, "listener"), layer, whole)
         case "encoder":
             assert encoder is not None
-            return EncoderLayer.of(_learnt(encoder), layer)
+            return EncoderLayer.of(learnt_encoder(encoder), layer)
         case "random":
             known: Listener = load_part(listener or BUNDLED, "listener")
             torch.manual_seed(seed)
@@ -70,8 +70,8 @@ def front_of(
     raise ConfigError(f"there are no features {name!r}; there are {', '.join(FEATURES)}, and Whispers by their names")
 
 
-def _learnt(choice: Path) -> Encoder:
-    """Of a run here, or somebody else's; PartError where there is none."""
+def learnt_encoder(choice: Path) -> Encoder:
+    """The encoder of a run here, or somebody else's by its folder or ``hf:`` name; PartError where there is none."""
     if any((choice / f"{part}.json").is_file() for part in PARTS):
         return load_encoder(choice)
     from vivavoce.hub.encoders import open_encoder
