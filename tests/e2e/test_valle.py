@@ -127,7 +127,8 @@ def test_groups_of_codes_are_learnt_and_said_in_fewer_steps(folder: Path, tmp_pa
         assert steps[0] == first.shape[1] // 3 + 1
         left = items["codes"].shape[1] % 3
         clip = sound(read_audio(record.file, rate)[0][: (12 + left) * hop], rate)  # as many too much as was learnt
-        assert int(valle.speak(phones, clip, sampler=GREEDY).lengths[0]) == int(said.lengths[0]) - 12 * hop
+        prompted = valle.speak(phones, clip, sampler=GREEDY)
+        assert abs(int(prompted.lengths[0]) - int(said.lengths[0]) + 12 * hop) <= 3 * hop  # it is gone on with
     with pytest.raises(SpecError, match="writes groups of 1, not 3; use --set group=1"):
         train(run, folder / "corpus", BUNDLED, tmp_path / "other", ready={"first": folder / "run"})
 
