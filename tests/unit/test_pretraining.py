@@ -17,10 +17,11 @@ from vivavoce.models.encoder_heads import ClusterConfig, ContrastiveConfig
 from vivavoce.models.strided_mel_front import StridedMelFrontConfig
 from vivavoce.models.wave_front import WaveFrontConfig
 from vivavoce.nn.conformer import ConformerConfig
-from vivavoce.nn.gumbel import GumbelConfig
+from vivavoce.nn.gumbel import GumbelConfig, GumbelQuantizer
 from vivavoce.nn.masking import MaskConfig, span_mask
 from vivavoce.nn.positions import ConvPositionsConfig
 from vivavoce.nn.transformer import TransformerConfig
+from vivavoce.recipes import miniature, w2vbert
 from vivavoce.recipes.hubert import HubertRun
 from vivavoce.recipes.pretraining_data import WaveCropConfig, WaveCrops, cepstra, of_layer
 from vivavoce.recipes.w2vbert import W2vBertRun
@@ -390,3 +391,26 @@ def test_each_method_has_a_causal_model_that_streams(run: Any) -> None:
     assert encoder.timing.latency_ms <= 200
     mask = torch.rand(1, whole.shape[1]) < 0.5
     assert encoder.train()(wave, mask=mask).last.isfinite().all()
+
+
+def test_a_quantiser_begins_with_what_frames_differ_by():
+    torch.manual_seed(0)
+    frames = 5.0 * torch.randn(32) + 0.05 * torch.randn(2000, 32)  # as of a fresh net: nearly the same everywhere
+    quantizer = GumbelConfig(dim=32, groups=1, size=64, code_dim=32).build().eval()
+    assert float(quantizer(frames).hard) < 4, "all choose alike"
+    quantizer.start(frames)
+    assert float(quantizer(frames).hard) > 32
+    moved = quantizer.scores(frames)
+    torch.testing.assert_close(moved.mean(0), torch.zeros_like(moved[0]), atol=0.05, rtol=0)
+
+
+def test_contrastive_runs_begin_so_and_those_that_go_on_do_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    begun: list[int] = []
+    monkeypatch.setattr(GumbelQuantizer, "start", lambda _, x: begun.append(len(x)))
+    speech = miniature.recordings(tmp_path / "speech")
+    w2vbert.debug(tmp_path / "run")
+    assert len(begun) == 1
+    model = w2vbert._sized(48, 1, 4, 16, 0.98)
+    run = w2vbert.W2vBertRun(model=model, data=WaveCropConfig(seconds=8.0, crop=2.0), steps=2, warmup=1)
+    w2vbert.train(run, speech, tmp_path / "on", start=tmp_path / "run")
+    assert len(begun) == 1, "what was learnt is kept"

@@ -63,6 +63,18 @@ class GumbelQuantizer(nn.Module):
         self.entries = nn.Parameter(torch.rand(config.groups, config.size, config.code_dim // config.groups))
         self.register_buffer("temperature", torch.tensor(config.begin))
 
+    @torch.no_grad()
+    def start(self, x: Float[Tensor, "N D"]) -> None:
+        """Fits fresh weights to vectors such as these: what they differ by chooses, not what they have in common.
+
+        Vectors of a fresh net hardly differ beside their mean; all would choose the same entry, and nothing would be
+        left to tell apart.
+        """
+        centre = x.mean(0)
+        spread = ((x - centre) @ self.choose.weight.T).std().clamp(min=1e-6)
+        self.choose.weight.mul_(self.config.dim**0.5 / spread)
+        self.choose.bias.copy_(-self.choose.weight @ centre)
+
     def scores(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "N G V"]:
         """How much each entry is wanted."""
         return self.choose(x).unflatten(-1, (self.config.groups, self.config.size)).float()

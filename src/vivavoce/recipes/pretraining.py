@@ -60,23 +60,27 @@ def learn(
     noted: Mapping[str, Any] | None = None,
     start: Path | None = None,
     fresh: tuple[str, ...] = (),
+    begin: Callable[[WaveBatch], None] = lambda _: None,
     device: str = "cpu",
 ) -> Run:
     """Fits a task whose ``model`` is the part, and writes it into ``out``; resumes there.
 
-    ``labels`` are each frame's clusters by split, ``measured`` the terms that are measured on what is not learnt
-    from, ``noted`` is added to the card. ``start`` is a folder with the part to go on from, but for what begins like
-    ``fresh``.
+    ``begin`` may fit fresh weights to the first batch. ``labels`` are each frame's clusters by split, ``measured`` the
+    terms that are measured on what is not learnt from, ``noted`` is added to the card. ``start`` is a folder with the
+    part to go on from, but for what begins like ``fresh``.
     """
     model: Any = task.model
     if start is not None:
         begin_from(model, load_part(start, part), fresh)
     hop = model.config.encoder.front.hop
+    crops = WaveCrops(run.data, hop, speech.sound["train"], [labels["train"]] if labels else (), run.seed)
+    if start is None:
+        begin(crops(0))
     dev: list[WaveBatch] = []
     if len(speech.sound["dev"]):
         quiet = replace(run.data, gains_db=(0.0, 0.0))
-        crops = WaveCrops(quiet, hop, speech.sound["dev"], [labels["dev"]] if labels else (), seed=0)
-        dev = [crops(number) for number in range(_DEV_BATCHES)]
+        held = WaveCrops(quiet, hop, speech.sound["dev"], [labels["dev"]] if labels else (), seed=0)
+        dev = [held(number) for number in range(_DEV_BATCHES)]
 
     def export(now: Run) -> None:
         own: Any = now.model
@@ -85,7 +89,7 @@ def learn(
 
     return fit(
         task,
-        WaveCrops(run.data, hop, speech.sound["train"], [labels["train"]] if labels else (), run.seed),
+        crops,
         torch.optim.AdamW(task.parameters(), run.lr, betas=(0.9, 0.98), eps=1e-6, weight_decay=run.decay),
         steps=run.steps,
         hooks=hooks(

@@ -68,7 +68,7 @@ def train(
     task = W2vBertTask(run.chosen, run.weights)
     measured = ("contrastive", "right", "used", "masked", "named")
     data = heard(speech, cache or out, say)
-    return learn(task, "w2vbert", run, data, out, measured=measured, start=start, device=device)
+    return learn(task, "w2vbert", run, data, out, measured=measured, begin=task.begin, start=start, device=device)
 
 
 def debug(folder: Path) -> dict[str, float]:

@@ -59,7 +59,9 @@ def train(
     """Writes the part ``wav2vec2`` into ``out``; resumes there. ``cache`` is where decoded sound is kept."""
     torch.manual_seed(run.seed)
     task = Wav2Vec2Task(run.chosen, run.weights)
-    return learn(task, "wav2vec2", run, heard(speech, cache or out, say), out, start=start, device=device)
+    return learn(
+        task, "wav2vec2", run, heard(speech, cache or out, say), out, begin=task.begin, start=start, device=device
+    )
 
 
 def debug(folder: Path) -> dict[str, float]:

@@ -84,6 +84,11 @@ class _Books:
             "temperature": Term(self.quantizer.temperature, 0.0),
         }
 
+    @torch.no_grad()
+    def begin(self, hidden: Hidden) -> None:
+        """Fits a fresh quantiser to the frames that it will choose entries for."""
+        self.quantizer.start(hidden.heard.front.float().flatten(0, 1))
+
     def anneal(self, updates: int) -> None:
         """Sets the temperature that belongs to so many updates."""
         self.quantizer.temperature.fill_(self.quantizer.annealed(updates))
@@ -109,6 +114,10 @@ class Wav2Vec2Task(Task[WaveBatch, Hidden]):
         found = self.model.head(out.heard.front, out.heard.last, out.mask)
         terms = self._books.terms(found, self.weights, self.training)
         return terms | {"penalty": Term(out.heard.penalty, self.weights.penalty)}
+
+    def begin(self, batch: WaveBatch) -> None:
+        """Fits fresh weights to some sound."""
+        self._books.begin(self.outputs(batch))
 
     def after_step(self, step: int) -> None:
         """Anneals."""
@@ -138,6 +147,10 @@ class W2vBertTask(Task[WaveBatch, Hidden]):
         loss, named = masked_prediction(self.model.names(out.heard.last), labels, out.mask)
         terms = self._books.terms(found, self.weights, self.training)
         return terms | {"masked": Term(loss, self.weights.masked), "named": Term(named, 0.0)}
+
+    def begin(self, batch: WaveBatch) -> None:
+        """Fits fresh weights to some sound."""
+        self._books.begin(self.outputs(batch))
 
     def after_step(self, step: int) -> None:
         """Anneals."""
