@@ -382,9 +382,9 @@ def draw(report: Report, path: Path) -> None:
     panels = [panel for panel in (*_TOLD, *_HEARD) if any(_point(panel, rows) for rows in known.values())]
     figure = Figure(figsize=(5.5 * max(len(panels), 1), 5), layout="constrained")
     for panel, axis in zip(panels, np.atleast_1d(figure.subplots(1, max(len(panels), 1))), strict=False):
-        for name, rows in known.items():
+        for number, (name, rows) in enumerate(known.items()):
             if point := _point(panel, rows):
-                axis.plot(*point, "x" if "shuffled" in name else "o")
+                axis.plot(*point, "x" if "shuffled" in name else "o", color=f"C{number % 10}")
                 axis.annotate(name, point, fontsize=7, xytext=(3, 3), textcoords="offset points")
         axis.set_xlabel(panel.beside)
         axis.set_ylabel(panel.up)
