@@ -390,6 +390,9 @@ def draw(report: Report, path: Path) -> None:
         axis.set_ylabel(panel.up)
         if panel.below == "bit rate":
             axis.set_xscale("log")
+            places = sorted({point[0] for rows in known.values() if (point := _point(panel, rows))})
+            axis.set_xticks(places, [f"{place:.3g}" for place in places])
+            axis.minorticks_off()
         for line, drawn in zip(panel.asked, (axis.axvline, axis.axhline), strict=True):
             if line is not None:
                 drawn(line, color="grey", linewidth=0.5)
