@@ -71,7 +71,7 @@ def test_a_change_of_voice_is_found_wherever_it_is_and_a_lively_voice_has_none()
         assert change_of_voice(Colour(), mel, torch.zeros(len(mel))) > 0.6
         hz = torch.cat((low[:before], high[:after]))
         higher = change_of_voice(Colour(), one[:1].expand(len(hz), -1), hz)
-        assert higher == pytest.approx(0.3, abs=1e-5)
+        assert higher == pytest.approx(0.24, abs=1e-5)  # no more than .8 of an octave counts
     lively = torch.stack((one, other), dim=1).flatten(0, 1)
     assert change_of_voice(Colour(), lively, low.repeat(2)) < 0.05
     assert change_of_voice(Colour(), torch.cat((one[:200], other[:200])), low[:400]) == 0
