@@ -188,7 +188,7 @@ def orders_table(
     add("— from the units of another order", [a == b.slots for a, b in zip(other, orders, strict=True)], "control")
     if system.model.config.stage == 3:
         given = [system.given(CHAINS[0], [{"role": "user", "content": ""}], one) for one in heard]
-        chains = system.replies(CHAINS[0], given, sampler=GREEDY, most=_UNITS)
+        chains = system.replies(CHAINS[0], given, most=_UNITS)  # drawn: the likeliest units go round in circles
         for order, chain in list(zip(orders, chains, strict=True))[:_SHOWN]:
             say(f"  {order.text}\n  → {chain.question}\n  → {chain.answer}")
         add("every slot named in the written answer", named([chain.answer for chain in chains]))

@@ -49,7 +49,8 @@ class HistoryConfig:
 class UnitVocoderConfig:
     """Durations of units, the codec's stream, a trunk over frames that looks both ways, and one over the books.
 
-    ``speakers`` have a vector each; everybody else shares one. Without any there is none.
+    ``speakers`` have a vector each; everybody else shares one. Without any there is none. ``usual`` is the speaker that
+    it was taught last and speaks as where nobody is asked for.
     """
 
     durations: DurationsConfig
@@ -58,6 +59,7 @@ class UnitVocoderConfig:
     depth: TransformerConfig
     history: HistoryConfig | None = None
     speakers: tuple[str, ...] = ()
+    usual: str = ""
 
     def build(self) -> "UnitVocoder":
         """The module with fresh weights; ConfigError for streams without a clock or a history that looks ahead."""

@@ -103,6 +103,7 @@ def train(
     config = UnitVocoderConfig(
         durations=DurationsConfig(units=units, trunk=run.held, voices=len(speakers)), codes=codes.first(run.books),
         trunk=run.trunk, depth=run.depth, history=run.history, speakers=speakers,
+        usual=run.only[0] if len(run.only) == 1 and run.only[0] in speakers else "",
     )  # fmt: skip
     torch.manual_seed(run.seed)
     model = config.build()

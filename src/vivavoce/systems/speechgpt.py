@@ -236,14 +236,10 @@ class SpeechGPT:
         return Row(Cursor(config.layout(form), items, most=each), Uniforms(seed), most=used + room)
 
     def sound(self, units: Stream[Tokens]) -> Stream[Wave]:
-        """Units as they sound, by the vocoder's speaker where it has one, else in everybody's voice.
-
-        SpecError without a vocoder.
-        """
+        """Units as they sound, in the vocoder's usual voice. SpecError without a vocoder."""
         if self.vocoder is None or self.codec is None:
             raise SpecError("this model has no vocoder; train one: vivavoce train unit-vocoder")
         more = -(-self.codec.delay // self.codec.config.hop)
-        known = self.vocoder.config.speakers
-        speaker = known[0] if len(known) == 1 else ""
+        speaker = self.vocoder.config.usual
         codes = self.vocoder.render(self.vocoder.timed(units, speaker), speaker=speaker, more=more)
         return self.codec.decode(codes)
