@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -33,3 +34,11 @@ def test_layers_and_controls_have_a_row_each(tmp_path: Path, monkeypatch: pytest
         assert value is not None and 0.02 < value.low <= value.value <= value.high + 0.05 and value.high < 0.6
     with pytest.raises(PartError, match="has no encoder"):
         clusters.table([tmp_path], speech, 1.0, 4, lambda line: None)
+
+
+def test_ids_at_half_the_pace_of_labels_are_held_against_the_right_ones() -> None:
+    draw = np.random.default_rng(1)
+    ids = [draw.integers(8, size=400) for _ in range(6)]
+    labels = [one.repeat(2) for one in ids]
+    assert clusters._agreement(ids, labels, 25.0).value > 0.95
+    assert clusters._agreement(ids, labels, 50.0).value < 0.3

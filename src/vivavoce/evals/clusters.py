@@ -51,6 +51,8 @@ def table(folders: Sequence[Path], speech: Path, minutes: float, texts: int, say
         "random weights": _layers(control),
     }
     ways |= {name: _layers(encoder) for name, encoder in encoders.items()}
+    rates = dict.fromkeys(ways, float(LABEL_RATE)) | {"random weights": float(control.config.front.rate)}
+    rates |= {name: float(encoder.config.front.rate) for name, encoder in encoders.items()}
     made = Table(f"Phones in {CENTRES} clusters (flite)")
     for name, way in ways.items():
         with torch.no_grad():
@@ -59,7 +61,7 @@ def table(folders: Sequence[Path], speech: Path, minutes: float, texts: int, say
             book = fit(torch.cat([frames[layer] for frames in seen]), CENTRES, _FIT)
             ids = [book(frames[layer]).numpy() for frames in read]
             shown = name if len(seen[0]) == 1 else f"{name}, layer {layer}"
-            made.rows.append(Row(name=shown, value=_agreement(ids, [one.labels for one in said]), unit=""))
+            made.rows.append(Row(name=shown, value=_agreement(ids, [one.labels for one in said], rates[name]), unit=""))
             say(f"{shown}: {made.rows[-1].shown()}")
     return made
 
@@ -68,12 +70,12 @@ def _layers(encoder: Encoder) -> Frames:
     return lambda wave: [layer[0] for layer in encoder(wave[None]).layers]
 
 
-def _agreement(ids: Sequence[np.ndarray], labels: Sequence[np.ndarray]) -> Estimate:
-    """Mutual information by the entropy of phones; recordings are drawn again."""
+def _agreement(ids: Sequence[np.ndarray], labels: Sequence[np.ndarray], rate: float) -> Estimate:
+    """Mutual information of ids, so many a second, by the entropy of phones; recordings are drawn again."""
 
     def of(places: Sequence[int]) -> float:
-        rate = float(LABEL_RATE)  # encoders and their controls have fifty frames a second, as labels have
-        return pnmi_and_purity([ids[place] for place in places], [labels[place] for place in places], rate, rate)[0]
+        known = float(LABEL_RATE)
+        return pnmi_and_purity([ids[place] for place in places], [labels[place] for place in places], rate, known)[0]
 
     drawn = rng.stream(0, "bootstrap").integers(len(ids), size=(_DRAWS, len(ids)))
     found = np.array([of(row.tolist()) for row in drawn])
