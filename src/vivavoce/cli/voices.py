@@ -70,12 +70,12 @@ def save(
     words, number = wanted.description, wanted.identity
     if words:
         understood(words)  # says now that no word of it is known, not when it is to speak
-    if like is not None:
-        _try(wanted)
     store = VoiceStore(data_folder())
     try:
         if store.named(name) is not None:
             raise VoiceError(f"there is a voice {name!r} already; remove it first: vivavoce voices remove {name!r}")
+        if like is not None:
+            _try(wanted)
         if wanted.consent is None:
             store.add_voice(name, prompt=words, identity=number)
         else:
