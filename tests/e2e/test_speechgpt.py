@@ -167,11 +167,11 @@ def test_spoken_orders_are_counted_beside_the_default_model(folder: Path) -> Non
 def test_a_trunk_can_be_fresh(folder: Path, tmp_path: Path) -> None:
     fresh = FreshTrunk(dim=64, layers=3, heads=2)
     run = replace(SMALL, fresh=fresh, grids=replace(SMALL.grids, steps=2))
-    train(run, folder / "corpus", folder / "corpus", tmp_path, llm=folder / "llm")
+    train(run, folder / "corpus", folder / "units", tmp_path, llm=folder / "llm")
     trunk = load_part(tmp_path, "speechgpt").config.trunk
     assert (trunk.dim, trunk.layers, trunk.heads, trunk.head_dim) == (64, 3, 2, 32)
     with pytest.raises(TrainingError, match="a fresh trunk is for stage 1"):
-        train(replace(run, stage=2), folder / "corpus", folder / "corpus", tmp_path / "2", start=tmp_path)
+        train(replace(run, stage=2), folder / "corpus", folder / "units", tmp_path / "2", start=tmp_path)
     with pytest.raises(ConfigError, match="cannot be 65 wide"):
         replace(fresh, dim=65).of(trunk)
 

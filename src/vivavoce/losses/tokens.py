@@ -13,7 +13,8 @@ def next_token(
 
     Both are means by ``weights``; ids of weight 0 may be anything that is in the vocabulary.
     """
-    return weighted(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten(), weights[:, 1:].flatten())
+    after, counted = F.pad(ids[:, 1:], (0, 1)), F.pad(weights[:, 1:], (0, 1))
+    return weighted(logits.flatten(0, 1), after.flatten(), counted.flatten())  # cut, all scores would be copied
 
 
 def weighted(
