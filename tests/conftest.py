@@ -13,8 +13,15 @@ import torch
 
 import annotations  # noqa: F401 - from now on, and before anything of the package, checks remember what has passed
 from vivavoce.core.errors import PartError
+from vivavoce.hub import codecs
 from vivavoce.hub.catalogue import find
 from vivavoce.hub.fetch import place
+from vivavoce.models.back import SeanetBackConfig
+from vivavoce.models.codec import CodecConfig
+from vivavoce.models.front import SeanetFrontConfig
+from vivavoce.nn.quantize import ResidualConfig
+from vivavoce.nn.seanet import SeanetConfig
+from vivavoce.systems.encodec import ChunkedCodec, Chunks
 
 ROOT = Path(__file__).resolve().parent.parent
 FETCHED = Path(os.environ.get("VIVAVOCE_DATA") or ROOT / ".venv" / "data")
@@ -52,6 +59,23 @@ def snapshot(rewrite: bool) -> Callable[[str, Any], None]:
         assert value == json.loads(path.read_text()), f"{name} changed; if that is meant, `make golden` writes it again"
 
     return compare
+
+
+@pytest.fixture
+def stereo(tmp_path: Path) -> Path:
+    """A codec for whole stereo recordings, as others load it."""
+    net = SeanetConfig(
+        dim=8, channels=4, strides=(4, 5), skip="conv", memory="lstm", memory_layers=1, causal=False, edge="reflect",
+        trim="both", normed=True, wave_channels=2,
+    )  # fmt: skip
+    codec = CodecConfig(
+        front=SeanetFrontConfig(net=net, sample_rate=24_000),
+        quantizer=ResidualConfig(dim=8, code_dim=0, books=4, size=16),
+        back=SeanetBackConfig(net=net),
+    ).build()
+    codec.quantizer.start(0.05 * torch.randn(1, 8, 64))
+    codecs.write(ChunkedCodec(codec.eval(), Chunks(samples=2_400, step=2_000)), tmp_path / "stereo")
+    return tmp_path / "stereo"
 
 
 @pytest.fixture(scope="session")

@@ -15,14 +15,10 @@ from vivavoce.cli.main import app
 from vivavoce.core.parts import load_part, read_card, save_part
 from vivavoce.data.manifest import Record, write_manifest
 from vivavoce.hub import codecs
-from vivavoce.models.back import SeanetBackConfig
-from vivavoce.models.codec import Codec, CodecConfig
+from vivavoce.models.codec import Codec
 from vivavoce.models.features import SpectrumConfig
-from vivavoce.models.front import SeanetFrontConfig
 from vivavoce.models.units import UnitsConfig
 from vivavoce.nn.kmeans import KMeansConfig
-from vivavoce.nn.quantize import ResidualConfig
-from vivavoce.nn.seanet import SeanetConfig
 from vivavoce.systems.encodec import ChunkedCodec, Chunks, encodec
 
 
@@ -111,23 +107,6 @@ def test_a_part_of_ours_is_written_for_others(folder: Path, tmp_path: Path) -> N
     refused(run("export", folder / "ours", tmp_path / "theirs", "--to", "onnx"), "--to onnx")
     mini = Path(codecs.__file__).parents[1] / "weights/mini"
     refused(run("export", mini, tmp_path / "no", "--to", "hf"), "not one of strided convolutions")
-
-
-@pytest.fixture
-def stereo(tmp_path: Path) -> Path:
-    """A codec for whole stereo recordings, as others load it."""
-    net = SeanetConfig(
-        dim=8, channels=4, strides=(4, 5), skip="conv", memory="lstm", memory_layers=1, causal=False, edge="reflect",
-        trim="both", normed=True, wave_channels=2,
-    )  # fmt: skip
-    codec = CodecConfig(
-        front=SeanetFrontConfig(net=net, sample_rate=24_000),
-        quantizer=ResidualConfig(dim=8, code_dim=0, books=4, size=16),
-        back=SeanetBackConfig(net=net),
-    ).build()
-    codec.quantizer.start(0.05 * torch.randn(1, 8, 64))
-    codecs.write(ChunkedCodec(codec.eval(), Chunks(samples=2_400, step=2_000)), tmp_path / "stereo")
-    return tmp_path / "stereo"
 
 
 def test_a_codec_that_takes_chunks(stereo: Path, tmp_path: Path) -> None:

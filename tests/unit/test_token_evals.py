@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from vivavoce.assistant.tokens import open_codec
 from vivavoce.audio.resample import resample
 from vivavoce.core.parts import load_part, save_part
 from vivavoce.core.places import BUNDLED
@@ -22,18 +23,12 @@ from vivavoce.evals.token_sound import CODEC2_BITS, codec2_at, mel_distance, opu
 from vivavoce.evals.tokenizers import Tokenizer, opened, without_twins
 from vivavoce.evals.tokens import Found, draw, gate_text
 from vivavoce.evals.tokens_speech import contrasts, machines
-from vivavoce.hub import codecs
-from vivavoce.models.back import SeanetBackConfig
-from vivavoce.models.codec import CodecConfig
 from vivavoce.models.features import SpectrumConfig
-from vivavoce.models.front import SeanetFrontConfig
 from vivavoce.models.units import UnitsConfig
 from vivavoce.nn.convnext import ConvNeXtConfig
 from vivavoce.nn.kmeans import KMeansConfig
-from vivavoce.nn.quantize import ResidualConfig
-from vivavoce.nn.seanet import SeanetConfig
 from vivavoce.recipes.naturalspeech3 import CODEC
-from vivavoce.systems.encodec import ChunkedCodec, Chunks
+from vivavoce.systems.encodec import ChunkedCodec
 from vivavoce.systems.melvq import melvq
 from vivavoce.systems.soundstream import soundstream
 from vivavoce.systems.speechtokenizer import speechtokenizer
@@ -122,21 +117,10 @@ def test_the_shipped_codec_is_measured_with_one_with_half_and_with_all_of_its_bo
     assert all(one.resynthesize is not None and len(one.resynthesize(wave, 16_000)) == len(wave) for one in found)
 
 
-def test_of_a_codec_for_stereo_in_chunks_the_sound_is_measured(tmp_path: Path):
-    torch.manual_seed(2)
-    net = SeanetConfig(
-        dim=8, channels=4, strides=(4, 5), skip="conv", memory="lstm", memory_layers=1, causal=False, edge="reflect",
-        trim="both", normed=True, wave_channels=2,
-    )  # fmt: skip
-    codec = CodecConfig(
-        front=SeanetFrontConfig(net=net, sample_rate=24_000),
-        quantizer=ResidualConfig(dim=8, code_dim=0, books=4, size=16),
-        back=SeanetBackConfig(net=net),
-    ).build()
-    codec.quantizer.start(0.05 * torch.randn(1, 8, 64))
-    chunked = ChunkedCodec(codec.eval(), Chunks(samples=2_400, step=2_000))
-    codecs.write(chunked, tmp_path / "stereo")
-    found = opened(str(tmp_path / "stereo"))
+def test_of_a_codec_for_stereo_in_chunks_the_sound_is_measured(stereo: Path):
+    chunked = open_codec(stereo)
+    assert isinstance(chunked, ChunkedCodec)
+    found = opened(str(stereo))
     assert [one.name for one in found] == ["stereo, first book", "stereo, 2 of 4 books", "stereo"]
     assert all(one.only_sound and not one.gated and one.latency_ms == 100 for one in found)
     assert found[2].bits_per_second == pytest.approx(24_000 / 20 * 2_400 / 2_000 * 4 * 4)
