@@ -82,6 +82,24 @@ def test_the_chain_is_read_back_in_its_order_in_all_four_formats(folder: Path) -
     assert written.chain.question and written.chain.units is None
 
 
+def test_one_voice_is_learnt_to_be_said_and_all_others_to_be_written_down(folder: Path) -> None:
+    model, text = load_part(folder / "1", "speechgpt"), ChatText.load(folder / "3")
+    tokens = TokenCorpus(folder / "corpus")
+    speakers = ["guest", "guest", "host"]
+    tokens.utterances = tuple(replace(u, speaker=s) for u, s in zip(tokens.utterances, speakers, strict=True))
+    own, others = "host", [0, 1]
+    run = replace(SMALL, stage=2, only=(own,), recognise=0.25)
+    makers = makers_of(run, tokens, model.config, text, None, None, print)
+    learnt = [index for (index,) in makers.train]
+    assert [n for n in learnt if speakers[n] != own] == others, "all others are written down once"
+    assert sum(speakers[n] == own for n in learnt) == 3 * len(others)
+    assert set(makers.others()) == {"recognise", "synthesise", "text"}
+    spoken = sum((grid.ids[0] == model.config.whole.marks.index("asked")).any() for grid in makers.held_out())
+    assert 0 < spoken < len(makers.held_out())
+    with pytest.raises(TrainingError, match="that nobody says to learn from"):
+        makers_of(replace(run, only=("nobody",)), tokens, model.config, text, None, None, print)
+
+
 def test_there_are_many_wordings() -> None:
     for task in ("recognise", "synthesise"):
         assert len(set(phrasings(task))) >= 200

@@ -39,8 +39,8 @@ def test_moving_averages_equal_vector_quantize_pytorch():
         nn.init.zeros_(ours.into.bias)
         theirs = theirs_of(dim=4, codebook_size=8, decay=0.8, threshold_ema_dead_code=0, eps=1e-12).train()
         theirs._codebook.embed.copy_(ours.entries[:1])
-        theirs._codebook.embed_avg.copy_(ours.entries[:1])
-        theirs._codebook.cluster_size.fill_(1.0)
+        theirs._codebook.embed_avg.copy_(ours.entries[:1] * ours.usage[:1, :, None])
+        theirs._codebook.cluster_size.copy_(ours.usage[:1])
         theirs._codebook.initted.fill_(1)
         for shift in (0.0, 0.5, 1.0):
             ours(x + shift)

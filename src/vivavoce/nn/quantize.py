@@ -183,7 +183,7 @@ class ResidualQuantizer(nn.Module):
                 self.entries[book] = kmeans(residual, self.config.size, rounds)
                 chosen = nearest(residual, self.entries[book])
             residual = residual - self.entries[book][chosen]
-        self.usage.fill_(1.0)
+            self.usage[book] = torch.bincount(chosen, minlength=self.config.size).to(self.usage)
 
     def _quantize(
         self, inner: Float[Tensor, "B T C"], given: Int[Tensor, "B T"] | None, bare: Bool[Tensor, " B"] | None
@@ -238,7 +238,7 @@ class ResidualQuantizer(nn.Module):
         if len(dead):
             drawn = torch.randint(len(vectors), (len(dead),), device=vectors.device)
             entries[dead] = vectors[drawn]
-            usage[dead] = 1.0
+            usage[dead] = max(len(vectors) / self.config.size, self.config.dead_below)  # a fair share, to be kept first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

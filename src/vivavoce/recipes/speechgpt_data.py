@@ -33,7 +33,9 @@ class SpeechGPTRun:
 
     A batch has ``grids.batch`` utterances of mean length, of like length each, and ``lines`` times as many lines of
     text. What is given counts ``given`` in the second stage (1 in the paper), a unit ``unit`` beside a word piece's 1.
-    In the second stage a share of ``recognise`` is written down, the rest is said.
+    In the second stage a share of ``recognise`` is written down, the rest is said. With ``only``, what these speakers
+    say is learnt to be said and never written down, all others the other way round: one voice's units follow their
+    text after minutes, those of many do not.
     Of units that are heard up to a share of ``corrupt`` is left out or is another one.
     """
 
@@ -44,6 +46,7 @@ class SpeechGPTRun:
     window: int = 2048
     dropout: float = 0.0
     recognise: float = 0.5
+    only: tuple[str, ...] = ()
     given: float = 1.0
     unit: float = 1.0
     corrupt: float = 0.0
@@ -110,7 +113,7 @@ class Makers:
         def make(places: list[int], draw: np.random.Generator) -> GridBatch:
             grids = []
             for place in places:
-                grids.append(self.grid(self._form(draw), self.train[place], draw))
+                grids.append(self.grid(self._form(self.train[place], draw), self.train[place], draw))
             more = self.run.lines * len(grids) if lines else 0.0
             for _ in range(int(more + draw.random())):
                 grids.append(lines[int(draw.integers(len(lines)))])
@@ -119,11 +122,18 @@ class Makers:
         chosen = range(len(self.train))
         return Batches(examples, chosen, make, seconds=seconds, seed=self.run.seed, buckets=buckets)
 
-    def _form(self, draw: np.random.Generator) -> Form:
+    def _form(self, chosen: tuple[int, ...], draw: np.random.Generator) -> Form:
         """One of the forms of the stage."""
-        if self.run.stage == 2:
-            return self.forms[int(draw.random() >= self.run.recognise)]
-        return self.forms[int(draw.integers(len(self.forms)))]
+        forms = self._forms_of(chosen)
+        if len(forms) > 1 and self.run.stage == 2:
+            return forms[int(draw.random() >= self.run.recognise)]
+        return forms[int(draw.integers(len(forms)))]
+
+    def _forms_of(self, chosen: tuple[int, ...]) -> tuple[Form, ...]:
+        """Those that an example is learnt in."""
+        if self.run.stage == 2 and self.run.only:
+            return STAGES[2][1:] if self.tokens.utterances[chosen[0]].speaker in self.run.only else STAGES[2][:1]
+        return self.forms
 
     def weighed(self, batch: GridBatch) -> GridBatch:
         """With what each id counts."""
@@ -138,14 +148,19 @@ class Makers:
 
     def held_out(self) -> list[Grid]:
         """Some held-out examples, the forms taking turns."""
-        forms = self.forms
-        return [self.grid(forms[n % len(forms)], chosen, None) for n, chosen in enumerate(some(self.held))]
+        found = []
+        for number, chosen in enumerate(some(self.held)):
+            forms = self._forms_of(chosen)
+            found.append(self.grid(forms[number % len(forms)], chosen, None))
+        return found
 
     def others(self) -> Mapping[str, Sequence[Grid]]:
         """The forms of the second stage one by one, and held-out lines of text."""
         found: dict[str, Sequence[Grid]] = {}
         if self.run.stage == 2:
-            found |= {form: [self.grid(form, chosen, None) for chosen in some(self.held)] for form in self.forms}
+            for form in self.forms:
+                held = [chosen for chosen in self.held if form in self._forms_of(chosen)]
+                found |= {form: [self.grid(form, chosen, None) for chosen in some(held)]} if held else {}
         return found | {"text": [self.line(*one) for one in self.lines[::_HELD_TEXT]]}
 
     def line(self, given: list[int], learnt: list[int]) -> Grid:
@@ -230,6 +245,8 @@ def makers_of(
         )
         if not learnt:
             raise TrainingError(f"no training utterance of {tokens.folder} has a text; stage 2 needs texts")
+        if run.stage == 2 and run.only:
+            learnt = _shared_out(learnt, run, tokens)
         return Makers(run, tokens, config, text, learnt, measured, read)
     if pairs is None:
         raise TrainingError("stage 3 needs questions and answers: --with pairs=FILE")
@@ -237,3 +254,15 @@ def makers_of(
     dev = set(tokens.of("dev"))
     learnt = [pair for pair in chosen if not dev & set(pair)]
     return Makers(run, tokens, config, text, learnt, [pair for pair in chosen if dev & set(pair)] or learnt, read)
+
+
+def _shared_out(learnt: Sequence[tuple[int]], run: SpeechGPTRun, tokens: TokenCorpus) -> list[tuple[int]]:
+    """What one voice says, repeated or cut until it has its share beside what all others say."""
+    said = [one for one in learnt if tokens.utterances[one[0]].speaker in run.only]
+    if not said:
+        raise TrainingError(f"{tokens.folder} has nothing with a text that {', '.join(run.only)} says to learn from")
+    others = [one for one in learnt if tokens.utterances[one[0]].speaker not in run.only]
+    if run.recognise == 0 or not others:
+        return said
+    wanted = round(len(others) * (1 - run.recognise) / run.recognise)
+    return [*others, *(said[number % len(said)] for number in range(wanted))]
