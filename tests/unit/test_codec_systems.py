@@ -35,6 +35,9 @@ from vivavoce.systems.facodec import Facodec, FacodecConfig
 from vivavoce.systems.mimi import mimi
 from vivavoce.systems.soundstream import soundstream
 from vivavoce.systems.speechtokenizer import decode_range, speechtokenizer
+from vivavoce.train.tasks.codec import Labels, SoundBatch
+from vivavoce.train.tasks.codec_adversarial import AdversarialWeights
+from vivavoce.train.tasks.facodec import FacodecPass
 
 TRUNK = TransformerConfig(dim=8, layers=1, heads=2, kv_heads=2, hidden=16, window=64, causal=False, norm="layer")
 FACODEC = FacodecConfig(
@@ -72,10 +75,42 @@ def test_vectors_of_facodec_begin_to_vary_with_the_sound_and_books_tell_them_apa
     vectors = model.front(wave).detach()
     frames = vectors.shape[0] * vectors.shape[2]
     assert used() > min(model.config.size, frames) / 3 and 0.8 < float(vectors.std()) < 1.2
+    loud = torch.autograd.grad(model.front(wave).square().mean(), list(model.front.parameters()), allow_unused=True)
+    assert max(float(one.abs().max()) for one in loud if one is not None) < 10, "no layer is far quieter than the next"
     apart = (vectors - vectors.mean((0, 2), keepdim=True)).square().mean()
     assert float(apart) > 0.3, "they vary with the sound"
     for books in (model.prosody, model.content):
         assert (vectors - books(vectors).values.detach()).square().mean() < 0.85 * apart
+
+
+def test_heads_of_facodec_learn_first_and_then_its_books_begin():
+    model, wave = facodec(one_length=True, one_size=True, detail_dropout=0.0)
+    model.start(wave)
+    model.begun.fill_(0)
+    passes, weights = FacodecPass(heads_first=2), AdversarialWeights()
+    frames = model(wave).decoded.shape[2]
+    labels = Labels(
+        torch.zeros(4, frames), torch.ones(4, frames), torch.ones(4, frames, dtype=torch.long),
+        torch.zeros(4, dtype=torch.long), None,
+    )  # fmt: skip
+    batch = SoundBatch(wave[:, 0], torch.full((4,), 80), torch.full((4,), 8000.0), 1.0, labels=labels)
+    first = passes(model, batch, weights)
+    assert first.made is None and float(first.commitment) == 0
+    assert set(first.beside) == {"pitch", "phones", "speaker"}
+    x = model.vectors(wave)
+    assert not torch.equal(model.content(x, bare=True).values, model.content(x).values)
+    passes.after(model, 0)
+    assert not model.begun
+    known = {name: value.clone() for name, value in model.content.state_dict().items()}
+    passes.after(model, 1)
+    assert model.begun
+    changed = {name for name, value in model.content.state_dict().items() if not torch.equal(value, known[name])}
+    assert changed == {"entries"}, "what the projections have learnt stays"
+    gap = (model.content(x).values - model.content(x, bare=True).values).square().mean()
+    assert gap < 0.3 * model.content(x, bare=True).values.var(), "entries are among what the projections make"
+    then = passes(model, batch, weights)
+    assert then.made is not None and then.made.shape == wave[:, 0].shape and float(then.commitment) > 0
+    assert {"hidden_pitch", "hidden_phones", "hidden_speaker"} < set(then.beside)
 
 
 def test_three_of_four_examples_of_facodec_go_without_detail():

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss, normalize
 
 from vivavoce.core.errors import ConfigError, SpecError
-from vivavoce.nn.quantize import Quantized
+from vivavoce.nn.quantize import Quantized, kmeans
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +54,11 @@ class FactorisedQuantizer(nn.Module):
         self.out = nn.ModuleList(nn.Linear(config.code_dim, config.dim) for _ in range(config.books))
         self.entries = nn.Parameter(torch.randn(config.books, config.size, config.code_dim))
 
-    def forward(self, x: Float[Tensor, "B D T"]) -> Quantized:
-        """Vectors to their entries and back; ``commitment`` holds both ways of the books' learning."""
+    def forward(self, x: Float[Tensor, "B D T"], *, bare: bool = False) -> Quantized:
+        """Vectors to their entries and back; ``commitment`` holds both ways of the books' learning.
+
+        ``bare``: only through the projections, as if every vector were an entry.
+        """
         config, rows = self.config, len(x)
         books = torch.full((rows,), config.books, device=x.device)
         if self.training:
@@ -67,10 +70,10 @@ class FactorisedQuantizer(nn.Module):
             used = (book < books)[:, None, None]
             inner = self._lengthened(into(residual))
             chosen = self._nearest(inner, book)
-            picked = self._lengthened(self.entries[book][chosen])
+            picked = inner.detach() if bare else self._lengthened(self.entries[book][chosen])
             towards = mse_loss(picked, inner.detach(), reduction="none")
             towards = towards + config.commitment * mse_loss(inner, picked.detach(), reduction="none")
-            learnt = learnt + (towards * used).mean()
+            learnt = learnt + (towards * used).mean() if not bare else learnt
             made = out(inner + (picked - inner).detach())
             residual, summed = residual - made, summed + made * used
             first = summed if book == 0 else first
@@ -124,6 +127,15 @@ class FactorisedQuantizer(nn.Module):
             out.weight.copy_(fitted[:-1].T)
             out.bias.copy_(fitted[-1])
             residual = residual - out(picked)
+
+    @torch.no_grad()
+    def begin(self, x: Float[Tensor, "B D T"], rounds: int = 10) -> None:
+        """Entries for what the projections, which stay as they are, make of vectors: each book's by k-means."""
+        residual = x.transpose(1, 2).flatten(0, 1)
+        for book, (into, out) in enumerate(zip(self.into, self.out, strict=True)):
+            inner = self._lengthened(into(residual))
+            self.entries[book] = kmeans(inner, self.config.size, rounds)
+            residual = residual - out(self._lengthened(self.entries[book][self._nearest(inner[None], book)[0]]))
 
     def _lengthened(self, inner: Float[Tensor, "*T C"]) -> Float[Tensor, "*T C"]:
         return normalize(inner, dim=-1) * self.config.code_dim**0.5 if self.config.one_length else inner

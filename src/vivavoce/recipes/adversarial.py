@@ -76,17 +76,18 @@ def play(
     folder: Path,
     *,
     passes: Pass = pass_codec,
+    after: Callable[[Any, int], None] = lambda _codec, _step: None,
     begin: Callable[[Any, SoundBatch], None] = lambda _codec, _batch: None,
     start: Path | None = None,
     device: str = "cpu",
 ) -> Run:
     """The game itself: a codec of any form (`Pass`) learns from crops.
 
-    ``begin`` may fit fresh weights to the first of them.
+    ``begin`` may fit fresh weights to the first of them; ``after`` is that of `CodecAdversarial`.
     """
     torch.manual_seed(run.seed)
     judges = replace(run.judges, sample_rate=codec.sample_rate)
-    task = CodecAdversarial(codec, judges, run.weights, passes=passes, seed=run.seed)
+    task = CodecAdversarial(codec, judges, run.weights, passes=passes, after=after, seed=run.seed)
     if start is not None:
         begin_from(task.codec, load_part(start, "codec"), fresh=("teach.",))
     else:

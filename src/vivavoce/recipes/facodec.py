@@ -1,8 +1,11 @@
 """How FACodec is trained (arXiv:2403.03100 §3.2): against judges, with heads that read pitch, phones and speakers.
 
 Phones are those that a listener finds for the texts of the recordings; where there is no text, nobody knows them.
+For ``heads_first`` steps (a third of all at most) the heads learn alone, on vectors that are not quantised and without
+sound, which is several times as fast; then the books are begun.
 Departs: mel distances are SoundStream's, at a fifteenth of the weight, as they are so much larger; with all of it the
-encoder learns nothing of its heads. Vectors and entries of the books have one length, or they run away from each other.
+encoder learns nothing of its heads. Vectors and entries of the books have one length, or they run away from each
+other; frames are brought to one size before them (see `FacodecConfig`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +20,7 @@ from vivavoce.audio.files import read_audio
 from vivavoce.audio.pcm import to_float
 from vivavoce.audio.pitch import track_pitch
 from vivavoce.core.config import dump
-from vivavoce.core.errors import VivavoceError
+from vivavoce.core.errors import ConfigError, VivavoceError
 from vivavoce.core.parts import load_part
 from vivavoce.core.places import BUNDLED
 from vivavoce.data.aligned import aligned
@@ -37,7 +40,7 @@ from vivavoce.train import Run
 from vivavoce.train.recipe import Given, Recipe
 from vivavoce.train.tasks.codec import Labels, SoundBatch
 from vivavoce.train.tasks.codec_adversarial import AdversarialWeights
-from vivavoce.train.tasks.facodec import pass_facodec
+from vivavoce.train.tasks.facodec import FacodecPass
 
 _PHONE_RATE = 50
 _LEAST_RATIO = -1.5
@@ -47,15 +50,17 @@ _ONE_SPEED = CropConfig(frames=80, played_otherwise=0.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FacodecRun(CodecGame):
-    """Numbers of a run; voices are taken from ``voice_seconds`` of the recording that a crop is cut from."""
+    """Numbers of a run; voices are taken from ``voice_seconds`` of the recording that a crop is cut from, or from the
+    crop itself where these are 0."""
 
-    codec: FacodecConfig = FacodecConfig(phones=len(PHONE_IDS), one_length=True)
+    codec: FacodecConfig = FacodecConfig(phones=len(PHONE_IDS), one_length=True, one_size=True)
     crops: CropConfig = _ONE_SPEED
     judges: DiscriminatorConfig = DiscriminatorConfig(periods=(2, 3, 5, 7, 11))
     weights: AdversarialWeights = AdversarialWeights(
         wave=0.0, mel=1.0, adversarial=1.0, features=1.0, balanced=False, game="squares", judged=1.0
     )
     voice_seconds: float = 4.0
+    heads_first: int = 500
     lr: float = 1e-4
 
 
@@ -95,7 +100,7 @@ class Labelling:
     """What is known of crops, from caches of the clips they are cut from."""
 
     def __init__(self, labels: Cache, sound: Cache, clips: Sequence[Record], frames: int, samples: int) -> None:
-        """``frames`` of a crop, ``samples`` that a voice is taken from."""
+        """``frames`` of a crop, ``samples`` that a voice is taken from; 0: the crop's own."""
         self._labels, self._sound, self._frames, self._samples = labels, sound, frames, samples
         self.speakers = {name: number for number, name in enumerate(sorted({clip.speaker for clip in clips}))}
         self._who = [self.speakers[clip.speaker] for clip in clips]
@@ -109,9 +114,12 @@ class Labelling:
                 nothing = -1.0 if name == "phones" else 0.0
                 rows[name].append(np.pad(piece, (0, self._frames - len(piece)), constant_values=nothing))
         height, voiced, phones = (torch.from_numpy(np.stack(rows[name])) for name in ("height", "voiced", "phones"))
-        whole = np.stack([np.resize(to_float(self._sound[clip]["wave"]), self._samples) for clip, _ in places])
+        whole = None
+        if self._samples:
+            waves = [np.resize(to_float(self._sound[clip]["wave"]), self._samples) for clip, _ in places]
+            whole = torch.from_numpy(np.stack(waves))[:, None]
         speakers = torch.tensor([self._who[clip] for clip, _ in places])
-        return Labels(height, voiced, phones.long(), speakers, torch.from_numpy(whole)[:, None])
+        return Labels(height, voiced, phones.long(), speakers, whole)
 
 
 def train(
@@ -126,6 +134,11 @@ def train(
     say: Callable[[str], None] = print,
 ) -> Run:
     """Writes the part ``codec`` into ``folder``; ``listener`` is a folder with one (the bundled one if left out)."""
+    if run.heads_first and run.crops.batch * run.crops.frames < run.codec.size:
+        raise ConfigError(
+            f"a batch has {run.crops.batch * run.crops.frames} frames, too few to begin books of {run.codec.size} "
+            "entries by; set a larger crops.batch or crops.frames, or a smaller codec.size"
+        )
     clips, kept = recordings(speech, "train", least_rate=LEAST_RATE), cache or folder
     part, sound = load_part(listener or BUNDLED, "listener"), decoded(clips, run.codec.sample_rate, kept)
     known = labelled(clips, run.codec, part, str(listener or "bundled"), kept, say)
@@ -133,11 +146,16 @@ def train(
     labels = Labelling(known, sound, clips, run.crops.frames, samples)
     codec = replace(run.codec, speakers=len(labels.speakers))
     crops = Crops(replace(run.crops, played_otherwise=0.0), codec, clips, sound, None, run.seed, labels=labels)
-    return play(run, codec, crops, speech, folder, passes=pass_facodec, begin=_begin, start=start, device=device)
+    first = min(run.heads_first, run.steps // 3)
+    passes = FacodecPass(first)
 
+    def begin(codec: Facodec, batch: SoundBatch) -> None:
+        codec.start(batch.wave[:, None], codec.mel_of(batch.wave))
+        codec.begun.fill_(int(first == 0))
 
-def _begin(codec: Facodec, batch: SoundBatch) -> None:
-    codec.start(batch.wave[:, None], codec.mel_of(batch.wave))
+    return play(
+        run, codec, crops, speech, folder, passes=passes, after=passes.after, begin=begin, start=start, device=device
+    )
 
 
 def debug(folder: Path) -> dict[str, float]:
@@ -148,7 +166,7 @@ def debug(folder: Path) -> dict[str, float]:
     )  # fmt: skip
     timbre = TransformerConfig(dim=16, layers=1, heads=2, kv_heads=2, hidden=32, window=4000, causal=False)
     codec = FacodecConfig(net=net, timbre=timbre, size=16, code_dim=4, phones=len(PHONE_IDS))
-    small = miniature_of(FacodecRun(voice_seconds=1.0), codec=codec)
+    small = miniature_of(FacodecRun(voice_seconds=1.0, heads_first=10), codec=codec)
     speech = miniature.recordings(folder / "speech")
     return beside_control(lambda out, run: train(run, speech, out, cache=folder), folder, small)
 

@@ -27,6 +27,9 @@ from vivavoce.nn.reversal import reversed_gradient
 from vivavoce.nn.seanet import SeanetConfig
 from vivavoce.nn.transformer import TransformerConfig
 
+_SILENT = 0.01
+"""Variance of vectors that are hardly made louder: gradients of near silence would drown all others."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FacodecConfig:
@@ -53,6 +56,9 @@ class FacodecConfig:
     prosody_bins: int = 0
     one_length: bool = False
     """See `FactorisedConfig`."""
+    one_size: bool = False
+    """Whether the encoder's vectors are brought to one size. A fresh encoder's are as large as the sound is loud, and
+    of quiet frames nothing is then learnt."""
 
     @property
     def hop(self) -> int:
@@ -81,7 +87,7 @@ class FacodecConfig:
 class Factors(NamedTuple):
     """What one pass makes of sound."""
 
-    wave: Float[Tensor, "B 1 N"]
+    wave: Float[Tensor, "B 1 N"] | None
     prosody: Quantized
     content: Quantized
     detail: Quantized
@@ -111,7 +117,12 @@ class Heads(NamedTuple):
 
 @final
 class Facodec(nn.Module):
-    """Encoder, three sets of books, a voice, a decoder that is told the voice by the scale of its first norm."""
+    """Encoder, three sets of books, a voice, a decoder that is told the voice by the scale of its first norm.
+
+    ``begun`` says whether the books are in use; until then vectors pass through their projections only.
+    """
+
+    begun: Tensor
 
     def __init__(self, config: FacodecConfig) -> None:
         """Fresh weights."""
@@ -129,7 +140,9 @@ class Facodec(nn.Module):
                 one_length=config.one_length,
             ).build()
 
+        self.register_buffer("begun", torch.ones((), dtype=torch.uint8))
         self.front = config.net.encoder()
+        self.size = nn.LayerNorm(dim, eps=_SILENT) if config.one_size else nn.Identity()
         self.prosody, self.content, self.detail = (books(count) for count in config.books)
         self.melody = nn.Linear(config.prosody_bins, dim) if config.prosody_bins else None
         self.melody_trunk = config.timbre.build() if config.prosody_bins else None
@@ -159,37 +172,63 @@ class Facodec(nn.Module):
         wave: Float[Tensor, "B 1 N"],
         mel: Float[Tensor, "B M T"] | None = None,
         whole: Float[Tensor, "B 1 W"] | None = None,
+        *,
+        sounding: bool = True,
     ) -> Factors:
-        """``whole`` is the utterance of which ``wave`` is a crop: the voice is taken from it.
+        """``whole`` is the utterance of which ``wave`` is a crop: the voice is taken from it. Not ``sounding``, no
+        sound is made of the factors.
 
         ``mel`` are the frames of the second version's prosody. SpecError where they are missing or not wanted.
         """
-        x = self.front(wave)
-        prosody, content = self.prosody(self._melody(x, mel)), self.content(x)
+        x, bare = self.vectors(wave), not self.begun
+        prosody, content = self.prosody(self._melody(x, mel), bare=bare), self.content(x, bare=bare)
         known = prosody.values.detach() + content.values.detach()
-        detail = self.detail(x - known)
+        detail = self.detail(x - known, bare=bare)
         kept = detail.values
         if self.training and self.config.detail_dropout:
             dropped = torch.rand(len(x), device=x.device) < self.config.detail_dropout
             kept = kept * ~dropped[:, None, None]
-        timbre = self.timbre(x if whole is None else self.front(whole))
+        timbre = self.timbre(x if whole is None else self.vectors(whole))
         decoded = known + kept
-        return Factors(self.speak(decoded, timbre), prosody, content, detail, timbre, decoded)
+        return Factors(self.speak(decoded, timbre) if sounding else None, prosody, content, detail, timbre, decoded)
+
+    def vectors(self, wave: Float[Tensor, "B 1 N"]) -> Float[Tensor, "B D T"]:
+        """What the encoder hears in each frame."""
+        return self.size(self.front(wave).transpose(1, 2)).transpose(1, 2)
 
     @torch.no_grad()
     def start(self, wave: Float[Tensor, "B 1 N"], mel: Float[Tensor, "B M T"] | None = None) -> None:
-        """Begins anew by what fresh weights make of some sound: vectors that vary with it, and books that tell them
-        apart."""
-        for name, weight in self.front.named_parameters():
-            if name.endswith("bias"):
-                weight.zero_()  # in what they have in common, what vectors differ by would drown
-        last = self.front.layers[-1]
-        assert isinstance(last, CentredConv)
-        last.weight.div_(self.front(wave).std().clamp(min=1e-6))
-        x = self.front(wave)
+        """Begins anew by what fresh weights make of some sound: layers that neither shrink nor grow it, vectors that
+        vary with it, and books that tell them apart."""
+
+        def level(conv: nn.Module, _given: tuple[Tensor, ...], made: Tensor) -> Tensor:
+            assert isinstance(conv, CentredConv)
+            if conv.bias is not None:  # in what vectors have in common, what they differ by would drown
+                made = made - conv.bias[:, None]
+                conv.bias.zero_()
+            size = made.std().clamp(min=1e-6)
+            conv.weight.div_(size)
+            return made / size
+
+        hooks = [one.register_forward_hook(level) for one in self.front.modules() if isinstance(one, CentredConv)]
+        self.front(wave)
+        for hook in hooks:
+            hook.remove()
+        x = self.vectors(wave)
         self.prosody.start(self._melody(x, mel))
         self.content.start(x)
         self.detail.start(x - self.prosody(self._melody(x, mel)).values - self.content(x).values)
+
+    @torch.no_grad()
+    def begin(self, wave: Float[Tensor, "B 1 N"], mel: Float[Tensor, "B M T"] | None = None) -> None:
+        """Books for what the projections make of some sound: those of prosody and content keep what they have learnt,
+        those of detail begin anew."""
+        x = self.vectors(wave)
+        melody = self._melody(x, mel)
+        self.prosody.begin(melody)
+        self.content.begin(x)
+        self.detail.start(x - self.prosody(melody).values - self.content(x).values)
+        self.begun.fill_(1)
 
     def heads(self, out: Factors) -> Heads:
         """All heads on one pass."""
@@ -220,7 +259,7 @@ class Facodec(nn.Module):
         """Codes and the voice of whole recordings; N is a multiple of the hop."""
         if wave.shape[2] % self.config.hop:
             raise SpecError(f"got {wave.shape[2]} samples, wanted a multiple of {self.config.hop}; pad with silence")
-        x = self.front(wave)
+        x = self.vectors(wave)
         prosody, content = self.prosody.encode(self._melody(x, mel)), self.content.encode(x)
         left = x - self.prosody.decode(prosody) - self.content.decode(content)
         return torch.cat((prosody, content, self.detail.encode(left)), dim=1), self.timbre(x)
@@ -237,7 +276,7 @@ class Facodec(nn.Module):
     @property
     def tokens(self) -> Tokens:
         """The stream of codes; its alphabet is the digest of all that decides them."""
-        config, deciding = self.config, ("front.", "prosody.", "content.", "detail.", "melody")
+        config, deciding = self.config, ("front.", "size.", "prosody.", "content.", "detail.", "melody")
         state = {name: value for name, value in self.state_dict().items() if name.startswith(deciding)}
         alphabet = alphabet_of("facodec", dump(config.net), state)
         return Tokens(name="codes", alphabet=alphabet, size=config.size, books=sum(config.books), rate=config.rate)

@@ -27,7 +27,7 @@ class Labels(NamedTuple):
     voiced: Float[Tensor, "B T"]  # 1 where there is a pitch
     phones: Int[Tensor, "B T"]  # -1 where nobody knows
     speakers: Int[Tensor, " B"]
-    whole: Float[Tensor, "B 1 W"]  # a longer stretch of the recording, of which the voice is taken
+    whole: Float[Tensor, "B 1 W"] | None  # a longer stretch of the recording, of which the voice is taken
 
 
 class SoundBatch(NamedTuple):

@@ -37,8 +37,8 @@ class AdversarialWeights:
     """Shares of the gradient at the sound, of terms that are 0 or more; weights of the terms beside them.
 
     Not ``balanced``, they are plain weights. Mimi's last stage is ``wave=0, mel=0``: judges alone; ``adversarial=0,
-    features=0`` is none of them, which takes half as long. SpeechTokenizer's teacher is ``over_time``, Mimi's by
-    frames. ``read`` is what the heads of a FACodec count.
+    features=0`` is none of them, which takes half as long; all four 0 leave the sound out. SpeechTokenizer's teacher is
+    ``over_time``, Mimi's by frames. ``read`` is what the heads of a FACodec count.
     """
 
     wave: float = 0.1
@@ -53,6 +53,16 @@ class AdversarialWeights:
     game: Literal["hinge", "squares"] = "hinge"
     judged: float = 2 / 3
     """Share of the steps in which the judges learn."""
+
+    @property
+    def judged_at_all(self) -> bool:
+        """Whether judges have a say."""
+        return self.adversarial > 0 or self.features > 0
+
+    @property
+    def at_sound(self) -> bool:
+        """Whether anything is learnt from the sound that is made."""
+        return self.judged_at_all or self.wave > 0 or self.mel > 0
 
 
 @runtime_checkable
@@ -73,7 +83,7 @@ class Passed(NamedTuple):
     """One forward: the sound that was heard and the one that was made of it, and what is learnt beside the sound."""
 
     real: Float[Tensor, "B N"]
-    made: Float[Tensor, "B N"]
+    made: Float[Tensor, "B N"] | None
     commitment: Float[Tensor, ""]
     beside: Mapping[str, Term]
 
@@ -108,16 +118,18 @@ class CodecAdversarial(Task[SoundBatch, Passed]):
         weights: AdversarialWeights | None = None,
         *,
         passes: Pass = pass_codec,
+        after: Callable[[Any, int], None] = lambda _codec, _step: None,
         seed: int = 1,
     ) -> None:
-        """Fresh weights; ``passes`` is the codec's forward."""
+        """Fresh weights; ``passes`` is the codec's forward, ``after`` is told the codec and the number of each step
+        that was taken."""
         super().__init__()
         self.codec = config.build()
         self.judges = (judges or DiscriminatorConfig(sample_rate=config.sample_rate)).build()
         self.weights = weights or AdversarialWeights()
         self.spectral = AlphaSpectral(config.sample_rate)
-        self.balancer = Balancer(4 if self._judged else 2)
-        self.passes, self.seed = passes, seed
+        self.balancer = Balancer(4 if self.weights.judged_at_all else 2)
+        self.passes, self.after, self.seed = passes, after, seed
 
     def parameters_of(self, phase: str) -> list[nn.Parameter]:
         """The codec and the judges have an optimiser each."""
@@ -130,6 +142,8 @@ class CodecAdversarial(Task[SoundBatch, Passed]):
     def losses(self, phase: str, batch: SoundBatch, out: Passed) -> Losses:
         """The gradient at the sound with commitment and what else is learnt for the codec, or the judges' side."""
         judging, making = _GAMES[self.weights.game]
+        if out.made is None or not self.weights.at_sound:
+            return {"commit": Term(out.commitment, self.weights.commitment), **out.beside}
         if phase == "judges":
             real, made = self.judges(out.real, batch.highest_hz), self.judges(out.made.detach(), batch.highest_hz)
             return {"judges": Term(judging([j.score for j in real], [j.score for j in made]))}
@@ -138,7 +152,7 @@ class CodecAdversarial(Task[SoundBatch, Passed]):
             "mel": (self.spectral(wave, out.real), weights.mel),
             "wave": ((wave - out.real).abs().mean(), weights.wave),
         }
-        if self._judged:
+        if weights.judged_at_all:
             with torch.no_grad():
                 theirs = self.judges(out.real, batch.highest_hz)
             ours = self.judges(wave, batch.highest_hz)
@@ -164,12 +178,12 @@ class CodecAdversarial(Task[SoundBatch, Passed]):
         order = sorted(seen, key=lambda name: not seen[name][1])  # the balancer measures by the first, which counts
         return self.balancer([seen[name][0] for name in order], [seen[name][1] for name in order], wave)
 
+    def after_step(self, step: int) -> None:
+        """Says so."""
+        self.after(self.codec, step)
+
     def skip(self, phase: str, step: int) -> bool:
         """Whether the judges rest."""
         if phase != "judges":
             return False
-        return not self._judged or rng.stream(self.seed, "judges", step).random() >= self.weights.judged
-
-    @property
-    def _judged(self) -> bool:
-        return self.weights.adversarial > 0 or self.weights.features > 0
+        return not self.weights.judged_at_all or rng.stream(self.seed, "judges", step).random() >= self.weights.judged
