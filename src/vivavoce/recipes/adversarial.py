@@ -12,8 +12,9 @@ import torch
 
 from vivavoce.core.parts import load_part
 from vivavoce.core.places import BUNDLED
-from vivavoce.models.codec import CodecConfig
+from vivavoce.models.codec import Codec, CodecConfig
 from vivavoce.nn.discriminate import DiscriminatorConfig
+from vivavoce.nn.levelled import level
 from vivavoce.recipes import miniature
 from vivavoce.recipes.codec import Stage, crops_of, learn
 from vivavoce.recipes.codec_data import CropConfig, Crops
@@ -65,7 +66,13 @@ def train(
     """
     codec = replace(run.codec, teacher_dim=0 if teacher is None else teacher_of(teacher).dim)
     crops = crops_of(run, codec, speech, cache or folder, teacher)
-    return play(run, codec, crops, speech, folder, start=start, device=device)
+    return play(run, codec, crops, speech, folder, begin=_begin, start=start, device=device)
+
+
+def _begin(codec: Codec, batch: SoundBatch) -> None:
+    """Layers that neither shrink nor grow sound: books begun by k-means on what hardly differs are soon left behind."""
+    vectors = level(codec.front, batch.wave[:, None])
+    level(codec.back, vectors, float(batch.wave.std()))
 
 
 def play(

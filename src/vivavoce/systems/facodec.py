@@ -20,8 +20,8 @@ from vivavoce.audio.mel import LogMelConfig
 from vivavoce.core.config import dump
 from vivavoce.core.errors import ConfigError, SpecError
 from vivavoce.core.streams import Stream, Tokens, Wave, alphabet_of, whole
-from vivavoce.nn.centred import CentredConv
 from vivavoce.nn.factorised import FactorisedConfig
+from vivavoce.nn.levelled import level
 from vivavoce.nn.quantize import Quantized
 from vivavoce.nn.reversal import reversed_gradient
 from vivavoce.nn.seanet import SeanetConfig
@@ -200,24 +200,12 @@ class Facodec(nn.Module):
     def start(self, wave: Float[Tensor, "B 1 N"], mel: Float[Tensor, "B M T"] | None = None) -> None:
         """Begins anew by what fresh weights make of some sound: layers that neither shrink nor grow it, vectors that
         vary with it, and books that tell them apart."""
-
-        def level(conv: nn.Module, _given: tuple[Tensor, ...], made: Tensor) -> Tensor:
-            assert isinstance(conv, CentredConv)
-            if conv.bias is not None:  # in what vectors have in common, what they differ by would drown
-                made = made - conv.bias[:, None]
-                conv.bias.zero_()
-            size = made.std().clamp(min=1e-6)
-            conv.weight.div_(size)
-            return made / size
-
-        hooks = [one.register_forward_hook(level) for one in self.front.modules() if isinstance(one, CentredConv)]
-        self.front(wave)
-        for hook in hooks:
-            hook.remove()
+        level(self.front, wave)
         x = self.vectors(wave)
         self.prosody.start(self._melody(x, mel))
         self.content.start(x)
         self.detail.start(x - self.prosody(self._melody(x, mel)).values - self.content(x).values)
+        level(self.back, x, float(wave.std()))
 
     @torch.no_grad()
     def begin(self, wave: Float[Tensor, "B 1 N"], mel: Float[Tensor, "B M T"] | None = None) -> None:
