@@ -100,7 +100,11 @@ def audiolm(
     corpus: Annotated[
         Path | None, typer.Option(help="The token corpus that it learnt from, for its losses beside counts.")
     ] = None,
-    clips: Annotated[int, typer.Option(min=1, help="Recordings at most.")] = 20,
+    clips: Annotated[int, typer.Option(min=0, help="Recordings at most; 0 leaves voices out.")] = 20,
+    words: Annotated[
+        int,
+        typer.Option(min=0, help="Words of training texts, and as many others, beside what is no word, by Kokoro."),
+    ] = 0,
     whisper: Listening = "whisper-base",
     json: AsJson = False,
     out: Annotated[Path, typer.Option(help="Where the JSON is written.")] = Path("runs/eval/audiolm.json"),
@@ -108,7 +112,7 @@ def audiolm(
     """AudioLM on people of no training: whose voice units have alone and after a clip, words, losses by stage."""
     from vivavoce.evals import audiolm as suites
 
-    suite = suites.AudioLMSuite(recordings=clips, whisper=whisper)
+    suite = suites.AudioLMSuite(recordings=clips, whisper=whisper, words=words)
     report = suites.run(model, suite, speech, corpus, lambda line: typer.echo(line, err=True))
     give(report, out, json)
 

@@ -20,6 +20,7 @@ from vivavoce.core.streams import Stream, Wave, sound
 from vivavoce.data.tokens import TokenCorpus
 from vivavoce.evals import intervals
 from vivavoce.evals.report import Report, Row, Table
+from vivavoce.evals.spoken_words import unit_score, voices_of_words, words_table
 from vivavoce.evals.token_sound import recogniser, voice_judge
 from vivavoce.evals.token_statistics import grams
 from vivavoce.evals.tts import Trial, tasks
@@ -37,13 +38,15 @@ Make = Callable[[Trial], Float[Tensor, " N"]]
 class AudioLMSuite:
     """How many recordings, the Whisper that writes them down, how many held-out utterances of a corpus are counted.
 
-    What goes on after a clip does so for ``seconds``.
+    What goes on after a clip does so for ``seconds``. ``words`` of training texts, and as many others, are set beside
+    what is no word (`evals.spoken_words`).
     """
 
     recordings: int = 20
     whisper: str = "whisper-base"
     held: int = 200
     seconds: float = 4.0
+    words: int = 0
 
 
 def run(folder: Path, suite: AudioLMSuite, speech: Path, corpus: Path | None, say: Log = print) -> Report:
@@ -53,10 +56,12 @@ def run(folder: Path, suite: AudioLMSuite, speech: Path, corpus: Path | None, sa
     """
     if not (folder / "audiolm.json").exists():
         raise ConfigError(f"{folder} has no AudioLM; train one with `vivavoce train audiolm`")
-    system, todo = AudioLM.load(folder), tasks(speech, suite.recordings)
-    report = Report(
-        "audiolm", {"model": str(folder), "recordings": len(todo)}, [voices(system, todo, suite, speech, say)]
-    )
+    system, todo = AudioLM.load(folder), tasks(speech, suite.recordings) if suite.recordings else []
+    tables = [voices(system, todo, suite, speech, say)] if todo else []
+    report = Report("audiolm", {"model": str(folder), "recordings": len(todo)}, tables)
+    if suite.words:
+        score = unit_score(system.units, system.model.semantic, system.model.config.layouts[0], "units")
+        report.tables.append(words_table(score, speech, voices_of_words(), suite.words, say))
     if corpus is not None:
         report.tables.append(losses(system, TokenCorpus(corpus), suite.held))
     return report
