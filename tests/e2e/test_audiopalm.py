@@ -15,10 +15,12 @@ from vivavoce.core.layout import read
 from vivavoce.core.parts import load_part, read_card
 from vivavoce.core.streams import Stream, sound
 from vivavoce.data.tokens import TokenCorpus
+from vivavoce.evals.spoken_orders import audiopalm_table
 from vivavoce.hub.audiopalm import AudioPaLMRecogniser
 from vivavoce.hub.chat_text import ChatText
+from vivavoce.hub.text_model import load_text_model
 from vivavoce.hub.whisper import Wanted
-from vivavoce.recipes.audiopalm import SMALL, _Examples, debug, shares, train
+from vivavoce.recipes.audiopalm import SAID, SMALL, _Examples, debug, shares, train
 from vivavoce.systems.audiopalm import AudioPaLM
 
 pytestmark = pytest.mark.slow
@@ -112,3 +114,35 @@ def test_shares_are_capped_and_weighted(folder: Path, tmp_path: Path) -> None:
 def test_the_card_says_what_became_of_text(folder: Path) -> None:
     held = read_card(folder / "run", "audiopalm")["held_out"]
     assert held["before"]["text"] > 0 and held["after"]["text"] > 0
+
+
+def test_many_recordings_are_done_as_one_is(system: AudioPaLM) -> None:
+    rate = system.units.config.sample_rate
+    sounds = [sound(read_audio(RECORDINGS / name, rate)[0], rate) for name, _ in SAID]
+    for tasks in (["ASR"], ["ASR", "S2T"]):
+        found = system.many(tasks, sounds, most=100)
+        for place, wave in enumerate(sounds):
+            assert [texts[place] for texts in found] == [system.do(tasks, wave, most=100)[task] for task in tasks]
+    with pytest.raises(SpecError, match="for tasks that write text"):
+        system.many(["S2S"], sounds)
+
+
+def test_orders_are_counted_at_once_and_after_writing_them_down(system: AudioPaLM) -> None:
+    table = audiopalm_table(system, 4, None, lambda _: None)
+    assert [row.name for row in table.rows] == [
+        "every slot right, written down from units", "— of another order", "every slot named, answered at once",
+        "— after writing the question down",
+    ]  # fmt: skip
+    assert all(row.value is not None and row.value.value == 0.0 for row in table.rows), "it never heard an order"
+
+
+def test_some_of_the_layers_may_be_kept(folder: Path, tmp_path: Path) -> None:
+    run = replace(SMALL, layers=1, grids=replace(SMALL.grids, steps=0))
+    corpus, pairs = folder / "corpus", folder / "pairs.jsonl"
+    train(run, corpus, folder / "units", folder / "llm", tmp_path, pairs=pairs, text=folder / "text.txt")
+    found, known = load_part(tmp_path, "audiopalm"), load_text_model(folder / "llm").lm
+    assert found.config.trunk.layers == 1 < known.config.trunk.layers
+    weight = "trunk.layers.0.qkv.weight"
+    torch.testing.assert_close(found.lm.state_dict()[weight], known.state_dict()[weight], atol=1e-3, rtol=0)
+    with pytest.raises(SpecError, match="the language model has 2"):
+        train(replace(run, layers=9), corpus, folder / "units", folder / "llm", tmp_path / "9", pairs=pairs)

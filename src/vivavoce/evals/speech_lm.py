@@ -22,6 +22,8 @@ from vivavoce.evals.open_ears import by_itself
 from vivavoce.evals.people import measured_on
 from vivavoce.evals.report import Report, Row, Table
 from vivavoce.evals.speech_units import UnitsSuite, units_tables
+from vivavoce.evals.spoken_orders import Answers, audiopalm_table
+from vivavoce.hub.audiopalm import is_audiopalm, load_audiopalm
 from vivavoce.hub.salmonn import is_salmonn, load_salmonn
 from vivavoce.hub.whisper import whisper_of
 from vivavoce.models.bridge import Bridged, Spelling
@@ -51,6 +53,8 @@ class SpeechLmSuite:
 def run(folder: Path, suite: SpeechLmSuite, speech: Path, say: Log) -> Report:
     """Measures a model on the transcribed English dev recordings of a folder. ConfigError where there is none."""
     folder = bundled_or_path(folder)
+    if is_audiopalm(folder):
+        return Report("speech-lm", {"model": str(folder), "orders": suite.orders}, [_audiopalm(folder, suite, say)])
     spoken = is_speech_mind(folder)
     if not spoken and not is_salmonn(folder):
         raise ConfigError(f"{folder} has no language model that hears; train one with `vivavoce train salmonn`")
@@ -60,13 +64,23 @@ def run(folder: Path, suite: SpeechLmSuite, speech: Path, say: Log) -> Report:
     seconds = sum(len(clip.wave) / clip.sample_rate for clip in clips)
     about = {"model": str(folder), "recordings": len(clips), "seconds": round(seconds, 1), "scales": suite.scales}
     if spoken:
-        default = load() if suite.orders else None
-        cascade = None if default is None else lambda wave: asked(default, wave, LISTENING_RATE)
+        cascade = _default() if suite.orders else None
         wanted = UnitsSuite(ears=suite.ears, text=suite.text, orders=suite.orders, cascade=cascade)
         tables = units_tables(load_speechgpt(folder), clips, wanted, say)
     else:
         tables = [words_table(load_salmonn(folder), clips, suite, say)]
     return Report("speech-lm", about, tables)
+
+
+def _default() -> Answers:
+    default = load()
+    return lambda wave: asked(default, wave, LISTENING_RATE)
+
+
+def _audiopalm(folder: Path, suite: SpeechLmSuite, say: Log) -> Table:
+    if not suite.orders:
+        raise ConfigError("of an AudioPaLM spoken orders are counted: --orders 100")
+    return audiopalm_table(load_audiopalm(folder), suite.orders, _default(), say)
 
 
 def words_table(system: Salmonn, clips: Sequence[Clip], suite: SpeechLmSuite, say: Log) -> Table:

@@ -8,7 +8,6 @@ ways is the same with another recording's units or text.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,10 +20,10 @@ from vivavoce.core.streams import Stream, Tokens, sound
 from vivavoce.data.lines import text_pieces
 from vivavoce.data.synthesis import LISTENING_RATE
 from vivavoce.evals import intervals, word_errors
-from vivavoce.evals.listening import Clip, accepted, spoken
+from vivavoce.evals.listening import Clip
 from vivavoce.evals.open_ears import by_itself
-from vivavoce.evals.orders import default_orders
 from vivavoce.evals.report import Row, Table
+from vivavoce.evals.spoken_orders import Answers, OrdersTable
 from vivavoce.generate.samplers import GREEDY
 from vivavoce.hub.text_model import load_text_model
 from vivavoce.hub.whisper import whisper_of
@@ -35,9 +34,6 @@ from vivavoce.systems.speechgpt import CHAINS, Chain, SpeechGPT
 _WORDS, _UNITS = 400, 1000
 """Columns of a text and of what is said at most."""
 _SHOWN = 5
-_ORDERS_SEED = 7
-Answers = Callable[[Tensor], Any]
-"""A recording at 16 kHz to a turn with calls and a reply (`evals.drive.asked`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,53 +153,23 @@ def _said_table(
 def orders_table(
     system: SpeechGPT, count: int, cascade: Answers | None, hear: Callable[[Stream], str] | None, say: Log
 ) -> Table:
-    """Orders by a synthesiser of no training: their slots in what is written down of units, and in the answers.
-
-    A written order is right when it means every slot of what was said and no other, an answer when it names them all.
-    """
-    table, known = Table("Spoken orders, unseen engine (festival)"), default_orders()
-    orders = known.orders(count, _ORDERS_SEED)
-    waves = [one.wave for one in spoken([order.text for order in orders], {"festival": 1.0}, _ORDERS_SEED)]
-    rate = system.units.config.sample_rate
-    heard = [system.heard(sound(resample(wave[None], LISTENING_RATE, rate)[0], rate)) for wave in waves]
-
-    def add(name: str, right: Sequence[bool], remark: str = "") -> None:
-        table.rows.append(Row(name=name, value=intervals.share(right), remark=remark))
-        say(f"orders, {name}: {table.rows[-1].shown()}")
-
-    def meant(texts: Sequence[str]) -> list[dict[str, str]]:
-        return [known.slots(word_errors.plain(text)) for text in texts]
-
-    def named(answers: Sequence[str]) -> list[bool]:
-        found = [f" {' '.join(word_errors.plain(text))} " for text in answers]
-        return [
-            all(f" {value} " in text for value in order.slots.values())
-            for order, text in zip(orders, found, strict=True)
-        ]
-
-    written = meant([chain.question for chain in recognised(system, heard)])
-    add("every slot right, written down from units", [a == b.slots for a, b in zip(written, orders, strict=True)])
-    half = count // 2
-    other = [*written[half:], *written[:half]]
-    add("— from the units of another order", [a == b.slots for a, b in zip(other, orders, strict=True)], "control")
+    """Spoken orders of no training: their slots in what is written down of units, and in the answers."""
+    orders = OrdersTable(count, say)
+    heard = [system.heard(wave) for wave in orders.waves(system.units.config.sample_rate)]
+    orders.written("every slot right, written down from units", [c.question for c in recognised(system, heard)])
     if system.model.config.stage == 3:
         given = [system.given(CHAINS[0], [{"role": "user", "content": ""}], one) for one in heard]
         chains = system.replies(CHAINS[0], given, most=_UNITS)  # drawn: the likeliest units go round in circles
-        for order, chain in list(zip(orders, chains, strict=True))[:_SHOWN]:
+        for order, chain in list(zip(orders.orders, chains, strict=True))[:_SHOWN]:
             say(f"  {order.text}\n  → {chain.question}\n  → {chain.answer}")
-        add("every slot named in the written answer", named([chain.answer for chain in chains]))
+        orders.answered("every slot named in the written answer", [chain.answer for chain in chains])
         if hear is not None and system.vocoder is not None:
             sounds = ["" if chain.units is None else hear(system.sound(chain.units)) for chain in chains]
-            add("every slot named in the spoken answer", named(sounds), "units, through the vocoder, heard by Whisper")
+            remark = "units, through the vocoder, heard by Whisper"
+            orders.answered("every slot named in the spoken answer", sounds, remark)
     if cascade is not None:
-        turns = [cascade(wave) for wave in waves]
-        add(
-            "— the default model: every slot of its call right",
-            [accepted(order, turn.calls) for order, turn in zip(orders, turns, strict=True)],
-            "ears, search and mind",
-        )
-        add("— the default model: every slot named in its answer", named([turn.reply for turn in turns]))
-    return table
+        orders.cascade(cascade)
+    return orders.table
 
 
 def _stream(units: Tokens, ids: Tensor) -> Stream[Tokens]:

@@ -140,17 +140,7 @@ class AudioPaLM:
 
         Raises SpecError for tasks that do not fit together or to the source, and for languages that are not known.
         """
-        config = self.model.config
-        tag = config.tag(tasks, languages)
-        wanted = TASKS[tasks[0]].reads
-        if (wanted == "text") != isinstance(source, str):
-            raise SpecError(f"the task {tasks[0]} reads {wanted}, got {type(source).__name__}")
-        known = self._ids(source) if isinstance(source, str) else self.units.encode(source).data[0]
-        items = {"tag": self._ids(tag), "source": known}
-        used = sum(item.shape[1] + 1 for item in items.values())
-        if used >= config.trunk.window:
-            raise SpecError(f"the source takes {used} columns, the model sees {config.trunk.window}; give less of it")
-        row = Row(Cursor(config.layout(tasks), items), Uniforms(seed), most=min(used + most, config.trunk.window))
+        row, config = self._row(tasks, source, languages, seed, most), self.model.config
         writer = Writer(self.model.lm, sampler)
         state = writer.init_state(1, room=ROOM)
         writer.begin(state, 0, row)
@@ -166,12 +156,38 @@ class AudioPaLM:
                 found[task] = Stream(config.units, ids[None], torch.tensor([ids.shape[1]]))
         return found
 
+    @torch.inference_mode()
+    def many(
+        self, tasks: Sequence[str], sources: Sequence[Stream[Wave]], *, most: int = 1500, at_once: int = 16
+    ) -> list[list[str]]:
+        """The texts of each task for many recordings, the likeliest ones. SpecError for tasks that write units."""
+        if any(TASKS[task].writes != "text" for task in tasks if task in TASKS):
+            raise SpecError(f"many recordings at once are for tasks that write text, got {' '.join(tasks)}")
+        rows = [self._row(tasks, source, self.model.config.languages[:1], 0, most) for source in sources]
+        made = Writer(self.model.lm, GREEDY).streams(rows, at_once=at_once)
+        return [[self.text.read(one[task][0].tolist()) if task in one else "" for one in made] for task in tasks]
+
     def sound(self, units: Stream[Tokens], voice: Stream[Wave] | None = None, seed: int = 0) -> Stream[Wave]:
         """Units as sound, in the voice of a clip. SpecError without an acoustic model."""
         if self.acoustic is None:
             raise SpecError("this model has no acoustic model; train one: vivavoce train audiolm")
         rows = units.rows
         return self.acoustic.say(rows, voice, seeds=[seed + row for row in range(len(rows))])
+
+    def _row(
+        self, tasks: Sequence[str], source: Stream[Wave] | str, languages: Sequence[str], seed: int, most: int
+    ) -> Row:
+        config = self.model.config
+        tag = config.tag(tasks, languages)
+        wanted = TASKS[tasks[0]].reads
+        if (wanted == "text") != isinstance(source, str):
+            raise SpecError(f"the task {tasks[0]} reads {wanted}, got {type(source).__name__}")
+        known = self._ids(source) if isinstance(source, str) else self.units.encode(source).data[0]
+        items = {"tag": self._ids(tag), "source": known}
+        used = sum(item.shape[1] + 1 for item in items.values())
+        if used >= config.trunk.window:
+            raise SpecError(f"the source takes {used} columns, the model sees {config.trunk.window}; give less of it")
+        return Row(Cursor(config.layout(tasks), items), Uniforms(seed), most=min(used + most, config.trunk.window))
 
     def _ids(self, text: str) -> Tensor:
         return torch.tensor([self.text.plain(text)], dtype=torch.long)
