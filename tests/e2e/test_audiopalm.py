@@ -18,9 +18,9 @@ from vivavoce.data.tokens import TokenCorpus
 from vivavoce.evals.spoken_orders import audiopalm_table
 from vivavoce.hub.audiopalm import AudioPaLMRecogniser
 from vivavoce.hub.chat_text import ChatText
-from vivavoce.hub.text_model import load_text_model
 from vivavoce.hub.whisper import Wanted
 from vivavoce.recipes.audiopalm import SAID, SMALL, _Examples, debug, shares, train
+from vivavoce.recipes.token_lm import FreshTrunk
 from vivavoce.systems.audiopalm import AudioPaLM
 
 pytestmark = pytest.mark.slow
@@ -136,13 +136,9 @@ def test_orders_are_counted_at_once_and_after_writing_them_down(system: AudioPaL
     assert all(row.value is not None and row.value.value == 0.0 for row in table.rows), "it never heard an order"
 
 
-def test_some_of_the_layers_may_be_kept(folder: Path, tmp_path: Path) -> None:
-    run = replace(SMALL, layers=1, grids=replace(SMALL.grids, steps=0))
-    corpus, pairs = folder / "corpus", folder / "pairs.jsonl"
-    train(run, corpus, folder / "units", folder / "llm", tmp_path, pairs=pairs, text=folder / "text.txt")
-    found, known = load_part(tmp_path, "audiopalm"), load_text_model(folder / "llm").lm
-    assert found.config.trunk.layers == 1 < known.config.trunk.layers
-    weight = "trunk.layers.0.qkv.weight"
-    torch.testing.assert_close(found.lm.state_dict()[weight], known.state_dict()[weight], atol=1e-3, rtol=0)
-    with pytest.raises(SpecError, match="the language model has 2"):
-        train(replace(run, layers=9), corpus, folder / "units", folder / "llm", tmp_path / "9", pairs=pairs)
+def test_a_trunk_can_be_fresh(folder: Path, tmp_path: Path) -> None:
+    run = replace(SMALL, fresh=FreshTrunk(dim=64, layers=1, heads=2), grids=replace(SMALL.grids, steps=1))
+    corpus, units, pairs, text = (folder / name for name in ("corpus", "units", "pairs.jsonl", "text.txt"))
+    train(run, corpus, units, folder / "llm", tmp_path, pairs=pairs, text=text)
+    trunk = load_part(tmp_path, "audiopalm").config.trunk
+    assert (trunk.dim, trunk.layers, trunk.heads) == (64, 1, 2)

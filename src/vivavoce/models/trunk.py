@@ -4,7 +4,6 @@ The new rows are zero (AudioPaLM, arXiv:2306.12925 §3.1): right after growing, 
 and those of marks and units are 0 everywhere.
 """
 
-from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -81,15 +80,4 @@ def grow(known: StreamLM, layout: Layout, text: Tokens) -> StreamLM:
         table[rows.start : rows.stop] = state[name][: len(rows)]
         state[name] = table
     model.load_state_dict(state)
-    return model.train(known.training)
-
-
-def first_layers(known: StreamLM, layers: int) -> StreamLM:
-    """A copy of a text model with its first layers only; SpecError where it has not so many."""
-    if not 1 <= layers <= known.config.trunk.layers:
-        raise SpecError(f"{layers} layers were asked for and the language model has {known.config.trunk.layers}")
-    config = replace(known.config, trunk=replace(known.config.trunk, layers=layers))
-    model: StreamLM = config.build()
-    state = known.state_dict()
-    model.load_state_dict({name: state[name] for name in model.state_dict()})
     return model.train(known.training)

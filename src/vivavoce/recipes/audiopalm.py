@@ -25,9 +25,9 @@ from vivavoce.data.lines import text_pieces
 from vivavoce.data.tokens import TokenCorpus
 from vivavoce.hub.chat_text import ChatText
 from vivavoce.hub.text_model import load_text_model
-from vivavoce.models.trunk import first_layers, grow
+from vivavoce.models.trunk import grow
 from vivavoce.recipes.miniature import chat_model, unit_corpus
-from vivavoce.recipes.token_lm import GridRun, Measured, held_out, learn, pairs_of
+from vivavoce.recipes.token_lm import FreshTrunk, GridRun, Measured, held_out, learn, pairs_of
 from vivavoce.systems.audiopalm import TEXT, AudioPaLMConfig
 from vivavoce.train.recipe import Given, Recipe
 from vivavoce.train.tasks.grid import GridBatch, collate
@@ -42,8 +42,8 @@ class AudioPaLMRun:
     """Numbers of a run. A task counts by its weight (1 where nothing is said) times its examples, ``cap`` at most.
 
     ``weights`` as in ``("ASR=2", "text=0.5")``. ``dropout`` is in the trunk, ``scratch`` leaves the chat model's
-    weights out: the control of what they are worth. ``layers`` > 0 keeps so many of its layers, the first ones, for a
-    machine on which all of them would see too little.
+    weights out: the control of what they are worth. ``fresh`` is another trunk with fresh weights, which takes the chat
+    model's text only.
     """
 
     tasks: tuple[str, ...] = (*ALONE, "ASR S2T", "ASR S2T S2S", TEXT)
@@ -53,7 +53,7 @@ class AudioPaLMRun:
     window: int = 2048
     dropout: float = 0.1
     scratch: bool = False
-    layers: int = 0
+    fresh: FreshTrunk = FreshTrunk()
     grids: GridRun = field(default_factory=lambda: GridRun(steps=10000, batch=16, lr=5e-5, warmup=200))
     seed: int = 1
 
@@ -84,15 +84,13 @@ def train(
             f"the corpus {corpus} has {tokens.spec('units')}, the part gives {known}; make the corpus again"
         )
     found = load_text_model(llm, run.window)
-    if run.layers:
-        found = replace(found, lm=first_layers(found.lm, run.layers))
     config = AudioPaLMConfig(
-        text=found.text.tokens, units=known, trunk=replace(found.lm.config.trunk, dropout=run.dropout),
+        text=found.text.tokens, units=known, trunk=replace(run.fresh.of(found.lm.config.trunk), dropout=run.dropout),
         tied=found.lm.config.tied, languages=(run.language,),
     )  # fmt: skip
     torch.manual_seed(run.seed)
     model = config.build()
-    if not run.scratch:
+    if not run.scratch and not run.fresh.dim:
         model.lm.load_state_dict(grow(found.lm, config.whole, config.text).state_dict())
     examples = _Examples(run, tokens, config, found.text)
     texts = [] if text is None else examples.texts(text)
