@@ -130,11 +130,14 @@ def others() -> list[dict[str, Any]]:
         print("transformers is not installed, so EnCodec and Mimi are left out: pip install 'vivavoce[hf]'")
         return []
     from transformers import EncodecConfig, EncodecModel, MimiConfig, MimiModel
+    from transformers.utils import ModelOutput
 
     wave = 0.1 * torch.randn(1, 1, SECONDS * 24000)
     encodec, mimi = EncodecModel(EncodecConfig()).eval(), MimiModel(MimiConfig()).eval()
-    coded = encodec.encode(wave, bandwidth=1.5)
-    codes: Tensor = mimi.encode(wave, num_quantizers=8).audio_codes
+    coded, mimi_coded = encodec.encode(wave, bandwidth=1.5), mimi.encode(wave, num_quantizers=8)
+    assert isinstance(coded, ModelOutput) and isinstance(mimi_coded, ModelOutput)  # they give tuples when asked to
+    codes, scales, mimi_codes = coded.audio_codes, coded.audio_scales, mimi_coded.audio_codes
+    assert codes is not None and scales is not None and mimi_codes is not None
     with tempfile.TemporaryDirectory() as folder:
         mimi.save_pretrained(folder)  # what it is on disk, whose names are the published ones
         own_mimi = codecs.load(Path(folder))
@@ -144,12 +147,12 @@ def others() -> list[dict[str, Any]]:
         row(
             "EnCodec, transformers", encodec, 1.5,
             lambda: encodec.encode(wave, bandwidth=1.5),
-            lambda: encodec.decode(coded.audio_codes, coded.audio_scales), two=True,
+            lambda: encodec.decode(codes, scales), two=True,
         ),
         *same("EnCodec", own_encodec, wave, 2, 1.5),
         row(
             "Mimi, transformers", mimi, 1.1,
-            lambda: mimi.encode(wave, num_quantizers=8), lambda: mimi.decode(codes), two=True,
+            lambda: mimi.encode(wave, num_quantizers=8), lambda: mimi.decode(mimi_codes), two=True,
         ),
         *same("Mimi", own_mimi, wave, 8, 1.1),
     ]  # fmt: skip
