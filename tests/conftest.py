@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import annotations  # noqa: F401 - from now on, and before anything of the package, checks remember what has passed
+import parsing  # noqa: F401
 from vivavoce.core.errors import PartError
 from vivavoce.hub import codecs
 from vivavoce.hub.catalogue import find
