@@ -29,6 +29,8 @@ _MOST_SAMPLES = 1 << 30
 _MOST_PIPED = 1 << 31
 SYNTHETIC = "synthetic speech, made by vivavoce"
 """The comment of every file with sound that nobody said."""
+SYNTHETIC_SOUND = "synthetic sound, made by vivavoce"
+"""The same for what is no speech."""
 _SUBTYPES = {".wav": "PCM_16", ".flac": "PCM_16", ".ogg": "VORBIS", ".opus": "OPUS", ".mp3": "MPEG_LAYER_III"}
 _FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".opus": "OGG", ".mp3": "MP3"}
 
@@ -248,8 +250,9 @@ def write_audio(
 ) -> None:
     """Writes floats in [-1, 1] (what is beyond is clipped) in the format of the suffix; whole or not at all.
 
-    WAV and FLAC are 16-bit; ``comment`` is kept beside the sound, `SYNTHETIC` for what nobody said. Raises AudioError
-    for an unknown suffix or a rate that the format does not know, and StorageError when nothing can be written.
+    WAV and FLAC are 16-bit; ``comment`` is kept beside the sound, `SYNTHETIC` for what nobody said. Calls in this
+    package always give one, an empty one for what is not synthetic, so that none is forgotten. Raises AudioError for an
+    unknown suffix or a rate that the format does not know, and StorageError when nothing can be written.
     """
     path = Path(path)
     check_target(path)

@@ -25,11 +25,11 @@ def sound(
 ) -> None:
     """Makes a sound of what is said in words: the noises of a scene."""
     from vivavoce.assistant.scenes import scene
-    from vivavoce.audio.files import write_audio
+    from vivavoce.audio.files import SYNTHETIC_SOUND, write_audio
 
     wave, rate = scene(
         model, words, under=under, snr_db=snr, like=like, strength=strength, guidance=guidance, steps=steps,
         candidates=candidates, seed=seed,
     )  # fmt: skip
-    write_audio(out, wave, rate, comment="synthetic sound, made by vivavoce")
+    write_audio(out, wave, rate, comment=SYNTHETIC_SOUND)
     typer.echo(f"wrote {out} ({wave.shape[-1] / rate:.2f} s)")

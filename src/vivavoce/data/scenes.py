@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from vivavoce.audio.files import read_audio, write_audio
+from vivavoce.audio.files import SYNTHETIC_SOUND, read_audio, write_audio
 from vivavoce.core import rng
 from vivavoce.core.errors import TrainingError
 from vivavoce.data import nonspeech
@@ -53,7 +53,7 @@ def write(folder: Path, *, count: int, seconds: float, rate: int, seed: int) -> 
         name = list(SCENES)[number % len(SCENES)]
         wave = scene(name, int(seconds * rate), rate, dice)
         file = f"{number:05}-{name}.flac"
-        write_audio(folder / file, wave, rate, comment="synthetic sound, made by vivavoce")
+        write_audio(folder / file, wave, rate, comment=SYNTHETIC_SOUND)
         records.append(
             Record(
                 id=f"{number:05}", path=file, split="dev" if number // len(SCENES) % 10 == 9 else "train",

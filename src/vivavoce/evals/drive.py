@@ -56,7 +56,7 @@ def asked(model: Assistant, wave: Float[Tensor, " N"], sample_rate: int) -> Any:
     """The turn that answers a recording, without speaking the answer."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "heard.wav"
-        write_audio(path, wave, sample_rate)
+        write_audio(path, wave, sample_rate, comment="")
         return model.ask(path, speak=False)
 
 
@@ -64,7 +64,7 @@ def understood(model: Assistant, wave: Float[Tensor, " N"], sample_rate: int) ->
     """The transcript of a recording."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "heard.wav"
-        write_audio(path, wave, sample_rate)
+        write_audio(path, wave, sample_rate, comment="")
         return model.transcribe(path).transcript
 
 

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vivavoce.assistant.hearing import Ears
-from vivavoce.audio.files import write_audio
+from vivavoce.audio.files import SYNTHETIC, write_audio
 from vivavoce.audio.resample import resample
 from vivavoce.core.progress import Log
 from vivavoce.core.streams import sound
@@ -160,7 +160,7 @@ def _clones(model: Assistant, taught: list[Clip], people: list[Clip], seed: int,
         for who, own in by_speaker.items():
             first, _ = speaking.halves(own)
             path = Path(folder) / "clip.wav"
-            write_audio(path, first.wave, first.sample_rate)
+            write_audio(path, first.wave, first.sample_rate, comment="")
             files[who] = path.read_bytes()
     return speaking.clone_table(model, taught, people, files, seed, say)
 
@@ -171,6 +171,7 @@ def _speed(model: Assistant, suite: MiniSuite) -> Table:
         paths = []
         for number, one in enumerate(listening.spoken(texts, {"festival": 1.0}, suite.seed + 1)):
             paths.append(Path(folder) / f"{number}.wav")
-            write_audio(paths[-1], resample(one.wave, listening.LISTENING_RATE, 24_000), 24_000)
+            wave = resample(one.wave, listening.LISTENING_RATE, 24_000)
+            write_audio(paths[-1], wave, 24_000, comment=SYNTHETIC)
         model.ask(paths[0])
         return speed.speed_table([model.ask(path) for path in paths], str(paths[0]))

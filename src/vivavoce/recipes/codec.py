@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from vivavoce.audio.files import write_audio
+from vivavoce.audio.files import SYNTHETIC_SOUND, write_audio
 from vivavoce.audio.mel import LogMelConfig
 from vivavoce.core import rng
 from vivavoce.core.parts import load_part, save_part
@@ -229,7 +229,7 @@ def debug(folder: Path, run: CodecRun = SMALL) -> dict[str, float]:
     speech, records = folder / "speech", []
     for number in range(6):
         path = f"{number}.wav"
-        write_audio(speech / path, torch.from_numpy(_vowels(number)), 24000)
+        write_audio(speech / path, torch.from_numpy(_vowels(number)), 24000, comment=SYNTHETIC_SOUND)
         records.append(
             Record(
                 id=path, path=path, split="train", speaker=str(number), source="vowels", licence="CC0", seconds=2.0,

@@ -24,5 +24,9 @@ def make(folder: Path = RECORDINGS) -> None:
     readings = [Reading(text=says, engine="espeak-ng", voice=_VOICE, rate=0.95) for _, says in LINES]
     names = [*(file for file, _ in LINES), "clip.ogg"]
     for name, spoken in zip(names, speak([*readings, _CLIP], sample_rate=SPEAKING_RATE), strict=True):
-        with atomic_write(folder / name) as path:
-            soundfile.write(path, spoken.wave, SPEAKING_RATE, format="OGG", subtype="OPUS")
+        with (
+            atomic_write(folder / name) as path,
+            soundfile.SoundFile(path, "w", SPEAKING_RATE, 1, format="OGG", subtype="OPUS") as file,
+        ):
+            file.comment = f"synthetic speech, made by {spoken.reading.engine}"
+            file.write(spoken.wave)

@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 
 from vivavoce.assistant.demo import LINES
-from vivavoce.audio.files import read_audio, write_audio
+from vivavoce.audio.files import SYNTHETIC, read_audio, write_audio
 from vivavoce.audio.mel import LogMelConfig
 from vivavoce.audio.resample import resample
 from vivavoce.core.config import dump
@@ -142,7 +142,7 @@ def two_speakers(folder: Path) -> Path:
         for speed in SPEEDS:
             made = resample(wave[None], round(rate * speed), rate)[0]
             path = f"{speed} {record.path}".replace(".ogg", ".flac")
-            write_audio(folder / path, made, rate)
+            write_audio(folder / path, made, rate, comment=SYNTHETIC)
             about = replace(record, id=path, path=path, seconds=len(made) / rate, sample_rate=rate)
             records.append(replace(about, speaker=f"vivavoce:{speed}"))
     write_manifest(folder, records)

@@ -18,7 +18,7 @@ from torch import nn
 
 from vivavoce.assistant.demo import LINES
 from vivavoce.assistant.token_corpora import corpus as make_corpus
-from vivavoce.audio.files import read_audio, write_audio
+from vivavoce.audio.files import SYNTHETIC, read_audio, write_audio
 from vivavoce.audio.resample import resample
 from vivavoce.core import rng
 from vivavoce.core.config import dump
@@ -191,7 +191,7 @@ def played(folder: Path) -> Path:
     records = []
     for speed in SPEEDS:
         made = resample(wave[None], round(rate * speed), rate)[0]
-        write_audio(folder / f"{speed}.flac", made, rate)
+        write_audio(folder / f"{speed}.flac", made, rate, comment=SYNTHETIC)
         about = replace(record, path=f"{speed}.flac", seconds=len(made) / rate, sample_rate=rate, sex="F")
         records += [replace(about, id=f"{speed} {copy}") for copy in range(COPIES)]
     write_manifest(folder, records)

@@ -92,14 +92,14 @@ def debug(folder: Path) -> dict[str, float]:
 
 def spoken(folder: Path, count: int) -> Path:
     """Orders that flite reads, as recordings with a manifest."""
-    from vivavoce.audio.files import write_audio
+    from vivavoce.audio.files import SYNTHETIC, write_audio
     from vivavoce.data.synthesis import LISTENING_RATE, readings, speak
     from vivavoce.recipes.listener_data import texts_of_orders
 
     records = []
     for number, one in enumerate(speak(readings(texts_of_orders(count, 0), 0, engines={"flite": 1.0}))):
         wave = torch.from_numpy(one.wave).float()
-        write_audio(folder / f"{number}.wav", wave, LISTENING_RATE)
+        write_audio(folder / f"{number}.wav", wave, LISTENING_RATE, comment=SYNTHETIC)
         records.append(
             Record(
                 id=str(number), path=f"{number}.wav", split="train" if number % 4 else "dev", speaker=one.reading.voice,
