@@ -169,6 +169,15 @@ def test_every_leak_of_facodec_is_taught_against():
     model.zero_grad()
     heads.hidden_speaker.square().sum().backward()
     assert min(gradient(part) for part in (model.prosody, model.content, model.detail)) > 0
+    weaker, _ = facodec(detail_dropout=0.0, hidden=0.25)
+    weaker.load_state_dict(model.state_dict())
+    found = {}
+    for name, one in (("whole", model), ("weaker", weaker)):
+        one.zero_grad()
+        one.heads(one(wave)).hidden_phones[0].square().sum().backward()
+        found[name] = gradient(one.prosody), gradient(one.hidden["prosody_phones"])
+    assert found["weaker"][0] == pytest.approx(0.25 * found["whole"][0], rel=1e-4)
+    assert found["weaker"][1] == pytest.approx(found["whole"][1], rel=1e-4), "the head learns as before"
 
 
 def test_labels_of_facodec_are_those_of_the_frames_of_a_crop(tmp_path: Path):

@@ -30,6 +30,7 @@ from vivavoce.recipes.miniature import chat_model, unit_corpus
 from vivavoce.recipes.token_lm import FreshTrunk, GridRun, Measured, held_out, learn, pairs_of
 from vivavoce.systems.audiopalm import TEXT, AudioPaLMConfig
 from vivavoce.train.recipe import Given, Recipe
+from vivavoce.train.tasks.alphabets import AlphabetTask
 from vivavoce.train.tasks.grid import GridBatch, collate
 
 ALONE, PAIRED = ("ASR", "TTS"), ("ASR", "ASR S2T", "ASR S2T S2S", "S2T", "S2S")
@@ -121,11 +122,12 @@ def train(
     def batches(step: int) -> GridBatch:
         draw = rng.stream(run.seed, "audiopalm", step)
         tasks = draw.choice(list(drawn), run.grids.batch, p=list(drawn.values()))
-        return collate([examples.drawn(str(task), sources, kept, draw) for task in tasks])
+        made = [examples.drawn(str(task), sources, kept, draw) for task in tasks]
+        return collate([grid for grid, _ in made], seconds=sum(seconds for _, seconds in made))
 
     measured = learn(
         out, "audiopalm", model, batches, held, run.grids, seed=run.seed, identity=config, device=device,
-        others={"text": held_texts},
+        others={"text": held_texts}, makes=lambda model: AlphabetTask(model, config.whole),
     )  # fmt: skip
     save_part(out, "audiopalm", config, model, measured.card("audiopalm", run, shares=drawn), torch.float16)
     found.text.save(out)
@@ -179,11 +181,12 @@ class _Examples:
     def drawn(
         self, task: str, sources: Mapping[str, Sequence[tuple[int, ...]]], texts: Sequence[Grid],
         draw: np.random.Generator,
-    ) -> Grid:  # fmt: skip
-        """One example of a task."""
+    ) -> tuple[Grid, float]:  # fmt: skip
+        """One example of a task, and how long its recordings last."""
         if task == TEXT:
-            return texts[int(draw.integers(len(texts)))]
-        return self.grid(task, sources[task][int(draw.integers(len(sources[task])))])
+            return texts[int(draw.integers(len(texts)))], 0.0
+        chosen = sources[task][int(draw.integers(len(sources[task])))]
+        return self.grid(task, chosen), sum(self.tokens.utterances[index].seconds for index in chosen)
 
     def texts(self, path: Path) -> list[Grid]:
         """The lines of a file; TrainingError when there are none or one cannot be read."""

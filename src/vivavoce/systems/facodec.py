@@ -54,6 +54,8 @@ class FacodecConfig:
     speakers: int = 0
     detail_dropout: float = 0.75
     prosody_bins: int = 0
+    hidden: float = 1.0
+    """How strongly what must not be read is hidden, beside how strongly a head learns to read it."""
     one_length: bool = False
     """See `FactorisedConfig`."""
     one_size: bool = False
@@ -221,7 +223,10 @@ class Facodec(nn.Module):
     def heads(self, out: Factors) -> Heads:
         """All heads on one pass."""
         prosody, content, detail = out.prosody.values, out.content.values, out.detail.values
-        hide = reversed_gradient
+
+        def hide(x: Tensor) -> Tensor:
+            return reversed_gradient(x, self.config.hidden)
+
         return Heads(
             self.read["pitch"](prosody),
             self.read["phones"](content),
