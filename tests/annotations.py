@@ -59,8 +59,9 @@ class _Seen:
         self.known = 0  # calls since the last one that was of a new kind
 
 
-_SEEN: dict[CodeType, _Seen] = {}
-"""By code, since a function inside another one is a new one each time."""
+_SEEN: dict[tuple[str, str, CodeType], _Seen] = {}
+"""By code, since a function inside another one is a new one each time; by name and module too, since the code that
+builds dataclasses of the same fields is equal, whatever the types of the fields."""
 
 
 def remembering(fn: Any, check: Callable[[Any], Any]) -> Any:
@@ -72,7 +73,8 @@ def remembering(fn: Any, check: Callable[[Any], Any]) -> Any:
     def called(*args: Any, **kwargs: Any) -> Any:
         nonlocal checked, seen
         if seen is None:
-            seen = _SEEN.get(fn.__code__) or _SEEN.setdefault(fn.__code__, _Seen(fn))
+            place = fn.__module__, fn.__qualname__, fn.__code__
+            seen = _SEEN.get(place) or _SEEN.setdefault(place, _Seen(fn))
         seen.known += 1
         if seen.known > _SETTLED and seen.known % _ONE_IN:
             return fn(*args, **kwargs)

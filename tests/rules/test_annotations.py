@@ -85,6 +85,25 @@ def test_dataclasses_are_checked_when_they_are_built() -> None:
     wrong(Pair, torch.zeros(2), torch.zeros(3))
 
 
+@checked
+@dataclass(frozen=True, slots=True)
+class Named:
+    side: str
+
+
+@checked
+@dataclass(frozen=True, slots=True)
+class Sided:
+    side: Literal["left", "right"]
+
+
+def test_dataclasses_of_the_same_fields_are_checked_each_by_its_own_types() -> None:
+    assert Named.__init__.__code__ == Sided.__init__.__code__
+    Named("middle")
+    Sided("left")
+    wrong(Sided, "middle")
+
+
 def test_functions_in_functions_are_checked() -> None:
     def made(kind: Any) -> Any:
         @checked
