@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 from typer.testing import CliRunner
 
@@ -21,7 +22,7 @@ from vivavoce.assistant.used import used_of
 from vivavoce.cli.main import app
 from vivavoce.core.errors import PartError
 from vivavoce.core.parts import load_part, load_weights, save_part
-from vivavoce.core.places import BUNDLED
+from vivavoce.core.places import BUNDLED, WEIGHTS
 from vivavoce.core.streams import Latents
 from vivavoce.hub.text_model import load_text_model
 from vivavoce.hub.whisper_layer import WhisperLayerConfig
@@ -120,3 +121,28 @@ def test_minds_keep_their_embeddings_in_16_bits(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     for name, weight in load_weights(BUNDLED, "mind")[1].items():
         assert torch.equal(load_weights(tmp_path, "mind")[1][name], weight), f"{name} is rounded already"
+
+
+def test_minds_may_have_embeddings_of_8_bits_as_the_porters_has(tmp_path: Path) -> None:
+    source, args = WEIGHTS / "porter", ["--part", "mind", "--bits", "8", "--embeddings"]
+    for bits in ("8", "16"):
+        done = CLI.invoke(app, ["export", str(source), str(tmp_path / bits), *args, bits])
+        assert done.exit_code == 0, done.output
+    shipped, same = (load_file(folder / "mind.safetensors") for folder in (source, tmp_path / "8"))
+    assert shipped["lm.embed"].dtype == torch.int8 and shipped.keys() == same.keys()
+    for name, weight in shipped.items():
+        if name.endswith("::scale"):  # is found again from the largest of a row
+            torch.testing.assert_close(same[name], weight, rtol=1e-6, atol=0)
+        else:
+            assert same[name].dtype == weight.dtype and torch.equal(same[name], weight), name
+    assert load_part(tmp_path / "8", "mind").config == load_part(source, "mind").config
+    assert load_file(tmp_path / "16" / "mind.safetensors")["lm.embed"].dtype == torch.float16
+
+
+@pytest.mark.parametrize(
+    ("bits", "embeddings", "hint"), [("16", "8", "go with --bits 8"), ("8", "12", "stored with 8 or 16 bits")]
+)
+def test_bits_that_do_not_go_together_are_refused(tmp_path: Path, bits: str, embeddings: str, hint: str) -> None:
+    args = ["export", str(BUNDLED), str(tmp_path), "--part", "mind", "--bits", bits, "--embeddings", embeddings]
+    done = CLI.invoke(app, args)
+    assert done.exit_code == 2 and hint in done.output and not list(tmp_path.iterdir())

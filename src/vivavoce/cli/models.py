@@ -146,7 +146,7 @@ def remove(names: Annotated[list[str], typer.Argument(help="Models that were fet
 
 _FINER = {"mind": ("lm.embed",)}
 """Weights that stay in 16 bits where the others of a part have 8: a mind's replies are equally likely so often that
-coarser tables change which is said."""
+coarser tables change which is said. Where that was measured and does no harm, ``--embeddings 8`` takes 8 there too."""
 
 
 def export(
@@ -154,6 +154,9 @@ def export(
     out: Annotated[Path, typer.Argument(help="The folder of the model to write them to.")],
     part: Annotated[list[str] | None, typer.Option("--part", help="Only this part; all if left out.")] = None,
     bits: Annotated[int, typer.Option("--bits", min=8, max=32, help="8, 16 or 32 per weight.")] = 16,
+    embeddings: Annotated[
+        int, typer.Option("--embeddings", min=8, max=16, help="With --bits 8: 8 or 16 in a mind's embeddings.")
+    ] = 16,
     character: Annotated[str, typer.Option("--character", help="Whose model it is: a name or a sheet.")] = "",
     ears: Annotated[str, typer.Option("--ears", help="Who hears, by name; mini: its own parts.")] = "",
     mind: Annotated[str, typer.Option("--mind", help="Who decides what is said.")] = "",
@@ -180,12 +183,16 @@ def export(
     kinds = {8: torch.int8, 16: torch.float16, 32: None}
     if bits not in kinds:
         raise ConfigError(f"weights are stored with 8, 16 or 32 bits, got {bits}")
+    if embeddings not in (8, 16):
+        raise ConfigError(f"embeddings are stored with 8 or 16 bits, got {embeddings}")
+    if embeddings == 8 and bits != 8:
+        raise ConfigError(f"embeddings of 8 bits go with --bits 8, got --bits {bits}")
     names = part or sorted(path.stem for path in source.glob("*.safetensors") if path.with_suffix(".json").exists())
     if not names:
         raise PartError(f"there are no parts in {source}; give the folder of a run or of a model")
     for name in names:
         config, state = load_weights(source, name)
-        finer = _FINER.get(name, ()) if bits == 8 else ()
+        finer = _FINER.get(name, ()) if bits == 8 and embeddings == 16 else ()
         state = {key: value.half() if key.startswith(finer) else value for key, value in state.items()}
         written = save_part(out, name, config, state, read_card(source, name), kinds[bits], exact=finer)
         if name == PART:
