@@ -1,8 +1,10 @@
 """Whatever comes in, there is one clear sentence, exit status 2 and no half-written file; or it just works."""
 
+import io
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +12,9 @@ import soundfile
 from typer.testing import CliRunner, Result
 
 import vivavoce
+from vivavoce.assistant.demo import RECORDINGS
 from vivavoce.cli.main import app
+from vivavoce.core.errors import VoiceError
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "src/vivavoce/weights/mini"
 
@@ -122,7 +126,7 @@ def test_a_consent_names_somebody(tmp_path: Path):
     refused(run("say", "hello there", "--like", clip, "--consent", " ", "-o", tmp_path / "out.wav"), "who agreed")
 
 
-def test_two_people_in_a_clip_are_refused(tmp_path: Path):
+def test_two_people_in_a_clip_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     clip, alone, out = tmp_path / "both.wav", tmp_path / "alone.wav", tmp_path / "out.wav"
     words = "I was at the market in the morning, and I bought bread and some apples for the winter."
     for name, voice in (("man", "a low old man"), ("child", "a high child")):
@@ -134,6 +138,24 @@ def test_two_people_in_a_clip_are_refused(tmp_path: Path):
     assert not out.exists()
     result = run("say", "hello there", "--like", alone, "--consent", "me", "-o", out)
     assert result.exit_code == 0 and out.exists() and "two people" not in result.stderr, result.stderr
+    takes = SimpleNamespace(takes={"clip", "prosody"}, sample_rate=24_000)  # a speaker of whole sentences
+    monkeypatch.setattr("vivavoce.assistant.saying.system_of", lambda _: "sentences")
+    monkeypatch.setattr("vivavoce.assistant.saying.sentence_speaker", lambda _: takes)
+    out.unlink()
+    asked = ("say", "hello there", "--speaker", tmp_path, "--like", alone, "--consent", "me", "-o", out)
+    refused(run(*asked, "--prosody-like", clip), "two people speak in the clip of the prosody")
+    assert not out.exists()
+
+
+def test_a_clip_of_prosody_may_be_shorter_than_one_of_a_voice():
+    mouth, short = vivavoce.load().mouth, (RECORDINGS / "1.ogg").read_bytes()
+    mouth.check_prosody(short)
+    with pytest.raises(VoiceError, match=r"has .* s of speech, but imitating it takes at least 1.5 s"):
+        mouth.imitate(short)
+    silent = io.BytesIO()
+    soundfile.write(silent, np.zeros(48_000), 24_000, format="WAV")
+    with pytest.raises(VoiceError, match=r"clip of the prosody has 0.0 s of speech"):
+        mouth.check_prosody(silent.getvalue())
 
 
 def test_a_whispered_clip_is_refused(tmp_path: Path):

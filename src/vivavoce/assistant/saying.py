@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vivavoce.assistant.model import load
+from vivavoce.assistant.model import Model, load
 from vivavoce.assistant.sentences import say_sentences, sentence_speaker, system_of
 from vivavoce.assistant.timing import WordTiming
 from vivavoce.audio.resample import resample
@@ -59,18 +59,20 @@ def streamer(
     Speakers that talk live give pieces as they are made; those that say whole sentences give all at once.
 
     ``prosody`` is somebody whose pace and melody are taken. Raises VoiceError for that, or a scene, where the speaker
-    does not take it.
+    does not take it, and for a clip of prosody as `Mouth.imitate` does.
     """
     by_sentence = system_of(speaker) is not None
     loaded = load(model or BUNDLED, speaker="" if by_sentence else speaker)
     timing = WordTiming(lambda: loaded.listener)
     sentence = sentence_speaker(Path(speaker)) if by_sentence else None
 
+    def bundled() -> Model:
+        return loaded if model is None else load(BUNDLED)
+
     def sentences(text: str, voice: Voice, seed: int) -> Iterator[tuple[Pcm, Sequence[Word]]]:
         assert sentence is not None
         if voice.clip and "clip" in sentence.takes:
-            own = loaded if model is None else load(BUNDLED)
-            own.mouth.imitate(voice.clip)  # refuses noise and two people, whoever is to speak
+            bundled().mouth.imitate(voice.clip)  # refuses noise and two people, whoever is to speak
         made = say_sentences(
             sentence, text, voice, hear=lambda clip: loaded.transcribe(clip).transcript, prosody=prosody,
             scene=scene, seed=seed,
@@ -85,6 +87,8 @@ def streamer(
             yield piece.pcm, piece.words
 
     if sentence is not None:
+        if prosody is not None and "prosody" in sentence.takes:
+            bundled().mouth.check_prosody(prosody.clip)
         return Streamer(sentences, "clip" in sentence.takes)
     if scene:
         raise VoiceError("this speaker knows no scenes; give --speaker FOLDER with one that does")

@@ -12,7 +12,7 @@ from threading import Lock
 
 import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vivavoce.assistant.reading import Reading
@@ -40,6 +40,8 @@ log = logging.getLogger(__name__)
 _TOKENS = 2
 """Token frames of one step."""
 _SHORTEST_CLIP_SECONDS = 1.5
+_SHORTEST_PROSODY_SECONDS = 0.3
+"""Of speech, whose pace and melody are taken; a word or two have them."""
 _LONGEST_CLIP_SECONDS = 30
 _LEAST_VOICED, _HARDLY_VOICED = 0.1, 0.25
 """The share of loud frames with a pitch: .32 or more in 821 recordings of people, less than .1 in 19 of 30 noises, .11
@@ -269,22 +271,31 @@ class Mouth:
 
         Where it is not clear whether two people speak a warning says so; nothing else is known of who they are.
         """
+        return self.speaker.listen(*self._one_voice(clip, "the clip", _SHORTEST_CLIP_SECONDS))
+
+    @torch.inference_mode()
+    def check_prosody(self, clip: bytes) -> None:
+        """Raises VoiceError as `imitate` does, for a clip whose pace and melody are taken and which may be shorter."""
+        self._one_voice(clip, "the clip of the prosody", _SHORTEST_PROSODY_SECONDS)
+
+    def _one_voice(self, clip: bytes, name: str, shortest: float) -> tuple[Float[Tensor, "T M"], Float[Tensor, " T"]]:
+        """Mel frames and pitch of a clip in which one person speaks so many seconds; errors call it by this name."""
         try:
-            read = read_recording(clip, RATE, name="the clip", allow_silent=True, first_seconds=_LONGEST_CLIP_SECONDS)
+            read = read_recording(clip, RATE, name=name, allow_silent=True, first_seconds=_LONGEST_CLIP_SECONDS)
         except AudioError as error:
             raise VoiceError(str(error)) from error
         if read.warning:
-            log.warning("the clip of a voice: %s", read.warning)
+            log.warning("%s: %s", name, read.warning)
         sound = read.wave
         sound = torch.nn.functional.pad(sound, (0, -len(sound) % self._mel.config.hop))
         mel = self._mel(sound[None])[0].T
         level = mel.mean(1)
         loud = level > level.max() - 4.0 if len(level) and float(sound.abs().max()) > 1e-3 else level > float("inf")
         seconds = int(loud.sum()) * self._mel.config.hop / RATE
-        if seconds < _SHORTEST_CLIP_SECONDS:
+        if seconds < shortest:
             raise VoiceError(
-                f"the clip has {seconds:.1f} s of speech, but imitating a voice takes at least "
-                f"{_SHORTEST_CLIP_SECONDS} s; give a longer or louder recording"
+                f"{name} has {seconds:.1f} s of speech, but imitating it takes at least {shortest} s; give a longer or "
+                "louder recording"
             )
         hz = track_pitch(sound, RATE).hz
         frames = min(len(mel), len(hz))
@@ -292,17 +303,17 @@ class Mouth:
         voiced, deep = float((hz[:frames][loud] > 0).float().mean()), depth(mel[:frames][loud])
         if voiced < _LEAST_VOICED or (voiced < _HARDLY_VOICED and deep < _SHALLOW):
             raise VoiceError(
-                "nobody is heard to speak aloud in the clip, only noise, or a whisper, by which nobody can be told; "
+                f"nobody is heard to speak aloud in {name}, only noise, or a whisper, by which nobody can be told; "
                 "give a recording of somebody who speaks aloud in a quiet place"
             )
         change = change_of_voice(self.speaker.reference, mel[:frames][loud], hz[:frames][loud])
         if change > _TWO_PEOPLE:
-            raise VoiceError("two people speak in the clip; cut out what one of them says, five seconds are enough")
+            raise VoiceError(f"two people speak in {name}; cut out what one of them says, five seconds are enough")
         if change > _PERHAPS_TWO:
             log.warning(
-                "perhaps two people speak in the clip, and a mixture of them is imitated; cut out what one of them says"
+                "perhaps two people speak in %s, and a mixture of them is imitated; cut out what one of them says", name
             )
-        return self.speaker.listen(mel[:frames], hz[:frames])
+        return mel[:frames], hz[:frames]
 
 
 def _at_gain(pcm: Pcm, gain_db: float) -> Pcm:
