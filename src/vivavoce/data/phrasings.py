@@ -35,6 +35,16 @@ _PARTS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("How fast ", "At which pace ", "How quickly "),
         ("does this person speak?", "is this said?", "does the speaker talk?"),
     ),
+    "pitch": (
+        ("… \n",),
+        ("Is this voice ", "Would you call this voice ", "Does this person speak in a voice that is "),
+        ("low or high?", "high or low?"),
+    ),
+    "sound": (
+        ("… \n",),
+        ("Which sound ", "What sound ", "What kind of sound "),
+        ("is this?", "do you hear?", "is to be heard here?"),
+    ),
     "speech to speech": (
         ("Somebody speaks to you: …", "Listen to this: …", "Here is a spoken question: …"),
         ("\nWrite it down", "\nFirst transcribe it", "\nNote what was said"),

@@ -1,8 +1,10 @@
-"""How SALMONN is trained: ``--set stage=1``, 2 and 3, each from the one before; both encoders and the chat model rest.
+"""How SALMONN is trained: ``--stage 1``, 2 and 3, each from the one before; both encoders and the chat model rest.
 
-Stage 1 learns to write down what is said; stage 2 many tasks under many instructions (who speaks, how fast); stage 3 a
-few long answers with the small maps turned down. Beside the manifest's own facts, ``--with answers=FILE`` has JSON
-lines ``{"id": RECORDING, "question": …, "answer": …}`` for stages 2 and 3.
+Stage 1 learns to write down what is said; stage 2 many tasks under many instructions (who speaks, how fast, how high:
+`recipes.salmonn_tasks`); stage 3 a few long answers with the small maps turned down. With ``--with sounds=DIR``
+(recordings whose text names a sound, of ``vivavoce data sounds``) stages 1 and 2 also learn which sound it is. Beside
+the manifests' own facts, ``--with answers=FILE`` has JSON lines ``{"id": RECORDING, "question": …, "answer": …}`` for
+stages 2 and 3.
 """
 
 import json
@@ -37,6 +39,7 @@ from vivavoce.nn.qformer import WindowQFormerConfig, qformer_trunk
 from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.recipes import miniature
 from vivavoce.recipes.heard_data import HELD, ByLength, heard_frames, hearing, padded, said, shown_of, written
+from vivavoce.recipes.salmonn_tasks import Asked, answers_of, asked_of, in_turns, pitches_of, sounds_of
 from vivavoce.recipes.token_lm import Measured, stage_before
 from vivavoce.systems.salmonn import LORA, HeardBatch, Hears, SalmonnConfig, SalmonnModel, pieces_of, words
 from vivavoce.train import fit, warm_cosine
@@ -44,8 +47,6 @@ from vivavoce.train.loop import moved
 from vivavoce.train.recipe import Given, Recipe, begin_from, hooks
 from vivavoce.train.tasks.heard import HeardTask
 
-_SLOW, _FAST = 2.0, 3.2
-"""Words a second."""
 _ROWS = 16
 _MOST = 80
 """Words of a transcript that is measured."""
@@ -93,37 +94,10 @@ class SalmonnRun:
     earlier_names: ClassVar[tuple[tuple[str, str], ...]] = (("told", "system_message"),)
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A recording, the task that is asked of it (or a question of its own), and the answer."""
-
-    record: Record
-    task: str
-    answer: str
-    question: str = ""
-
-
-def asked_of(records: Sequence[Record], stage: int, answers: Sequence[Asked] = ()) -> list[Asked]:
-    """What a stage learns of recordings."""
-    if stage == 3:
-        return list(answers)
-    found = [Asked(record, "recognise", record.text) for record in records if record.text]
-    if stage == 2:
-        found += [Asked(r, "who", {"m": "A man.", "f": "A woman."}[r.sex]) for r in records if r.sex in ("m", "f")]
-        for record in records:
-            if record.text:
-                pace = len(record.text.split()) / record.seconds
-                found.append(
-                    Asked(record, "pace", "Slowly." if pace < _SLOW else "Fast." if pace > _FAST else "Normally.")
-                )
-        found += answers
-    return found
-
-
 def train(
     run: SalmonnRun, speech: Path, first: Path, second: Path | None, out: Path, *, llm: str | Path | None = None,
-    start: Path | None = None, bridge: Path | None = None, answers: Path | None = None, cache: Path | None = None,
-    device: str = "cpu", say: Callable[[str], None] = print,
+    start: Path | None = None, bridge: Path | None = None, answers: Path | None = None, sounds: Path | None = None,
+    cache: Path | None = None, device: str = "cpu", say: Callable[[str], None] = print,
 ) -> Measured:  # fmt: skip
     """Trains a stage and writes the part ``salmonn`` and the chat text into ``out``, both encoders in folders below.
 
@@ -139,24 +113,39 @@ def train(
     config, spelling = model.config, model.bridge.spelling
     train_on = train_on[run.skip :][: (run.recordings or None) if run.steps else HELD]
     split = {"train": train_on, "dev": _recordings(run, speech, "dev")}
-    own = [] if answers is None else _answers(answers, {r.id: r for records in split.values() for r in records})
+    if sounds is not None and (run.stage == 3 or (run.stage == 1 and spelling is not None)):
+        raise TrainingError(
+            "sounds are for stages 1 and 2, and a bridge that spells hears none in stage 1; leave them out"
+        )
+    named = {name: sounds_of(sounds, name, run.seconds)[: None if name == "train" else HELD] for name in split}
+    known = {name: [*records, *named[name]] for name, records in split.items()}
+    told = [] if answers is None else answers_of(answers, {r.id: r for records in known.values() for r in records})
+    heights: dict[str, float] = {}
+    if run.stage == 2:
+        for records in split.values():
+            heights |= pitches_of(records, cache or out / "frames", say)
     items, held = (
-        asked_of(split[name], run.stage, [one for one in own if one.record.split == name]) for name in ("train", "dev")
-    )
+        asked_of(
+            split[name], run.stage, [one for one in told if one.record.split == name], pitches=heights,
+            sounds=named[name],
+        )
+        for name in ("train", "dev")
+    )  # fmt: skip
     if not items:
         raise TrainingError(f"stage {run.stage} has nothing to learn from; give texts, or --with answers=FILE")
     if not held:
         say(f"{speech} has nothing of the split dev for this stage; training recordings are measured instead")
-    held = (held or items)[: run.held]
+    held = in_turns(held or items)[: run.held]
     filled = run.seconds if config.filled else 0.0
-    data = HeardData.of(encoders, split.values(), cache or out / "frames", filled, say)
+    data = HeardData.of(encoders, known.values(), cache or out / "frames", filled, say)
     seconds = np.array([item.record.seconds for item in items])
     by_length = ByLength(seconds, min(run.batch, float(seconds.sum())), run.seed)
 
     def batch(chosen: Sequence[Asked], draw: np.random.Generator | None) -> HeardBatch:
         rows = []
         for item in chosen:
-            question = item.question or (run.stage == 1 and config.question) or phrased(item.task, "…", draw)
+            own = config.question if run.stage == 1 and item.task == "recognise" else ""
+            question = item.question or own or phrased(item.task, "…", draw)
             answer = [*text.plain(item.answer), *sorted(text.ends)[-1:]]
             rows.append(words(pieces_of(text, question, system_message=config.system_message), answer))
         ids, at, weights = zip(*rows, strict=True)
@@ -192,6 +181,8 @@ def train(
                 question = config.question or phrased("recognise", "…", None)
                 pieces = pieces_of(text, question, system_message=config.system_message)
                 for item, ids in zip(some, task.model.write(out.heard, pieces, text.ends, _MOST), strict=True):
+                    if item.task != "recognise":
+                        continue
                     wanted = plain(item.answer)
                     wrong.append(distance(wanted, plain(text.read(ids))))
                     total.append(len(wanted))
@@ -326,17 +317,6 @@ def _same_encoders(config: BridgeConfig, specs: Sequence[Latents], what: str) ->
         raise TrainingError(f"{what} hears {wanted}, got {list(specs)}; use its own encoders")
 
 
-def _answers(path: Path, known: dict[str, Record]) -> list[Asked]:
-    try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        return [Asked(known[one["id"]], "", str(one["answer"]), str(one["question"])) for one in lines]
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise TrainingError(
-            f'{path} has no answers about these recordings ({error}); write lines of {{"id": RECORDING, "question": …, '
-            '"answer": …}'
-        ) from error
-
-
 # ---- the whole recipe, small ----
 
 SAID = (LINES[0], LINES[3])
@@ -373,8 +353,8 @@ def _run(run: SalmonnRun, given: Given) -> None:
     assert given.speech is not None
     train(
         run, given.speech, others["first"], others.get("second"), given.out, llm=others.get("llm"), start=given.start,
-        bridge=others.get("bridge"), answers=others.get("answers"), cache=others.get("cache"), device=given.device,
-        say=given.say,
+        bridge=others.get("bridge"), answers=others.get("answers"), sounds=others.get("sounds"),
+        cache=others.get("cache"), device=given.device, say=given.say,
     )  # fmt: skip
 
 
@@ -394,5 +374,6 @@ RECIPE = Recipe(
         "bridge": "stage 1: a folder with a bridge that spells (vivavoce train bridge)",
         "cache": "a folder for the encoders' frames, which several runs can share",
         "answers": "stages 2 and 3: questions about recordings and their answers, JSON lines",
+        "sounds": "stages 1 and 2: recordings whose text names a sound (vivavoce data sounds)",
     },
 )
