@@ -6,7 +6,7 @@ from itertools import count, product
 import numpy as np
 import pytest
 
-from vivavoce.core.talk import Call, Restyle, Say, Trouble
+from vivavoce.core.talk import Call, Restyle, Say, Trouble, Utter
 from vivavoce.core.voice import Voice
 from vivavoce.runtime import api
 from vivavoce.runtime.model import Context, Spoken
@@ -15,6 +15,7 @@ from vivavoce.runtime.reply import Begin, Feed, Halt, Over, Reply, Request
 SOUND = np.full(480, 0.1, np.float32)
 DEEDS: dict[str, Callable[[Reply], None]] = {
     "say": lambda reply: reply.think(Say("well, ")),
+    "utter": lambda reply: reply.think(Utter("mhm, ", SOUND)),
     "call": lambda reply: reply.think(Call("order", "{}")),
     "restyle": lambda reply: reply.think(Restyle(Voice.described("low"))),
     "trouble": lambda reply: reply.think(Trouble("no answer came")),
@@ -39,7 +40,7 @@ def test_whatever_happens_a_reply_is_told_whole(spoken: bool, prepared: bool) ->
     for deeds in product(DEEDS, repeat=3):
         reply, outputs, orders = made(spoken, prepared), [], []
         for deed in deeds:
-            if reply.ended and deed in ("say", "call", "restyle", "trouble", "over"):
+            if reply.ended and deed in ("say", "utter", "call", "restyle", "trouble", "over"):
                 continue  # nobody thinks for it any more
             DEEDS[deed](reply)
             found = reply.outputs()
@@ -81,3 +82,16 @@ def check(outputs: list[api.Output], spoken: bool, deeds: tuple[str, ...]) -> No
             case _:
                 pass
     assert not open_ and places == list(range(len(places))), deeds
+
+
+def test_what_a_mind_utters_itself_is_remembered_as_far_as_it_was_heard() -> None:
+    reply = made(True, False)
+    reply.think(Utter("one two three four", np.tile(SOUND, 4)))
+    reply.end("client_cancelled", 960)
+    (entry,) = reply.entries
+    assert (entry.text, entry.samples, entry.status) == ("one two three four", 1920, "incomplete")
+    assert entry.cut(960).text == "one two t"
+    fed = made(True, False)
+    fed.think(Say("never said"))
+    fed.end("client_cancelled", 0)
+    assert fed.entries[0].text == ""

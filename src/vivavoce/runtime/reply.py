@@ -73,6 +73,8 @@ class _Message:
     text: list[str] = field(default_factory=list)
     sound: list[np.ndarray] = field(default_factory=list)
     words: list[Word] = field(default_factory=list)
+    fed: bool = False
+    """Some of the text is the speaker's to say; what the mind utters itself has its sound at once."""
 
     def made(self, samples: int, whole: bool) -> Entry:
         """The message as far as it was made; what was thought and never became sound is no part of it."""
@@ -84,7 +86,7 @@ class _Message:
             words=tuple(self.words),
             status="completed" if whole else "incomplete",
         )
-        if whole or not made.spoken:
+        if whole or not made.spoken or not self.fed:
             return made
         return replace(made, words=(*made.words, Word("", sys.maxsize, sys.maxsize))).cut(samples)
 
@@ -255,7 +257,7 @@ class Reply:
         self._message.text.append(text)
         self._outputs.append(api.TextOut(self.turn, self._message.entry.id, text))
         if self.speaks:
-            self._fed = True
+            self._fed = self._message.fed = True
             self._orders.append(Feed(text))
 
     def _utter(self, text: str, pcm: Pcm) -> None:
