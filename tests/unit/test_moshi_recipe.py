@@ -9,20 +9,23 @@ import pytest
 import torch
 
 from vivavoce.core import rng
-from vivavoce.core.errors import SpecError
+from vivavoce.core.errors import PartError, SpecError, TrainingError
 from vivavoce.core.layout import read
 from vivavoce.core.parts import copy_part, load_part, save_part
-from vivavoce.core.places import WEIGHTS
+from vivavoce.core.places import BUNDLED, WEIGHTS
 from vivavoce.core.streams import Tokens, sound
 from vivavoce.models.codec import Codec
 from vivavoce.models.lm import StreamLMConfig
 from vivavoce.nn.transformer import TransformerConfig
+from vivavoce.recipes import moshi as recipe
+from vivavoce.recipes.miniature import recordings
 from vivavoce.recipes.moshi import MoshiRun, weighted
 from vivavoce.recipes.moshi_data import Mix, Utterance, dialogue, dialogues
 from vivavoce.recipes.moshi_start import SpeechLM, is_speech_lm
 from vivavoce.systems.moshi import NEXT, PAD, Moshi, MoshiConfig, letters
 from vivavoce.systems.speechgpt import SpeechGPTConfig
 from vivavoce.text.bpe import learn
+from vivavoce.train.recipe import Given
 
 RATE = 24_000
 NOTHING = Mix(pause=0.0, listening=0.0, overlap=0.0, backchannel=0.0, interruption=0.0, echo=0.0, turns=2)
@@ -164,3 +167,15 @@ def test_a_speech_language_model_lends_its_trunk_and_what_its_units_are_like(tmp
     mini = load_part(WEIGHTS / "mini", "codec")  # no units in it: only the trunk is taken over
     other_config = replace(config, codes=mini.tokens, depth=replace(depth, window=1 + mini.tokens.books))
     assert lent.begin(other_config.build(), mini) == 0
+
+
+def test_what_is_missing_is_said_before_anything_is_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipe, "heard_by_us", lambda _: pytest.fail("it listened first"))
+    speech = recordings(tmp_path / "speech", splits=("dev",))
+    nowhere, codec = {"codec": tmp_path / "none"}, {"codec": BUNDLED}
+    with pytest.raises(PartError, match="codec"):
+        recipe.RECIPE.run(MoshiRun(), Given(out=tmp_path / "run", speech=speech, others=nowhere))
+    with pytest.raises(PartError, match="moshi"):
+        recipe.RECIPE.run(MoshiRun(), Given(out=tmp_path / "run", speech=speech, start=tmp_path, others=codec))
+    with pytest.raises(TrainingError, match="no recordings of the split train to make conversations of"):
+        recipe.RECIPE.run(MoshiRun(), Given(out=tmp_path / "run", speech=speech, others=codec))

@@ -15,9 +15,9 @@ from vivavoce.assistant.model import load
 from vivavoce.audio.files import read_audio
 from vivavoce.core import rng
 from vivavoce.core.config import dump
-from vivavoce.core.errors import SpecError
+from vivavoce.core.errors import SpecError, TrainingError
 from vivavoce.core.layout import Grid
-from vivavoce.core.parts import copy_part, load_part, save_part
+from vivavoce.core.parts import check_part, copy_part, load_part, save_part
 from vivavoce.core.places import BUNDLED
 from vivavoce.core.streams import sound
 from vivavoce.data import manifest
@@ -136,11 +136,15 @@ def heard_by_us(recordings: Sequence[Path]) -> list[Utterance]:
 
 def _run(run: MoshiRun, given: Given) -> None:
     assert given.speech is not None
-    utterances = heard_by_us([record.file for record in manifest.recordings(given.speech, "train")])
-    said = dialogues(utterances, RATE, run.conversations, run.seed, run.mix)
+    check_part(given.others["codec"], "codec")  # what is missing is said before hours of hearing
     start: MoshiModel | SpeechLM | None = None
     if given.start is not None:
         start = SpeechLM(given.start) if is_speech_lm(given.start) else load_part(given.start, "moshi")
+    records = manifest.recordings(given.speech, "train")
+    if not records:
+        raise TrainingError(f"{given.speech} has no recordings of the split train to make conversations of")
+    utterances = heard_by_us([record.file for record in records])
+    said = dialogues(utterances, RATE, run.conversations, run.seed, run.mix)
     words = [f" {word}" for one in utterances for word, _ in one.words]
     bpe = start.config.bpe if isinstance(start, MoshiModel) else learn(words, run.vocabulary)
     train(run, said, bpe, given.others["codec"], given.out, start=start, device=given.device, say=given.say)
