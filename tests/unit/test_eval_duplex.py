@@ -85,6 +85,19 @@ def test_the_turn_machine_stands_beside_a_timer_that_is_as_late() -> None:
     assert stopped[0].startswith("100.0 %") and stopped[1].startswith("100.0 %")
 
 
+def test_a_model_stands_beside_a_timer_that_is_as_late_as_itself() -> None:
+    answers: dict[int, Pcm] = dict.fromkeys(range(2), ANSWER)
+    suite = DuplexSuite(rows=2, model=SilenceTimer(Loudness(0.02), answers, 1520.0), name="patient")
+    report = run(suite, Loudness(0.02), ToneHearing(), SCENES[1:2])
+    assert [table.title for table in report.tables][2:] == [
+        "patient", "a silence timer of 1520 ms, as late as patient",
+    ]  # fmt: skip
+    late = [next(row.value for row in table.rows if "end of the user" in row.name) for table in report.tables]
+    assert late[1] is not None and late[2] is not None and late[3] is not None
+    assert late[2].value == late[3].value > late[1].value + 500
+    assert report.about["duplex_silence_ms"] == 1520
+
+
 def test_recorded_answers_have_no_long_pauses() -> None:
     voice = 0.1 * np.ones(RATE, np.float32)
     made = fluent(np.concatenate([voice, np.zeros(2 * RATE, np.float32), voice]))

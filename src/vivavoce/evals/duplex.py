@@ -2,9 +2,9 @@
 
 The axes are those of Full-Duplex-Bench (arXiv:2503.04721): pauses that are no ends, turns that are taken smoothly,
 signs of listening, interruptions. Everything that can be measured is a stream: a frame of the microphone goes in, a
-frame of what it says comes out. A model that takes turns answers with recordings, and so does a silence timer, which is
-given the same latency in the median; a model that hears and speaks at once says what it will, and its pauses count as
-silence.
+frame of what it says comes out. A model that takes turns answers with recordings, and so does a silence timer; a model
+that hears and speaks at once says what it will, and its pauses count as silence. Beside each of them stands a timer
+with the same latency in the median.
 """
 
 from collections.abc import Callable, Sequence
@@ -237,23 +237,37 @@ def run(
     todo: Sequence[Scene],
     say: Callable[[str], None] = lambda _: None,
 ) -> Report:
-    """The turn machine, a silence timer that is as quick as it is, and the duplex model, on the same scenes."""
+    """The turn machine and the duplex model on the same scenes, each beside a silence timer that is as quick as it is.
+
+    Where a model never answers there is nothing to be as quick as, and it has no timer of its own.
+    """
     todo = [scene for scene in todo if scene.kind in KINDS]
     say(f"{len(todo)} scenes: the turn machine")
     found = {"the turn machine": by_turns(activity, hearing, todo, suite.rows, suite.seed)}
-    wanted = median(_gaps(found["the turn machine"])).value
     answers: dict[int, Pcm] = {}
+
+    def timed(milliseconds: float) -> list[Outcome]:
+        return at_once(SilenceTimer(activity, answers, milliseconds), answers, todo, suite.rows, suite.seed)
+
     say("a silence timer, to see how late it is")
-    timer = at_once(SilenceTimer(activity, answers, _FIRST_TRY), answers, todo, suite.rows, suite.seed)
-    tried = calibrated(_gaps(timer), wanted, _FIRST_TRY) if not np.isnan(wanted) else _FIRST_TRY
+    first = _gaps(timed(_FIRST_TRY))
+
+    def as_late_as(outcomes: Sequence[Outcome]) -> float | None:
+        wanted = median(_gaps(outcomes)).value
+        return None if np.isnan(wanted) else calibrated(first, wanted, _FIRST_TRY)
+
+    tried = as_late_as(found["the turn machine"]) or _FIRST_TRY
     say(f"the same after {tried:.0f} ms of silence")
-    timer = at_once(SilenceTimer(activity, answers, tried), answers, todo, suite.rows, suite.seed)
-    found[f"a silence timer of {tried:.0f} ms"] = timer
+    found[f"a silence timer of {tried:.0f} ms"] = timed(tried)
+    own = None
     if suite.model is not None:
         say(f"the duplex model {suite.name}")
         found[suite.name] = at_once(suite.model, answers, todo, suite.rows, suite.seed)
+        if (own := as_late_as(found[suite.name])) is not None:
+            say(f"a silence timer of {own:.0f} ms, as late as it is")
+            found[f"a silence timer of {own:.0f} ms, as late as {suite.name}"] = timed(own)
     kinds = {kind: sum(scene.kind == kind for scene in todo) for kind in KINDS}
-    about = {"scenes": kinds, "seed": suite.seed, "silence_ms": tried, "duplex": suite.name}
+    about = {"scenes": kinds, "seed": suite.seed, "silence_ms": tried, "duplex": suite.name, "duplex_silence_ms": own}
     return Report("duplex", about, [Table(name, rows_of(outcomes)) for name, outcomes in found.items()])
 
 
