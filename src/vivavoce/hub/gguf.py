@@ -128,7 +128,10 @@ def _tokenizer(path: Path, fields: Mapping[str, Any]) -> str:
     special = [token for token, type in zip(tokens, types, strict=False) if type == _CONTROL]
     added = [token for token, type in zip(tokens, types, strict=False) if type == _USER_DEFINED]
     merges = [tuple(merge.split(" ", 1)) for merge in fields["tokenizer.ggml.merges"]]
-    made = tokenizer_json(splits, tokens, merges, special, added)
+    try:
+        made = tokenizer_json(splits, tokens, merges, special, added)
+    except Exception as error:  # what makes tokenizers raises nothing more special
+        raise PartError(f"{path} has tokens that do not fit together ({error}); fetch it again") from error
     if made is None:
         raise cannot(path, f"how its text is split ({splits or 'not said'}) is not known")
     return made

@@ -16,7 +16,15 @@ _LAYER = r"model\.layers\.(\d+)\."
 
 
 def config_of(published: Mapping[str, Any], window: int | None = None) -> StreamLMConfig:
-    """Our configuration of a ``config.json``; ``window`` limits the context. PartError for what we cannot hold."""
+    """Our configuration of a ``config.json``; ``window`` limits the context. PartError for what we cannot hold, and
+    where something is missing."""
+    try:
+        return _config_of(published, window)
+    except KeyError as error:
+        raise PartError(f"the model's config.json does not say {error}; fetch the model again") from error
+
+
+def _config_of(published: Mapping[str, Any], window: int | None) -> StreamLMConfig:
     scaling = published.get("rope_scaling") or published.get("rope_parameters") or {}
     if scaling.get("rope_type", "default") != "default" or published.get("attention_bias"):
         raise PartError("scaled rotary positions and attention biases are not known; choose a model without them")
@@ -33,7 +41,9 @@ def config_of(published: Mapping[str, Any], window: int | None = None) -> Stream
         rope_base=published.get("rope_theta") or scaling.get("rope_theta", 10_000.0),
         norm_eps=published["rms_norm_eps"],
     )
-    return StreamLMConfig(trunk=trunk, lanes=(published["vocab_size"],), tied=bool(published["tie_word_embeddings"]))
+    return StreamLMConfig(
+        trunk=trunk, lanes=(published["vocab_size"],), tied=bool(published.get("tie_word_embeddings"))
+    )
 
 
 def rules(tied: bool, biased: bool = False) -> tuple[Rule, ...]:
