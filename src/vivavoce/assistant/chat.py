@@ -5,6 +5,7 @@ gives something at every step of the work (an empty `Say` where there is nothing
 """
 
 import codecs
+import logging
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,6 +21,8 @@ from vivavoce.generate.kept import Kept, common, push
 from vivavoce.generate.writer import Line, Writer
 from vivavoce.hub.chat_model import ChatModel
 from vivavoce.runtime.model import Context
+
+log = logging.getLogger(__name__)
 
 SYSTEM_MESSAGE = "You are a helpful AI assistant. Answer in one short sentence."
 """Chosen among seven by fifty questions (docs/log.md)."""
@@ -118,7 +121,7 @@ class ChatMind:
         return found
 
     def _prompt(self, context: Context, calling: Calling) -> list[int]:
-        """All that the model reads; the oldest turns are left out where it would be too long."""
+        """All that the model reads; the oldest turns are left out where it would be too long, which the log says."""
         messages = calling.readable(messages_of(context, self.config.system_message))
         most = self.model.lm.config.trunk.window - self.config.tokens - 1
         first = 1
@@ -126,6 +129,8 @@ class ChatMind:
             text = self.model.template.render([messages[0], *messages[first:]], calling.declared)
             ids = self.model.tokenizer.encode(text)
             if len(ids) <= most:
+                if first > 1:
+                    log.warning("the context is full: the oldest %d messages are left out", first - 1)
                 return ids
             if first + 1 >= len(messages):
                 raise MindError(f"{self.name} reads {most} tokens at most, and this is {len(ids)} long; say less")

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from vivavoce.core.errors import TextError
-from vivavoce.models.trunk import ChatText
+from vivavoce.models.trunk import ChatText, without_holes
 
 
 def text_pieces(path: Path, text: ChatText, most: int) -> list[tuple[list[int], list[int]]]:
@@ -25,8 +25,8 @@ def text_pieces(path: Path, text: ChatText, most: int) -> list[tuple[list[int], 
         if line.startswith("[{"):
             try:
                 *before, last = json.loads(line)
-                given, learnt = text.around(before)[0], last["content"]
-            except (ValueError, TypeError, KeyError) as error:
+                given, learnt = text.around(without_holes(text, before))[0], last["content"]
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise TextError(f"a line of {path} is no list of messages ({error}): {line[:80]}") from error
         found.append((given[:most], text.plain(learnt)[: max(most - len(given), 0)]))
     return found

@@ -4,6 +4,7 @@ The new rows are zero (AudioPaLM, arXiv:2306.12925 §3.1): right after growing, 
 and those of marks and units are 0 everywhere.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -48,6 +49,11 @@ class ChatText(Protocol):
     def read(self, ids: list[int]) -> str:
         """The text of ids."""
         ...
+
+
+def without_holes(text: ChatText, messages: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Messages as people wrote them, in which nothing is taken for the place of something that is no text."""
+    return [{**message, "content": message["content"].replace(text.hole, " ")} for message in messages]
 
 
 def text_rows(layout: Layout, text: Tokens) -> range:

@@ -31,7 +31,7 @@ from vivavoce.generate.joint import JointConfig, JointWriter, SpellingTree
 from vivavoce.generate.writer import ROOM, Line, Row, Writer, WriterState
 from vivavoce.models.bridge import BridgeConfig, Bridged
 from vivavoce.models.lm import StreamLM, StreamLMConfig
-from vivavoce.models.trunk import ChatText
+from vivavoce.models.trunk import ChatText, without_holes
 from vivavoce.nn.lora import LoraConfig, add_lora, only_lora, scale_lora
 from vivavoce.nn.transformer import TransformerConfig, TransformerState
 
@@ -237,12 +237,16 @@ def pieces_of(
 ) -> list[list[int]]:
     """A conversation with a question about a recording as ids, before and after what is heard.
 
-    It stands where ``…`` is in the question, before it if there is none; ``system_message`` is that of one without.
+    It stands where ``…`` is first in the question, before it if there is none; ``system_message`` is that of one
+    without.
     """
-    asked = question if "…" in question else f"…\n{question}"
+    *past, asked = without_holes(text, [*past, {"role": "user", "content": question}])
+    if "…" not in asked["content"]:
+        asked["content"] = f"…\n{asked['content']}"
     if system_message is not None and not any(message["role"] == "system" for message in past):
         past = [{"role": "system", "content": system_message}, *past]
-    return text.around([*past, {"role": "user", "content": asked.replace("…", text.hole)}])
+    asked["content"] = asked["content"].replace("…", text.hole, 1)
+    return text.around([*past, asked])
 
 
 @final
@@ -299,19 +303,22 @@ class Salmonn:
         found = self.model.bridge(frames[0], frames[1] if len(frames) > 1 else None)
         return found._replace(vectors=found.vectors[:, : int(found.counts[0])])
 
+    def answers(self, heard: Sequence[Bridged], question: str, *, most: int = 200) -> list[str]:
+        """The answers to one question (as in `answer`) about several recordings that the bridge has heard."""
+        pieces = pieces_of(self.text, question, system_message=self.model.config.system_message)
+        return [self.text.read(ids) for ids in self.model.write(_together(heard), pieces, self.text.ends, most)]
+
     def transcripts(self, heard: Sequence[Bridged], *, joint: bool | None = None, most: int = 200) -> list[str]:
         """What was said in several recordings that the bridge has heard, written down together.
 
         By bridge and language model jointly, or else by the language model alone; None: as the configuration says.
         """
         config = self.model.config
-        pieces = pieces_of(
-            self.text, config.question or phrased("recognise", "…"), system_message=config.system_message
-        )
-        vectors = pad_sequence([one.vectors[0] for one in heard], batch_first=True)
-        together = Bridged(vectors, torch.cat([one.counts for one in heard]))
+        question = config.question or phrased("recognise", "…")
         if not (config.joint is not None if joint is None else joint):
-            return [self.text.read(ids) for ids in self.model.write(together, pieces, self.text.ends, most)]
+            return self.answers(heard, question, most=most)
+        pieces = pieces_of(self.text, question, system_message=config.system_message)
+        together = _together(heard)
         scores = [
             one.scores[0, : int(one.lengths[0])].numpy()
             for one in heard
@@ -353,6 +360,12 @@ class Salmonn:
         state = self.model.lm.init_state(1, room=x.shape[1] + ROOM)
         hidden = self.model.lm.trunk.step(x, state)[:, -1]
         return Line(Writer(self.model.lm), WriterState(state, hidden, [Row()]))
+
+
+def _together(heard: Sequence[Bridged]) -> Bridged:
+    """Several recordings as rows."""
+    vectors = pad_sequence([one.vectors[0] for one in heard], batch_first=True)
+    return Bridged(vectors, torch.cat([one.counts for one in heard]))
 
 
 def encode(encoder: Hears, sound: Stream[Wave], seconds: float, *, filled: bool = True) -> Float[Tensor, "1 T D"]:

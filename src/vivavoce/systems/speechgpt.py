@@ -24,7 +24,7 @@ from vivavoce.generate.samplers import Sample, Sampler
 from vivavoce.generate.writer import ROOM, Row, Writer
 from vivavoce.models.codec import Codec
 from vivavoce.models.lm import StreamLM, StreamLMConfig
-from vivavoce.models.trunk import ChatText
+from vivavoce.models.trunk import ChatText, without_holes
 from vivavoce.models.unit_vocoder import UnitVocoder
 from vivavoce.models.units import Units, merged
 from vivavoce.nn.lora import LoraConfig, only_lora
@@ -172,7 +172,7 @@ class SpeechGPT:
         if form not in known:
             raise SpecError(f"this model is of stage {stage} and knows {', '.join(known)}; asked was {form}")
         spoken = "asked" in FORMS[form]
-        *past, question = [dict(message) for message in messages]
+        *past, question = without_holes(self.text, messages)
         question["content"] = phrased(form, self.text.hole if spoken else question["content"])
         dropped = 0
         while True:
