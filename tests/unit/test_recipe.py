@@ -7,8 +7,11 @@ import torch
 from torch import nn
 from typer.testing import CliRunner
 
+import vivavoce.cli.train as commands
 from vivavoce.cli.main import app
 from vivavoce.core.errors import TrainingError
+from vivavoce.recipes.moshi import MoshiRun
+from vivavoce.recipes.speechgpt_data import SpeechGPTRun
 from vivavoce.train.recipe import Given, Recipe, begin_from
 
 
@@ -53,6 +56,17 @@ def test_commands_are_found_by_their_files(tmp_path: Path) -> None:
     assert refused.exit_code == 2 and "valle" in refused.output and "codec-gan" in refused.output
     refused = CliRunner().invoke(app, ["train", "gate", "--speech", str(tmp_path)])
     assert refused.exit_code == 2 and "needs --from: the listener" in refused.output
+
+
+def test_a_stage_is_named_where_a_paper_has_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[int] = []
+    for settings in (SpeechGPTRun(), MoshiRun()):
+        recipe = Recipe(
+            part="x", settings=settings, train=lambda run, _: ran.append(run.stage), debug=lambda _: {}
+        )  # fmt: skip
+        monkeypatch.setattr(commands, "_recipe", lambda _, recipe=recipe: recipe)
+        done = CliRunner().invoke(app, ["train", "moshi", "--stage", "2", "--out", str(tmp_path)])
+    assert ran == [2] and done.exit_code == 2 and "moshi has no stages; leave --stage out" in done.output
 
 
 def test_weights_are_gone_on_from_where_the_forms_agree() -> None:

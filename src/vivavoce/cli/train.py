@@ -95,6 +95,9 @@ def _add(name: str, about: str) -> None:
         character: Annotated[
             str, typer.Option("--character", help="For which character, by name or sheet: words, mind, listener, gate.")
         ] = "",
+        stage: Annotated[
+            int, typer.Option("--stage", min=1, help="Which stage, where a paper has several: speechgpt, salmonn.")
+        ] = 1,
         limits: Annotated[
             str,
             typer.Option(
@@ -117,7 +120,11 @@ def _add(name: str, about: str) -> None:
         recipe, begun, paths = _recipe(name), time.monotonic(), {}
         if character and not hasattr(recipe.settings, "character"):
             raise ConfigError(f"{_command(name)} is the same for every character; leave --character out")
-        settings = _edited(recipe.settings, [*([f"character={character}"] if character else []), *(changes or ())])
+        if stage > 1 and not hasattr(recipe.settings, "stage"):
+            raise ConfigError(f"{_command(name)} has no stages; leave --stage out")
+        named = [f"character={character}"] if character else []
+        named += [f"stage={stage}"] if stage > 1 else []
+        settings = _edited(recipe.settings, [*named, *(changes or ())])
         for other in others or ():
             key, equals, path = other.partition("=")
             if not equals:
