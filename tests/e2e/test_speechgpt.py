@@ -10,7 +10,6 @@ import torch
 from typer.testing import CliRunner
 
 from vivavoce.assistant.demo import RECORDINGS
-from vivavoce.assistant.speech_mind import load_speechgpt
 from vivavoce.assistant.token_corpora import corpus as make_corpus
 from vivavoce.audio.files import read_audio
 from vivavoce.cli.main import app
@@ -24,6 +23,7 @@ from vivavoce.evals.listening import Clip
 from vivavoce.evals.orders import default_orders
 from vivavoce.evals.speech_units import UnitsSuite, orders_table, units_tables
 from vivavoce.hub.chat_text import ChatText
+from vivavoce.hub.speechgpt import load_speechgpt
 from vivavoce.recipes import unit_vocoder
 from vivavoce.recipes.miniature import chat_model, unit_corpus
 from vivavoce.recipes.speechgpt import SAID, SMALL, debug, train

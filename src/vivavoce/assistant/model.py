@@ -23,8 +23,9 @@ from vivavoce.assistant.minds import Minds, name_of
 from vivavoce.assistant.remote import endpoint_of, is_address
 from vivavoce.assistant.speakers import MINI, speaker_of
 from vivavoce.assistant.speaking import Mouth
-from vivavoce.assistant.speech_mind import is_speech_mind, load_speech_mind
+from vivavoce.assistant.speech_mind import load_speech_mind
 from vivavoce.assistant.synthesis import PhraseMouth
+from vivavoce.assistant.task_mind import load_task_mind
 from vivavoce.assistant.thinking import CharacterMind
 from vivavoce.assistant.turn import Finished, Transcript, Turn
 from vivavoce.assistant.used import used_by
@@ -36,8 +37,10 @@ from vivavoce.core.places import BUNDLED, bundled_or_path
 from vivavoce.core.talk import Tool
 from vivavoce.core.voice import Voice
 from vivavoce.data.sheet import Sheet
+from vivavoce.hub.audiopalm import is_audiopalm
 from vivavoce.hub.fetch import check_here
 from vivavoce.hub.salmonn import below, is_salmonn
+from vivavoce.hub.speechgpt import is_speechgpt
 from vivavoce.hub.whisper import Recogniser
 from vivavoce.models.codec import Codec
 from vivavoce.models.listener import Listener
@@ -64,10 +67,10 @@ def load(
     ``ears`` replaces who finds the words: a name that ``vivavoce models`` lists (``whisper-base``), a folder or
     ``hf:OWNER/NAME``; of several, ``mini`` among them, the first is used where nothing else is asked for.
     ``mind`` replaces the part that decides what is said: a name that ``vivavoce models`` lists, a folder, a ``.gguf``
-    file or ``hf:OWNER/NAME`` is a chat model, a folder of ``vivavoce train speechgpt`` one that hears and speaks
-    itself, one of ``vivavoce train salmonn`` one that finds the words itself, ``http://HOST/v1#MODEL`` any server of
-    chat completions, an object with `Thinking.respond` one of your own. Of several, ``mini`` among them, the first
-    thinks where nobody else is asked for.
+    file or ``hf:OWNER/NAME`` is a chat model, a folder of ``vivavoce train speechgpt`` or ``audiopalm`` one that hears
+    and speaks itself, one of ``vivavoce train salmonn`` one that finds the words itself, ``http://HOST/v1#MODEL`` any
+    server of chat completions, an object with `Thinking.respond` one of your own. Of several, ``mini`` among them, the
+    first thinks where nobody else is asked for.
     ``speaker`` replaces the voice: a name of the catalogue, a folder, or the address of any server of speech.
 
     ``threads`` is how many cores torch may take in this process: the steps of these models are too small to share, and
@@ -103,8 +106,10 @@ def mind_of(choice: str | Thinking) -> Thinking | None:
         return None
     if is_address(choice):
         return EndpointMind(endpoint_of(choice))
-    if is_speech_mind(choice):
+    if is_speechgpt(choice):
         return load_speech_mind(Path(choice))
+    if is_audiopalm(choice):
+        return load_task_mind(Path(choice))
     if is_salmonn(choice):
         return load_heard_mind(bundled_or_path(choice))
     from vivavoce.hub.chat_model import load_chat

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vivavoce import systems
+from vivavoce import hub, systems
 from vivavoce.audio.files import read_recording
 from vivavoce.audio.resample import resample
 from vivavoce.core.errors import VoiceError
@@ -39,11 +39,12 @@ class Said:
 def system_of(folder: str | Path) -> Callable[[Path], SentenceSpeaker] | None:
     """What loads the speaker in a folder, by the name of one of its parts; None where there is none of this kind."""
     for file in sorted(Path(folder).glob("*.json")) if str(folder) else []:
-        name = f"{systems.__name__}.{file.stem}"
-        if file.stem.isidentifier() and find_spec(name) is not None:
-            made: Callable[[Path], SentenceSpeaker] | None = getattr(import_module(name), "speaker", None)
-            if made is not None:
-                return made
+        for package in (systems, hub):
+            name = f"{package.__name__}.{file.stem}"
+            if file.stem.isidentifier() and find_spec(name) is not None:
+                made: Callable[[Path], SentenceSpeaker] | None = getattr(import_module(name), "speaker", None)
+                if made is not None:
+                    return made
     return None
 
 

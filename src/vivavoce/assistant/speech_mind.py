@@ -6,16 +6,15 @@ sounds. Where the model has a vocoder it says its answers itself, else the speak
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from vivavoce.audio.pcm import to_float
 from vivavoce.audio.resample import resample
 from vivavoce.core.errors import ConfigError
-from vivavoce.core.parts import load_part
 from vivavoce.core.streams import sound
 from vivavoce.core.talk import Entry, Say, Thought, Trouble, Utter
+from vivavoce.hub.speechgpt import load_speechgpt
 from vivavoce.runtime.model import RATE, Context
 from vivavoce.systems.speechgpt import Chain, Form, SpeechGPT
 
@@ -23,28 +22,13 @@ ROOM = 256
 """Columns that are kept free for an answer."""
 
 
-def is_speech_mind(choice: str | Path) -> bool:
-    """Whether a choice is a folder with a language model that hears and speaks."""
-    return bool(str(choice)) and (Path(choice) / "speechgpt.json").exists()
-
-
-def load_speechgpt(folder: Path) -> SpeechGPT:
-    """From the parts of a run, of whatever stage; PartError when one is missing."""
-    from vivavoce.hub.chat_text import ChatText
-
-    sounding: dict[str, Any] = {}
-    if (folder / "vocoder.json").exists():
-        sounding = {"vocoder": load_part(folder, "vocoder"), "codec": load_part(folder, "codec")}
-    return SpeechGPT(load_part(folder, "speechgpt"), ChatText.load(folder), load_part(folder, "units"), **sounding)
-
-
 def load_speech_mind(folder: Path) -> "SpeechMind":
-    """As `load_speechgpt`; ConfigError for a model that holds no conversations."""
+    """From the parts of a run; ConfigError for a model that holds no conversations."""
     system = load_speechgpt(folder)
     if (stage := system.model.config.stage) != 3:
         raise ConfigError(
             f"the model in {folder} is of stage {stage} and holds no conversations; train the next one: "
-            f"vivavoce train speechgpt --set stage={stage + 1} --from {folder}"
+            f"vivavoce train speechgpt --stage {stage + 1} --from {folder}"
         )
     return SpeechMind(system, folder.name)
 

@@ -26,6 +26,7 @@ from vivavoce.core.streaming import State
 from vivavoce.core.talk import Heard, Word, within
 from vivavoce.hub.audiopalm import AudioPaLMRecogniser, is_audiopalm
 from vivavoce.hub.salmonn import SalmonnRecogniser, is_salmonn
+from vivavoce.hub.speechgpt import SpeechGPTRecogniser, is_speechgpt
 from vivavoce.hub.whisper import RATE as LOW
 from vivavoce.hub.whisper import WINDOW_SECONDS, Recogniser, Spelled, Wanted, whisper_of
 from vivavoce.runtime.beside import go_on
@@ -220,6 +221,8 @@ def _recogniser_of(choice: str) -> Recogniser | None:
         return None
     if is_audiopalm(choice):
         return AudioPaLMRecogniser(Path(choice))
+    if is_speechgpt(choice):
+        return SpeechGPTRecogniser(Path(choice))
     return SalmonnRecogniser(bundled_or_path(choice)) if is_salmonn(choice) else whisper_of(choice)
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vivavoce.cli.options import Consent, Seed, voice_of
+
 if TYPE_CHECKING:
     from vivavoce.assistant.token_files import FileOutcome, Tally
     from vivavoce.assistant.tokens import Tokenizer
@@ -143,6 +145,36 @@ def show(
         wave = read_audio(file, tokens.plain(codec).config.sample_rate, allow_silent=True)[0]
     tokens.draw(codec, wave, coded, out)
     typer.echo(str(out))
+
+
+@app.command("continue")
+def go_on(
+    recording: Annotated[Path, typer.Argument(help="A recording of somebody who speaks.")],
+    out: _Out,
+    model: Annotated[Path, typer.Option("--model", help="A folder of `vivavoce train audiolm`.")],
+    consent: Consent = "",
+    prompt: Annotated[float, typer.Option(min=0.5, max=30, help="Seconds of the recording that are gone on from.")] = 3,
+    seconds: Annotated[float, typer.Option(min=0.1, max=30, help="Seconds that follow at most.")] = 4,
+    seed: Seed = 0,
+) -> None:
+    """Goes on as a recording begins, with its voice, by the tokens of an AudioLM; writes both one after the other."""
+    from vivavoce.audio.files import SYNTHETIC, check_target, read_recording, write_audio
+    from vivavoce.core.errors import AudioError, PartError
+    from vivavoce.core.streams import sound
+    from vivavoce.systems.audiolm import AudioLM
+
+    check_target(out)
+    if not (model / "audiolm.json").is_file():
+        raise PartError(f"{model} has no AudioLM; train one: vivavoce train audiolm")
+    clip = voice_of("", recording, consent).clip
+    system = AudioLM.load(model)
+    rate = system.codec.config.sample_rate
+    wave = read_recording(clip, rate, name=str(recording), first_seconds=prompt).wave
+    if len(wave) < rate // 2:
+        raise AudioError(f"{recording} lasts {len(wave) / rate:.2f} s; give half a second or more to go on from")
+    made = system.go_on(sound(wave, rate), seconds, seeds=[seed]).data[0, 0]
+    write_audio(out, made, rate, comment=SYNTHETIC)
+    typer.echo(f"{out}: {len(made) / rate:.2f} s, the first {len(wave) / rate:.2f} s as they were")
 
 
 def _to_file(out: Path, suffix: str, what: str, source: Path) -> None:

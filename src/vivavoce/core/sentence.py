@@ -1,7 +1,8 @@
 """What a speaker is asked that says a sentence at once: the seam of every synthesis system that is no live voice.
 
-A system in `vivavoce.systems` that can be asked so has a function ``speaker(folder) -> SentenceSpeaker``; the part in
-the folder that has the system's name says which it is.
+A system in `vivavoce.systems` that can be asked so has a function ``speaker(folder) -> SentenceSpeaker``, or the file
+of its name in `vivavoce.hub` has, where it was grown from published weights; the part in the folder that has the
+system's name says which it is.
 """
 
 from dataclasses import dataclass

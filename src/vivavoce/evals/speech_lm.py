@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vivavoce.assistant.model import load
-from vivavoce.assistant.speech_mind import is_speech_mind, load_speechgpt
 from vivavoce.audio.resample import resample
 from vivavoce.core.errors import ConfigError
 from vivavoce.core.places import bundled_or_path
@@ -25,6 +24,7 @@ from vivavoce.evals.speech_units import UnitsSuite, units_tables
 from vivavoce.evals.spoken_orders import Answers, audiopalm_table
 from vivavoce.hub.audiopalm import is_audiopalm, load_audiopalm
 from vivavoce.hub.salmonn import is_salmonn, load_salmonn
+from vivavoce.hub.speechgpt import is_speechgpt, load_speechgpt
 from vivavoce.hub.whisper import whisper_of
 from vivavoce.models.bridge import Bridged, Spelling
 from vivavoce.nn.lora import scale_lora
@@ -55,7 +55,7 @@ def run(folder: Path, suite: SpeechLmSuite, speech: Path, say: Log) -> Report:
     folder = bundled_or_path(folder)
     if is_audiopalm(folder):
         return Report("speech-lm", {"model": str(folder), "orders": suite.orders}, [_audiopalm(folder, suite, say)])
-    spoken = is_speech_mind(folder)
+    spoken = is_speechgpt(folder)
     if not spoken and not is_salmonn(folder):
         raise ConfigError(f"{folder} has no language model that hears; train one with `vivavoce train salmonn`")
     clips = some_with_text(measured_on(speech), suite.clips)

@@ -1,25 +1,35 @@
-"""AudioPaLM from a folder: the part ``audiopalm``, its units and its chat text; and as a recogniser of open speech."""
+"""AudioPaLM from a folder: the part ``audiopalm``, its units, its chat text and an acoustic model; as ears and a voice.
+
+As a mind, in which it answers what it hears, it is in `assistant.task_mind`.
+"""
 
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
 from jaxtyping import Float32
 
 from vivavoce.audio.resample import resample
+from vivavoce.core.errors import VoiceError
 from vivavoce.core.parts import check_part, load_part
-from vivavoce.core.streams import sound
+from vivavoce.core.sentence import Sentence, Taken
+from vivavoce.core.streams import Stream, Wave, sound
+from vivavoce.generate.samplers import Sample
 from vivavoce.hub.chat_text import ChatText
 from vivavoce.hub.stretches import transcribed
 from vivavoce.hub.whisper import RATE, Transcribed, Wanted
+from vivavoce.systems.audiolm import AudioLM
 from vivavoce.systems.audiopalm import AudioPaLM
 
 PART = "audiopalm"
 _LONGEST = 15.0
 """Seconds of a stretch, which also has to leave room for its text."""
 _MOST = 200
+DRAWN = Sample(temperature=0.7, top_k=50, top_p=0.8)
+"""For units: the likeliest ones go round in circles."""
 
 
 def is_audiopalm(choice: str | Path) -> bool:
@@ -28,8 +38,10 @@ def is_audiopalm(choice: str | Path) -> bool:
 
 
 def load_audiopalm(folder: Path) -> AudioPaLM:
-    """The model of a run; PartError when something of it is missing or damaged."""
-    return AudioPaLM(load_part(folder, PART), ChatText.load(folder), load_part(folder, "units"))
+    """The model of a run, with the acoustic model beside it where there is one; PartError when something of it is
+    missing or damaged."""
+    acoustic = AudioLM.load(folder) if (folder / "audiolm.json").is_file() else None
+    return AudioPaLM(load_part(folder, PART), ChatText.load(folder), load_part(folder, "units"), acoustic)
 
 
 class AudioPaLMRecogniser:
@@ -60,3 +72,32 @@ class AudioPaLMRecogniser:
         text = self.system.do(("ASR",), heard, most=_MOST)["ASR"]
         assert isinstance(text, str)
         return text
+
+
+class AudioPaLMVoice:
+    """Says texts in units (the task TTS), which sound in a clip's voice, or in one of the acoustic model's choice."""
+
+    takes: Final[frozenset[Taken]] = frozenset({"clip"})
+    sampler = DRAWN
+
+    def __init__(self, system: AudioPaLM) -> None:
+        """SpecError for a model without an acoustic model."""
+        self.system, self.codec = system, system.sounding.codec
+
+    @property
+    def sample_rate(self) -> int:
+        """Of its codec."""
+        return self.codec.config.sample_rate
+
+    def say(self, sentence: Sentence) -> Stream[Wave]:
+        """A sentence. VoiceError where it finds no units for it."""
+        (units,) = self.system.do(("TTS",), sentence.text, sampler=self.sampler, seed=sentence.seed).values()
+        assert isinstance(units, Stream)
+        if not units.data.shape[2]:
+            raise VoiceError(f"the model finds no units for {sentence.text!r}; try another --seed, or train it further")
+        return self.system.sound(units, sentence.prompt, sentence.seed)
+
+
+def speaker(folder: Path) -> AudioPaLMVoice:
+    """What `vivavoce say --speaker` asks; SpecError without an acoustic model."""
+    return AudioPaLMVoice(load_audiopalm(folder))

@@ -1,4 +1,4 @@
-"""How SpeechGPT is trained: ``--set stage=1``, 2 and 3, each from the one before.
+"""How SpeechGPT is trained: ``--stage 1``, 2 and 3, each from the one before.
 
 The corpus has the stream ``units``; the first stage takes a chat model, the third questions and answers in pairs
 (``--with pairs=FILE``, JSON lines of utterances' ids). ``--with text=FILE`` has a text or a conversation (a JSON list
@@ -17,7 +17,8 @@ from torch import Tensor
 
 from vivavoce.assistant.demo import LINES
 from vivavoce.core.errors import TrainingError
-from vivavoce.core.parts import copy_part, load_part, read_card, save_part
+from vivavoce.core.parts import check_part, copy_part, load_part, load_weights, read_card, save_part
+from vivavoce.core.streams import Tokens
 from vivavoce.data.tokens import TokenCorpus, Utterance
 from vivavoce.hub.chat_text import ChatText
 from vivavoce.hub.text_model import load_text_model
@@ -60,6 +61,7 @@ def train(
         raise TrainingError(
             f"the corpus {corpus} has {tokens.spec('units')}, the part in {units} gives {known}; make the corpus again"
         )
+    sounding = sounding_of(vocoder, start, known)
     model, text = _begun(run, part, llm, start)
     makers = makers_of(run, tokens, model.config, text, pairs, lines, say)
     layout = model.config.whole
@@ -73,10 +75,24 @@ def train(
     save_part(out, "speechgpt", model.config, model, card, torch.float16)
     text.save(out)
     copy_part(units, "units", out)
-    sounding = vocoder or (start if start is not None and (start / "vocoder.json").exists() else None)
     for name in ("vocoder", "codec") if sounding is not None else ():
         copy_part(sounding, name, out)  # type: ignore[arg-type]
     return measured
+
+
+def sounding_of(vocoder: Path | None, start: Path | None, units: Tokens) -> Path | None:
+    """The folder of what makes units sound: a vocoder's, or that of the stage before if it has one.
+
+    Raises TrainingError for a vocoder of other units, PartError where it or its codec is missing.
+    """
+    folder = vocoder or (start if start is not None and (start / "vocoder.json").exists() else None)
+    if folder is not None:
+        check_part(folder, "codec")
+        if (known := load_weights(folder, "vocoder")[0].durations.units) != units:
+            raise TrainingError(
+                f"the vocoder in {folder} says {known}, the corpus has {units}; use one of its own units"
+            )
+    return folder
 
 
 def _begun(

@@ -6,7 +6,7 @@ stream of text and units. What is written as units sounds by a model of its own,
 (`systems.audiolm`). Departs: a mark stands where text or units begin.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, final
 
@@ -125,7 +125,6 @@ class AudioPaLM:
             raise SpecError(f"the acoustic model says {acoustic.model.config.units}, this one writes {units.tokens}")
         self.model, self.text, self.units, self.acoustic = model.eval(), text, units, acoustic
 
-    @torch.inference_mode()
     def do(
         self,
         tasks: Sequence[str],
@@ -138,14 +137,35 @@ class AudioPaLM:
     ) -> dict[str, str | Stream[Tokens]]:
         """What comes of each task, in their order: text, or units on their clock.
 
-        Raises SpecError for tasks that do not fit together or to the source, and for languages that are not known.
+        Raises SpecError for tasks that do not fit together or to the source, for languages that are not known, and for
+        a source in which there is nothing or too much.
         """
+        work = self.work(tasks, source, languages, sampler=sampler, seed=seed, most=most)
+        while True:
+            try:
+                next(work)
+            except StopIteration as done:
+                found: dict[str, str | Stream[Tokens]] = done.value
+                return found
+
+    def work(
+        self,
+        tasks: Sequence[str],
+        source: Stream[Wave] | str,
+        languages: Sequence[str] = ("English",),
+        *,
+        sampler: Sampler = GREEDY,
+        seed: int = 0,
+        most: int = 1500,
+    ) -> Generator[None, None, dict[str, str | Stream[Tokens]]]:
+        """As `do`, a column at a time, so that it can be stopped."""
         row, config = self._row(tasks, source, languages, seed, most), self.model.config
         writer = Writer(self.model.lm, sampler)
         state = writer.init_state(1, room=ROOM)
         writer.begin(state, 0, row)
         while not row.done:
             writer.step(state)
+            yield
         assert row.cursor is not None
         found: dict[str, str | Stream[Tokens]] = {}
         for task in tasks:
@@ -167,12 +187,20 @@ class AudioPaLM:
         made = Writer(self.model.lm, GREEDY).streams(rows, at_once=at_once)
         return [[self.text.read(one[task][0].tolist()) if task in one else "" for one in made] for task in tasks]
 
+    @property
+    def sounding(self) -> AudioLM:
+        """The acoustic model. SpecError where there is none."""
+        if self.acoustic is None:
+            raise SpecError(
+                "this model has no acoustic model; train one of the same units (vivavoce train audiolm) and copy its "
+                "parts audiolm and codec into the model's folder"
+            )
+        return self.acoustic
+
     def sound(self, units: Stream[Tokens], voice: Stream[Wave] | None = None, seed: int = 0) -> Stream[Wave]:
         """Units as sound, in the voice of a clip. SpecError without an acoustic model."""
-        if self.acoustic is None:
-            raise SpecError("this model has no acoustic model; train one: vivavoce train audiolm")
         rows = units.rows
-        return self.acoustic.say(rows, voice, seeds=[seed + row for row in range(len(rows))])
+        return self.sounding.say(rows, voice, seeds=[seed + row for row in range(len(rows))])
 
     def _row(
         self, tasks: Sequence[str], source: Stream[Wave] | str, languages: Sequence[str], seed: int, most: int
@@ -182,6 +210,8 @@ class AudioPaLM:
         wanted = TASKS[tasks[0]].reads
         if (wanted == "text") != isinstance(source, str):
             raise SpecError(f"the task {tasks[0]} reads {wanted}, got {type(source).__name__}")
+        if isinstance(source, str) and not source.strip():
+            raise SpecError(f"the task {tasks[0]} needs a text, got an empty one; give some words")
         known = self._ids(source) if isinstance(source, str) else self.units.encode(source).data[0]
         items = {"tag": self._ids(tag), "source": known}
         used = sum(item.shape[1] + 1 for item in items.values())

@@ -235,11 +235,18 @@ class SpeechGPT:
         each = {name: max(1, room // 4) for name in ("tq", "ta")}  # so that a chain comes to its end
         return Row(Cursor(config.layout(form), items, most=each), Uniforms(seed), most=used + room)
 
+    @property
+    def sounding(self) -> tuple[UnitVocoder, Codec]:
+        """What makes units sound. SpecError without a vocoder."""
+        if self.vocoder is None or self.codec is None:
+            raise SpecError(
+                "this model has no vocoder; train one (vivavoce train unit-vocoder) and copy its parts vocoder and "
+                "codec into the model's folder"
+            )
+        return self.vocoder, self.codec
+
     def sound(self, units: Stream[Tokens]) -> Stream[Wave]:
         """Units as they sound, in the vocoder's usual voice. SpecError without a vocoder."""
-        if self.vocoder is None or self.codec is None:
-            raise SpecError("this model has no vocoder; train one: vivavoce train unit-vocoder")
-        more = -(-self.codec.delay // self.codec.config.hop)
-        speaker = self.vocoder.config.usual
-        codes = self.vocoder.render(self.vocoder.timed(units, speaker), speaker=speaker, more=more)
-        return self.codec.decode(codes)
+        vocoder, codec = self.sounding
+        more, speaker = -(-codec.delay // codec.config.hop), vocoder.config.usual
+        return codec.decode(vocoder.render(vocoder.timed(units, speaker), speaker=speaker, more=more))
