@@ -99,6 +99,7 @@ def test_rows_are_written_together_as_each_by_itself(folder: Path) -> None:
         alone = Bridged(vectors[row : row + 1, :count], heard.counts[row : row + 1])
         assert model.write(alone, pieces, text.ends, 12) == together[row : row + 1]
     wave = sound(read_audio(RECORDINGS / "1.ogg", 16000)[0], 16000)
+    assert len(wave.data[0, 0]) < 3 * 16000 and int(system.heard(wave).counts) == model.config.heard, "it is filled up"
     (answer,) = model.write(system.heard(wave), pieces, text.ends, 12)
     assert [*system.answer(wave, "Transcribe the speech: …", text.ends, most=12)][-1] == text.read(answer)
 

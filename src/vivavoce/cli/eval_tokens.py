@@ -65,6 +65,10 @@ def speech_lm(
     scales: Annotated[
         str, typer.Option(help="How much the small maps count, as shares of their scale, comma-separated.")
     ] = "1,0.5,0",
+    instructions: Annotated[
+        int,
+        typer.Option(min=0, help="Recordings about which a model with ears is asked other things than their words."),
+    ] = 0,
     ears: Annotated[
         str, typer.Option(help="A Whisper to compare with, and to hear what is said in units: whisper-base.")
     ] = "",
@@ -89,7 +93,9 @@ def speech_lm(
     if (text is None) != (not llm):
         raise ConfigError("--text and --llm belong together: lines to read, and the chat model that was begun with")
     lines = None if text is None else (text, llm)
-    suite = suites.SpeechLmSuite(clips=clips, scales=shares, ears=ears, text=lines, orders=orders)
+    suite = suites.SpeechLmSuite(
+        clips=clips, scales=shares, instructions=instructions, ears=ears, text=lines, orders=orders
+    )
     report = suites.run(model, suite, speech, lambda line: typer.echo(line, err=True))
     give(report, out, json)
 

@@ -111,6 +111,8 @@ class Clip:
     text: str
     source: str
     lossless: bool
+    sex: str = ""
+    """F or M where it is known."""
 
 
 def some_with_text(clips: Sequence[Clip], count: int) -> list[Clip]:

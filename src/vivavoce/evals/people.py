@@ -14,7 +14,8 @@ _TAUGHT_SECONDS = 40.0
 
 def _clip(record: Record) -> Clip:
     wave, rate = read_audio(record.file)
-    return Clip(record.speaker, wave, rate, record.text or "", record.source, record.quality == "lossless")
+    sex = (record.sex or "").upper()
+    return Clip(record.speaker, wave, rate, record.text or "", record.source, record.quality == "lossless", sex)
 
 
 def measured_on(folder: Path) -> list[Clip]:

@@ -17,6 +17,7 @@ from vivavoce.data.synthesis import LISTENING_RATE
 from vivavoce.evals import intervals, word_errors
 from vivavoce.evals.drive import asked
 from vivavoce.evals.listening import Clip, some_with_text
+from vivavoce.evals.obedience import obedience_table
 from vivavoce.evals.open_ears import by_itself
 from vivavoce.evals.people import measured_on
 from vivavoce.evals.report import Report, Row, Table
@@ -39,6 +40,7 @@ _MOST = 120
 class SpeechLmSuite:
     """So many recordings; ``scales`` are shares of the small maps' own scale; ``ears`` a Whisper to compare with.
 
+    So many recordings are also asked about with other ``instructions`` (`evals.obedience`).
     ``text`` are lines to read before and after, and the chat model that was begun with, ``orders`` so many spoken ones
     to understand and to answer (`evals.speech_units`).
     """
@@ -46,6 +48,7 @@ class SpeechLmSuite:
     clips: int = 300
     scales: tuple[float, ...] = (1.0, 0.5, 0.0)
     ears: str = ""
+    instructions: int = 0
     text: tuple[Path, str] | None = None
     orders: int = 0
 
@@ -68,7 +71,10 @@ def run(folder: Path, suite: SpeechLmSuite, speech: Path, say: Log) -> Report:
         wanted = UnitsSuite(ears=suite.ears, text=suite.text, orders=suite.orders, cascade=cascade)
         tables = units_tables(load_speechgpt(folder), clips, wanted, say)
     else:
-        tables = [words_table(load_salmonn(folder), clips, suite, say)]
+        system = load_salmonn(folder)
+        tables = [words_table(system, clips, suite, say)]
+        if suite.instructions:
+            tables.append(obedience_table(system, clips[: suite.instructions], suite.scales, say))
     return Report("speech-lm", about, tables)
 
 
