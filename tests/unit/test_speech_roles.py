@@ -82,12 +82,12 @@ def speechgpt(begun: Path, folder: Path, stage: int, *, vocoder: bool = False) -
     return folder
 
 
-def audiopalm(begun: Path, folder: Path, *taught: str, acoustic: bool = False) -> Path:
+def audiopalm(begun: Path, folder: Path, *taught: str, acoustic: bool = False, language: str = "English") -> Path:
     """A run of AudioPaLM."""
     chat = load_text_model(begun / "llm").text
     units = load_part(begun, "units").tokens
     torch.manual_seed(1)
-    config = AudioPaLMConfig(text=chat.tokens, units=units, trunk=TRUNK)
+    config = AudioPaLMConfig(text=chat.tokens, units=units, trunk=TRUNK, languages=(language,))
     save_part(folder, "audiopalm", config, config.build(), {"shares": dict.fromkeys(taught, 0.5)})
     chat.save(folder)
     copy_part(begun, "units", folder)
@@ -179,6 +179,14 @@ def test_audiopalm_answers_what_it_hears_as_far_as_it_was_taught(begun: Path, tm
     assert isinstance(aloud.answer({"S2T": ""}, seed=1), Trouble)
     with pytest.raises(ConfigError, match=r"was taught no answers, only ASR, TTS; .*pairs=FILE"):
         load_task_mind(audiopalm(begun, tmp_path / "deaf", "ASR", "TTS"))
+
+
+def test_a_model_of_another_language_is_asked_in_its_own(begun: Path, tmp_path: Path) -> None:
+    system = load_audiopalm(audiopalm(begun, tmp_path / "run", "TTS", language="German"))
+    named, own = (system.do(("TTS",), TEXT, *more, seed=1)["TTS"] for more in ((("German",),), ()))
+    assert isinstance(named, Stream) and isinstance(own, Stream) and torch.equal(named.data, own.data)
+    with pytest.raises(SpecError, match="was not taught 'English'; its languages are German"):
+        system.do(("TTS",), TEXT, ("English",))
 
 
 def test_a_recording_is_gone_on_with_where_its_speaker_agreed(begun: Path, tmp_path: Path) -> None:

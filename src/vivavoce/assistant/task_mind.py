@@ -55,8 +55,7 @@ class TaskMind:
             return
         rate = self.model.units.config.sample_rate
         heard = sound(resample(torch.from_numpy(to_float(asked.audio)), RATE, rate), rate)
-        work, languages = self.model.work, self.model.model.config.languages[:1]
-        writing = work(self.tasks, heard, languages, sampler=DRAWN, seed=context.seed)
+        writing = self.model.work(self.tasks, heard, sampler=DRAWN, seed=context.seed)
         while True:
             try:
                 next(writing)

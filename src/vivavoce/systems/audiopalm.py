@@ -129,13 +129,14 @@ class AudioPaLM:
         self,
         tasks: Sequence[str],
         source: Stream[Wave] | str,
-        languages: Sequence[str] = ("English",),
+        languages: Sequence[str] = (),
         *,
         sampler: Sampler = GREEDY,
         seed: int = 0,
         most: int = 1500,
     ) -> dict[str, str | Stream[Tokens]]:
-        """What comes of each task, in their order: text, or units on their clock.
+        """What comes of each task, in their order: text, or units on their clock; in the model's first language where
+        none is named.
 
         Raises SpecError for tasks that do not fit together or to the source, for languages that are not known, and for
         a source in which there is nothing or too much.
@@ -152,7 +153,7 @@ class AudioPaLM:
         self,
         tasks: Sequence[str],
         source: Stream[Wave] | str,
-        languages: Sequence[str] = ("English",),
+        languages: Sequence[str] = (),
         *,
         sampler: Sampler = GREEDY,
         seed: int = 0,
@@ -183,7 +184,7 @@ class AudioPaLM:
         """The texts of each task for many recordings, the likeliest ones. SpecError for tasks that write units."""
         if any(TASKS[task].writes != "text" for task in tasks if task in TASKS):
             raise SpecError(f"many recordings at once are for tasks that write text, got {' '.join(tasks)}")
-        rows = [self._row(tasks, source, self.model.config.languages[:1], 0, most) for source in sources]
+        rows = [self._row(tasks, source, (), 0, most) for source in sources]
         made = Writer(self.model.lm, GREEDY).streams(rows, at_once=at_once)
         return [[self.text.read(one[task][0].tolist()) if task in one else "" for one in made] for task in tasks]
 
@@ -206,7 +207,7 @@ class AudioPaLM:
         self, tasks: Sequence[str], source: Stream[Wave] | str, languages: Sequence[str], seed: int, most: int
     ) -> Row:
         config = self.model.config
-        tag = config.tag(tasks, languages)
+        tag = config.tag(tasks, languages or config.languages[:1])
         wanted = TASKS[tasks[0]].reads
         if (wanted == "text") != isinstance(source, str):
             raise SpecError(f"the task {tasks[0]} reads {wanted}, got {type(source).__name__}")
