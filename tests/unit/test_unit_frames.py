@@ -5,15 +5,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from vivavoce.core.errors import SpecError
+from vivavoce.core.errors import PartError, SpecError
 from vivavoce.core.parts import load_part, save_part
 from vivavoce.core.streams import sound
+from vivavoce.models.encoder import EncoderConfig
+from vivavoce.models.encoder_heads import ClusterConfig
 from vivavoce.models.features import SpectrumConfig
 from vivavoce.models.unit_frames import UnitFrames
 from vivavoce.models.units import Units, UnitsConfig
+from vivavoce.models.wave_front import WaveFrontConfig
 from vivavoce.nn.kmeans import KMeansConfig
+from vivavoce.nn.transformer import TransformerConfig
 from vivavoce.recipes.bridge import Shape
 from vivavoce.recipes.heard_data import hearing
+from vivavoce.systems.hubert import HubertConfig
+from vivavoce.systems.salmonn import Hears
 
 
 @pytest.fixture
@@ -50,3 +56,19 @@ def test_a_bridge_hears_a_folder_of_units(units: Units, tmp_path: Path):
     with torch.no_grad():
         scores, counts = bridge.spelled(frames, None, torch.tensor([frames.shape[1]]))
     assert scores.shape[:2] == (1, int(counts[0])) and int(counts[0]) > 1
+
+
+def test_encoders_that_runs_here_wrote_hear_too(tmp_path: Path):
+    trunk = TransformerConfig(dim=24, layers=1, heads=2, kv_heads=2, hidden=48, window=600, causal=False)
+    encoder = EncoderConfig(front=WaveFrontConfig(dim=24, kernels=(40, 8), strides=(40, 8)), trunk=trunk)
+    run = HubertConfig(encoder=encoder, head=ClusterConfig(context=24, dim=8, sizes=(5,))).build().eval()
+    save_part(tmp_path / "run", "hubert", run.config, run)
+    ears, wave = hearing(tmp_path / "run"), sound(torch.randn(3200), 16000)
+    assert isinstance(ears, Hears) and torch.equal(ears.encode(wave).data, run.encoder.encode(wave).data)
+    save_part(tmp_path / "second", "encoder", ears.config, ears)
+    assert hearing(tmp_path / "second").spec() == ears.spec()
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(PartError, match="has no encoder; give a run of hubert, wav2vec2 or w2vbert"):
+        hearing(tmp_path / "nothing")
+    with pytest.raises(PartError, match="vivavoce models get hf:nobody/nothing"):
+        hearing(Path("hf:nobody/nothing"))

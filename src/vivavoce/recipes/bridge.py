@@ -201,7 +201,7 @@ RECIPE = Recipe(
     debug=debug,
     needs={
         "speech": "recordings with texts",
-        "first": "a folder with the encoder of speech, or the name of a Whisper",
+        "first": "the encoder of speech: a Whisper's name, a run of hubert (or its like), a published one, units",
         "llm": "the chat model whose words are spelled, by name or folder",
     },
     takes={

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from vivavoce.core import rng
+from vivavoce.core.errors import PartError
 from vivavoce.core.parts import load_part
 from vivavoce.core.progress import Log
 from vivavoce.core.streams import sound
@@ -21,8 +22,9 @@ from vivavoce.data.aligned import levelled
 from vivavoce.data.cache import Cache, Joined, digest
 from vivavoce.data.manifest import Record, recordings
 from vivavoce.evals.word_errors import plain
+from vivavoce.models.encoder import PARTS
 from vivavoce.models.unit_frames import UnitFrames
-from vivavoce.recipes.units_data import made_by
+from vivavoce.recipes.units_data import learnt_encoder, made_by
 from vivavoce.systems.salmonn import encode
 
 BLOCK: Final = 500
@@ -36,15 +38,24 @@ _SHOWN: Final = 90
 
 
 def hearing(choice: Path) -> Any:
-    """An encoder of sound: that of a folder with the part ``encoder``, units, which are then all that is heard, or a
+    """An encoder of sound: that of a folder with the part ``encoder``, of a run of ``train hubert``, ``wav2vec2`` or
+    ``w2vbert``, or a published one (a folder, or ``hf:OWNER/NAME``); units, which are then all that is heard; or a
     Whisper of this machine by its name.
 
-    PartError where there is neither.
+    PartError where there is none of them.
     """
     if (choice / "encoder.json").is_file():
         return load_part(choice, "encoder")
     if (choice / "units.json").is_file():
         return UnitFrames.of(load_part(choice, "units"))
+    published = str(choice).startswith("hf:") or (choice / "model.safetensors").is_file()
+    if published or any((choice / f"{part}.json").is_file() for part in PARTS):
+        return learnt_encoder(choice)
+    if choice.is_dir() and not (choice / "model.bin").is_file():
+        raise PartError(
+            f"{choice} has no encoder; give a run of hubert, wav2vec2 or w2vbert, units, a published encoder (a folder "
+            "or hf:OWNER/NAME), or a Whisper by its name"
+        )
     from vivavoce.hub.whisper_layer import whisper_layer
 
     return whisper_layer(str(choice), 1, fitted=True).build()

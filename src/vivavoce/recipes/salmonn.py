@@ -101,7 +101,7 @@ def train(
 ) -> Measured:  # fmt: skip
     """Trains a stage and writes the part ``salmonn`` and the chat text into ``out``, both encoders in folders below.
 
-    ``first`` and ``second`` are folders with the part ``encoder``, or names of Whispers. ``bridge`` is a folder with
+    ``first`` and ``second`` are encoders as `heard_data.hearing` takes them. ``bridge`` is a folder with
     one that spells (`recipes.bridge`). Raises TrainingError for a stage that does not follow the one in ``start``, and
     where something is missing.
     """
@@ -365,12 +365,12 @@ RECIPE = Recipe(
     debug=debug,
     needs={
         "speech": "recordings with texts",
-        "first": "a folder with the encoder of speech, or the name of a Whisper",
+        "first": "the encoder of speech: a Whisper's name, a run of hubert (or its like), a published one, units",
     },
     takes={
         "llm": "stage 1: the chat model that it starts from, by name or folder",
         "from": "stages 2 and 3: the model of the stage before; stage 1: one of it to go on from",
-        "second": "a folder with the encoder of other sounds; without, there is one encoder",
+        "second": "the encoder of other sounds, of the same kinds (a run of hubert on sounds); without, there is one",
         "bridge": "stage 1: a folder with a bridge that spells (vivavoce train bridge)",
         "cache": "a folder for the encoders' frames, which several runs can share",
         "answers": "stages 2 and 3: questions about recordings and their answers, JSON lines",
