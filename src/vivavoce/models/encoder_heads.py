@@ -14,18 +14,13 @@ from vivavoce.nn.gumbel import GumbelConfig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContrastiveConfig:
-    """``dim`` is where context and target meet; ``others`` distractors are drawn for each masked frame.
-
-    ``front_taught``: whether targets teach the front, as in the papers. A small front that has just begun then runs to
-    where all targets are alike, or all by chance.
-    """
+    """``dim`` is where context and target meet; ``others`` distractors are drawn for each masked frame."""
 
     quantizer: GumbelConfig = GumbelConfig()
     context: int = 768
     dim: int = 256
     others: int = 100
     temperature: float = 0.1
-    front_taught: bool = True
 
     def build(self) -> "ContrastiveHead":
         """The module."""
@@ -58,8 +53,7 @@ class ContrastiveHead(nn.Module):
         self, front: Float[Tensor, "B T F"], context: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
     ) -> Contrasted:
         """``front`` is what was never masked, ``context`` what the layers made of the rest."""
-        hidden = front[mask] if self.config.front_taught else front[mask].detach()
-        chosen = self.quantizer(hidden)
+        chosen = self.quantizer(front[mask])
         others = distractors(mask, self.config.others)
         same = (chosen.ids[others] == chosen.ids[:, None]).all(-1)
         loss, right = contrastive(

@@ -16,8 +16,6 @@ class GumbelConfig:
     """``groups`` books of ``size`` entries each choose a part of a vector of ``code_dim`` numbers.
 
     The temperature begins at ``begin``, is multiplied by ``anneal`` after every update, and ends at ``end``.
-    ``normed``: each number of a vector is brought to mean 0 and variance 1 over the batch before it chooses (over all
-    that was learnt from, afterwards), so that what vectors come to have in common does not choose.
     """
 
     dim: int = 512
@@ -27,7 +25,6 @@ class GumbelConfig:
     begin: float = 2.0
     end: float = 0.5
     anneal: float = 0.999995
-    normed: bool = False
 
     def build(self) -> "GumbelQuantizer":
         """The module."""
@@ -60,7 +57,6 @@ class GumbelQuantizer(nn.Module):
         """Entries spread evenly, a projection that chooses with confidence."""
         super().__init__()
         self.config = config
-        self.norm = nn.BatchNorm1d(config.dim, affine=False) if config.normed else nn.Identity()
         self.choose = nn.Linear(config.dim, config.groups * config.size)
         nn.init.normal_(self.choose.weight)
         nn.init.zeros_(self.choose.bias)
@@ -76,7 +72,6 @@ class GumbelQuantizer(nn.Module):
         """
         self.entries.sub_(self.entries.mean(1, keepdim=True))
         self.entries.div_(self.entries.std())
-        x = self.norm(x)
         centre = x.mean(0)
         spread = ((x - centre) @ self.choose.weight.T).std().clamp(min=1e-6)
         self.choose.weight.mul_(self.config.dim**0.5 / spread)
@@ -84,7 +79,7 @@ class GumbelQuantizer(nn.Module):
 
     def scores(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "N G V"]:
         """How much each entry is wanted."""
-        return self.choose(self.norm(x)).unflatten(-1, (self.config.groups, self.config.size)).float()
+        return self.choose(x).unflatten(-1, (self.config.groups, self.config.size)).float()
 
     def forward(self, x: Float[Tensor, "N D"]) -> Chosen:
         """In training entries are drawn, hard forwards and soft backwards; else the most wanted ones are taken."""

@@ -28,8 +28,8 @@ def _sized(dim: int, layers: int, channels: int, entries: int, anneal: float) ->
         dim=dim, layers=2 * layers, heads=4, expand=4, kernel=5, dropout=0.05, positions="keys", centred=True
     )
     encoder = EncoderConfig(front=StridedMelFrontConfig(channels=channels, dim=dim), trunk=trunk, fill="random")
-    quantizer = GumbelConfig(dim=dim, groups=1, size=entries, code_dim=dim, anneal=anneal, normed=True)
-    head = ContrastiveConfig(quantizer=quantizer, context=dim, dim=dim, others=50, front_taught=False)
+    quantizer = GumbelConfig(dim=dim, groups=1, size=entries, code_dim=dim, anneal=anneal)
+    head = ContrastiveConfig(quantizer=quantizer, context=dim, dim=dim, others=50)
     return W2vBertConfig(encoder=encoder, below=layers, head=head)
 
 

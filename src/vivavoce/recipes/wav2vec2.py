@@ -25,8 +25,8 @@ from vivavoce.train.tasks.pretraining import ContrastiveWeights, Wav2Vec2Task
 
 
 def _own(encoder: EncoderConfig) -> Wav2Vec2Config:
-    quantizer = GumbelConfig(dim=encoder.front.dim, size=160, code_dim=128, anneal=0.9995, normed=True)
-    head = ContrastiveConfig(quantizer=quantizer, context=encoder.trunk.dim, dim=128, others=50, front_taught=False)
+    quantizer = GumbelConfig(dim=encoder.front.dim, size=160, code_dim=128, anneal=0.9995)
+    head = ContrastiveConfig(quantizer=quantizer, context=encoder.trunk.dim, dim=128, others=50)
     return Wav2Vec2Config(encoder=replace(encoder, front_gradient=0.1), head=head)
 
 
