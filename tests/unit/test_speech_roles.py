@@ -23,6 +23,8 @@ from vivavoce.core.places import BUNDLED
 from vivavoce.core.sentence import Sentence
 from vivavoce.core.streams import Stream, sound
 from vivavoce.core.talk import Entry, Say, Trouble, Utter
+from vivavoce.evals.speech_lm import SpeechLmSuite
+from vivavoce.evals.speech_lm import run as measure
 from vivavoce.evals.speech_units import recognised
 from vivavoce.hub.audiopalm import AudioPaLMVoice, load_audiopalm
 from vivavoce.hub.speechgpt import SpeechGPTRecogniser, SpeechGPTVoice, load_speechgpt
@@ -217,6 +219,11 @@ def test_a_vocoder_of_other_units_is_refused_before_anything_is_learnt(begun: Pa
         sounding_of(folder, None, replace(units, alphabet="others"))
     with pytest.raises(PartError, match="codec"):
         sounding_of(begun, None, units)
+
+
+def test_what_knows_no_text_is_not_measured_on_words(begun: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is of stage 1 and knows units alone, no text"):
+        measure(speechgpt(begun, tmp_path / "one", 1), SpeechLmSuite(), tmp_path / "no-speech", print)
 
 
 def test_runs_of_whatever_stage_are_loaded_with_what_makes_them_sound(begun: Path, tmp_path: Path) -> None:

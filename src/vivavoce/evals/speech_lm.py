@@ -25,7 +25,7 @@ from vivavoce.evals.speech_units import UnitsSuite, units_tables
 from vivavoce.evals.spoken_orders import Answers, audiopalm_table
 from vivavoce.hub.audiopalm import is_audiopalm, load_audiopalm
 from vivavoce.hub.salmonn import is_salmonn, load_salmonn
-from vivavoce.hub.speechgpt import is_speechgpt, load_speechgpt
+from vivavoce.hub.speechgpt import check_stage, is_speechgpt, load_speechgpt
 from vivavoce.hub.whisper import whisper_of
 from vivavoce.models.bridge import Bridged, Spelling
 from vivavoce.nn.lora import scale_lora
@@ -61,15 +61,18 @@ def run(folder: Path, suite: SpeechLmSuite, speech: Path, say: Log) -> Report:
     spoken = is_speechgpt(folder)
     if not spoken and not is_salmonn(folder):
         raise ConfigError(f"{folder} has no language model that hears; train one with `vivavoce train salmonn`")
+    units = load_speechgpt(folder) if spoken else None
+    if units is not None:
+        check_stage(units.model.config.stage, folder)
     clips = some_with_text(measured_on(speech), suite.clips)
     if not clips:
         raise ConfigError(f"{speech} has no English dev recordings with texts to measure on")
     seconds = sum(len(clip.wave) / clip.sample_rate for clip in clips)
     about = {"model": str(folder), "recordings": len(clips), "seconds": round(seconds, 1), "scales": suite.scales}
-    if spoken:
+    if units is not None:
         cascade = _default() if suite.orders else None
         wanted = UnitsSuite(ears=suite.ears, text=suite.text, orders=suite.orders, cascade=cascade)
-        tables = units_tables(load_speechgpt(folder), clips, wanted, say)
+        tables = units_tables(units, clips, wanted, say)
     else:
         system = load_salmonn(folder)
         tables = [words_table(system, clips, suite, say)]

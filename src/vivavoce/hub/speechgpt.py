@@ -45,7 +45,8 @@ def load_speechgpt(folder: Path) -> SpeechGPT:
     return SpeechGPT(load_part(folder, PART), ChatText.load(folder), load_part(folder, "units"), **sounding)
 
 
-def _knows_text(stage: int, folder: Path) -> None:
+def check_stage(stage: int, folder: Path) -> None:
+    """ConfigError for a model of the first stage, which knows no text."""
     if stage == 1:
         raise ConfigError(
             f"the model in {folder} is of stage 1 and knows units alone, no text; train the next one: "
@@ -61,7 +62,7 @@ class SpeechGPTRecogniser:
 
     def __init__(self, folder: Path) -> None:
         """Builds nothing yet; PartError when the part is damaged, ConfigError when it writes no text."""
-        _knows_text(load_weights(folder, PART)[0].stage, folder)
+        check_stage(load_weights(folder, PART)[0].stage, folder)
         self.folder, self.name = folder, folder.resolve().name
 
     @cached_property
@@ -109,5 +110,5 @@ class SpeechGPTVoice:
 def speaker(folder: Path) -> SpeechGPTVoice:
     """What `vivavoce say --speaker` asks; ConfigError for a model that knows no text, SpecError without a vocoder."""
     system = load_speechgpt(folder)
-    _knows_text(system.model.config.stage, folder)
+    check_stage(system.model.config.stage, folder)
     return SpeechGPTVoice(system)
