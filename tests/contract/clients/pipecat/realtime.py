@@ -15,6 +15,7 @@ from pipecat.frames.frames import (
     InputAudioRawFrame,
     InterruptionFrame,
     LLMContextFrame,
+    STTMetadataFrame,
     TTSAudioRawFrame,
     TTSStoppedFrame,
 )
@@ -39,6 +40,8 @@ logger.remove()
 logger.add(sys.stderr, level="WARNING")
 ADDRESS, *SOUNDS = sys.argv[1:]
 RATE = 24_000
+NOTICED = 2 * RATE
+"""Bytes, a second, in which speech is sure to be noticed."""
 calls: list[dict] = []
 spoken: list[bool] = []
 errors: list[str] = []
@@ -107,8 +110,11 @@ async def main() -> None:
     running = asyncio.create_task(runner.run())
 
     async def say(name: str) -> None:
-        pcm = Path(name).read_bytes() + bytes(RATE * 2)
+        """Many times as fast as people speak, but nothing is said on before it is noticed that somebody speaks."""
+        pcm, before = Path(name).read_bytes() + bytes(RATE * 2), state["interruptions"]
         for start in range(0, len(pcm), 4800):
+            if start == NOTICED:
+                await until(lambda: state["interruptions"] > before)
             await worker.queue_frame(InputAudioRawFrame(pcm[start : start + 4800], RATE, 1))
             await asyncio.sleep(0.005)
 
@@ -125,6 +131,9 @@ async def main() -> None:
                 await asyncio.sleep(0.02)
 
     try:
+        # What was heard is written down when the answer has begun, and not up to a second later: an interruption within
+        # that second can throw away the answer's end, and with it what was to be written, until the next turn is.
+        await worker.queue_frame(STTMetadataFrame(service_name="whisper-1", ttfs_p99_latency=0.0))
         await worker.queue_frame(LLMContextFrame(context))
         await until(lambda: spoken)  # the greeting
         ears.sound.clear()
@@ -132,6 +141,7 @@ async def main() -> None:
         await until(lambda: calls)
         ears.sound.clear()
         await asyncio.wait_for(ears.sound.wait(), 90)
+        await until(lambda: said()["user"])
         await say(SOUNDS[1])
         await until(lambda: len(calls) > 1)
         await until(lambda: "nine" in said()["assistant"][-1])  # what the tool gave back
