@@ -26,7 +26,7 @@ from vivavoce.data.manifest import recordings
 from vivavoce.evals import intervals
 from vivavoce.evals.report import Row, Table
 from vivavoce.hub.catalogue import catalogue
-from vivavoce.hub.fetch import place
+from vivavoce.hub.fetch import is_here, place
 from vivavoce.hub.kokoro import RATE, Kokoro, Uttered
 from vivavoce.models.lm import StreamLM
 from vivavoce.models.units import Units, merged
@@ -42,7 +42,6 @@ _LEAST = 3
 """How often the dictionary has each run of three phones of a partner, at least."""
 _CLOSE = 0.7
 """Nats between the runs of a word and of its partner, at most, so that these alone do not tell them apart."""
-_SPEAKER: Final = "kokoro"
 _FAR = 60
 """Partners that are looked at for a word, beside all that differ in one phone."""
 Score = Callable[[Stream[Wave]], float]
@@ -204,5 +203,6 @@ def unit_score(units: Units, lm: StreamLM, layout: Layout, name: str) -> Score:
 
 
 def voices_of_words() -> Kokoro:
-    """The Kokoro of the catalogue; PartError where it was not fetched."""
-    return Kokoro(place(next(model for model in catalogue() if model.name == _SPEAKER)))
+    """The first Kokoro of the catalogue that was fetched; PartError where none was."""
+    known = [model for model in catalogue() if model.kind == "speaker"]
+    return Kokoro(place(next((model for model in known if is_here(model)), known[0])))
