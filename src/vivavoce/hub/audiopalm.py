@@ -3,7 +3,6 @@
 As a mind, in which it answers what it hears, it is in `assistant.task_mind`.
 """
 
-from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -19,8 +18,8 @@ from vivavoce.core.sentence import Sentence, Taken
 from vivavoce.core.streams import Stream, Wave, sound
 from vivavoce.generate.samplers import Sample
 from vivavoce.hub.chat_text import ChatText
-from vivavoce.hub.stretches import transcribed
-from vivavoce.hub.whisper import RATE, Transcribed, Wanted
+from vivavoce.hub.stretches import StretchRecogniser
+from vivavoce.hub.whisper import RATE
 from vivavoce.systems.audiolm import AudioLM
 from vivavoce.systems.audiopalm import AudioPaLM
 
@@ -44,29 +43,26 @@ def load_audiopalm(folder: Path) -> AudioPaLM:
     return AudioPaLM(load_part(folder, PART), ChatText.load(folder), load_part(folder, "units"), acoustic)
 
 
-class AudioPaLMRecogniser:
+class AudioPaLMRecogniser(StretchRecogniser):
     """Writes down what is said (the task ASR), as `hub.whisper.Whisper` does; in English."""
-
-    languages = ("en",)
-    multilingual = False
 
     def __init__(self, folder: Path) -> None:
         """Reads nothing yet; PartError when the part is damaged."""
         check_part(folder, PART)
-        self.folder, self.name = folder, folder.resolve().name
+        super().__init__(folder)
 
     @cached_property
     def system(self) -> AudioPaLM:
         """The model, read when it is first needed."""
         return load_audiopalm(self.folder)
 
-    def transcribe(
-        self, wave: Float32[np.ndarray, " N"], wanted: Wanted, between: Callable[[], None] = lambda: None
-    ) -> Transcribed:
-        """The words of a sound at 16 kHz; text before it and keywords are not taken into account."""
-        return transcribed(wave, wanted, _LONGEST, self._written, between)
+    @property
+    def longest(self) -> float:
+        """Seconds of a stretch."""
+        return _LONGEST
 
-    def _written(self, wave: Float32[np.ndarray, " N"]) -> str:
+    def write(self, wave: Float32[np.ndarray, " N"]) -> str:
+        """A stretch."""
         rate = self.system.units.config.sample_rate
         heard = sound(resample(torch.from_numpy(wave), RATE, rate), rate)
         text = self.system.do(("ASR",), heard, most=_MOST)["ASR"]

@@ -10,7 +10,7 @@ when each was said, so they share the time of their stretch by their letters.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,9 @@ from vivavoce.hub.catalogue import catalogue, find
 from vivavoce.hub.chat_model import file_of, load_chat_lm, names
 from vivavoce.hub.chat_text import CHAT_FILE, ChatText
 from vivavoce.hub.fetch import place
-from vivavoce.hub.stretches import transcribed
+from vivavoce.hub.stretches import StretchRecogniser
 from vivavoce.hub.text_model import load_text_model, token_vectors
-from vivavoce.hub.whisper import RATE, Transcribed, Wanted
+from vivavoce.hub.whisper import RATE
 from vivavoce.hub.whisper_layer import WhisperLayerConfig
 from vivavoce.systems.salmonn import GrownFrom, Salmonn, SalmonnConfig, SalmonnModel
 
@@ -169,30 +169,27 @@ def load_salmonn(folder: Path, scale: float | None = None) -> Salmonn:
     return Salmonn(model, text, load_part(folder / "first", "encoder"), second, scale=scale)
 
 
-class SalmonnRecogniser:
+class SalmonnRecogniser(StretchRecogniser):
     """Writes down what is said, as `hub.whisper.Whisper` does; in English."""
-
-    languages = ("en",)
-    multilingual = False
 
     def __init__(self, folder: Path) -> None:
         """Reads no language model yet; PartError when the part is damaged, or what it stands on was not fetched."""
         self.config: SalmonnConfig = load_weights(folder, PART)[0]
         for name in stands_on(folder):
             place(find(name))
-        self.folder, self.name = folder, folder.resolve().name
+        super().__init__(folder)
 
     @cached_property
     def system(self) -> Salmonn:
         """The model, read when it is first needed."""
         return load_salmonn(self.folder)
 
-    def transcribe(
-        self, wave: Float32[np.ndarray, " N"], wanted: Wanted, between: Callable[[], None] = lambda: None
-    ) -> Transcribed:
-        """The words of a sound at 16 kHz; text before it and keywords are not taken into account."""
-        return transcribed(wave, wanted, self.system.model.config.seconds - 1, self._written, between)
+    @property
+    def longest(self) -> float:
+        """Seconds of a stretch."""
+        return self.system.model.config.seconds - 1
 
-    def _written(self, wave: Float32[np.ndarray, " N"]) -> str:
+    def write(self, wave: Float32[np.ndarray, " N"]) -> str:
+        """A stretch."""
         (written,) = self.system.transcripts([self.system.heard(sound(torch.from_numpy(wave), RATE))], most=_MOST)
         return written

@@ -3,7 +3,6 @@
 As a mind, in which it answers what it hears, it is in `assistant.speech_mind`.
 """
 
-from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -19,8 +18,8 @@ from vivavoce.core.sentence import Sentence, Taken
 from vivavoce.core.streams import Stream, Wave, sound
 from vivavoce.generate.samplers import GREEDY
 from vivavoce.hub.chat_text import ChatText
-from vivavoce.hub.stretches import transcribed
-from vivavoce.hub.whisper import RATE, Transcribed, Wanted
+from vivavoce.hub.stretches import StretchRecogniser
+from vivavoce.hub.whisper import RATE
 from vivavoce.systems.speechgpt import SpeechGPT
 
 PART = "speechgpt"
@@ -54,29 +53,26 @@ def check_stage(stage: int, folder: Path) -> None:
         )
 
 
-class SpeechGPTRecogniser:
+class SpeechGPTRecogniser(StretchRecogniser):
     """Writes down what is said, from units alone, as `hub.whisper.Whisper` does; in English."""
-
-    languages = ("en",)
-    multilingual = False
 
     def __init__(self, folder: Path) -> None:
         """Builds nothing yet; PartError when the part is damaged, ConfigError when it writes no text."""
         check_stage(load_weights(folder, PART)[0].stage, folder)
-        self.folder, self.name = folder, folder.resolve().name
+        super().__init__(folder)
 
     @cached_property
     def system(self) -> SpeechGPT:
         """The model, built when it is first needed."""
         return load_speechgpt(self.folder)
 
-    def transcribe(
-        self, wave: Float32[np.ndarray, " N"], wanted: Wanted, between: Callable[[], None] = lambda: None
-    ) -> Transcribed:
-        """The words of a sound at 16 kHz; text before it and keywords are not taken into account."""
-        return transcribed(wave, wanted, _LONGEST, self._written, between)
+    @property
+    def longest(self) -> float:
+        """Seconds of a stretch."""
+        return _LONGEST
 
-    def _written(self, wave: Float32[np.ndarray, " N"]) -> str:
+    def write(self, wave: Float32[np.ndarray, " N"]) -> str:
+        """A stretch."""
         rate = self.system.units.config.sample_rate
         heard = self.system.heard(sound(resample(torch.from_numpy(wave), RATE, rate), rate))
         given = self.system.given("recognise", [{"role": "user", "content": ""}], heard, _LEAST)

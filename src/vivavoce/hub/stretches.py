@@ -1,6 +1,8 @@
 """Transcripts of models that hear short sounds at once and tell no times: stretch by stretch, times by letters."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32
@@ -10,21 +12,38 @@ from vivavoce.hub.whisper import RATE, Spelled, Transcribed, Wanted
 Sound = Float32[np.ndarray, " N"]
 
 
-def transcribed(
-    wave: Sound, wanted: Wanted, longest: float, write: Callable[[Sound], str], between: Callable[[], None]
-) -> Transcribed:
-    """English words of a sound at 16 kHz, in equal stretches of at most ``longest`` seconds; ``write`` hears one.
+class StretchRecogniser(ABC):
+    """A folder's model as a recogniser, as `hub.whisper.Whisper` is one; in English."""
 
-    The words of a stretch share its time by their letters.
-    """
-    words: list[Spelled] = []
-    for start, stop in wanted.clips or ((0.0, len(wave) / RATE),):
-        edges = np.linspace(start, stop, max(1, int(np.ceil((stop - start) / longest))) + 1)
-        for begin, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-            between()
-            if len(heard := wave[round(begin * RATE) : round(end * RATE)]):
-                words += _timed(write(heard).split(), begin, len(heard) / RATE)
-    return Transcribed(tuple(words), "en")
+    languages = ("en",)
+    multilingual = False
+
+    def __init__(self, folder: Path) -> None:
+        """Builds nothing yet."""
+        self.folder, self.name = folder, folder.resolve().name
+
+    @property
+    @abstractmethod
+    def longest(self) -> float:
+        """Seconds of a stretch at most."""
+
+    @abstractmethod
+    def write(self, wave: Sound) -> str:
+        """What is said in a stretch at 16 kHz."""
+
+    def transcribe(self, wave: Sound, wanted: Wanted, between: Callable[[], None] = lambda: None) -> Transcribed:
+        """The words of a sound at 16 kHz, in equal stretches; they share a stretch's time by their letters.
+
+        Text before it and keywords are not taken into account.
+        """
+        words: list[Spelled] = []
+        for start, stop in wanted.clips or ((0.0, len(wave) / RATE),):
+            edges = np.linspace(start, stop, max(1, int(np.ceil((stop - start) / self.longest))) + 1)
+            for begin, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+                between()
+                if len(heard := wave[round(begin * RATE) : round(end * RATE)]):
+                    words += _timed(self.write(heard).split(), begin, len(heard) / RATE)
+        return Transcribed(tuple(words), "en")
 
 
 def _timed(texts: list[str], begin: float, seconds: float) -> list[Spelled]:
